@@ -5,6 +5,7 @@
 pub mod base64url;
 mod id;
 mod reason;
+pub mod sessions;
 mod subject;
 mod time;
 

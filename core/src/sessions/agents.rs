@@ -1,0 +1,147 @@
+//! User-agent texts, each stored once for the whole server.
+
+use std::hash::{BuildHasher as _, RandomState};
+
+use hashbrown::HashTable;
+
+/// The user-agent texts of all sessions. Thousands of sessions come from one browser release, so a session
+/// holds four bytes that name a text here, and the text lives as long as a session names it.
+#[derive(Debug, Default)]
+pub struct AgentPool {
+    slots: Vec<Slot>,
+    vacant: Vec<u32>,
+    by_text: HashTable<u32>,
+    hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    text: Box<str>,
+    users: u32,
+}
+
+/// One session's claim on a text of an [`AgentPool`]. It must be given back with [`AgentPool::release`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentId(pub(crate) u32);
+
+impl AgentPool {
+    /// An empty pool.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Claims `text`, storing it if no session has it yet.
+    pub fn acquire(&mut self, text: &str) -> AgentId {
+        let hash = self.hasher.hash_one(text);
+        let known = self.by_text.find(hash, |at| slot(&self.slots, *at).is_some_and(|slot| &*slot.text == text));
+        if let Some(at) = known.copied() {
+            self.retain(AgentId(at));
+            return AgentId(at);
+        }
+        let fresh = Slot { text: text.into(), users: 1 };
+        let at = match self.vacant.pop() {
+            Some(at) => {
+                if let Some(slot) = slot_mut(&mut self.slots, at) {
+                    *slot = fresh;
+                }
+                at
+            }
+            None => {
+                // A server would need 600 GB of memory for 2^32 texts and the sessions that name them.
+                let at = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+                self.slots.push(fresh);
+                at
+            }
+        };
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.by_text.insert_unique(hash, at, |at| hasher.hash_one(slot(slots, *at).map_or("", |slot| &*slot.text)));
+        AgentId(at)
+    }
+
+    /// Claims the text of `agent` once more, for a copy of its session.
+    pub fn retain(&mut self, agent: AgentId) {
+        if let Some(slot) = slot_mut(&mut self.slots, agent.0) {
+            slot.users = slot.users.saturating_add(1);
+        }
+    }
+
+    /// Gives one claim back; the text goes with the last.
+    pub fn release(&mut self, agent: AgentId) {
+        let Some(slot) = slot_mut(&mut self.slots, agent.0) else { return };
+        slot.users = slot.users.saturating_sub(1);
+        if slot.users > 0 || slot.text.is_empty() {
+            return;
+        }
+        let text = std::mem::take(&mut slot.text);
+        if let Ok(entry) = self.by_text.find_entry(self.hasher.hash_one(&*text), |at| *at == agent.0) {
+            entry.remove();
+        }
+        self.vacant.push(agent.0);
+        if self.by_text.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    /// The text that `agent` names.
+    #[must_use]
+    pub fn get(&self, agent: AgentId) -> Option<&str> {
+        slot(&self.slots, agent.0).map(|slot| &*slot.text)
+    }
+
+    /// How many texts there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_text.len()
+    }
+
+    /// Whether no session names any text.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_text.is_empty()
+    }
+}
+
+fn slot(slots: &[Slot], at: u32) -> Option<&Slot> {
+    slots.get(usize::try_from(at).ok()?)
+}
+
+fn slot_mut(slots: &mut [Slot], at: u32) -> Option<&mut Slot> {
+    slots.get_mut(usize::try_from(at).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_stored_once_and_goes_with_its_last_session() {
+        let mut pool = AgentPool::new();
+        let (one, two) = (pool.acquire("Firefox"), pool.acquire("Firefox"));
+        let other = pool.acquire("Safari");
+        assert_eq!(one, two);
+        assert_ne!(one, other);
+        assert_eq!(pool.len(), 2);
+        pool.release(one);
+        assert_eq!(pool.get(two), Some("Firefox"));
+        pool.release(two);
+        assert_eq!(pool.len(), 1);
+        assert_eq!(pool.get(other), Some("Safari"));
+        let third = pool.acquire("Chrome");
+        assert_eq!(third, one, "a vacant slot is used again");
+        assert_eq!(pool.get(third), Some("Chrome"));
+    }
+
+    #[test]
+    fn many_texts_are_all_found_again() {
+        let mut pool = AgentPool::new();
+        let ids: Vec<_> = (0..5000).map(|n| pool.acquire(&format!("agent {n}"))).collect();
+        for (n, id) in ids.iter().enumerate() {
+            assert_eq!(pool.get(*id), Some(format!("agent {n}").as_str()));
+            assert_eq!(pool.acquire(&format!("agent {n}")), *id);
+            pool.release(*id);
+        }
+        ids.into_iter().for_each(|id| pool.release(id));
+        assert!(pool.is_empty());
+    }
+}

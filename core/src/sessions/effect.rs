@@ -1,0 +1,254 @@
+//! What a command did to one user's sessions, as bytes for the append-only file, for replicas and for the RDB.
+//!
+//! ```text
+//! effects   version u8 = 1 | effect | effect | ...
+//! effect    1 | at u48 | until u48      the epoch; two zeros: none
+//!           2 | session                 insert, or replace the one with its id
+//!           3 | id | at u48             last use
+//!           4 | trace                   a session dies and leaves this; at the end
+//!           5 | id                      a record goes without a trace
+//!           6 | 0                       all sessions go, traces stay
+//!           6 | 1 | id                  all sessions but one go
+//! id        form u8 | the id as in a record
+//! ```
+//!
+//! Times are absolute and nothing is left to decide, so replaying them at any later time gives the same value.
+//! A whole value is stored as the effects that rebuild it: there is one format to write, read and attack.
+
+use std::borrow::Cow;
+
+use thiserror::Error;
+
+use super::reader::Reader;
+use super::record::{Session, Trace, read_tagged_id, write_tagged_id};
+use super::store::Epoch;
+use crate::{SessionId, UnixMillis};
+
+const VERSION: u8 = 1;
+
+const EPOCH: u8 = 1;
+const PUT: u8 = 2;
+const SEEN: u8 = 3;
+const BURY: u8 = 4;
+const FORGET: u8 = 5;
+const CLEAR: u8 = 6;
+
+/// One change to one user's sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect<'a> {
+    /// From now on this is the epoch.
+    Epoch(Option<Epoch>),
+    /// This session is there now, in the place of one with the same id, or as the newest.
+    Put(Session<'a, Cow<'a, str>>),
+    /// The session was used.
+    Seen {
+        /// Which session.
+        id: SessionId,
+        /// When.
+        at: UnixMillis,
+    },
+    /// The session is dead and leaves this trace.
+    Bury(Trace),
+    /// The session or trace is gone.
+    Forget(SessionId),
+    /// All sessions are gone but `except`.
+    Clear {
+        /// The one that stays.
+        except: Option<SessionId>,
+    },
+}
+
+/// The bytes are not effects, or those of a later version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    /// Written by a later version than this.
+    #[error("written by a later version: format {0}, this is format 1")]
+    Version(u8),
+    /// Too short, too long, or not what [`encode`] writes.
+    #[error("damaged: not a valid encoding of sessions")]
+    Damaged,
+}
+
+/// Encodes `effects`.
+#[must_use]
+pub fn encode(effects: &[Effect<'_>]) -> Vec<u8> {
+    let mut out = start();
+    effects.iter().for_each(|effect| push(effect, &mut out));
+    out
+}
+
+/// An encoding without effects, for [`push`].
+pub(crate) fn start() -> Vec<u8> {
+    vec![VERSION]
+}
+
+/// Appends one effect.
+pub(crate) fn push(effect: &Effect<'_>, out: &mut Vec<u8>) {
+    match effect {
+        Effect::Epoch(epoch) => {
+            let (at, until) = epoch.map_or_else(Default::default, |epoch| (epoch.at, epoch.until));
+            out.push(EPOCH);
+            out.extend_from_slice(&at.to_bytes());
+            out.extend_from_slice(&until.to_bytes());
+        }
+        Effect::Put(session) => {
+            out.push(PUT);
+            session.write(out);
+        }
+        Effect::Seen { id, at } => {
+            out.push(SEEN);
+            write_tagged_id(id, out);
+            out.extend_from_slice(&at.to_bytes());
+        }
+        Effect::Bury(trace) => {
+            out.push(BURY);
+            trace.write(out);
+        }
+        Effect::Forget(id) => {
+            out.push(FORGET);
+            write_tagged_id(id, out);
+        }
+        Effect::Clear { except } => {
+            out.extend_from_slice(&[CLEAR, u8::from(except.is_some())]);
+            if let Some(id) = except {
+                write_tagged_id(id, out);
+            }
+        }
+    }
+}
+
+/// Decodes all effects in `bytes`, or none.
+///
+/// # Errors
+/// If the bytes are anything but what [`encode`] writes. Any bytes are safe to pass; the memory used is bounded by their length.
+pub fn decode(bytes: &[u8]) -> Result<Vec<Effect<'_>>, DecodeError> {
+    let mut reader = Reader(bytes);
+    match reader.u8() {
+        Some(VERSION) => {}
+        Some(version) if version > VERSION => return Err(DecodeError::Version(version)),
+        _ => return Err(DecodeError::Damaged),
+    }
+    let mut effects = Vec::new();
+    while !reader.is_empty() {
+        effects.push(effect(&mut reader).ok_or(DecodeError::Damaged)?);
+    }
+    Ok(effects)
+}
+
+fn effect<'a>(reader: &mut Reader<'a>) -> Option<Effect<'a>> {
+    Some(match reader.u8()? {
+        EPOCH => {
+            let epoch = Epoch { at: reader.time()?, until: reader.time()? };
+            Effect::Epoch((epoch.until > UnixMillis::ZERO).then_some(epoch))
+        }
+        PUT => Effect::Put(Session::read(reader)?),
+        SEEN => Effect::Seen { id: read_tagged_id(reader)?, at: reader.time()? },
+        BURY => Effect::Bury(Trace::read(reader)?),
+        FORGET => Effect::Forget(read_tagged_id(reader)?),
+        CLEAR => match reader.u8()? {
+            0 => Effect::Clear { except: None },
+            1 => Effect::Clear { except: Some(read_tagged_id(reader)?) },
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::{Data, TraceReason};
+    use super::*;
+    use proptest::prelude::*;
+    use std::net::IpAddr;
+
+    fn time() -> impl Strategy<Value = UnixMillis> {
+        (0..1u64 << 48).prop_map(|millis| UnixMillis::new(millis).unwrap())
+    }
+
+    fn id() -> impl Strategy<Value = SessionId> {
+        prop_oneof![
+            any::<[u8; 16]>().prop_map(SessionId::from_random),
+            "[a-z é]{1,40}|[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+                .prop_map(|text| SessionId::from_text(text.as_bytes()).unwrap()),
+        ]
+    }
+
+    fn session() -> impl Strategy<Value = Session<'static, Cow<'static, str>>> {
+        let data = prop::collection::btree_map(
+            prop::collection::vec(any::<u8>(), 1..9),
+            prop::collection::vec(any::<u8>(), 0..99),
+            0..4,
+        );
+        let times = (time(), time(), time(), any::<u32>(), time());
+        (id(), times, any::<u32>(), any::<Option<IpAddr>>(), "[ -~é]{0,60}", any::<bool>(), data).prop_map(
+            |(id, (created_at, expires_at, seen, ahead, token_until), idle_secs, ip, agent, traced, data)| Session {
+                id,
+                created_at,
+                expires_at,
+                seen,
+                ahead,
+                token_until,
+                idle_secs,
+                ip,
+                agent: (!agent.is_empty()).then_some(Cow::Owned(agent)),
+                traced,
+                data: Data::pack(data.iter().map(|(name, value)| (&name[..], &value[..]))).unwrap(),
+            },
+        )
+    }
+
+    fn effects() -> impl Strategy<Value = Vec<Effect<'static>>> {
+        let reason = prop::sample::select(&TraceReason::ALL);
+        let one = prop_oneof![
+            (time(), time())
+                .prop_map(|(at, until)| { Effect::Epoch((until > UnixMillis::ZERO).then_some(Epoch { at, until })) }),
+            session().prop_map(Effect::Put),
+            (id(), time()).prop_map(|(id, at)| Effect::Seen { id, at }),
+            (id(), reason, time()).prop_map(|(id, reason, until)| Effect::Bury(Trace { id, reason, until })),
+            id().prop_map(Effect::Forget),
+            prop::option::of(id()).prop_map(|except| Effect::Clear { except }),
+        ];
+        prop::collection::vec(one, 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read(effects in effects()) {
+            let bytes = encode(&effects);
+            prop_assert_eq!(decode(&bytes).unwrap(), effects);
+        }
+
+        /// Whatever is accepted is what `encode` writes: there is one spelling of each value.
+        #[test]
+        fn damaged_bytes_are_refused_or_mean_what_they_say(effects in effects(), at: prop::sample::Index, to: u8) {
+            let mut bytes = encode(&effects);
+            let at = at.index(bytes.len());
+            bytes[at] = to;
+            if let Ok(read) = decode(&bytes) {
+                let again = encode(&read);
+                prop_assert_eq!(decode(&again).unwrap(), read);
+            }
+        }
+
+        #[test]
+        fn a_cut_is_noticed(effects in effects(), cut: prop::sample::Index) {
+            let bytes = encode(&effects);
+            let cut = cut.index(bytes.len());
+            if let Ok(read) = decode(&bytes[..cut]) {
+                prop_assert!(read.len() < effects.len() && effects.starts_with(&read));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_safe(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_later_version_is_named() {
+        assert_eq!(decode(&[2, 1]), Err(DecodeError::Version(2)));
+        assert_eq!(decode(&[0]), Err(DecodeError::Damaged));
+        assert_eq!(decode(&[]), Err(DecodeError::Damaged));
+    }
+}

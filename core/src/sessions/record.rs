@@ -1,0 +1,595 @@
+//! The bytes of one session, and of the trace that a dead one leaves.
+//!
+//! ```text
+//! session   flags u16 | id | created u48 | expires u48 | seen u48 | ahead u32 | token_until u48
+//!           | [idle u32] | [ip 4 or 16] | [agent] | [data]
+//! trace     flags u16 | id | until u48
+//!
+//! flags     bits 0-1   id: 0 base64url, 1 UUID, 2 hex (16 bytes each), 3 text (length u8, then the text)
+//!           bits 2-3   ip: 0 none, 1 IPv4 (4 bytes), 2 IPv6 (16 bytes)
+//!           bit  4     idle timeout, seconds
+//!           bit  5     agent: in memory u32, the slot in the agent pool; elsewhere length u16, then the text
+//!           bit  6     data: length u32 of what follows, then per field: length u16, length u32, name, value
+//!           bit  7     leaves a trace when all of the user's sessions are revoked
+//!           bit  8     this is a trace
+//!           bits 9-11  of a trace: the reason
+//! created   when the session began                      u48: Unix milliseconds
+//! expires   its absolute deadline
+//! seen      last use, as replicated
+//! ahead     how many milliseconds later than `seen` its last use on this server really was
+//! until     when the last token issued for it has expired
+//! ```
+//!
+//! Numbers are little-endian. A session with an IPv4 address and an agent takes 54 bytes, a trace 24.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use super::agents::AgentId;
+use super::reader::Reader;
+use crate::id::{Form, Spelling};
+use crate::{Reason, SessionId, UnixMillis};
+
+const ID_FORM: u16 = 0b11;
+const ID_TEXT: u16 = 3;
+const IP_SHIFT: u16 = 2;
+const IP: u16 = 0b11 << IP_SHIFT;
+const IDLE: u16 = 1 << 4;
+const AGENT: u16 = 1 << 5;
+const DATA: u16 = 1 << 6;
+const TRACED: u16 = 1 << 7;
+const TRACE: u16 = 1 << 8;
+const REASON_SHIFT: u16 = 9;
+const REASON: u16 = 0b111 << REASON_SHIFT;
+
+const SESSION_BITS: u16 = ID_FORM | IP | IDLE | AGENT | DATA | TRACED;
+const TRACE_BITS: u16 = ID_FORM | TRACE | REASON;
+
+/// Created, expires, seen, ahead, token_until.
+const TIMES: usize = 6 + 6 + 6 + 4 + 6;
+
+/// The longest user-agent text that is stored, in bytes.
+pub const MAX_AGENT_BYTES: usize = 512;
+
+/// Everything there is to know of one session. `A` is how its user agent is given: [`AgentId`] in memory, text elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session<'a, A> {
+    /// Its id.
+    pub id: SessionId,
+    /// When it began.
+    pub created_at: UnixMillis,
+    /// Its absolute deadline.
+    pub expires_at: UnixMillis,
+    /// Its last use, as replicated.
+    pub(crate) seen: UnixMillis,
+    /// Milliseconds from `seen` to its last use on this server.
+    pub(crate) ahead: u32,
+    /// When the last token issued for it has expired.
+    pub token_until: UnixMillis,
+    /// Its idle timeout in seconds; 0 for none.
+    pub idle_secs: u32,
+    /// Where it was begun from.
+    pub ip: Option<IpAddr>,
+    /// The user agent it was begun with.
+    pub agent: Option<A>,
+    /// Whether it leaves a trace when all of the user's sessions are revoked.
+    pub traced: bool,
+    /// The application's fields.
+    pub data: Data<'a>,
+}
+
+/// What is kept of a dead session: why it died, until its last token has expired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// The session's id.
+    pub id: SessionId,
+    /// Why it died.
+    pub reason: TraceReason,
+    /// When its last token has expired.
+    pub until: UnixMillis,
+}
+
+/// The ends of a session that outlive it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceReason {
+    /// Revoked by name.
+    Revoked,
+    /// Revoked with all of the user's sessions.
+    UserRevoked,
+    /// Ended to make room for a newer one.
+    Evicted,
+    /// Its refresh token was used twice.
+    Reused,
+}
+
+impl TraceReason {
+    pub(crate) const ALL: [Self; 4] = [Self::Revoked, Self::UserRevoked, Self::Evicted, Self::Reused];
+
+    fn code(self) -> u16 {
+        match self {
+            Self::Revoked => 0,
+            Self::UserRevoked => 1,
+            Self::Evicted => 2,
+            Self::Reused => 3,
+        }
+    }
+
+    fn from_code(code: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+}
+
+impl From<TraceReason> for Reason {
+    fn from(reason: TraceReason) -> Self {
+        match reason {
+            TraceReason::Revoked => Self::Revoked,
+            TraceReason::UserRevoked => Self::UserRevoked,
+            TraceReason::Evicted => Self::Evicted,
+            TraceReason::Reused => Self::Reused,
+        }
+    }
+}
+
+/// A user agent as records hold it: a slot of the pool in memory, text on disk and on the wire.
+pub(crate) trait AgentField<'a>: Sized {
+    fn write(&self, out: &mut Vec<u8>);
+    fn read(reader: &mut Reader<'a>) -> Option<Self>;
+}
+
+impl AgentField<'_> for AgentId {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0.to_le_bytes());
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        reader.u32().map(Self)
+    }
+}
+
+impl<'a> AgentField<'a> for Cow<'a, str> {
+    fn write(&self, out: &mut Vec<u8>) {
+        // Commands and the reader below bound the text well under 2^16 bytes.
+        let length = u16::try_from(self.len()).unwrap_or(0);
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(self.as_bytes().get(..usize::from(length)).unwrap_or_default());
+    }
+
+    fn read(reader: &mut Reader<'a>) -> Option<Self> {
+        let length = usize::from(reader.u16()?);
+        if length == 0 || length > MAX_AGENT_BYTES {
+            return None;
+        }
+        std::str::from_utf8(reader.bytes(length)?).ok().map(Cow::Borrowed)
+    }
+}
+
+impl<'a, A> Session<'a, A> {
+    /// Its last use on this server.
+    #[must_use]
+    pub fn last_seen_at(&self) -> UnixMillis {
+        self.seen.saturating_add(u64::from(self.ahead))
+    }
+
+    /// When it dies unless it is used before, or `None` if it has no idle timeout.
+    #[must_use]
+    pub fn idle_expires_at(&self) -> Option<UnixMillis> {
+        idle_deadline(self.last_seen_at(), self.idle_secs)
+    }
+
+    /// The nearer of its two deadlines.
+    #[must_use]
+    pub fn deadline(&self) -> UnixMillis {
+        self.idle_expires_at().map_or(self.expires_at, |idle| idle.min(self.expires_at))
+    }
+
+    pub(crate) fn with_agent<B>(self, agent: Option<B>) -> Session<'a, B> {
+        Session {
+            id: self.id,
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+            seen: self.seen,
+            ahead: self.ahead,
+            token_until: self.token_until,
+            idle_secs: self.idle_secs,
+            ip: self.ip,
+            agent,
+            traced: self.traced,
+            data: self.data,
+        }
+    }
+}
+
+#[allow(private_bounds)] // the two kinds of agent are all there are
+impl<'a, A: AgentField<'a>> Session<'a, A> {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let mut flags = id_flags(&self.id);
+        flags |= match self.ip {
+            None => 0,
+            Some(IpAddr::V4(_)) => 1 << IP_SHIFT,
+            Some(IpAddr::V6(_)) => 2 << IP_SHIFT,
+        };
+        for (bit, set) in [
+            (IDLE, self.idle_secs > 0),
+            (AGENT, self.agent.is_some()),
+            (DATA, !self.data.is_empty()),
+            (TRACED, self.traced),
+        ] {
+            if set {
+                flags |= bit;
+            }
+        }
+        out.extend_from_slice(&flags.to_le_bytes());
+        write_id(&self.id, out);
+        out.extend_from_slice(&self.created_at.to_bytes());
+        out.extend_from_slice(&self.expires_at.to_bytes());
+        out.extend_from_slice(&self.seen.to_bytes());
+        out.extend_from_slice(&self.ahead.to_le_bytes());
+        out.extend_from_slice(&self.token_until.to_bytes());
+        if self.idle_secs > 0 {
+            out.extend_from_slice(&self.idle_secs.to_le_bytes());
+        }
+        match self.ip {
+            None => {}
+            Some(IpAddr::V4(ip)) => out.extend_from_slice(&ip.octets()),
+            Some(IpAddr::V6(ip)) => out.extend_from_slice(&ip.octets()),
+        }
+        if let Some(agent) = &self.agent {
+            agent.write(out);
+        }
+        if !self.data.is_empty() {
+            out.extend_from_slice(&u32::try_from(self.data.0.len()).unwrap_or(0).to_le_bytes());
+            out.extend_from_slice(&self.data.0);
+        }
+    }
+
+    /// Reads what [`Session::write`] wrote; `None` for anything else.
+    pub(crate) fn read(reader: &mut Reader<'a>) -> Option<Self> {
+        let flags = reader.u16()?;
+        if flags & !SESSION_BITS != 0 {
+            return None;
+        }
+        let id = read_id(flags, reader)?;
+        let created_at = reader.time()?;
+        let expires_at = reader.time()?;
+        let seen = reader.time()?;
+        let ahead = reader.u32()?;
+        let token_until = reader.time()?;
+        let idle_secs = if flags & IDLE != 0 { reader.u32().filter(|secs| *secs > 0)? } else { 0 };
+        let ip = match (flags & IP) >> IP_SHIFT {
+            0 => None,
+            1 => Some(IpAddr::from(reader.array::<4>()?)),
+            2 => Some(IpAddr::from(reader.array::<16>()?)),
+            _ => return None,
+        };
+        let agent = if flags & AGENT != 0 { Some(A::read(reader)?) } else { None };
+        let data = if flags & DATA != 0 {
+            let length = usize::try_from(reader.u32()?).ok()?;
+            Data::from_bytes(reader.bytes(length)?).filter(|data| !data.is_empty())?
+        } else {
+            Data::default()
+        };
+        let traced = flags & TRACED != 0;
+        Some(Self { id, created_at, expires_at, seen, ahead, token_until, idle_secs, ip, agent, traced, data })
+    }
+}
+
+impl Trace {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let flags = id_flags(&self.id) | TRACE | (self.reason.code() << REASON_SHIFT);
+        out.extend_from_slice(&flags.to_le_bytes());
+        write_id(&self.id, out);
+        out.extend_from_slice(&self.until.to_bytes());
+    }
+
+    /// Reads what [`Trace::write`] wrote; `None` for anything else.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let flags = reader.u16()?;
+        if flags & !TRACE_BITS != 0 || flags & TRACE == 0 {
+            return None;
+        }
+        let reason = TraceReason::from_code((flags & REASON) >> REASON_SHIFT)?;
+        Some(Self { id: read_id(flags, reader)?, reason, until: reader.time()? })
+    }
+}
+
+fn idle_deadline(last_seen: UnixMillis, idle_secs: u32) -> Option<UnixMillis> {
+    (idle_secs > 0).then(|| last_seen.saturating_add(u64::from(idle_secs) * 1000))
+}
+
+fn id_flags(id: &SessionId) -> u16 {
+    match id.form() {
+        Form::Compact(Spelling::Base64Url, _) => 0,
+        Form::Compact(Spelling::Uuid, _) => 1,
+        Form::Compact(Spelling::Hex, _) => 2,
+        Form::Text(_) => ID_TEXT,
+    }
+}
+
+fn id_bytes(id: &SessionId) -> &[u8] {
+    match id.form() {
+        Form::Compact(_, bytes) => bytes,
+        Form::Text(text) => text.as_bytes(),
+    }
+}
+
+pub(crate) fn write_id(id: &SessionId, out: &mut Vec<u8>) {
+    let bytes = id_bytes(id);
+    if id_flags(id) == ID_TEXT {
+        out.push(u8::try_from(bytes.len()).unwrap_or(0));
+    }
+    out.extend_from_slice(bytes);
+}
+
+fn read_id(flags: u16, reader: &mut Reader<'_>) -> Option<SessionId> {
+    let spelling = match flags & ID_FORM {
+        0 => Spelling::Base64Url,
+        1 => Spelling::Uuid,
+        2 => Spelling::Hex,
+        _ => {
+            let length = usize::from(reader.u8()?);
+            let id = SessionId::from_text(reader.bytes(length)?).ok()?;
+            // A text that has a 16-byte form must come in it, or one session could have two records.
+            return (id_flags(&id) == ID_TEXT).then_some(id);
+        }
+    };
+    Some(SessionId::from_form(Form::Compact(spelling, reader.array()?)))
+}
+
+/// An id together with how it is stored, outside of a record.
+pub(crate) fn write_tagged_id(id: &SessionId, out: &mut Vec<u8>) {
+    out.push(id_flags(id).to_le_bytes()[0]);
+    write_id(id, out);
+}
+
+/// Reads what [`write_tagged_id`] wrote; `None` for anything else.
+pub(crate) fn read_tagged_id(reader: &mut Reader<'_>) -> Option<SessionId> {
+    let form = u16::from(reader.u8()?);
+    if form & !ID_FORM != 0 {
+        return None;
+    }
+    read_id(form, reader)
+}
+
+/// An id in the form in which stored records are compared with it.
+#[derive(Clone, Copy)]
+pub(crate) struct IdKey<'a> {
+    form: u16,
+    bytes: &'a [u8],
+}
+
+impl<'a> IdKey<'a> {
+    pub(crate) fn of(id: &'a SessionId) -> Self {
+        Self { form: id_flags(id), bytes: id_bytes(id) }
+    }
+
+    pub(crate) fn as_parts(self) -> (u16, &'a [u8]) {
+        (self.form, self.bytes)
+    }
+}
+
+/// The bytes of one stored record, which this module wrote itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordRef<'a> {
+    bytes: &'a [u8],
+    flags: u16,
+    /// Where the id's bytes begin and end.
+    id: (usize, usize),
+}
+
+/// A stored record, decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Record<'a> {
+    Session(Session<'a, AgentId>),
+    Trace(Trace),
+}
+
+impl<'a> RecordRef<'a> {
+    /// The record at the front of `bytes` and what follows it.
+    pub(crate) fn split_first(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let flags = u16::from_le_bytes(*bytes.first_chunk()?);
+        let id = match flags & ID_FORM {
+            ID_TEXT => (3, 3 + usize::from(*bytes.get(2)?)),
+            _ => (2, 18),
+        };
+        let mut length = id.1;
+        if flags & TRACE != 0 {
+            length += 6;
+        } else {
+            length += TIMES;
+            if flags & IDLE != 0 {
+                length += 4;
+            }
+            length += match (flags & IP) >> IP_SHIFT {
+                0 => 0,
+                1 => 4,
+                _ => 16,
+            };
+            if flags & AGENT != 0 {
+                length += 4;
+            }
+            if flags & DATA != 0 {
+                let data = u32::from_le_bytes(*bytes.get(length..)?.first_chunk()?);
+                length += 4 + usize::try_from(data).ok()?;
+            }
+        }
+        let (bytes, rest) = bytes.split_at_checked(length)?;
+        Some((Self { bytes, flags, id }, rest))
+    }
+
+    pub(crate) fn whole(bytes: &'a [u8]) -> Option<Self> {
+        Self::split_first(bytes).map(|(record, _)| record)
+    }
+
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    pub(crate) fn id_key(self) -> IdKey<'a> {
+        IdKey { form: self.flags & ID_FORM, bytes: self.bytes.get(self.id.0..self.id.1).unwrap_or_default() }
+    }
+
+    pub(crate) fn has_id(self, id: IdKey<'_>) -> bool {
+        let own = self.id_key();
+        own.form == id.form && own.bytes == id.bytes
+    }
+
+    pub(crate) fn is_trace(self) -> bool {
+        self.flags & TRACE != 0
+    }
+
+    fn time_at(self, offset: usize) -> UnixMillis {
+        let field = self.bytes.get(self.id.1 + offset..).and_then(|rest| rest.first_chunk());
+        field.map_or(UnixMillis::ZERO, |bytes| UnixMillis::from_bytes(*bytes))
+    }
+
+    fn u32_at(self, offset: usize) -> u32 {
+        let field = self.bytes.get(self.id.1 + offset..).and_then(|rest| rest.first_chunk());
+        field.map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    }
+
+    pub(crate) fn created_at(self) -> UnixMillis {
+        self.time_at(0)
+    }
+
+    pub(crate) fn expires_at(self) -> UnixMillis {
+        self.time_at(6)
+    }
+
+    pub(crate) fn seen(self) -> UnixMillis {
+        self.time_at(12)
+    }
+
+    pub(crate) fn last_seen_at(self) -> UnixMillis {
+        self.seen().saturating_add(u64::from(self.u32_at(18)))
+    }
+
+    pub(crate) fn idle_secs(self) -> u32 {
+        if self.flags & IDLE != 0 { self.u32_at(TIMES) } else { 0 }
+    }
+
+    pub(crate) fn idle_expires_at(self) -> Option<UnixMillis> {
+        if self.flags & IDLE != 0 { idle_deadline(self.last_seen_at(), self.idle_secs()) } else { None }
+    }
+
+    /// When the last token issued for it has expired.
+    pub(crate) fn token_until(self) -> UnixMillis {
+        if self.is_trace() { self.time_at(0) } else { self.time_at(22) }
+    }
+
+    /// When nothing of it is of any use any more: the last deadline of the session and of its tokens.
+    pub(crate) fn last_deadline(self) -> UnixMillis {
+        if self.is_trace() { self.token_until() } else { self.token_until().max(self.expires_at()) }
+    }
+
+    pub(crate) fn is_traced(self) -> bool {
+        self.flags & TRACED != 0
+    }
+
+    pub(crate) fn trace_reason(self) -> Option<TraceReason> {
+        if self.is_trace() { TraceReason::from_code((self.flags & REASON) >> REASON_SHIFT) } else { None }
+    }
+
+    pub(crate) fn decode(self) -> Option<Record<'a>> {
+        let mut reader = Reader(self.bytes);
+        if self.is_trace() {
+            Trace::read(&mut reader).map(Record::Trace)
+        } else {
+            Session::read(&mut reader).map(Record::Session)
+        }
+    }
+
+    pub(crate) fn agent(self) -> Option<AgentId> {
+        if self.is_trace() || self.flags & AGENT == 0 {
+            return None;
+        }
+        let ip = match (self.flags & IP) >> IP_SHIFT {
+            0 => 0,
+            1 => 4,
+            _ => 16,
+        };
+        let idle = if self.flags & IDLE != 0 { 4 } else { 0 };
+        Some(AgentId(self.u32_at(TIMES + idle + ip)))
+    }
+}
+
+/// Overwrites `seen` and `ahead` in the bytes of a session's record.
+pub(crate) fn set_seen(record: &mut [u8], seen: UnixMillis, ahead: u32) {
+    let Some(id_end) = RecordRef::whole(record).filter(|record| !record.is_trace()).map(|record| record.id.1) else {
+        return;
+    };
+    if let Some(field) = record.get_mut(id_end + 12..).and_then(|rest| rest.first_chunk_mut::<10>()) {
+        let [a, b, c, d, e, f] = seen.to_bytes();
+        let [g, h, i, j] = ahead.to_le_bytes();
+        *field = [a, b, c, d, e, f, g, h, i, j];
+    }
+}
+
+/// An application's fields of one session, packed: per field the lengths of name (u16) and value (u32), then both.
+/// Names are distinct and not empty; fields keep their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Data<'a>(Cow<'a, [u8]>);
+
+impl<'a> Data<'a> {
+    /// Packs `fields`; `None` if a name is empty, longer than 65,535 bytes or there twice, or a value longer than 2^32 - 1.
+    pub fn pack<'f>(fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>) -> Option<Data<'static>> {
+        let (mut packed, mut names) = (Vec::new(), HashSet::new());
+        for (name, value) in fields {
+            if name.is_empty() || !names.insert(name) {
+                return None;
+            }
+            packed.extend_from_slice(&u16::try_from(name.len()).ok()?.to_le_bytes());
+            packed.extend_from_slice(&u32::try_from(value.len()).ok()?.to_le_bytes());
+            packed.extend_from_slice(name);
+            packed.extend_from_slice(value);
+        }
+        Some(Data(Cow::Owned(packed)))
+    }
+
+    /// The fields packed in `bytes`; `None` if they are not what [`Data::pack`] writes.
+    fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
+        let data = Data(Cow::Borrowed(bytes));
+        let (mut names, mut length) = (HashSet::new(), 0);
+        for (name, value) in Fields(Reader(bytes)) {
+            if name.is_empty() || !names.insert(name) {
+                return None;
+            }
+            length += 6 + name.len() + value.len();
+        }
+        (length == bytes.len()).then_some(data)
+    }
+
+    /// The fields, in the order in which they were set.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        Fields(Reader(&self.0))
+    }
+
+    /// The value of the field called `name`.
+    #[must_use]
+    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// How many fields there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+struct Fields<'a>(Reader<'a>);
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (name, value) = (usize::from(self.0.u16()?), usize::try_from(self.0.u32()?).ok()?);
+        Some((self.0.bytes(name)?, self.0.bytes(value)?))
+    }
+}

@@ -1,0 +1,464 @@
+//! Where one user's records are: in one packed allocation, or, once they are many, in one each with an index.
+//!
+//! ```text
+//! packed    0 | record | record | ...
+//!           1 | epoch at u48 | epoch until u48 | record | record | ...
+//! ```
+//!
+//! Records stand in the order in which they were added: sessions by age, traces by death. A packed store is
+//! searched from the front. Past [`PACKED_MAX_BYTES`] it becomes an indexed one, in which finding, adding and
+//! removing take logarithmic time however many sessions one user has; it is packed again when little is left.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::mem::size_of;
+
+use hashbrown::HashTable;
+
+use super::reader::Reader;
+use super::record::{IdKey, RecordRef};
+use crate::{SessionId, UnixMillis};
+
+/// About 75 sessions: where a search from the front starts to cost more than an index.
+const PACKED_MAX_BYTES: usize = 4096;
+/// An indexed store is packed again below this, well under the other bound lest a store flip to and fro.
+const REPACK_MAX_BYTES: usize = PACKED_MAX_BYTES / 4;
+
+/// The moment at which all of a user's sessions and tokens were revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epoch {
+    /// Tokens issued at or before this are dead.
+    pub at: UnixMillis,
+    /// When the last of them has expired, so that the epoch can be forgotten.
+    pub until: UnixMillis,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Store {
+    Packed(Packed),
+    Indexed(Box<Indexed>),
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Packed(Box<[u8]>);
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Indexed {
+    epoch: Option<Epoch>,
+    records: BTreeMap<u64, Box<[u8]>>,
+    by_id: HashTable<u64>,
+    hasher: RandomState,
+    next: u64,
+    bytes: usize,
+    /// The last deadline of all records.
+    deadline: UnixMillis,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::Packed(Packed::default())
+    }
+}
+
+impl Store {
+    pub(crate) fn epoch(&self) -> Option<Epoch> {
+        match self {
+            Self::Packed(packed) => packed.epoch(),
+            Self::Indexed(indexed) => indexed.epoch,
+        }
+    }
+
+    pub(crate) fn set_epoch(&mut self, epoch: Option<Epoch>) {
+        match self {
+            Self::Packed(packed) => packed.set_epoch(epoch),
+            Self::Indexed(indexed) => indexed.epoch = epoch,
+        }
+    }
+
+    pub(crate) fn find(&self, id: &SessionId) -> Option<RecordRef<'_>> {
+        let id = IdKey::of(id);
+        match self {
+            Self::Packed(packed) => packed.iter().find(|record| record.has_id(id)),
+            Self::Indexed(indexed) => indexed.find(id).and_then(|at| indexed.record(at)),
+        }
+    }
+
+    /// The bytes of the record with this id, to be changed in place.
+    pub(crate) fn find_mut(&mut self, id: &SessionId) -> Option<&mut [u8]> {
+        let id = IdKey::of(id);
+        match self {
+            Self::Packed(packed) => {
+                let (start, end) = packed.span(id)?;
+                packed.0.get_mut(start..end)
+            }
+            Self::Indexed(indexed) => {
+                let at = indexed.find(id)?;
+                indexed.records.get_mut(&at).map(|record| &mut **record)
+            }
+        }
+    }
+
+    /// All records, the ones added first at the front.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = RecordRef<'_>> {
+        let (packed, indexed) = match self {
+            Self::Packed(packed) => (Some(packed.iter()), None),
+            Self::Indexed(indexed) => (None, Some(indexed.iter())),
+        };
+        packed.into_iter().flatten().chain(indexed.into_iter().flatten())
+    }
+
+    /// Puts `record` where the record with its id is, or at the end.
+    pub(crate) fn put(&mut self, record: &[u8]) {
+        match self {
+            Self::Packed(packed) => {
+                packed.put(record);
+                if packed.0.len() > PACKED_MAX_BYTES {
+                    *self = Self::Indexed(Box::new(packed.to_indexed()));
+                }
+            }
+            Self::Indexed(indexed) => indexed.put(record),
+        }
+    }
+
+    /// Takes out the record with this id, if there is one.
+    pub(crate) fn remove(&mut self, id: &SessionId) {
+        let id = IdKey::of(id);
+        match self {
+            Self::Packed(packed) => {
+                if let Some((start, end)) = packed.span(id) {
+                    packed.splice(start, end, &[]);
+                }
+            }
+            Self::Indexed(indexed) => {
+                indexed.remove(id);
+                self.repack();
+            }
+        }
+    }
+
+    /// Keeps only the records that `keep` accepts.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(RecordRef<'_>) -> bool) {
+        match self {
+            Self::Packed(packed) => {
+                let mut kept = Vec::with_capacity(packed.0.len());
+                kept.extend_from_slice(packed.0.get(..packed.records_start()).unwrap_or_default());
+                for record in packed.iter().filter(|record| keep(*record)) {
+                    kept.extend_from_slice(record.bytes());
+                }
+                packed.0 = kept.into_boxed_slice();
+            }
+            Self::Indexed(indexed) => {
+                let mut kept = Indexed { epoch: indexed.epoch, ..Indexed::default() };
+                for (_, bytes) in std::mem::take(&mut indexed.records) {
+                    if RecordRef::whole(&bytes).is_some_and(&mut keep) {
+                        kept.push(bytes);
+                    }
+                }
+                **indexed = kept;
+                self.repack();
+            }
+        }
+    }
+
+    fn repack(&mut self) {
+        if let Self::Indexed(indexed) = self
+            && indexed.bytes <= REPACK_MAX_BYTES
+        {
+            let mut packed = Packed::default();
+            packed.set_epoch(indexed.epoch);
+            let mut bytes = packed.0.to_vec();
+            bytes.reserve_exact(1 + indexed.bytes);
+            if bytes.is_empty() {
+                bytes.push(0);
+            }
+            for record in indexed.iter() {
+                bytes.extend_from_slice(record.bytes());
+            }
+            *self = Self::Packed(Packed(bytes.into_boxed_slice()));
+        }
+    }
+
+    /// Whether there are fewer records than `bound`, as far as that can be told without counting.
+    pub(crate) fn is_surely_below(&self, bound: usize) -> bool {
+        matches!(self, Self::Indexed(indexed) if indexed.records.len() < bound)
+    }
+
+    /// Whether there is neither a record nor an epoch.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.epoch().is_none() && self.iter().next().is_none()
+    }
+
+    /// When nothing here is of any use any more: the last deadline of all records and of the epoch.
+    pub(crate) fn deadline(&self) -> UnixMillis {
+        let records = match self {
+            Self::Packed(packed) => packed.iter().map(RecordRef::last_deadline).max(),
+            Self::Indexed(indexed) => Some(indexed.deadline),
+        };
+        records.into_iter().chain(self.epoch().map(|epoch| epoch.until)).max().unwrap_or_default()
+    }
+
+    /// How many allocations there are.
+    pub(crate) fn allocations(&self) -> usize {
+        match self {
+            Self::Packed(_) => 1,
+            Self::Indexed(indexed) => 2 + indexed.records.len(),
+        }
+    }
+
+    /// How many bytes are allocated, without the allocator's own.
+    pub(crate) fn allocated_bytes(&self) -> usize {
+        match self {
+            Self::Packed(packed) => packed.0.len(),
+            // A tree node's entry and the index's slot, at the fill that both keep on average.
+            Self::Indexed(indexed) => {
+                let entry = (size_of::<u64>() + size_of::<Box<[u8]>>()) * 3 / 2;
+                let slot = size_of::<u64>() + 1;
+                size_of::<Indexed>()
+                    + indexed.bytes
+                    + indexed.records.len() * entry
+                    + indexed.by_id.capacity() * slot * 8 / 7
+            }
+        }
+    }
+}
+
+impl Packed {
+    fn epoch(&self) -> Option<Epoch> {
+        let mut reader = Reader(&self.0);
+        match reader.u8()? {
+            0 => None,
+            _ => Some(Epoch { at: reader.time()?, until: reader.time()? }),
+        }
+    }
+
+    fn set_epoch(&mut self, epoch: Option<Epoch>) {
+        let mut head = Vec::with_capacity(13);
+        match epoch {
+            None => head.push(0),
+            Some(epoch) => {
+                head.push(1);
+                head.extend_from_slice(&epoch.at.to_bytes());
+                head.extend_from_slice(&epoch.until.to_bytes());
+            }
+        }
+        self.splice(0, self.records_start(), &head);
+    }
+
+    fn records_start(&self) -> usize {
+        match self.0.first() {
+            None => 0,
+            Some(0) => 1,
+            Some(_) => 13,
+        }
+    }
+
+    fn iter(&self) -> PackedIter<'_> {
+        PackedIter(self.0.get(self.records_start()..).unwrap_or_default())
+    }
+
+    /// Where the record with this id begins and ends.
+    fn span(&self, id: IdKey<'_>) -> Option<(usize, usize)> {
+        let mut start = self.records_start();
+        for record in self.iter() {
+            let end = start + record.bytes().len();
+            if record.has_id(id) {
+                return Some((start, end));
+            }
+            start = end;
+        }
+        None
+    }
+
+    fn put(&mut self, record: &[u8]) {
+        if self.0.is_empty() {
+            self.set_epoch(None);
+        }
+        let id = RecordRef::whole(record).map(RecordRef::id_key);
+        let (start, end) = id.and_then(|id| self.span(id)).unwrap_or((self.0.len(), self.0.len()));
+        self.splice(start, end, record);
+    }
+
+    /// Replaces the bytes from `start` to `end`. The result has no spare capacity: most users have a session or two.
+    fn splice(&mut self, start: usize, end: usize, with: &[u8]) {
+        let front = self.0.get(..start).unwrap_or_default();
+        let back = self.0.get(end..).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(front.len() + with.len() + back.len());
+        bytes.extend_from_slice(front);
+        bytes.extend_from_slice(with);
+        bytes.extend_from_slice(back);
+        self.0 = bytes.into_boxed_slice();
+    }
+
+    fn to_indexed(&self) -> Indexed {
+        let mut indexed = Indexed { epoch: self.epoch(), ..Indexed::default() };
+        for record in self.iter() {
+            indexed.push(record.bytes().into());
+        }
+        indexed
+    }
+}
+
+struct PackedIter<'a>(&'a [u8]);
+
+impl<'a> Iterator for PackedIter<'a> {
+    type Item = RecordRef<'a>;
+
+    fn next(&mut self) -> Option<RecordRef<'a>> {
+        let (record, rest) = RecordRef::split_first(self.0)?;
+        self.0 = rest;
+        Some(record)
+    }
+}
+
+impl Indexed {
+    fn iter(&self) -> impl Iterator<Item = RecordRef<'_>> {
+        self.records.values().filter_map(|bytes| RecordRef::whole(bytes))
+    }
+
+    fn record(&self, at: u64) -> Option<RecordRef<'_>> {
+        RecordRef::whole(self.records.get(&at)?)
+    }
+
+    fn find(&self, id: IdKey<'_>) -> Option<u64> {
+        let hash = self.hasher.hash_one(id.as_parts());
+        self.by_id.find(hash, |at| self.record(*at).is_some_and(|record| record.has_id(id))).copied()
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        let Some(record) = RecordRef::whole(bytes) else { return };
+        let Some(at) = self.find(record.id_key()) else {
+            return self.push(bytes.into());
+        };
+        let deadline = record.last_deadline();
+        let old = self.records.insert(at, bytes.into());
+        self.bytes += bytes.len();
+        self.forget(old.as_deref());
+        self.deadline = self.deadline.max(deadline);
+    }
+
+    fn push(&mut self, bytes: Box<[u8]>) {
+        let Some(record) = RecordRef::whole(&bytes) else { return };
+        let hash = self.hasher.hash_one(record.id_key().as_parts());
+        self.deadline = self.deadline.max(record.last_deadline());
+        self.bytes += bytes.len();
+        let at = self.next;
+        self.next += 1;
+        self.records.insert(at, bytes);
+        let (records, hasher) = (&self.records, &self.hasher);
+        self.by_id.insert_unique(hash, at, |at| {
+            let record = records.get(at).and_then(|bytes| RecordRef::whole(bytes));
+            record.map_or(0, |record| hasher.hash_one(record.id_key().as_parts()))
+        });
+    }
+
+    fn remove(&mut self, id: IdKey<'_>) {
+        let Some(at) = self.find(id) else { return };
+        let hash = self.hasher.hash_one(id.as_parts());
+        if let Ok(entry) = self.by_id.find_entry(hash, |known| *known == at) {
+            entry.remove();
+        }
+        let old = self.records.remove(&at);
+        self.forget(old.as_deref());
+    }
+
+    /// Takes a record that is gone out of the sums.
+    fn forget(&mut self, old: Option<&[u8]>) {
+        let Some(old) = old.and_then(RecordRef::whole) else { return };
+        self.bytes -= old.bytes().len();
+        if old.last_deadline() >= self.deadline {
+            self.deadline = self.iter().map(RecordRef::last_deadline).max().unwrap_or_default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::{Trace, TraceReason};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn trace(n: u8, size: usize, until: u32) -> Vec<u8> {
+        let id = SessionId::from_text(format!("{n:03}{}", "x".repeat(size)).as_bytes()).unwrap();
+        let until = UnixMillis::new(u64::from(until)).unwrap();
+        let mut bytes = Vec::new();
+        Trace { id, reason: TraceReason::Revoked, until }.write(&mut bytes);
+        bytes
+    }
+
+    fn id(n: u8, size: usize) -> SessionId {
+        SessionId::from_text(format!("{n:03}{}", "x".repeat(size)).as_bytes()).unwrap()
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Put(u8, u32),
+        Remove(u8),
+        Retain(u8),
+        Epoch(Option<u32>),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => (any::<u8>(), any::<u32>()).prop_map(|(n, until)| Step::Put(n, until)),
+            2 => any::<u8>().prop_map(Step::Remove),
+            1 => (1..8u8).prop_map(Step::Retain),
+            1 => any::<Option<u32>>().prop_map(Step::Epoch),
+        ]
+    }
+
+    proptest! {
+        /// The same steps on a plain list give the same records, packed or indexed.
+        #[test]
+        fn a_store_is_an_ordered_list(size in 1..100usize, steps in prop::collection::vec(step(), 1..300)) {
+            let (mut store, mut list, mut epoch) = (Store::default(), Vec::<(u8, u32)>::new(), None);
+            for step in steps {
+                match step {
+                    Step::Put(n, until) => {
+                        store.put(&trace(n, size, until));
+                        match list.iter_mut().find(|known| known.0 == n) {
+                            Some(known) => known.1 = until,
+                            None => list.push((n, until)),
+                        }
+                    }
+                    Step::Remove(n) => {
+                        store.remove(&id(n, size));
+                        list.retain(|known| known.0 != n);
+                    }
+                    Step::Retain(part) => {
+                        let drop: Vec<_> = list.iter().filter(|known| known.0 % 8 < part).copied().collect();
+                        store.retain(|record| drop.iter().all(|gone| record.bytes() != trace(gone.0, size, gone.1)));
+                        list.retain(|known| known.0 % 8 >= part);
+                    }
+                    Step::Epoch(until) => {
+                        epoch = until.map(|until| {
+                            let until = UnixMillis::new(u64::from(until)).unwrap();
+                            Epoch { at: UnixMillis::ZERO, until }
+                        });
+                        store.set_epoch(epoch);
+                    }
+                }
+                let bytes: Vec<_> = list.iter().map(|(n, until)| trace(*n, size, *until)).collect();
+                prop_assert_eq!(store.iter().map(|record| record.bytes().to_vec()).collect::<Vec<_>>(), bytes);
+                prop_assert_eq!(store.epoch(), epoch);
+                prop_assert_eq!(store.is_empty(), list.is_empty() && epoch.is_none());
+                let last = list.iter().map(|known| u64::from(known.1)).chain(epoch.map(|epoch| epoch.until.get())).max();
+                prop_assert_eq!(store.deadline().get(), last.unwrap_or(0));
+                for n in [0, 100, 255] {
+                    prop_assert_eq!(store.find(&id(n, size)).is_some(), list.iter().any(|known| known.0 == n));
+                    prop_assert_eq!(store.find_mut(&id(n, size)).is_some(), list.iter().any(|known| known.0 == n));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_store_is_indexed_and_packed_again_when_little_is_left() {
+        let mut store = Store::default();
+        (0..200).for_each(|n| store.put(&trace(n, 40, 1)));
+        assert!(matches!(store, Store::Indexed(_)));
+        assert_eq!(store.iter().count(), 200);
+        store.retain(|record| record.has_id(IdKey::of(&id(7, 40))));
+        assert!(matches!(store, Store::Packed(_)));
+        assert_eq!(store.iter().count(), 1);
+    }
+}
