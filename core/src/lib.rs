@@ -8,6 +8,7 @@ mod reason;
 pub mod sessions;
 mod subject;
 mod time;
+pub mod token;
 
 pub use id::{SessionId, SessionIdError};
 pub use reason::Reason;
