@@ -1,1 +1,77 @@
-//! The Redis module.
+//! The Redis module: `SESSION.*` commands over a native type for one user's login sessions.
+//!
+//! ```text
+//! commands/     a file per command: parse, open, ask core, replicate and notify, reply
+//! settings.rs   session.* settings        state.rs   what the commands share
+//! error.rs      refused commands          api/       the calls into the server; all `unsafe` code
+//! ```
+
+// The server's API is C: `unsafe` stays in `api`, where each use says why it is sound.
+#![deny(unsafe_code)]
+
+#[allow(unsafe_code)]
+mod api;
+mod commands;
+mod error;
+mod settings;
+mod state;
+
+use redis_module::{Context, RedisString, Status};
+
+/// Loads the module: everything but the handshake, which the macro below does.
+fn init(ctx: &Context, args: &[RedisString]) -> Status {
+    let args: Vec<&[u8]> = args.iter().map(RedisString::as_slice).collect();
+    match load(ctx, &args) {
+        Ok(()) => Status::Ok,
+        Err(why) => {
+            ctx.log_warning(&format!("session: not loaded: {why}"));
+            Status::Err
+        }
+    }
+}
+
+fn load(ctx: &Context, args: &[&[u8]]) -> Result<(), String> {
+    api::require_api().map_err(|missing| format!("this server is too old, it lacks {missing}"))?;
+    hide_panics();
+    settings::check_arguments(args)?;
+    api::TYPE.create(ctx).then_some(()).ok_or("the server refused the data type sessions1")?;
+    ctx.set_module_options(
+        redis_module::raw::ModuleOptions::HANDLE_IO_ERRORS
+            | redis_module::raw::ModuleOptions::HANDLE_REPL_ASYNC_LOAD
+            | redis_module::raw::ModuleOptions::NO_IMPLICIT_SIGNAL_MODIFIED,
+    );
+    commands::TABLE.iter().try_for_each(|entry| api::register(ctx, entry))?;
+    api::register_settings(ctx, &settings::SETTINGS, args)?;
+    let mut state = state::lock();
+    state.reload_keys()?;
+    if state.settings.keys_file.is_empty() {
+        ctx.log_warning(
+            "session.keys-file is not set: tokens are signed with a random key, and so will not survive a restart \
+             nor be known to other servers",
+        );
+    }
+    Ok(())
+}
+
+/// Lets a panic say where it happened, but not what it was about, which may be what a client sent.
+fn hide_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(|| "unknown place".to_owned(), ToString::to_string);
+        api::log_warning(&format!("session: panic at {place}"));
+    }));
+}
+
+#[allow(missing_docs)] // the macro's RedisModule_OnLoad and RedisModule_OnUnload
+mod entry {
+    use redis_module::redis_module;
+
+    use super::init;
+
+    redis_module! {
+        name: "session",
+        version: 100,
+        allocator: (redis_module::alloc::RedisAlloc, redis_module::alloc::RedisAlloc),
+        data_types: [],
+        init: init,
+    }
+}

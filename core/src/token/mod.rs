@@ -53,4 +53,4 @@ pub use jwt::NewToken;
 pub use key::Key;
 pub use ring::{KeyProblem, KeyRing, KeyRingError};
 pub use route::unverified_subject;
-pub use verify::{Scratch, TokenKind, TokenPolicy, Verified, verify};
+pub use verify::{Scratch, TokenKind, TokenPolicy, Verified, is_token, verify};

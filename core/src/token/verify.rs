@@ -48,6 +48,37 @@ pub struct Verified {
     pub expires_at: Option<UnixMillis>,
 }
 
+impl Verified {
+    /// When it counts as issued where revocations of a whole user are looked up: see
+    /// [`UserSessions::check`](crate::sessions::UserSessions::check).
+    ///
+    /// A JWT that does not say when it was issued counts as issued before any revocation. An opaque token never says,
+    /// and its session leaves a trace instead.
+    #[must_use]
+    pub fn issued_for_revocation(&self) -> Option<UnixMillis> {
+        match self.kind {
+            TokenKind::Jwt => Some(self.issued_at.unwrap_or(UnixMillis::ZERO)),
+            TokenKind::Opaque => None,
+        }
+    }
+}
+
+/// Whether `text`, given where either a session id or a token may stand, is to be read as a token: it has the prefix
+/// of an opaque one, or the shape of a JWT (three parts, the first of which is the base64url of a JSON object).
+///
+/// Ids that look like that are refused when a session begins, so neither can be taken for the other.
+///
+/// ```
+/// use redis_session_core::token::is_token;
+/// assert!(is_token(b"eyJhbGciOiJIUzI1NiJ9.e30.AA") && is_token(b"rst1.NDI.aWQ.AA"));
+/// assert!(!is_token(b"0190163d-8694-739b-aea5-966c26f8ad91"));
+/// ```
+#[must_use]
+pub fn is_token(text: &[u8]) -> bool {
+    let opaque = [opaque::PREFIX, opaque::REFRESH_PREFIX].iter().any(|prefix| text.starts_with(prefix.as_bytes()));
+    opaque || (text.starts_with(b"eyJ") && text.iter().filter(|byte| **byte == b'.').count() == 2)
+}
+
 /// Buffers that checks decode into, to be used again for the next one.
 ///
 /// They grow to the longest token seen, so at most to [`TokenPolicy::max_token_bytes`], and hold the last one's parts.

@@ -1,0 +1,42 @@
+//! The rooms where the module API is called: everything `unsafe` is here, behind types that are safe to use.
+
+mod call;
+mod guard;
+mod key;
+mod register;
+mod reply;
+mod settings;
+mod value;
+
+pub(crate) use call::{Arg, Call, log_warning};
+pub(crate) use guard::guarded;
+pub(crate) use key::{KeyForReading, KeyForWriting};
+pub(crate) use register::{register, require_api};
+pub(crate) use reply::Reply;
+pub(crate) use settings::{Kind, Setting, names, register_settings};
+pub(crate) use value::TYPE;
+
+/// What the API's functions answer when they did what they were asked to.
+#[allow(clippy::cast_possible_truncation)] // 0
+const OK: std::ffi::c_int = redis_module::raw::REDISMODULE_OK as std::ffi::c_int;
+/// What they answer otherwise.
+#[allow(clippy::cast_possible_truncation)] // 1
+const ERR: std::ffi::c_int = redis_module::raw::REDISMODULE_ERR as std::ffi::c_int;
+
+/// Calls a function of the module API that [`require_api`] found at load.
+macro_rules! redis {
+    ($name:ident($($argument:expr),* $(,)?)) => {
+        match redis_module::raw::$name {
+            Some(function) => function($($argument),*),
+            None => $crate::api::missing(stringify!($name)),
+        }
+    };
+}
+pub(crate) use redis;
+
+/// Cannot happen, as the module does not load without the functions that it calls.
+#[cold]
+#[allow(clippy::panic)] // the guard around every handler answers with an error
+fn missing(name: &str) -> ! {
+    panic!("{name} is missing")
+}

@@ -1,0 +1,264 @@
+//! Settings: how `session.*` lines, load arguments and CONFIG reach the table in [`crate::settings`].
+
+use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_uint, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::{null, null_mut};
+
+use redis_module::{Context, raw};
+
+use super::{Arg, ERR, OK, redis};
+use crate::settings::Settings;
+use crate::state;
+
+/// One setting: `session.<name>`.
+pub(crate) struct Setting {
+    /// Without the module's name.
+    pub(crate) name: &'static str,
+    /// What it may be and where it is kept.
+    pub(crate) kind: Kind,
+    /// Whether the key ring must be read again once it has changed.
+    pub(crate) reloads_keys: bool,
+}
+
+/// What a setting may be, its default, and where it is kept.
+pub(crate) enum Kind {
+    /// A whole number within bounds.
+    Number { default: i64, min: i64, max: i64, of: fn(&mut Settings) -> &mut i64 },
+    /// A text that passes a test; the test says what is wrong.
+    Text { default: &'static CStr, of: fn(&mut Settings) -> &mut String, check: fn(&str) -> Result<(), String> },
+    /// One of some words; kept as the position of the word.
+    Word { words: &'static [&'static CStr], of: fn(&mut Settings) -> &mut usize },
+}
+
+/// Registers the settings, then gives each its value: from redis.conf, else from the load arguments, else its default.
+pub(crate) fn register_settings(ctx: &Context, settings: &'static [Setting], args: &[&[u8]]) -> Result<(), String> {
+    for setting in settings {
+        // SAFETY: names, words and defaults end with NUL and outlive the call; the private data is 'static; the
+        // callbacks have the signatures that the server calls.
+        if unsafe { register(ctx, setting, argument(setting, args)?)? } != OK {
+            return Err(format!("the server refused the setting session.{}", setting.name));
+        }
+    }
+    // SAFETY: called while the module loads, once all settings are registered.
+    if unsafe { redis!(RedisModule_LoadConfigs(ctx.ctx)) } == OK {
+        Ok(())
+    } else {
+        Err("a session.* setting is not valid".into())
+    }
+}
+
+/// The value of `setting` among the load arguments, which are names (with or without `session.`) and values in turn.
+fn argument<'a>(setting: &Setting, args: &[&'a [u8]]) -> Result<Option<&'a str>, String> {
+    let given = args.chunks(2).filter_map(|pair| match pair {
+        [name, value] if names(setting, name) => Some(*value),
+        _ => None,
+    });
+    let values: Vec<_> = given.collect();
+    match values[..] {
+        [] => Ok(None),
+        [value] => {
+            std::str::from_utf8(value).map(Some).map_err(|_| format!("load argument {}: not UTF-8", setting.name))
+        }
+        _ => Err(format!("load argument {} is given twice", setting.name)),
+    }
+}
+
+/// Whether a load argument is the name of `setting`.
+pub(crate) fn names(setting: &Setting, argument: &[u8]) -> bool {
+    argument.strip_prefix(b"session.").unwrap_or(argument) == setting.name.as_bytes()
+}
+
+/// # Safety
+/// Only while the module loads.
+unsafe fn register(ctx: &Context, setting: &'static Setting, given: Option<&str>) -> Result<c_int, String> {
+    let name = CString::new(setting.name).map_err(|error| error.to_string())?;
+    let private = std::ptr::from_ref(setting).cast_mut().cast::<c_void>();
+    let apply: raw::RedisModuleConfigApplyFunc = if setting.reloads_keys { Some(reload_keys) } else { None };
+    let flags: c_uint = raw::REDISMODULE_CONFIG_DEFAULT;
+    let invalid = |why: &str| format!("load argument {}: {why}", setting.name);
+    // SAFETY: as the caller says.
+    Ok(unsafe {
+        match &setting.kind {
+            Kind::Number { default, min, max, .. } => {
+                let default = match given {
+                    None => *default,
+                    Some(text) => text
+                        .parse()
+                        .ok()
+                        .filter(|number| (*min..=*max).contains(number))
+                        .ok_or_else(|| invalid(&format!("must be a whole number from {min} to {max}")))?,
+                };
+                redis!(RedisModule_RegisterNumericConfig(
+                    ctx.ctx,
+                    name.as_ptr(),
+                    default,
+                    flags,
+                    *min,
+                    *max,
+                    Some(get_number),
+                    Some(set_number),
+                    apply,
+                    private,
+                ))
+            }
+            Kind::Text { default, check, .. } => {
+                if let Some(text) = given {
+                    check(text).map_err(|why| invalid(&why))?;
+                }
+                let given = given.map(CString::new).transpose().map_err(|error| error.to_string())?;
+                redis!(RedisModule_RegisterStringConfig(
+                    ctx.ctx,
+                    name.as_ptr(),
+                    given.as_deref().unwrap_or(default).as_ptr(),
+                    flags,
+                    Some(get_text),
+                    Some(set_text),
+                    apply,
+                    private,
+                ))
+            }
+            Kind::Word { words, .. } => {
+                let known =
+                    |text: &str| words.iter().position(|word| word.to_bytes().eq_ignore_ascii_case(text.as_bytes()));
+                let default = match given {
+                    None => 0,
+                    Some(text) => known(text).ok_or_else(|| invalid("not one of its words"))?,
+                };
+                let mut texts: Vec<*const c_char> = words.iter().map(|word| word.as_ptr()).collect();
+                let values: Vec<c_int> = (0..).take(words.len()).collect();
+                let count = c_int::try_from(words.len()).unwrap_or(0);
+                redis!(RedisModule_RegisterEnumConfig(
+                    ctx.ctx,
+                    name.as_ptr(),
+                    c_int::try_from(default).unwrap_or(0),
+                    flags,
+                    texts.as_mut_ptr(),
+                    values.as_ptr(),
+                    count,
+                    Some(get_word),
+                    Some(set_word),
+                    apply,
+                    private,
+                ))
+            }
+        }
+    })
+}
+
+/// # Safety
+/// `private` must be what [`register`] gave the server.
+unsafe fn setting<'a>(private: *mut c_void) -> &'a Setting {
+    // SAFETY: it is a `&'static Setting`.
+    unsafe { &*private.cast::<Setting>() }
+}
+
+/// Runs a callback that must not unwind into C, and hands its error to the server.
+///
+/// # Safety
+/// `error` must be the server's place for an error message.
+unsafe fn answer(error: *mut *mut raw::RedisModuleString, callback: impl FnOnce() -> Result<(), String>) -> c_int {
+    let why = match catch_unwind(AssertUnwindSafe(callback)) {
+        Ok(Ok(())) => return OK,
+        Ok(Err(why)) => why,
+        Err(_) => "internal error, see the server's log".into(),
+    };
+    if !error.is_null() {
+        // SAFETY: as the caller says; the server takes the string over.
+        unsafe { *error = redis!(RedisModule_CreateString(null_mut(), why.as_ptr().cast(), why.len())) };
+    }
+    ERR
+}
+
+unsafe extern "C" fn get_number(_name: *const c_char, private: *mut c_void) -> c_longlong {
+    // SAFETY: the server passes what it was given.
+    match unsafe { setting(private) }.kind {
+        Kind::Number { of, .. } => *of(&mut state::lock().settings),
+        Kind::Text { .. } | Kind::Word { .. } => 0,
+    }
+}
+
+unsafe extern "C" fn set_number(
+    _name: *const c_char,
+    value: c_longlong,
+    private: *mut c_void,
+    error: *mut *mut raw::RedisModuleString,
+) -> c_int {
+    // SAFETY: the server passes what it was given, and its place for an error.
+    unsafe {
+        answer(error, || {
+            if let Kind::Number { of, .. } = setting(private).kind {
+                *of(&mut state::lock().settings) = value;
+            }
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn get_text(_name: *const c_char, private: *mut c_void) -> *mut raw::RedisModuleString {
+    // SAFETY: the server passes what it was given, and takes the string over.
+    unsafe {
+        match setting(private).kind {
+            Kind::Text { of, .. } => {
+                let mut state = state::lock();
+                let text = of(&mut state.settings);
+                redis!(RedisModule_CreateString(null_mut(), text.as_ptr().cast(), text.len()))
+            }
+            Kind::Number { .. } | Kind::Word { .. } => redis!(RedisModule_CreateString(null_mut(), null(), 0)),
+        }
+    }
+}
+
+unsafe extern "C" fn set_text(
+    _name: *const c_char,
+    value: *mut raw::RedisModuleString,
+    private: *mut c_void,
+    error: *mut *mut raw::RedisModuleString,
+) -> c_int {
+    // SAFETY: the server passes what it was given, a string that lives as long as this call, and its place for an error.
+    unsafe {
+        answer(error, || {
+            if let Kind::Text { of, check, .. } = setting(private).kind {
+                let text =
+                    std::str::from_utf8(Arg::borrowed(value).bytes()).map_err(|_| "must be UTF-8 text".to_owned())?;
+                check(text)?;
+                *of(&mut state::lock().settings) = text.to_owned();
+            }
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn get_word(_name: *const c_char, private: *mut c_void) -> c_int {
+    // SAFETY: the server passes what it was given.
+    match unsafe { setting(private) }.kind {
+        Kind::Word { of, .. } => c_int::try_from(*of(&mut state::lock().settings)).unwrap_or(0),
+        Kind::Number { .. } | Kind::Text { .. } => 0,
+    }
+}
+
+unsafe extern "C" fn set_word(
+    _name: *const c_char,
+    value: c_int,
+    private: *mut c_void,
+    error: *mut *mut raw::RedisModuleString,
+) -> c_int {
+    // SAFETY: the server passes what it was given, and its place for an error.
+    unsafe {
+        answer(error, || {
+            if let Kind::Word { of, .. } = setting(private).kind {
+                *of(&mut state::lock().settings) = usize::try_from(value).unwrap_or(0);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Called once after CONFIG SET has set all it was asked to; when it fails, the server sets the old values again.
+unsafe extern "C" fn reload_keys(
+    _ctx: *mut raw::RedisModuleCtx,
+    _private: *mut c_void,
+    error: *mut *mut raw::RedisModuleString,
+) -> c_int {
+    // SAFETY: the server passes its place for an error.
+    unsafe { answer(error, || state::lock().reload_keys()) }
+}

@@ -1,0 +1,170 @@
+//! The native type: how the server stores, copies, measures and frees one user's sessions.
+//!
+//! Saving may run in a forked child, freeing in a background thread: no callback here waits for a lock that another
+//! thread could hold at a fork. See [`crate::state`] for how agents are released.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::null_mut;
+
+use redis_module::native_types::RedisType;
+use redis_module::{logging, raw};
+use redis_session_core::sessions::UserSessions;
+
+use super::redis;
+use crate::state;
+
+/// Of the file format, see `redis_session_core::sessions`.
+const ENCODING_VERSION: c_int = 1;
+
+/// The type of a key that holds sessions, `sessions1` in DUMP payloads and RDB files.
+pub(crate) static TYPE: SessionsType = SessionsType(RedisType::new(
+    "sessions1",
+    ENCODING_VERSION,
+    raw::RedisModuleTypeMethods {
+        version: raw::REDISMODULE_TYPE_METHOD_VERSION as u64,
+        rdb_load: Some(rdb_load),
+        rdb_save: Some(rdb_save),
+        aof_rewrite: Some(aof_rewrite),
+        mem_usage: Some(mem_usage),
+        digest: Some(digest),
+        free: Some(free),
+        free_effort: Some(free_effort),
+        copy: Some(copy),
+        aux_load: None,
+        aux_save: None,
+        aux_save_triggers: 0,
+        unlink: None,
+        defrag: None,
+        mem_usage2: None,
+        free_effort2: None,
+        unlink2: None,
+        copy2: None,
+        aux_save2: None,
+    },
+));
+
+pub(crate) struct SessionsType(RedisType);
+
+impl SessionsType {
+    /// Makes the type known to the server; once, while the module loads.
+    pub(crate) fn create(&self, ctx: &redis_module::Context) -> bool {
+        self.0.create_data_type(ctx.ctx).is_ok()
+    }
+
+    pub(super) fn raw(&self) -> *mut raw::RedisModuleType {
+        *self.0.raw_type.borrow()
+    }
+}
+
+/// Whether an open, not empty key holds our type.
+pub(super) fn is_ours(key: *mut raw::RedisModuleKey) -> bool {
+    // SAFETY: the key is open; for keys of other types the server answers null.
+    unsafe { redis!(RedisModule_ModuleTypeGetType(key)) == TYPE.raw() }
+}
+
+/// Runs a callback that must not unwind into C; what it returns when it panicked is `otherwise`.
+fn contained<R>(otherwise: R, callback: impl FnOnce() -> R) -> R {
+    catch_unwind(AssertUnwindSafe(callback)).unwrap_or(otherwise)
+}
+
+/// # Safety
+/// `value` must be what the server has stored for a key of our type.
+unsafe fn sessions<'a>(value: *const c_void) -> &'a UserSessions {
+    // SAFETY: every such value is a `Box<UserSessions>`.
+    unsafe { &*value.cast::<UserSessions>() }
+}
+
+unsafe extern "C" fn rdb_load(io: *mut raw::RedisModuleIO, version: c_int) -> *mut c_void {
+    contained(null_mut(), || {
+        if version > ENCODING_VERSION {
+            log_io(
+                io,
+                &format!(
+                    "sessions of encoding version {version} need a newer module; this one reads {ENCODING_VERSION}"
+                ),
+            );
+            return null_mut();
+        }
+        let Ok(bytes) = raw::load_string_buffer(io) else { return null_mut() };
+        match UserSessions::decode(bytes.as_ref(), state::lock().agents()) {
+            Ok(sessions) => Box::into_raw(Box::new(sessions)).cast(),
+            Err(error) => {
+                log_io(io, &format!("sessions cannot be loaded: {error}"));
+                null_mut()
+            }
+        }
+    })
+}
+
+unsafe extern "C" fn rdb_save(io: *mut raw::RedisModuleIO, value: *mut c_void) {
+    contained((), || {
+        // SAFETY: the server passes a stored value.
+        let bytes = unsafe { sessions(value) }.encode(state::lock().agents_as_they_are());
+        raw::save_slice(io, &bytes);
+    });
+}
+
+unsafe extern "C" fn aof_rewrite(io: *mut raw::RedisModuleIO, key: *mut raw::RedisModuleString, value: *mut c_void) {
+    contained((), || {
+        // SAFETY: the server passes a stored value.
+        let bytes = unsafe { sessions(value) }.encode(state::lock().agents_as_they_are());
+        // SAFETY: the format says what follows: a string of the server's, then bytes and their length.
+        unsafe {
+            redis!(RedisModule_EmitAOF(
+                io,
+                c"SESSION.APPLY".as_ptr(),
+                c"sb".as_ptr(),
+                key,
+                bytes.as_ptr().cast::<c_char>(),
+                bytes.len(),
+            ));
+        }
+    });
+}
+
+unsafe extern "C" fn mem_usage(value: *const c_void) -> usize {
+    // SAFETY: the server passes a stored value.
+    contained(0, || unsafe { sessions(value) }.allocated_bytes())
+}
+
+unsafe extern "C" fn digest(digest: *mut raw::RedisModuleDigest, value: *mut c_void) {
+    contained((), || {
+        // SAFETY: the server passes a stored value.
+        let bytes = unsafe { sessions(value) }.canonical(state::lock().agents_as_they_are());
+        // SAFETY: the server copies the bytes.
+        unsafe {
+            redis!(RedisModule_DigestAddStringBuffer(digest, bytes.as_ptr().cast(), bytes.len()));
+            redis!(RedisModule_DigestEndSequence(digest));
+        }
+    });
+}
+
+unsafe extern "C" fn free(value: *mut c_void) {
+    contained((), || {
+        // SAFETY: the server gives up a stored value, once.
+        let sessions = unsafe { Box::from_raw(value.cast::<UserSessions>()) };
+        state::release_later(sessions.agents());
+    });
+}
+
+unsafe extern "C" fn free_effort(_key: *mut raw::RedisModuleString, value: *const c_void) -> usize {
+    // SAFETY: the server passes a stored value.
+    contained(1, || unsafe { sessions(value) }.allocations())
+}
+
+unsafe extern "C" fn copy(
+    _from: *mut raw::RedisModuleString,
+    _to: *mut raw::RedisModuleString,
+    value: *const c_void,
+) -> *mut c_void {
+    contained(null_mut(), || {
+        // SAFETY: the server passes a stored value.
+        let copy = unsafe { sessions(value) }.copy(state::lock().agents());
+        Box::into_raw(Box::new(copy)).cast()
+    })
+}
+
+fn log_io(io: *mut raw::RedisModuleIO, text: &str) {
+    logging::log_io_error(io, logging::RedisLogLevel::Warning, text);
+}

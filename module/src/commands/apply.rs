@@ -1,0 +1,42 @@
+//! SESSION.APPLY
+
+use redis_session_core::sessions::decode_effects;
+
+use super::parser::Parser;
+use super::{Command, Grammar, KeyUse, Spec};
+use crate::api::Call;
+use crate::error::Failure;
+
+/// ```text
+/// SESSION.APPLY key effects
+/// ```
+///
+/// What other commands did, for replicas and append-only files. It decides nothing and looks at no clock or setting.
+pub(crate) struct Apply;
+
+impl Command for Apply {
+    const SPEC: Spec = Spec {
+        name: "SESSION.APPLY",
+        summary: "Internal: carries out on replicas and from append-only files what other commands decided.",
+        complexity: "O(N) where N is the number of effects",
+        flags: "write no-monitor no-slowlog",
+        arity: 3,
+        key: KeyUse::Inserts,
+        grammar: &[Grammar::Key, Grammar::Value("effects")],
+    };
+
+    fn run(call: &Call<'_>) -> Result<(), Failure> {
+        if !call.is_replay() {
+            return Err(Failure::invalid("SESSION.APPLY is for replication and append-only files, not for clients"));
+        }
+        let mut parser = Parser::new(call);
+        let (key, bytes) = (parser.key()?, parser.value()?);
+        let effects = decode_effects(bytes).map_err(|why| Failure::invalid(format!("effects: {why}")))?;
+        let mut sessions = call.open_for_writing(key)?;
+        sessions.carry_out(&effects);
+        // On to this server's own replicas and append-only file, to the letter.
+        sessions.replicate(&effects);
+        call.reply().count(effects.len());
+        Ok(())
+    }
+}

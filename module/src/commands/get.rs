@@ -1,0 +1,38 @@
+//! SESSION.GET
+
+use super::parser::{Parser, session_id};
+use super::{Command, Grammar, KeyUse, Spec, check};
+use crate::api::Call;
+use crate::error::Failure;
+use crate::state;
+
+/// ```text
+/// SESSION.GET key id
+/// ```
+pub(crate) struct Get;
+
+impl Command for Get {
+    const SPEC: Spec = Spec {
+        name: "SESSION.GET",
+        summary: "Returns a live session.",
+        complexity: "O(1) for the few sessions that users have; O(log(N)) where N is the number of the user's sessions",
+        flags: "readonly fast",
+        arity: 3,
+        key: KeyUse::Reads,
+        grammar: &[Grammar::Key, Grammar::Value("id")],
+    };
+
+    fn run(call: &Call<'_>) -> Result<(), Failure> {
+        let mut parser = Parser::new(call);
+        let (key, id) = (parser.key()?, session_id("id", parser.value()?)?);
+        let sessions = call.open_for_reading(key)?;
+        let state = state::lock();
+        let subject = state.settings.subject_of(key.bytes())?;
+        let clock = state.settings.clock(call.now());
+        match sessions.sessions().and_then(|sessions| sessions.get(&id, state.agents_as_they_are(), clock)) {
+            Some(session) => check::session(call.reply(), subject, &session),
+            None => call.reply().null(),
+        }
+        Ok(())
+    }
+}

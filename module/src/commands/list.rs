@@ -1,0 +1,37 @@
+//! SESSION.LIST
+
+use super::parser::Parser;
+use super::{Command, Grammar, KeyUse, Spec, check};
+use crate::api::Call;
+use crate::error::Failure;
+use crate::state;
+
+/// ```text
+/// SESSION.LIST key
+/// ```
+pub(crate) struct List;
+
+impl Command for List {
+    const SPEC: Spec = Spec {
+        name: "SESSION.LIST",
+        summary: "Returns the user's live sessions, newest first.",
+        complexity: "O(N) where N is the number of the user's sessions",
+        flags: "readonly",
+        arity: 2,
+        key: KeyUse::Reads,
+        grammar: &[Grammar::Key],
+    };
+
+    fn run(call: &Call<'_>) -> Result<(), Failure> {
+        let key = Parser::new(call).key()?;
+        let sessions = call.open_for_reading(key)?;
+        let state = state::lock();
+        let subject = state.settings.subject_of(key.bytes())?;
+        let clock = state.settings.clock(call.now());
+        let agents = state.agents_as_they_are();
+        let live: Vec<_> = sessions.sessions().into_iter().flat_map(|sessions| sessions.live(agents, clock)).collect();
+        call.reply().array(live.len());
+        live.iter().rev().for_each(|session| check::session(call.reply(), subject, session));
+        Ok(())
+    }
+}

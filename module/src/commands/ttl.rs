@@ -1,0 +1,43 @@
+//! SESSION.TTL
+
+use super::parser::{Parser, session_id};
+use super::{Command, Grammar, KeyUse, Spec};
+use crate::api::Call;
+use crate::error::Failure;
+use crate::state;
+
+/// ```text
+/// SESSION.TTL key id
+/// ```
+pub(crate) struct Ttl;
+
+/// As PTTL answers for a key that is not there.
+const NONE: i64 = -2;
+
+impl Command for Ttl {
+    const SPEC: Spec = Spec {
+        name: "SESSION.TTL",
+        summary: "Returns the milliseconds that a session has left unless it is used, or -2 if it is not alive.",
+        complexity: "O(1) for the few sessions that users have; O(log(N)) where N is the number of the user's sessions",
+        flags: "readonly fast",
+        arity: 3,
+        key: KeyUse::Reads,
+        grammar: &[Grammar::Key, Grammar::Value("id")],
+    };
+
+    fn run(call: &Call<'_>) -> Result<(), Failure> {
+        let mut parser = Parser::new(call);
+        let (key, id) = (parser.key()?, session_id("id", parser.value()?)?);
+        let sessions = call.open_for_reading(key)?;
+        let now = call.now();
+        let clock = {
+            let state = state::lock();
+            state.settings.subject_of(key.bytes())?;
+            state.settings.clock(now)
+        };
+        let alive = sessions.sessions().and_then(|sessions| sessions.check(&id, None, clock).ok());
+        let left = alive.map(|alive| alive.deadline.saturating_since(now));
+        call.reply().integer(left.map_or(NONE, |left| i64::try_from(left).unwrap_or(i64::MAX)));
+        Ok(())
+    }
+}

@@ -1,0 +1,33 @@
+//! SESSION.VALIDATE
+
+use super::check::{GRAMMAR, Request, look_up};
+use super::{Command, KeyUse, Spec};
+use crate::api::Call;
+use crate::error::Failure;
+use crate::state;
+
+/// ```text
+/// SESSION.VALIDATE key token [IP ip] [AUD audience] [FULL]
+/// ```
+pub(crate) struct Validate;
+
+impl Command for Validate {
+    const SPEC: Spec = Spec {
+        name: "SESSION.VALIDATE",
+        summary: "Checks a token and whether its session is alive, and changes nothing.",
+        complexity: "O(1) for the few sessions that users have; O(log(N)) where N is the number of the user's sessions",
+        flags: "readonly fast",
+        arity: -3,
+        key: KeyUse::Reads,
+        grammar: GRAMMAR,
+    };
+
+    fn run(call: &Call<'_>) -> Result<(), Failure> {
+        let request = Request::parse(call)?;
+        let key = call.open_for_reading(request.key)?;
+        let (subject, clock, verified) = request.verify(&mut state::lock(), call.now())?;
+        let answer = look_up(verified, key.sessions(), clock);
+        request.reply(call.reply(), answer, subject, key.sessions(), clock);
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+//! The settings, `session.*` in redis.conf and CONFIG.
+
+use redis_session_core::Subject;
+use redis_session_core::token::TokenPolicy;
+
+use crate::api::{Kind, Setting};
+
+/// The values of all settings.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    /// Absolute lifetime of a session, seconds.
+    pub(crate) ttl: i64,
+    /// Idle timeout of a session, seconds; 0 for none.
+    pub(crate) idle_timeout: i64,
+    /// Lifetime of an access token, seconds.
+    pub(crate) token_ttl: i64,
+    /// Live sessions a user may have.
+    pub(crate) max_per_user: i64,
+    /// What happens to one more: 0 evict, 1 reject.
+    pub(crate) limit_policy: usize,
+    /// Bytes of fields and values a session may hold.
+    pub(crate) max_data_bytes: i64,
+    /// What the key of a user's sessions starts with.
+    pub(crate) key_prefix: String,
+    /// Seconds by which a last use may be ahead of what is replicated.
+    pub(crate) touch_granularity: i64,
+    /// Unix milliseconds; sessions and tokens older than that are dead.
+    pub(crate) not_before: i64,
+    /// The JWK Set file; none for a random key.
+    pub(crate) keys_file: String,
+    /// The key that signs; none for the first that can.
+    pub(crate) active_kid: String,
+    /// `iss` of tokens, made and demanded; none for neither.
+    pub(crate) issuer: String,
+    /// `aud` of tokens, made and demanded; none for neither.
+    pub(crate) audience: String,
+    /// Seconds by which clocks may differ.
+    pub(crate) leeway: i64,
+    /// The longest token that is looked at.
+    pub(crate) max_token_bytes: i64,
+}
+
+/// A hundred years: what a lifetime may be, well within the range of stored times.
+pub(crate) const MAX_SECONDS: i64 = 100 * 366 * 86_400;
+
+const fn number(name: &'static str, default: i64, min: i64, max: i64, of: fn(&mut Settings) -> &mut i64) -> Setting {
+    Setting { name, kind: Kind::Number { default, min, max, of }, reloads_keys: false }
+}
+
+const fn text(name: &'static str, of: fn(&mut Settings) -> &mut String) -> Setting {
+    Setting { name, kind: Kind::Text { default: c"", of, check: any_text }, reloads_keys: false }
+}
+
+const fn keys(setting: Setting) -> Setting {
+    Setting { reloads_keys: true, ..setting }
+}
+
+/// All settings, with default and bounds.
+pub(crate) static SETTINGS: [Setting; 15] = [
+    number("ttl", 86_400, 1, MAX_SECONDS, |s| &mut s.ttl),
+    number("idle-timeout", 0, 0, MAX_SECONDS, |s| &mut s.idle_timeout),
+    number("token-ttl", 3600, 1, MAX_SECONDS, |s| &mut s.token_ttl),
+    number("max-per-user", 100, 1, 1_000_000, |s| &mut s.max_per_user),
+    Setting {
+        name: "limit-policy",
+        kind: Kind::Word { words: &[c"evict", c"reject"], of: |s| &mut s.limit_policy },
+        reloads_keys: false,
+    },
+    number("max-data-bytes", 65_536, 0, 16 * 1024 * 1024, |s| &mut s.max_data_bytes),
+    Setting {
+        name: "key-prefix",
+        kind: Kind::Text { default: c"sessions:", of: |s| &mut s.key_prefix, check: any_text },
+        reloads_keys: false,
+    },
+    number("touch-granularity", 60, 0, 86_400, |s| &mut s.touch_granularity),
+    number("not-before", 0, 0, (1 << 48) - 1, |s| &mut s.not_before),
+    keys(text("keys-file", |s| &mut s.keys_file)),
+    keys(text("active-kid", |s| &mut s.active_kid)),
+    text("issuer", |s| &mut s.issuer),
+    text("audience", |s| &mut s.audience),
+    number("leeway", 0, 0, 600, |s| &mut s.leeway),
+    number("max-token-bytes", 8192, 256, 1024 * 1024, |s| &mut s.max_token_bytes),
+];
+
+fn any_text(text: &str) -> Result<(), String> {
+    if text.len() > 4096 || text.chars().any(char::is_control) {
+        return Err("must be at most 4096 bytes without control characters".into());
+    }
+    Ok(())
+}
+
+impl Settings {
+    /// The user whose sessions are at `key`, or an error that says what was expected.
+    pub(crate) fn subject_of<'a>(&self, key: &'a [u8]) -> Result<Subject<'a>, crate::error::Failure> {
+        Subject::of_key(key, self.key_prefix.as_bytes()).map_err(|why| {
+            let prefix = &self.key_prefix;
+            crate::error::Failure::invalid(format!("the key {why}: expected {prefix}<user> or {prefix}{{<user>}}"))
+        })
+    }
+
+    /// How tokens are checked.
+    pub(crate) fn write_policy(&self, policy: &mut TokenPolicy) {
+        let optional = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        if policy.issuer.as_deref().unwrap_or("") != self.issuer {
+            policy.issuer = optional(&self.issuer);
+        }
+        if policy.audience.as_deref().unwrap_or("") != self.audience {
+            policy.audience = optional(&self.audience);
+        }
+        policy.leeway_secs = u32::try_from(self.leeway).unwrap_or(0);
+        policy.max_token_bytes = usize::try_from(self.max_token_bytes).unwrap_or(usize::MAX);
+    }
+}
+
+/// Whether the load arguments are names of settings and values in turn.
+pub(crate) fn check_arguments(args: &[&[u8]]) -> Result<(), String> {
+    for pair in args.chunks(2) {
+        let [name, rest @ ..] = pair else { continue };
+        let shown = String::from_utf8_lossy(name);
+        if !SETTINGS.iter().any(|setting| crate::api::names(setting, name)) {
+            return Err(format!("unknown load argument {shown}"));
+        }
+        if rest.is_empty() {
+            return Err(format!("load argument {shown} has no value"));
+        }
+    }
+    Ok(())
+}

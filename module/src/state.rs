@@ -1,0 +1,120 @@
+//! What the commands share: settings, the key ring and the pool of user agents.
+//!
+//! All of it is used by the server's main thread alone, one command at a time; the lock only makes that visible to the
+//! compiler. Two rules keep it free. Nobody holds it while calling anything that may call back into this module. And
+//! values that are freed, perhaps in a background thread or while a key is being opened, do not take it: they leave
+//! their agents in a list that the next writer empties.
+
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use redis_session_core::UnixMillis;
+use redis_session_core::sessions::{AgentId, AgentPool, Clock, Limit, LimitPolicy};
+use redis_session_core::token::{KeyRing, Scratch, TokenPolicy, Verified};
+use redis_session_core::{Reason, Subject};
+
+use crate::settings::Settings;
+
+static STATE: LazyLock<Mutex<State>> = LazyLock::new(|| Mutex::new(State::default()));
+static RELEASED: Mutex<Vec<AgentId>> = Mutex::new(Vec::new());
+
+/// What the commands share.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) settings: Settings,
+    ring: Option<KeyRing>,
+    policy: TokenPolicy,
+    agents: AgentPool,
+    scratch: Scratch,
+}
+
+/// The state, for as long as the guard lives.
+pub(crate) fn lock() -> MutexGuard<'static, State> {
+    // A handler that panicked was stopped between two whole changes or has left a value that is still in bounds.
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Leaves the agents of a value that is freed for the next writer to release.
+pub(crate) fn release_later(agents: impl Iterator<Item = AgentId>) {
+    RELEASED.lock().unwrap_or_else(PoisonError::into_inner).extend(agents);
+}
+
+impl State {
+    /// The pool, for changes.
+    pub(crate) fn agents(&mut self) -> &mut AgentPool {
+        let released = std::mem::take(&mut *RELEASED.lock().unwrap_or_else(PoisonError::into_inner));
+        for agent in released {
+            self.agents.release(agent);
+        }
+        &mut self.agents
+    }
+
+    /// The pool, to read from: also in a forked child, where a lock of another thread would never be given back.
+    pub(crate) fn agents_as_they_are(&self) -> &AgentPool {
+        &self.agents
+    }
+
+    /// The ring of keys.
+    pub(crate) fn ring(&self) -> Option<&KeyRing> {
+        self.ring.as_ref()
+    }
+
+    /// Reads the key ring from `session.keys-file`, or makes one of a random key. If that fails the old ring stays.
+    pub(crate) fn reload_keys(&mut self) -> Result<(), String> {
+        let (file, active) = (&self.settings.keys_file, &self.settings.active_kid);
+        let active = Some(active.as_str()).filter(|kid| !kid.is_empty());
+        if file.is_empty() {
+            if active.is_some() {
+                return Err("session.active-kid names a key, but session.keys-file is empty".into());
+            }
+            // A ring that lasts as long as the process is made once, not whenever a setting changes.
+            if !self.ring.as_ref().is_some_and(KeyRing::is_ephemeral) {
+                self.ring = Some(KeyRing::ephemeral().map_err(|error| format!("no randomness for a key: {error}"))?);
+            }
+            return Ok(());
+        }
+        let json = std::fs::read(file).map_err(|error| format!("session.keys-file {file}: {error}"))?;
+        let ring =
+            KeyRing::from_jwk_set(&json, active).map_err(|error| format!("session.keys-file {file}: {error}"))?;
+        self.ring = Some(ring);
+        Ok(())
+    }
+
+    /// Checks a token by itself: everything but whether its session is alive.
+    pub(crate) fn verify(
+        &mut self,
+        subject: Subject<'_>,
+        token: &[u8],
+        audience: Option<&str>,
+        now: UnixMillis,
+    ) -> Result<Verified, Reason> {
+        self.settings.write_policy(&mut self.policy);
+        let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
+        redis_session_core::token::verify(ring, &self.policy, subject, token, audience, now, &mut self.scratch)
+    }
+
+    /// Which session a token of the user names, be it expired or not yet valid: that is enough to revoke it.
+    pub(crate) fn identify(&mut self, subject: Subject<'_>, token: &[u8]) -> Result<Verified, Reason> {
+        self.settings.write_policy(&mut self.policy);
+        let policy = TokenPolicy { issuer: None, audience: None, leeway_secs: u32::MAX, ..self.policy };
+        let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
+        redis_session_core::token::verify(ring, &policy, subject, token, None, UnixMillis::MAX, &mut self.scratch)
+    }
+}
+
+impl Settings {
+    pub(crate) fn clock(&self, now: UnixMillis) -> Clock {
+        Clock { now, not_before: UnixMillis::saturating_from(self.not_before) }
+    }
+
+    /// How long tokens of this user that were made elsewhere may live, milliseconds: as long as our own at most.
+    pub(crate) fn token_horizon(&self) -> u64 {
+        u64::try_from(self.ttl.max(self.token_ttl)).unwrap_or(0).saturating_mul(1000)
+    }
+
+    /// The limit that a call may override.
+    pub(crate) fn limit(&self) -> Limit {
+        let sessions = u32::try_from(self.max_per_user).unwrap_or(u32::MAX);
+        let policy = if self.limit_policy == 0 { LimitPolicy::Evict } else { LimitPolicy::Reject };
+        Limit { sessions, policy, traces: usize::try_from(self.max_per_user).unwrap_or(usize::MAX).saturating_mul(2) }
+    }
+}
