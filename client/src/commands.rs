@@ -65,6 +65,15 @@ macro_rules! session_commands {
         /// The `SESSION.*` commands as methods of every asynchronous connection: `MultiplexedConnection`,
         /// `ConnectionManager`, one of a cluster or out of a pool.
         ///
+        /// ```
+        /// use redis::aio::MultiplexedConnection;
+        /// use redis_session::{AsyncSessionCommands, ValidateOptions, Validation};
+        ///
+        /// async fn check(redis: &MultiplexedConnection, key: &str, token: &str) -> redis::RedisResult<Validation> {
+        ///     redis.clone().session_touch(key, token, &ValidateOptions::new()).await
+        /// }
+        /// ```
+        ///
         /// All else is as in [`SessionCommands`], also the errors.
         #[cfg(feature = "aio")]
         #[cfg_attr(docsrs, doc(cfg(feature = "aio")))]

@@ -13,7 +13,7 @@
 //! // Log in: one session, and a signed JWT for it.
 //! let options = CreateOptions::new().idle(Duration::from_secs(1800)).agent("Firefox on Linux");
 //! let login = redis.session_create(keys.key("42"), &options)?;
-//! let token = login.token.unwrap_or_default();
+//! let token = login.token.expect("there is one, unless TokenKind::None was asked for");
 //!
 //! // Each request: is the token genuine, and its session alive? The token alone tells where to ask.
 //! let Some(key) = keys.key_of_token(&token) else { return Ok(()) }; // 401
@@ -57,6 +57,7 @@
 
 pub mod commands;
 mod error;
+mod fields;
 mod options;
 mod replies;
 mod routing;

@@ -1,8 +1,4 @@
 //! What the server answers.
-//!
-//! Every reply is read alike from a RESP3 map and from RESP2's flat array. Fields that this version does not know
-//! are skipped, so a newer server does not break an older client; a field that is missing or of another type is an
-//! error. Such an error names the field and never shows its value, which may be a token.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,6 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use redis::{FromRedisValue, ParsingError, Value};
 use redis_session_core::{Reason, UnixMillis};
+
+use crate::fields::{Fields, FromField, bare};
 
 /// A point in time of the server's clock, exact to the millisecond.
 ///
@@ -348,7 +346,7 @@ pub(crate) fn time_left(reply: Value) -> Result<Option<Duration>, ParsingError> 
 }
 
 /// What an application keeps with a session: fields and their values, both any bytes, in the server's order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct SessionData(Vec<(Vec<u8>, Vec<u8>)>);
 
 impl SessionData {
@@ -383,6 +381,13 @@ impl SessionData {
     }
 }
 
+impl fmt::Debug for SessionData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        f.debug_map().entries(self.iter().map(|(field, value)| (text(field), text(value)))).finish()
+    }
+}
+
 impl IntoIterator for SessionData {
     type Item = (Vec<u8>, Vec<u8>);
     type IntoIter = std::vec::IntoIter<Self::Item>;
@@ -409,98 +414,6 @@ from_redis_value! {
     Session = session;
 }
 
-/// A map's fields, taken by name, in any order.
-struct Fields {
-    of: &'static str,
-    fields: Vec<(Value, Value)>,
-}
-
-impl Fields {
-    fn of(of: &'static str, reply: Value) -> Result<Self, ParsingError> {
-        let fields = match bare(reply) {
-            Value::Map(fields) => fields,
-            reply => reply.into_map_iter().map_err(|_| format!("the reply is no map of {of}"))?.collect(),
-        };
-        Ok(Self { of, fields })
-    }
-
-    /// The field, or `None` if it is null or not there.
-    fn optional<T: FromField>(&mut self, name: &str) -> Result<Option<T>, ParsingError> {
-        let Some(at) = self.fields.iter().position(|(field, _)| is_text(field, name)) else { return Ok(None) };
-        let (_, value) = self.fields.swap_remove(at);
-        match bare(value) {
-            Value::Nil => Ok(None),
-            value => match T::from_field(value) {
-                Some(value) => Ok(Some(value)),
-                None => Err(format!("`{name}` of {} is no {}", self.of, T::IS).into()),
-            },
-        }
-    }
-
-    fn required<T: FromField>(&mut self, name: &str) -> Result<T, ParsingError> {
-        self.optional(name)?.ok_or_else(|| format!("`{name}` of {} is missing", self.of).into())
-    }
-}
-
-/// The value without RESP3 attributes, which servers may add to any reply and which nobody asked for.
-fn bare(value: Value) -> Value {
-    match value {
-        Value::Attribute { data, .. } => bare(*data),
-        value => value,
-    }
-}
-
-fn is_text(value: &Value, text: &str) -> bool {
-    match value {
-        Value::BulkString(bytes) => bytes == text.as_bytes(),
-        Value::SimpleString(string) => string == text,
-        _ => false,
-    }
-}
-
-/// A field's type. Stricter than redis's own conversions, by which null and `2` are booleans.
-trait FromField: Sized {
-    /// What the value should have been.
-    const IS: &'static str;
-
-    fn from_field(value: Value) -> Option<Self>;
-}
-
-impl FromField for bool {
-    const IS: &'static str = "boolean";
-
-    fn from_field(value: Value) -> Option<Self> {
-        match value {
-            Value::Boolean(yes) => Some(yes),
-            Value::Int(0) => Some(false),
-            Value::Int(1) => Some(true),
-            _ => None,
-        }
-    }
-}
-
-impl FromField for Vec<u8> {
-    const IS: &'static str = "string";
-
-    fn from_field(value: Value) -> Option<Self> {
-        match value {
-            Value::BulkString(bytes) => Some(bytes),
-            Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text.into_bytes()),
-            // redis reads the status `OK` as a value of its own.
-            Value::Okay => Some(b"OK".to_vec()),
-            _ => None,
-        }
-    }
-}
-
-impl FromField for String {
-    const IS: &'static str = "UTF-8 text";
-
-    fn from_field(value: Value) -> Option<Self> {
-        Self::from_utf8(Vec::from_field(value)?).ok()
-    }
-}
-
 impl FromField for Timestamp {
     const IS: &'static str = "time in Unix milliseconds";
 
@@ -509,14 +422,6 @@ impl FromField for Timestamp {
             Value::Int(millis) => UnixMillis::new(u64::try_from(millis).ok()?).map(Self),
             _ => None,
         }
-    }
-}
-
-impl FromField for IpAddr {
-    const IS: &'static str = "IP address";
-
-    fn from_field(value: Value) -> Option<Self> {
-        String::from_field(value)?.parse().ok()
     }
 }
 
@@ -538,17 +443,6 @@ impl FromField for InactiveReason {
     fn from_field(value: Value) -> Option<Self> {
         let name = String::from_field(value)?;
         Some(Reason::from_name(&name).map_or(Self::Other(name), Self::Known))
-    }
-}
-
-impl FromField for Vec<String> {
-    const IS: &'static str = "list of texts";
-
-    fn from_field(value: Value) -> Option<Self> {
-        match value {
-            Value::Array(items) | Value::Set(items) => items.into_iter().map(String::from_field).collect(),
-            _ => None,
-        }
     }
 }
 
@@ -774,6 +668,10 @@ mod tests {
         assert_eq!(session.data.text(b"\xff"), None);
         assert_eq!(session.data.text("cart"), Some(""));
         assert_eq!(session.data.get("none"), None);
+        assert_eq!(
+            format!("{:?}", session.data),
+            r#"{"\u{fffd}": "\0\u{fffd}", "cart": ""}"#.replace(r"\u{fffd}", "\u{fffd}")
+        );
         assert_eq!(session.data.into_iter().next().unwrap(), (vec![0xff], vec![0, 0xfe]));
     }
 
