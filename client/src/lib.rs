@@ -1,1 +1,77 @@
-//! The client.
+//! Login sessions and JWT checks inside Redis: the client for the `redis-session` module.
+//!
+//! It adds the `SESSION.*` commands to the connections of the [`redis`] crate, with typed options and replies.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use redis_session::{CreateOptions, KeyPrefix, SessionCommands, ValidateOptions, Validation};
+//!
+//! # fn main() -> redis::RedisResult<()> {
+//! let mut redis = redis::Client::open("redis://127.0.0.1/")?.get_connection()?;
+//! let keys = KeyPrefix::default();
+//!
+//! // Log in: one session, and a signed JWT for it.
+//! let options = CreateOptions::new().idle(Duration::from_secs(1800)).agent("Firefox on Linux");
+//! let login = redis.session_create(keys.key("42"), &options)?;
+//! let token = login.token.expect("there is one, unless TokenKind::None was asked for");
+//!
+//! // Each request: is the token genuine, and its session alive? The token alone tells where to ask.
+//! let Some(key) = keys.key_of_token(&token) else { return Ok(()) }; // 401
+//! match redis.session_touch(key, &token, &ValidateOptions::new())? {
+//!     Validation::Active(session) => println!("session {}", session.id),
+//!     Validation::Inactive(inactive) => println!("401: {}", inactive.reason),
+//! }
+//!
+//! // Log out, here or everywhere: the token is dead at once.
+//! redis.session_revoke(keys.key("42"), &token)?;
+//! redis.session_revoke_user(keys.key("42"))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The server decides everything: it makes and verifies the tokens, keeps the deadlines and the number of sessions,
+//! each command in one atomic step. This crate holds no keys and no state.
+//!
+//! # Connections
+//!
+//! [`SessionCommands`] is for synchronous connections, [`AsyncSessionCommands`] (feature `aio`) for asynchronous ones,
+//! with the same methods. Both work with every connection of the [`redis`] crate: a plain one, one of a pool, one of
+//! a cluster, where each command goes straight to the node that has the user's key. What else a connection needs
+//! (reconnecting, TLS, clusters, another runtime than Tokio) are features of `redis`:
+//!
+//! ```toml
+//! [dependencies]
+//! redis = { version = "1.8", features = ["connection-manager"] }
+//! redis-session = { version = "0.1", features = ["aio"] }
+//! ```
+//!
+//! For pipelines and transactions, [`commands`] has each command as a function.
+//!
+//! # Errors
+//!
+//! A bad token is an answer and not an error. Errors are [`redis::RedisError`]s as for any command;
+//! [`SessionErrorCode::of`] tells those of the sessions apart.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod commands;
+mod error;
+mod fields;
+mod options;
+mod replies;
+mod routing;
+#[cfg(test)]
+mod testing;
+
+#[cfg(feature = "aio")]
+pub use commands::AsyncSessionCommands;
+pub use commands::SessionCommands;
+pub use error::SessionErrorCode;
+pub use options::{CreateOptions, LimitPolicy, TokenKind, ValidateOptions};
+pub use redis;
+pub use redis_session_core::Reason;
+pub use replies::{
+    ActiveSession, Created, Details, Inactive, InactiveReason, Session, SessionData, Timestamp, Validation,
+};
+pub use routing::{KeyPrefix, unverified_user};

@@ -1,0 +1,316 @@
+//! The commands: each as a function that returns the [`Cmd`], and as a method of every connection.
+//!
+//! The functions are for pipelines, for transactions, and for anything else that `redis` does with a command:
+//!
+//! ```no_run
+//! use redis_session::commands::{session_count, session_touch};
+//! use redis_session::{ValidateOptions, Validation};
+//!
+//! # fn main() -> redis::RedisResult<()> {
+//! # let mut redis = redis::Client::open("redis://127.0.0.1/")?.get_connection()?;
+//! # let token = "";
+//! let (validation, devices): (Validation, u64) = redis::pipe()
+//!     .add_command(session_touch("sessions:42", token, &ValidateOptions::new()))
+//!     .add_command(session_count("sessions:42"))
+//!     .query(&mut redis)?;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::time::Duration;
+
+use redis::{Cmd, ConnectionLike, RedisResult, ToRedisArgs, ToSingleRedisArg, Value, cmd};
+
+use crate::options::{CreateOptions, ValidateOptions};
+use crate::replies::{self, Created, Session, Validation};
+
+/// One definition of each command: its documentation, arguments, reply, how to write the one and read the other.
+macro_rules! session_commands {
+    ($(
+        $(#[doc = $doc:literal])+
+        fn $name:ident($($arg:ident: $type:ty),*) -> $reply:ty, by $read:path {
+            $command:expr
+        }
+    )*) => {
+        $(
+            $(#[doc = $doc])+
+            #[must_use = "a command does nothing until it is sent"]
+            pub fn $name($($arg: $type),*) -> Cmd {
+                $command
+            }
+        )*
+
+        /// The `SESSION.*` commands as methods of every synchronous connection: `redis::Connection`, one of a
+        /// cluster or out of a pool.
+        ///
+        /// Keys, ids and tokens are anything that is one argument to Redis: `&str`, `String`, `&[u8]`. For the names
+        /// of keys see [`KeyPrefix`](crate::KeyPrefix).
+        ///
+        /// # Errors
+        /// Every method fails if the connection does, if the server refuses the command (see
+        /// [`SessionErrorCode`](crate::SessionErrorCode)), and if its reply is none of this command. A command whose
+        /// connection broke may have been done: a login that must not be done twice brings its own
+        /// [`CreateOptions::id`].
+        pub trait SessionCommands: ConnectionLike + Sized {
+            $(
+                $(#[doc = $doc])+
+                fn $name(&mut self, $($arg: $type),*) -> RedisResult<$reply> {
+                    Ok($read($name($($arg),*).query::<Value>(self)?)?)
+                }
+            )*
+        }
+
+        impl<C: ConnectionLike + Sized> SessionCommands for C {}
+
+        /// The `SESSION.*` commands as methods of every asynchronous connection: `MultiplexedConnection`,
+        /// `ConnectionManager`, one of a cluster or out of a pool.
+        ///
+        /// ```
+        /// use redis::aio::MultiplexedConnection;
+        /// use redis_session::{AsyncSessionCommands, ValidateOptions, Validation};
+        ///
+        /// async fn check(redis: &MultiplexedConnection, key: &str, token: &str) -> redis::RedisResult<Validation> {
+        ///     redis.clone().session_touch(key, token, &ValidateOptions::new()).await
+        /// }
+        /// ```
+        ///
+        /// All else is as in [`SessionCommands`], also the errors.
+        #[cfg(feature = "aio")]
+        #[cfg_attr(docsrs, doc(cfg(feature = "aio")))]
+        pub trait AsyncSessionCommands: redis::aio::ConnectionLike + Send + Sized {
+            $(
+                $(#[doc = $doc])+
+                fn $name(&mut self, $($arg: $type),*) -> impl Future<Output = RedisResult<$reply>> + Send {
+                    let command = $name($($arg),*);
+                    async move { Ok($read(command.query_async::<Value>(self).await?)?) }
+                }
+            )*
+        }
+
+        #[cfg(feature = "aio")]
+        impl<C: redis::aio::ConnectionLike + Send + Sized> AsyncSessionCommands for C {}
+    };
+}
+
+session_commands! {
+    /// `SESSION.CREATE`: logs the user of this key in. Replies with the new session and its token.
+    ///
+    /// The error is [`SessionLimit`](crate::SessionErrorCode::SessionLimit) if the user has too many sessions and
+    /// [`LimitPolicy::Reject`](crate::LimitPolicy::Reject) applies,
+    /// [`SessionExists`](crate::SessionErrorCode::SessionExists) if the id that the options bring is taken.
+    fn session_create(key: impl ToSingleRedisArg, options: &CreateOptions) -> Created, by replies::created {
+        cmd("SESSION.CREATE").arg(key).arg(options).take()
+    }
+
+    /// `SESSION.VALIDATE`: checks a token and its session, and changes nothing. A bad token is an answer,
+    /// [`Validation::Inactive`], not an error.
+    ///
+    /// The token must be one of this key's user, and
+    /// [`KeyPrefix::key_of_token`](crate::KeyPrefix::key_of_token) tells the key from it.
+    fn session_validate(key: impl ToSingleRedisArg, token: impl ToSingleRedisArg, options: &ValidateOptions)
+        -> Validation, by replies::validation
+    {
+        cmd("SESSION.VALIDATE").arg(key).arg(token).arg(options).take()
+    }
+
+    /// `SESSION.TOUCH`: checks a token as `SESSION.VALIDATE` does and, if it is good, notes that the session is in
+    /// use, so that its idle timeout starts anew. This is the one for each request that a user makes.
+    fn session_touch(key: impl ToSingleRedisArg, token: impl ToSingleRedisArg, options: &ValidateOptions)
+        -> Validation, by replies::validation
+    {
+        cmd("SESSION.TOUCH").arg(key).arg(token).arg(options).take()
+    }
+
+    /// `SESSION.GET`: the live session with this id, if there is one.
+    fn session_get(key: impl ToSingleRedisArg, id: impl ToSingleRedisArg)
+        -> Option<Session>, by replies::session_if_any
+    {
+        cmd("SESSION.GET").arg(key).arg(id).take()
+    }
+
+    /// `SESSION.LIST`: the user's live sessions, the newest first.
+    fn session_list(key: impl ToSingleRedisArg) -> Vec<Session>, by replies::sessions {
+        cmd("SESSION.LIST").arg(key).take()
+    }
+
+    /// `SESSION.COUNT`: how many live sessions the user has.
+    fn session_count(key: impl ToSingleRedisArg) -> u64, by replies::count {
+        cmd("SESSION.COUNT").arg(key).take()
+    }
+
+    /// `SESSION.TTL`: how long the session with this id has left, to the millisecond. `None` if there is no such
+    /// live session.
+    fn session_ttl(key: impl ToSingleRedisArg, id: impl ToSingleRedisArg)
+        -> Option<Duration>, by replies::time_left
+    {
+        cmd("SESSION.TTL").arg(key).arg(id).take()
+    }
+
+    /// `SESSION.REVOKE`: logs out the sessions with these ids or tokens, one or a slice of them. Replies how many
+    /// were alive; that none was is a success too (RFC 7009 section 2.2).
+    ///
+    /// An empty slice is refused by the server, as the error [`Invalid`](crate::SessionErrorCode::Invalid).
+    fn session_revoke(key: impl ToSingleRedisArg, ids_or_tokens: impl ToRedisArgs) -> u64, by replies::count {
+        cmd("SESSION.REVOKE").arg(key).arg(ids_or_tokens).take()
+    }
+
+    /// `SESSION.REVOKEUSER`: logs the user out everywhere. No token that was made before is good any more; the user
+    /// can log in again at once. Replies how many sessions were alive.
+    fn session_revoke_user(key: impl ToSingleRedisArg) -> u64, by replies::count {
+        cmd("SESSION.REVOKEUSER").arg(key).take()
+    }
+
+    /// `SESSION.REVOKEUSER` with `EXCEPT`: logs the user out everywhere but in the session with this id or token, as
+    /// after a change of password. Replies how many sessions were alive besides it.
+    fn session_revoke_others(key: impl ToSingleRedisArg, id_or_token: impl ToSingleRedisArg)
+        -> u64, by replies::count
+    {
+        cmd("SESSION.REVOKEUSER").arg(key).arg("EXCEPT").arg(id_or_token).take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::testing::{Scripted, array, map, text};
+
+    /// Runs one command through a connection of each kind; replies with what it sent and what it made of the reply.
+    macro_rules! run {
+        ($reply:expr, $method:ident($($arg:expr),*)) => {{
+            let reply = $reply;
+            let mut connection = Scripted::new(reply.clone());
+            let read = SessionCommands::$method(&mut connection, $($arg),*).unwrap();
+            assert_eq!(connection.asked, $method($($arg),*).get_packed_command());
+            #[cfg(feature = "aio")]
+            {
+                let mut connection = Scripted::new(reply);
+                assert_eq!(at_once(AsyncSessionCommands::$method(&mut connection, $($arg),*)).unwrap(), read);
+                assert_eq!(connection.asked, $method($($arg),*).get_packed_command());
+            }
+            (words(&connection.asked), read)
+        }};
+    }
+
+    /// The result of a future that waits for nothing, and that can move between threads.
+    #[cfg(feature = "aio")]
+    fn at_once<T>(future: impl Future<Output = T> + Send) -> T {
+        use std::task::{Context, Poll, Waker};
+        match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(output) => output,
+            Poll::Pending => panic!("it waits"),
+        }
+    }
+
+    fn words(packed: &[u8]) -> String {
+        let Value::Array(words) = redis::parse_redis_value(packed).unwrap() else { panic!("no command") };
+        let words = words.into_iter().map(|word| redis::from_redis_value::<String>(word).unwrap());
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    fn a_session() -> Value {
+        let now = Value::Int(1_790_000_000_000);
+        map(&[
+            ("id", text("one")),
+            ("user", text("42")),
+            ("created_at", now.clone()),
+            ("last_seen_at", now.clone()),
+            ("expires_at", now),
+        ])
+    }
+
+    #[test]
+    fn create_sends_its_options_behind_the_key() {
+        let reply = map(&[("id", text("one")), ("expires_at", Value::Int(1)), ("token", text("a.b.c"))]);
+        let options = CreateOptions::new().ttl(Duration::from_secs(60)).ip(Ipv4Addr::LOCALHOST);
+        let (sent, created) = run!(reply.clone(), session_create("sessions:42", &options));
+        assert_eq!(sent, "SESSION.CREATE sessions:42 TTL 60 IP 127.0.0.1");
+        assert_eq!(created.token.as_deref(), Some("a.b.c"));
+        assert_eq!(run!(reply, session_create(b"k", &CreateOptions::new())).0, "SESSION.CREATE k");
+    }
+
+    #[test]
+    fn validate_and_touch_send_the_token_and_then_their_options() {
+        let reply = map(&[("active", Value::Int(0)), ("reason", text("revoked"))]);
+        let options = ValidateOptions::new().audience("api").full();
+        let (sent, validation) = run!(reply.clone(), session_validate("sessions:42", "a.b.c", &options));
+        assert_eq!(sent, "SESSION.VALIDATE sessions:42 a.b.c AUD api FULL");
+        assert_eq!(*validation.reason().unwrap(), crate::Reason::Revoked);
+        let (sent, _) = run!(reply, session_touch("sessions:42", "a.b.c", &ValidateOptions::new()));
+        assert_eq!(sent, "SESSION.TOUCH sessions:42 a.b.c");
+    }
+
+    #[test]
+    fn get_list_count_and_ttl_ask_for_a_user_or_a_session() {
+        let (sent, session) = run!(a_session(), session_get("sessions:42", "one"));
+        assert_eq!((sent.as_str(), session.unwrap().id.as_str()), ("SESSION.GET sessions:42 one", "one"));
+        assert_eq!(run!(Value::Nil, session_get("sessions:42", "two")).1, None);
+
+        let (sent, sessions) = run!(array([a_session()]), session_list("sessions:42"));
+        assert_eq!((sent.as_str(), sessions.len()), ("SESSION.LIST sessions:42", 1));
+
+        let (sent, count) = run!(Value::Int(3), session_count("sessions:42"));
+        assert_eq!((sent.as_str(), count), ("SESSION.COUNT sessions:42", 3));
+
+        let (sent, left) = run!(Value::Int(1500), session_ttl("sessions:42", "one"));
+        assert_eq!((sent.as_str(), left), ("SESSION.TTL sessions:42 one", Some(Duration::from_millis(1500))));
+    }
+
+    #[test]
+    fn revoke_takes_one_or_many() {
+        let (sent, revoked) = run!(Value::Int(2), session_revoke("sessions:42", &["one", "a.b.c"]));
+        assert_eq!((sent.as_str(), revoked), ("SESSION.REVOKE sessions:42 one a.b.c", 2));
+        let ids = vec!["one".to_owned(), "two".to_owned()];
+        assert_eq!(run!(Value::Int(0), session_revoke("sessions:42", &ids)).0, "SESSION.REVOKE sessions:42 one two");
+        assert_eq!(run!(Value::Int(1), session_revoke("sessions:42", "one")).0, "SESSION.REVOKE sessions:42 one");
+    }
+
+    #[test]
+    fn revoking_all_can_spare_one() {
+        assert_eq!(run!(Value::Int(2), session_revoke_user("sessions:42")).0, "SESSION.REVOKEUSER sessions:42");
+        let (sent, revoked) = run!(Value::Int(1), session_revoke_others("sessions:42", "one"));
+        assert_eq!((sent.as_str(), revoked), ("SESSION.REVOKEUSER sessions:42 EXCEPT one", 1));
+    }
+
+    #[test]
+    fn a_reply_of_another_command_is_an_error() {
+        let mut connection = Scripted::new(Value::Okay);
+        assert!(connection.is_open());
+        let error = SessionCommands::session_count(&mut connection, "sessions:42").unwrap_err();
+        assert_eq!(error.kind(), redis::ErrorKind::Parse);
+    }
+
+    #[test]
+    fn an_error_keeps_the_servers_code_and_text() {
+        let mut connection = Scripted::wire("-SESSIONLIMIT the user has 3 sessions\r\n");
+        let error = SessionCommands::session_create(&mut connection, "sessions:42", &CreateOptions::new()).unwrap_err();
+        assert_eq!(error.kind(), redis::ErrorKind::Extension);
+        assert_eq!((error.code(), error.detail()), (Some("SESSIONLIMIT"), Some("the user has 3 sessions")));
+    }
+
+    #[test]
+    fn replies_are_read_in_a_pipeline_too() {
+        let validation = map(&[("active", Value::Int(0)), ("reason", text("idle"))]);
+        let mut connection = Scripted::new(array([validation, Value::Int(3)]));
+        let (validation, devices): (Validation, u64) = redis::pipe()
+            .add_command(session_touch("sessions:42", "a.b.c", &ValidateOptions::new()))
+            .add_command(session_count("sessions:42"))
+            .query(&mut connection)
+            .unwrap();
+        assert!(!validation.is_active());
+        assert_eq!(devices, 3);
+    }
+
+    #[test]
+    fn every_connection_has_the_commands() {
+        fn sync<C: SessionCommands>() {}
+        sync::<redis::Connection>();
+        sync::<redis::Client>();
+        #[cfg(feature = "aio")]
+        {
+            fn aio<C: AsyncSessionCommands>() {}
+            aio::<redis::aio::MultiplexedConnection>();
+        }
+    }
+}

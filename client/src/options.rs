@@ -1,0 +1,348 @@
+//! What a command can be asked for besides its key.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use redis::{RedisWrite, ToRedisArgs};
+
+/// The options of `SESSION.CREATE`. What is not set here follows the server's `session.*` settings.
+///
+/// ```
+/// use std::net::Ipv4Addr;
+/// use std::time::Duration;
+/// use redis_session::{CreateOptions, TokenKind};
+///
+/// // "Remember me": 30 days, as long as it is used daily.
+/// let remember_me = CreateOptions::new()
+///     .ttl(Duration::from_secs(30 * 86_400))
+///     .idle(Duration::from_secs(86_400))
+///     .ip(Ipv4Addr::new(203, 0, 113, 7))
+///     .agent("Firefox on Linux")
+///     .data("cart", "17")
+///     .claims(r#"{"role":"editor"}"#)
+///     .token(TokenKind::Jwt);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CreateOptions {
+    id: Option<String>,
+    ttl: Option<Duration>,
+    idle: Option<Duration>,
+    max: Option<u32>,
+    limit_policy: Option<LimitPolicy>,
+    ip: Option<IpAddr>,
+    agent: Option<Vec<u8>>,
+    data: Vec<(Vec<u8>, Vec<u8>)>,
+    claims: Option<String>,
+    token: Option<TokenKind>,
+    token_ttl: Option<Duration>,
+}
+
+impl CreateOptions {
+    /// The server's settings in everything.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// `ID`: an id of the application's own, 1 to 128 bytes of text without control characters. It must be as hard
+    /// to guess as a random 128-bit id. An id that is taken is the error
+    /// [`SessionExists`](crate::SessionErrorCode::SessionExists). Default: the server makes one.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// `TTL`: how long the session can last at most, however busy. Sent in whole seconds, rounded up. Default:
+    /// `session.ttl`.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// `IDLE`: how long the session can go without
+    /// [`session_touch`](crate::SessionCommands::session_touch) before it ends. Sent in whole seconds, rounded up;
+    /// zero is no idle timeout. Default: `session.idle-timeout`.
+    #[must_use]
+    pub fn idle(mut self, idle: Duration) -> Self {
+        self.idle = Some(idle);
+        self
+    }
+
+    /// `MAX`: how many sessions of the user may be alive at once, this one included. Default:
+    /// `session.max-per-user`.
+    #[must_use]
+    pub fn max_sessions(mut self, max: u32) -> Self {
+        self.max = Some(max);
+        self
+    }
+
+    /// `EVICT` or `REJECT`: what happens where this session would be one too many. Default: `session.limit-policy`.
+    #[must_use]
+    pub fn limit_policy(mut self, policy: LimitPolicy) -> Self {
+        self.limit_policy = Some(policy);
+        self
+    }
+
+    /// `IP`: the address that the user logs in from.
+    #[must_use]
+    pub fn ip(mut self, ip: impl Into<IpAddr>) -> Self {
+        self.ip = Some(ip.into());
+        self
+    }
+
+    /// `AGENT`: what the user logs in with, to be shown in a list of devices: a `User-Agent` header, a device's name.
+    #[must_use]
+    pub fn agent(mut self, agent: impl Into<Vec<u8>>) -> Self {
+        self.agent = Some(agent.into());
+        self
+    }
+
+    /// `DATA`: a field and a value to be kept with the session, both any bytes. Call it once for each field.
+    #[must_use]
+    pub fn data(mut self, field: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+        self.data.push((field.into(), value.into()));
+        self
+    }
+
+    /// `CLAIMS`: a JSON object of further claims for the JWT, as text or as a `serde_json::Value`. Anyone who holds
+    /// the token can read them.
+    #[must_use]
+    pub fn claims(mut self, json: impl fmt::Display) -> Self {
+        self.claims = Some(json.to_string());
+        self
+    }
+
+    /// `TOKEN`: which credential to make. Default: the server's.
+    #[must_use]
+    pub fn token(mut self, kind: TokenKind) -> Self {
+        self.token = Some(kind);
+        self
+    }
+
+    /// `TOKENTTL`: how long the token can be used, at most as long as the session. Sent in whole seconds, rounded
+    /// up. Default: `session.token-ttl`.
+    #[must_use]
+    pub fn token_ttl(mut self, ttl: Duration) -> Self {
+        self.token_ttl = Some(ttl);
+        self
+    }
+}
+
+impl ToRedisArgs for CreateOptions {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        option(out, "ID", self.id.as_deref());
+        option(out, "TTL", self.ttl.map(whole_seconds));
+        option(out, "IDLE", self.idle.map(whole_seconds));
+        option(out, "MAX", self.max);
+        if let Some(policy) = self.limit_policy {
+            out.write_arg(policy.as_str().as_bytes());
+        }
+        option(out, "IP", self.ip.map(|ip| ip.to_string()));
+        option(out, "AGENT", self.agent.as_deref());
+        if !self.data.is_empty() {
+            option(out, "DATA", Some(self.data.len()));
+            for (field, value) in &self.data {
+                out.write_arg(field);
+                out.write_arg(value);
+            }
+        }
+        option(out, "CLAIMS", self.claims.as_deref());
+        option(out, "TOKEN", self.token.map(TokenKind::as_str));
+        option(out, "TOKENTTL", self.token_ttl.map(whole_seconds));
+    }
+
+    fn num_of_args(&self) -> usize {
+        self.to_redis_args().len()
+    }
+}
+
+/// What `SESSION.CREATE` does for a user who has as many sessions as allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LimitPolicy {
+    /// `EVICT`: the oldest sessions end, and [`Created::evicted`](crate::Created::evicted) names them.
+    Evict,
+    /// `REJECT`: nothing changes, and the reply is the error
+    /// [`SessionLimit`](crate::SessionErrorCode::SessionLimit).
+    Reject,
+}
+
+impl LimitPolicy {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Evict => "EVICT",
+            Self::Reject => "REJECT",
+        }
+    }
+}
+
+/// Which credential `SESSION.CREATE` makes for a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TokenKind {
+    /// A signed JWT (RFC 7519), which other services can check and read too.
+    Jwt,
+    /// A token that tells nothing but whose session it is, for use with this server alone.
+    Opaque,
+    /// None: the application has a token of its own, which names the session.
+    None,
+}
+
+impl TokenKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Jwt => "JWT",
+            Self::Opaque => "OPAQUE",
+            Self::None => "NONE",
+        }
+    }
+}
+
+/// The options of `SESSION.VALIDATE` and `SESSION.TOUCH`. Without any, the check is the cheapest.
+///
+/// ```
+/// use std::net::Ipv4Addr;
+/// use redis_session::ValidateOptions;
+///
+/// let options = ValidateOptions::new().ip(Ipv4Addr::new(203, 0, 113, 7)).audience("api").full();
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ValidateOptions {
+    ip: Option<IpAddr>,
+    audience: Option<String>,
+    full: bool,
+}
+
+impl ValidateOptions {
+    /// No further check, and the short reply.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// `IP`: the address that the request came from.
+    #[must_use]
+    pub fn ip(mut self, ip: impl Into<IpAddr>) -> Self {
+        self.ip = Some(ip.into());
+        self
+    }
+
+    /// `AUD`: the audience that the token must be for, its `aud` claim (RFC 7519 section 4.1.3).
+    #[must_use]
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audience = Some(audience.into());
+        self
+    }
+
+    /// `FULL`: reply with everything that is known of the session,
+    /// [`ActiveSession::details`](crate::ActiveSession::details).
+    #[must_use]
+    pub fn full(mut self) -> Self {
+        self.full = true;
+        self
+    }
+}
+
+impl ToRedisArgs for ValidateOptions {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        option(out, "IP", self.ip.map(|ip| ip.to_string()));
+        option(out, "AUD", self.audience.as_deref());
+        if self.full {
+            out.write_arg(b"FULL");
+        }
+    }
+
+    fn num_of_args(&self) -> usize {
+        self.to_redis_args().len()
+    }
+}
+
+/// Writes the option's name and value, if it has one.
+fn option<W: ?Sized + RedisWrite>(out: &mut W, name: &str, value: Option<impl ToRedisArgs>) {
+    if let Some(value) = value {
+        out.write_arg(name.as_bytes());
+        value.write_redis_args(out);
+    }
+}
+
+/// The server counts in seconds. Rounded up, because a timeout rounded down to zero could mean "none".
+fn whole_seconds(span: Duration) -> u64 {
+    span.as_secs().saturating_add(u64::from(span.subsec_nanos() > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    fn args(options: &impl ToRedisArgs) -> Vec<String> {
+        let args = options.to_redis_args();
+        assert_eq!(options.num_of_args(), args.len());
+        args.into_iter().map(|arg| String::from_utf8(arg).unwrap()).collect()
+    }
+
+    #[test]
+    fn without_options_nothing_is_sent() {
+        assert!(args(&CreateOptions::new()).is_empty());
+        assert!(args(&ValidateOptions::new()).is_empty());
+    }
+
+    #[test]
+    fn each_option_of_create_is_its_words() {
+        let seconds = Duration::from_secs;
+        let new = CreateOptions::new;
+        for (options, words) in [
+            (new().id("my id"), &["ID", "my id"][..]),
+            (new().ttl(seconds(3600)), &["TTL", "3600"]),
+            (new().idle(seconds(900)), &["IDLE", "900"]),
+            (new().max_sessions(5), &["MAX", "5"]),
+            (new().limit_policy(LimitPolicy::Evict), &["EVICT"]),
+            (new().limit_policy(LimitPolicy::Reject), &["REJECT"]),
+            (new().ip(Ipv4Addr::new(203, 0, 113, 7)), &["IP", "203.0.113.7"]),
+            (new().ip(Ipv6Addr::LOCALHOST), &["IP", "::1"]),
+            (new().agent("Firefox on Linux"), &["AGENT", "Firefox on Linux"]),
+            (new().data("cart", "17").data("theme", ""), &["DATA", "2", "cart", "17", "theme", ""]),
+            (new().claims(r#"{"role":"editor"}"#), &["CLAIMS", r#"{"role":"editor"}"#]),
+            (new().claims(serde_json::json!({"role": "editor"})), &["CLAIMS", r#"{"role":"editor"}"#]),
+            (new().token(TokenKind::Jwt), &["TOKEN", "JWT"]),
+            (new().token(TokenKind::Opaque), &["TOKEN", "OPAQUE"]),
+            (new().token(TokenKind::None), &["TOKEN", "NONE"]),
+            (new().token_ttl(seconds(60)), &["TOKENTTL", "60"]),
+        ] {
+            assert_eq!(args(&options), words);
+        }
+    }
+
+    #[test]
+    fn an_option_given_twice_is_sent_once_with_its_last_value() {
+        let twice = CreateOptions::new().id("a").id("b").limit_policy(LimitPolicy::Evict);
+        assert_eq!(args(&twice.limit_policy(LimitPolicy::Reject)), ["ID", "b", "REJECT"]);
+    }
+
+    #[test]
+    fn values_travel_as_the_bytes_they_are() {
+        let options = CreateOptions::new().agent(&b"\xff\0"[..]).data(&b"\r\n"[..], vec![0, 255]);
+        let words: [&[u8]; 6] = [b"AGENT", b"\xff\0", b"DATA", b"1", b"\r\n", b"\0\xff"];
+        assert_eq!(options.to_redis_args(), words);
+    }
+
+    #[test]
+    fn each_option_of_validate_is_its_words() {
+        let options = ValidateOptions::new().ip(Ipv4Addr::LOCALHOST).audience("api").full();
+        assert_eq!(args(&options), ["IP", "127.0.0.1", "AUD", "api", "FULL"]);
+        assert_eq!(args(&ValidateOptions::new().full()), ["FULL"]);
+    }
+
+    #[test]
+    fn a_fraction_of_a_second_is_rounded_up() {
+        assert_eq!(whole_seconds(Duration::ZERO), 0);
+        assert_eq!(whole_seconds(Duration::from_nanos(1)), 1);
+        assert_eq!(whole_seconds(Duration::from_millis(1500)), 2);
+        assert_eq!(whole_seconds(Duration::from_secs(2)), 2);
+        assert_eq!(whole_seconds(Duration::MAX), u64::MAX);
+    }
+}

@@ -1,0 +1,746 @@
+//! What the server answers.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use redis::{FromRedisValue, ParsingError, Value};
+use redis_session_core::{Reason, UnixMillis};
+
+use crate::fields::{Fields, FromField, bare};
+
+/// A point in time of the server's clock, exact to the millisecond.
+///
+/// ```
+/// # fn show(session: &redis_session::Session) {
+/// let until = session.expires_at.to_system_time(); // for std, chrono, jiff, time
+/// let exp = session.expires_at.unix_secs(); // as in a JWT
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(UnixMillis);
+
+impl Timestamp {
+    /// Milliseconds since the Unix epoch, less than 2^48.
+    #[must_use]
+    pub const fn unix_millis(self) -> u64 {
+        self.0.get()
+    }
+
+    /// Whole seconds since the Unix epoch, rounded down.
+    #[must_use]
+    pub const fn unix_secs(self) -> u64 {
+        self.0.as_secs()
+    }
+
+    /// The same moment as the standard library has it.
+    #[must_use]
+    pub fn to_system_time(self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(self.unix_millis())
+    }
+}
+
+impl From<Timestamp> for SystemTime {
+    fn from(timestamp: Timestamp) -> Self {
+        timestamp.to_system_time()
+    }
+}
+
+/// A new session: the reply of `SESSION.CREATE`.
+///
+/// Its `Debug` form leaves the token out, so that it can be logged.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Created {
+    /// The session's id.
+    pub id: String,
+    /// When the session ends at the latest.
+    pub expires_at: Timestamp,
+    /// The credential to hand to the user; it is stored nowhere. `None` after
+    /// [`TokenKind::None`](crate::TokenKind::None).
+    pub token: Option<String>,
+    /// When the token ends.
+    pub token_expires_at: Option<Timestamp>,
+    /// The ids of the sessions that were ended to make room for this one.
+    pub evicted: Vec<String>,
+}
+
+impl fmt::Debug for Created {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Created")
+            .field("id", &self.id)
+            .field("expires_at", &self.expires_at)
+            .field("token", &self.token.as_ref().map(|_| format_args!("(secret)")))
+            .field("token_expires_at", &self.token_expires_at)
+            .field("evicted", &self.evicted)
+            .finish()
+    }
+}
+
+pub(crate) fn created(reply: Value) -> Result<Created, ParsingError> {
+    let mut fields = Fields::of("a new session", reply)?;
+    Ok(Created {
+        id: fields.required("id")?,
+        expires_at: fields.required("expires_at")?,
+        token: fields.optional("token")?,
+        token_expires_at: fields.optional("token_expires_at")?,
+        evicted: fields.optional("evicted")?.unwrap_or_default(),
+    })
+}
+
+/// Whether a token is good: the reply of `SESSION.VALIDATE` and `SESSION.TOUCH`.
+///
+/// ```
+/// use redis_session::Validation;
+///
+/// fn status(validation: Validation) -> (u16, String) {
+///     match validation {
+///         Validation::Active(session) => (200, format!("session {}", session.id)),
+///         Validation::Inactive(inactive) => (401, inactive.to_string()),
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a token that is not active must not be let in"]
+pub enum Validation {
+    /// The token is genuine and its session is alive.
+    Active(ActiveSession),
+    /// It is not; let nobody in.
+    Inactive(Inactive),
+}
+
+impl Validation {
+    /// Whether the token is good.
+    #[must_use]
+    pub const fn is_active(&self) -> bool {
+        matches!(self, Self::Active(_))
+    }
+
+    /// The session, if the token is good.
+    #[must_use]
+    pub fn active(self) -> Option<ActiveSession> {
+        self.into_result().ok()
+    }
+
+    /// Why the token is not good, if it is not.
+    #[must_use]
+    pub const fn reason(&self) -> Option<&InactiveReason> {
+        match self {
+            Self::Active(_) => None,
+            Self::Inactive(inactive) => Some(&inactive.reason),
+        }
+    }
+
+    /// The session, or why there is none as an error, for `?`.
+    ///
+    /// # Errors
+    /// If the token is not good.
+    pub fn into_result(self) -> Result<ActiveSession, Inactive> {
+        match self {
+            Self::Active(session) => Ok(session),
+            Self::Inactive(inactive) => Err(inactive),
+        }
+    }
+}
+
+/// A live session whose token has just been checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ActiveSession {
+    /// The session's id.
+    pub id: String,
+    /// When the first of its deadlines is, those of the session and that of the token.
+    pub expires_at: Timestamp,
+    /// The rest, if [`ValidateOptions::full`](crate::ValidateOptions::full) asked for it.
+    pub details: Option<Box<Details>>,
+}
+
+/// What [`ValidateOptions::full`](crate::ValidateOptions::full) adds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Details {
+    /// The user whose session it is, verified.
+    pub user: String,
+    /// When the session began.
+    pub created_at: Timestamp,
+    /// When it was last used.
+    pub last_seen_at: Timestamp,
+    /// When it ends unless it is used before; `None` without an idle timeout.
+    pub idle_expires_at: Option<Timestamp>,
+    /// When the token ends; `None` if it does not before its session.
+    pub token_expires_at: Option<Timestamp>,
+    /// The address that the user logged in from.
+    pub ip: Option<IpAddr>,
+    /// What the user logged in with. Bytes that are no UTF-8 are shown as `U+FFFD`.
+    pub agent: Option<String>,
+    /// Whether [`ValidateOptions::ip`](crate::ValidateOptions::ip) is another address than the session's.
+    pub new_ip: bool,
+    /// What the application keeps with the session.
+    pub data: SessionData,
+}
+
+/// A token that is not good, and why. It is an error to return where a session is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Inactive {
+    /// Why.
+    pub reason: InactiveReason,
+}
+
+impl fmt::Display for Inactive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no active session: {}", self.reason)
+    }
+}
+
+impl std::error::Error for Inactive {}
+
+/// Why a token is not good: one of the [`Reason`]s, or one that a newer server has added.
+///
+/// ```
+/// use redis_session::{InactiveReason, Reason};
+///
+/// fn message(reason: &InactiveReason) -> &'static str {
+///     match reason.known() {
+///         Some(Reason::UserRevoked) => "You have logged out on all devices.",
+///         Some(Reason::Evicted) => "You have logged in on too many other devices.",
+///         _ => "Please log in again.",
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum InactiveReason {
+    /// A reason that this version knows.
+    Known(Reason),
+    /// Another reason, by its name.
+    Other(String),
+}
+
+impl InactiveReason {
+    /// The reason, if this version knows it.
+    #[must_use]
+    pub const fn known(&self) -> Option<Reason> {
+        match self {
+            Self::Known(reason) => Some(*reason),
+            Self::Other(_) => None,
+        }
+    }
+
+    /// The name that the server has for it, as `token_expired`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Known(reason) => reason.as_str(),
+            Self::Other(name) => name,
+        }
+    }
+}
+
+impl PartialEq<Reason> for InactiveReason {
+    fn eq(&self, other: &Reason) -> bool {
+        self.known() == Some(*other)
+    }
+}
+
+impl fmt::Display for InactiveReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+pub(crate) fn validation(reply: Value) -> Result<Validation, ParsingError> {
+    let mut fields = Fields::of("a check", reply)?;
+    if !fields.required("active")? {
+        return Ok(Validation::Inactive(Inactive { reason: fields.required("reason")? }));
+    }
+    let details = match fields.optional("user")? {
+        None => None,
+        Some(user) => Some(Box::new(Details {
+            user,
+            created_at: fields.required("created_at")?,
+            last_seen_at: fields.required("last_seen_at")?,
+            idle_expires_at: fields.optional("idle_expires_at")?,
+            token_expires_at: fields.optional("token_expires_at")?,
+            ip: fields.optional("ip")?,
+            agent: fields.optional("agent")?.map(|Agent(agent)| agent),
+            new_ip: fields.optional("new_ip")?.unwrap_or(false),
+            data: fields.optional("data")?.unwrap_or_default(),
+        })),
+    };
+    Ok(Validation::Active(ActiveSession {
+        id: fields.required("id")?,
+        expires_at: fields.required("expires_at")?,
+        details,
+    }))
+}
+
+/// A live session: the reply of `SESSION.GET`, and each item of that of `SESSION.LIST`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Session {
+    /// Its id. It is not a credential, so it can be shown in a list of devices.
+    pub id: String,
+    /// The user whose session it is.
+    pub user: String,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it was last used.
+    pub last_seen_at: Timestamp,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+    /// When it ends unless it is used before; `None` without an idle timeout.
+    pub idle_expires_at: Option<Timestamp>,
+    /// The address that the user logged in from.
+    pub ip: Option<IpAddr>,
+    /// What the user logged in with. Bytes that are no UTF-8 are shown as `U+FFFD`.
+    pub agent: Option<String>,
+    /// What the application keeps with it.
+    pub data: SessionData,
+}
+
+pub(crate) fn session(reply: Value) -> Result<Session, ParsingError> {
+    let mut fields = Fields::of("a session", reply)?;
+    Ok(Session {
+        id: fields.required("id")?,
+        user: fields.required("user")?,
+        created_at: fields.required("created_at")?,
+        last_seen_at: fields.required("last_seen_at")?,
+        expires_at: fields.required("expires_at")?,
+        idle_expires_at: fields.optional("idle_expires_at")?,
+        ip: fields.optional("ip")?,
+        agent: fields.optional("agent")?.map(|Agent(agent)| agent),
+        data: fields.optional("data")?.unwrap_or_default(),
+    })
+}
+
+pub(crate) fn session_if_any(reply: Value) -> Result<Option<Session>, ParsingError> {
+    match bare(reply) {
+        Value::Nil => Ok(None),
+        reply => session(reply).map(Some),
+    }
+}
+
+pub(crate) fn sessions(reply: Value) -> Result<Vec<Session>, ParsingError> {
+    match bare(reply) {
+        Value::Array(items) => items.into_iter().map(session).collect(),
+        _ => Err("the reply is no list of sessions".into()),
+    }
+}
+
+pub(crate) fn count(reply: Value) -> Result<u64, ParsingError> {
+    match bare(reply) {
+        Value::Int(count) => u64::try_from(count).map_err(|_| format!("the reply {count} is no count").into()),
+        _ => Err("the reply is no count".into()),
+    }
+}
+
+pub(crate) fn time_left(reply: Value) -> Result<Option<Duration>, ParsingError> {
+    match bare(reply) {
+        Value::Int(-2) => Ok(None),
+        Value::Int(millis) => match u64::try_from(millis) {
+            Ok(millis) => Ok(Some(Duration::from_millis(millis))),
+            Err(_) => Err(format!("the reply {millis} is no time left").into()),
+        },
+        _ => Err("the reply is no time left".into()),
+    }
+}
+
+/// What an application keeps with a session: fields and their values, both any bytes, in the server's order.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SessionData(Vec<(Vec<u8>, Vec<u8>)>);
+
+impl SessionData {
+    /// The value of this field.
+    #[must_use]
+    pub fn get(&self, field: impl AsRef<[u8]>) -> Option<&[u8]> {
+        let field = field.as_ref();
+        self.iter().find_map(|(name, value)| (name == field).then_some(value))
+    }
+
+    /// The value of this field, if it is UTF-8.
+    #[must_use]
+    pub fn text(&self, field: impl AsRef<[u8]>) -> Option<&str> {
+        std::str::from_utf8(self.get(field)?).ok()
+    }
+
+    /// Every field and its value.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.0.iter().map(|(field, value)| (field.as_slice(), value.as_slice()))
+    }
+
+    /// The number of fields.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are no fields.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for SessionData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        f.debug_map().entries(self.iter().map(|(field, value)| (text(field), text(value)))).finish()
+    }
+}
+
+impl IntoIterator for SessionData {
+    type Item = (Vec<u8>, Vec<u8>);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+macro_rules! from_redis_value {
+    ($($reply:ty = $read:expr;)*) => {$(
+        /// For pipelines, and commands sent by hand.
+        impl FromRedisValue for $reply {
+            fn from_redis_value(reply: Value) -> Result<Self, ParsingError> {
+                $read(reply)
+            }
+        }
+    )*};
+}
+
+from_redis_value! {
+    Created = created;
+    Validation = validation;
+    Session = session;
+}
+
+impl FromField for Timestamp {
+    const IS: &'static str = "time in Unix milliseconds";
+
+    fn from_field(value: Value) -> Option<Self> {
+        match value {
+            Value::Int(millis) => UnixMillis::new(u64::try_from(millis).ok()?).map(Self),
+            _ => None,
+        }
+    }
+}
+
+/// A session's agent, for show: one odd `User-Agent` header must not make a whole list of sessions unreadable.
+struct Agent(String);
+
+impl FromField for Agent {
+    const IS: &'static str = "string";
+
+    fn from_field(value: Value) -> Option<Self> {
+        let bytes = Vec::from_field(value)?;
+        Some(Self(String::from_utf8(bytes).unwrap_or_else(|no| String::from_utf8_lossy(no.as_bytes()).into_owned())))
+    }
+}
+
+impl FromField for InactiveReason {
+    const IS: &'static str = "reason";
+
+    fn from_field(value: Value) -> Option<Self> {
+        let name = String::from_field(value)?;
+        Some(Reason::from_name(&name).map_or(Self::Other(name), Self::Known))
+    }
+}
+
+impl FromField for SessionData {
+    const IS: &'static str = "map of strings";
+
+    fn from_field(value: Value) -> Option<Self> {
+        let fields = value.into_map_iter().ok()?;
+        fields
+            .map(|(field, value)| Some((Vec::from_field(field)?, Vec::from_field(value)?)))
+            .collect::<Option<_>>()
+            .map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{array, both, map, text};
+
+    const AT: i64 = 1_790_000_000_123;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_field(Value::Int(millis)).unwrap()
+    }
+
+    fn names(fields: &[(&str, &str)]) -> Value {
+        Value::Map(fields.iter().map(|(field, value)| (text(field), text(value))).collect())
+    }
+
+    fn error<T: fmt::Debug>(result: Result<T, ParsingError>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    fn full_session() -> Vec<(&'static str, Value)> {
+        vec![
+            ("id", text("one")),
+            ("user", text("42")),
+            ("created_at", Value::Int(AT)),
+            ("last_seen_at", Value::Int(AT + 1)),
+            ("expires_at", Value::Int(AT + 3)),
+            ("idle_expires_at", Value::Int(AT + 2)),
+            ("ip", text("203.0.113.7")),
+            ("agent", text("Firefox")),
+            ("data", names(&[("cart", "17"), ("theme", "dark")])),
+        ]
+    }
+
+    #[test]
+    fn a_timestamp_keeps_its_milliseconds() {
+        assert_eq!(at(AT).unix_millis(), 1_790_000_000_123);
+        assert_eq!(at(AT).unix_secs(), 1_790_000_000);
+        let since = SystemTime::from(at(AT)).duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(since.as_millis(), 1_790_000_000_123);
+        assert!(at(AT) < at(AT + 1));
+        assert!(at((1 << 48) - 1).to_system_time() > SystemTime::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn a_new_session_is_read_from_both_protocols() {
+        for reply in both(&[
+            ("id", text("one")),
+            ("expires_at", Value::Int(AT)),
+            ("token", text("a.b.c")),
+            ("token_expires_at", Value::Int(AT - 1)),
+            ("evicted", array([text("old"), text("older")])),
+        ]) {
+            let created = Created::from_redis_value(reply).unwrap();
+            assert_eq!(created.id, "one");
+            assert_eq!(created.expires_at, at(AT));
+            assert_eq!(created.token.as_deref(), Some("a.b.c"));
+            assert_eq!(created.token_expires_at, Some(at(AT - 1)));
+            assert_eq!(created.evicted, ["old", "older"]);
+        }
+    }
+
+    #[test]
+    fn a_new_session_without_token_is_read_from_both_protocols() {
+        for reply in both(&[
+            ("id", text("one")),
+            ("expires_at", Value::Int(AT)),
+            ("token", Value::Nil),
+            ("token_expires_at", Value::Nil),
+            ("evicted", array([])),
+        ]) {
+            let created = created(reply).unwrap();
+            assert_eq!((created.token, created.token_expires_at), (None, None));
+            assert!(created.evicted.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_debug_form_of_a_new_session_keeps_the_token_secret() {
+        let reply = map(&[("id", text("one")), ("expires_at", Value::Int(AT)), ("token", text("a.b.c"))]);
+        let shown = format!("{:?}", created(reply).unwrap());
+        assert!(shown.contains("one") && shown.contains("Some((secret))") && !shown.contains("a.b.c"), "{shown}");
+    }
+
+    #[test]
+    fn an_active_token_is_read_from_both_protocols_with_either_boolean() {
+        for yes in [Value::Boolean(true), Value::Int(1)] {
+            for reply in both(&[("active", yes), ("id", text("one")), ("expires_at", Value::Int(AT))]) {
+                let session = Validation::from_redis_value(reply).unwrap().active().unwrap();
+                assert_eq!(session, ActiveSession { id: "one".into(), expires_at: at(AT), details: None });
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_check_has_the_details() {
+        let mut fields = full_session();
+        fields.extend([
+            ("active", Value::Int(1)),
+            ("token_expires_at", Value::Int(AT + 1)),
+            ("new_ip", Value::Boolean(true)),
+        ]);
+        for reply in both(&fields) {
+            let session = validation(reply).unwrap().into_result().unwrap();
+            let details = session.details.unwrap();
+            assert_eq!((session.id.as_str(), details.user.as_str()), ("one", "42"));
+            assert_eq!((details.created_at, details.last_seen_at), (at(AT), at(AT + 1)));
+            assert_eq!((details.idle_expires_at, details.token_expires_at), (Some(at(AT + 2)), Some(at(AT + 1))));
+            assert_eq!(details.ip, Some(IpAddr::from([203, 0, 113, 7])));
+            assert_eq!(details.agent.as_deref(), Some("Firefox"));
+            assert!(details.new_ip);
+            assert_eq!(details.data.text("theme"), Some("dark"));
+        }
+    }
+
+    #[test]
+    fn a_full_check_of_a_bare_session_has_nulls() {
+        for reply in both(&[
+            ("active", Value::Int(1)),
+            ("id", text("one")),
+            ("expires_at", Value::Int(AT)),
+            ("user", text("42")),
+            ("created_at", Value::Int(AT)),
+            ("last_seen_at", Value::Int(AT)),
+            ("idle_expires_at", Value::Nil),
+            ("token_expires_at", Value::Nil),
+            ("ip", Value::Nil),
+            ("agent", Value::Nil),
+            ("new_ip", Value::Int(0)),
+            ("data", array([])),
+        ]) {
+            let details = validation(reply).unwrap().active().unwrap().details.unwrap();
+            assert_eq!((details.idle_expires_at, details.token_expires_at), (None, None));
+            assert_eq!((details.ip, details.agent), (None, None));
+            assert!(!details.new_ip && details.data.is_empty());
+        }
+    }
+
+    #[test]
+    fn every_reason_is_read_from_both_protocols() {
+        for reason in Reason::ALL {
+            for reply in both(&[("active", Value::Int(0)), ("reason", text(reason.as_str()))]) {
+                let validation = validation(reply).unwrap();
+                assert!(!validation.is_active());
+                assert_eq!(validation.reason(), Some(&InactiveReason::Known(reason)));
+                assert_eq!(*validation.reason().unwrap(), reason);
+                let inactive = validation.into_result().unwrap_err();
+                assert_eq!(inactive.to_string(), format!("no active session: {reason}"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_reason_of_a_newer_server_is_no_error() {
+        let reply = map(&[("active", Value::Boolean(false)), ("reason", text("bad_moon"))]);
+        let validation = validation(reply).unwrap();
+        let reason = validation.reason().unwrap();
+        assert_eq!((reason.as_str(), reason.known()), ("bad_moon", None));
+        assert_ne!(*reason, Reason::Malformed);
+    }
+
+    #[test]
+    fn a_session_is_read_from_both_protocols() {
+        for reply in both(&full_session()) {
+            let session = session_if_any(reply).unwrap().unwrap();
+            assert_eq!((session.id.as_str(), session.user.as_str()), ("one", "42"));
+            assert_eq!((session.created_at, session.last_seen_at), (at(AT), at(AT + 1)));
+            assert_eq!((session.idle_expires_at, session.expires_at), (Some(at(AT + 2)), at(AT + 3)));
+            assert_eq!(session.ip, Some(IpAddr::from([203, 0, 113, 7])));
+            assert_eq!(session.agent.as_deref(), Some("Firefox"));
+            assert_eq!(session.data.len(), 2);
+        }
+        assert_eq!(session_if_any(Value::Nil).unwrap(), None);
+        assert!(Session::from_redis_value(Value::Nil).is_err());
+    }
+
+    #[test]
+    fn a_list_of_sessions_keeps_its_order() {
+        for reply in both(&full_session()) {
+            let mut other = full_session();
+            other[0].1 = text("two");
+            let list = sessions(array([map(&other), reply])).unwrap();
+            assert_eq!(list.iter().map(|session| session.id.as_str()).collect::<Vec<_>>(), ["two", "one"]);
+        }
+        assert_eq!(sessions(array([])).unwrap(), []);
+    }
+
+    #[test]
+    fn fields_of_a_newer_server_and_attributes_are_skipped() {
+        let mut fields = full_session();
+        fields.insert(0, ("zodiac", map(&[("sign", array([Value::Nil]))])));
+        for reply in both(&fields) {
+            let reply = Value::Attribute { data: Box::new(reply), attributes: vec![(text("ttl"), Value::Int(1))] };
+            assert_eq!(session(reply).unwrap().id, "one");
+        }
+        let odd_name = Value::Map(vec![(Value::Int(7), Value::Nil), (text("active"), Value::Int(0))]);
+        assert!(error(validation(odd_name)).contains("`reason` of a check is missing"));
+    }
+
+    #[test]
+    fn data_is_any_bytes_and_an_odd_agent_is_still_shown() {
+        let mut fields = full_session();
+        fields[7].1 = Value::BulkString(b"Fire\xfffox".to_vec());
+        let raw = |bytes: &[u8]| Value::BulkString(bytes.to_vec());
+        fields[8].1 = Value::Map(vec![(raw(b"\xff"), raw(b"\0\xfe")), (raw(b"cart"), raw(b""))]);
+        let session = session(map(&fields)).unwrap();
+        assert_eq!(session.agent.as_deref(), Some("Fire\u{fffd}fox"));
+        assert_eq!(session.data.get(b"\xff"), Some(&b"\0\xfe"[..]));
+        assert_eq!(session.data.text(b"\xff"), None);
+        assert_eq!(session.data.text("cart"), Some(""));
+        assert_eq!(session.data.get("none"), None);
+        assert_eq!(
+            format!("{:?}", session.data),
+            r#"{"\u{fffd}": "\0\u{fffd}", "cart": ""}"#.replace(r"\u{fffd}", "\u{fffd}")
+        );
+        assert_eq!(session.data.into_iter().next().unwrap(), (vec![0xff], vec![0, 0xfe]));
+    }
+
+    #[test]
+    fn counts_and_times_left_are_read() {
+        assert_eq!(count(Value::Int(3)), Ok(3));
+        assert!(count(Value::Int(-1)).is_err());
+        assert!(count(Value::Nil).is_err());
+        assert_eq!(time_left(Value::Int(1500)), Ok(Some(Duration::from_millis(1500))));
+        assert_eq!(time_left(Value::Int(0)), Ok(Some(Duration::ZERO)));
+        assert_eq!(time_left(Value::Int(-2)), Ok(None));
+        assert!(time_left(Value::Int(-1)).is_err());
+        assert!(time_left(text("soon")).is_err());
+    }
+
+    #[test]
+    fn a_check_that_does_not_clearly_say_yes_never_lets_in() {
+        let rest = [("id", text("one")), ("expires_at", Value::Int(AT))];
+        for unclear in [Value::Nil, Value::Int(2), Value::Int(-1), Value::Okay, text("1"), text("true"), array([])] {
+            let mut fields = rest.to_vec();
+            fields.push(("active", unclear));
+            for reply in both(&fields) {
+                assert!(validation(reply).is_err());
+            }
+        }
+        assert!(error(validation(map(&rest))).contains("`active` of a check is missing"));
+    }
+
+    #[test]
+    fn a_malformed_field_is_an_error_that_names_it() {
+        for (field, bad, is) in [
+            (0, Value::Int(1), "`id` of a session is no UTF-8 text"),
+            (1, Value::BulkString(vec![0xff]), "`user` of a session is no UTF-8 text"),
+            (2, Value::Int(-1), "`created_at` of a session is no time"),
+            (3, Value::Int(1 << 48), "`last_seen_at` of a session is no time"),
+            (4, Value::Nil, "`expires_at` of a session is missing"),
+            (5, text("soon"), "`idle_expires_at` of a session is no time"),
+            (6, text("nowhere"), "`ip` of a session is no IP address"),
+            (7, array([]), "`agent` of a session is no string"),
+            (8, array([text("cart")]), "`data` of a session is no map"),
+            (8, Value::Map(vec![(text("cart"), Value::Int(1))]), "`data` of a session is no map"),
+        ] {
+            let mut fields = full_session();
+            fields[field].1 = bad;
+            for reply in both(&fields) {
+                let error = error(session(reply));
+                assert!(error.contains(is), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_map_is_an_error() {
+        for reply in
+            [Value::Nil, Value::Okay, Value::Int(1), text("x"), array([text("id")]), array([Value::Nil, Value::Nil])]
+        {
+            assert!(created(reply.clone()).is_err());
+            assert!(validation(reply.clone()).is_err());
+            assert!(session(reply.clone()).is_err());
+            assert!(sessions(array([reply])).is_err());
+        }
+        assert!(sessions(map(&full_session())).is_err());
+        assert!(sessions(Value::Nil).is_err());
+    }
+
+    #[test]
+    fn an_error_does_not_show_the_token() {
+        let reply = map(&[("id", Value::Int(1)), ("token", text("a.b.c"))]);
+        assert!(!error(created(reply)).contains("a.b.c"));
+        assert!(!error(created(array([text("token"), text("a.b.c"), text("odd")]))).contains("a.b.c"));
+    }
+}

@@ -1,0 +1,94 @@
+//! A connection with one reply up its sleeve, and replies for it.
+
+use redis::{ConnectionLike, RedisResult, Value, parse_redis_value};
+
+/// A connection that answers everything with one reply and keeps what it was asked.
+pub(crate) struct Scripted {
+    reply: Value,
+    pub(crate) asked: Vec<u8>,
+}
+
+impl Scripted {
+    pub(crate) fn new(reply: Value) -> Self {
+        Self { reply, asked: Vec::new() }
+    }
+
+    /// The reply as it comes over the network.
+    pub(crate) fn wire(reply: &str) -> Self {
+        Self::new(parse_redis_value(reply.as_bytes()).unwrap())
+    }
+}
+
+impl ConnectionLike for Scripted {
+    fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
+        self.asked = command.to_vec();
+        Ok(self.reply.clone())
+    }
+
+    fn req_packed_commands(&mut self, commands: &[u8], _: usize, _: usize) -> RedisResult<Vec<Value>> {
+        self.asked = commands.to_vec();
+        Ok(self.reply.clone().into_sequence().unwrap())
+    }
+
+    fn get_db(&self) -> i64 {
+        0
+    }
+
+    fn check_connection(&mut self) -> bool {
+        true
+    }
+
+    fn is_open(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(feature = "aio")]
+impl redis::aio::ConnectionLike for Scripted {
+    fn req_packed_command<'a>(&'a mut self, command: &'a redis::Cmd) -> redis::RedisFuture<'a, Value> {
+        Box::pin(async move { ConnectionLike::req_packed_command(self, &command.get_packed_command()) })
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        commands: &'a redis::Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> redis::RedisFuture<'a, Vec<Value>> {
+        Box::pin(
+            async move { ConnectionLike::req_packed_commands(self, &commands.get_packed_pipeline(), offset, count) },
+        )
+    }
+
+    fn get_db(&self) -> i64 {
+        0
+    }
+}
+
+pub(crate) fn text(text: &str) -> Value {
+    Value::BulkString(text.into())
+}
+
+pub(crate) fn array(items: impl Into<Vec<Value>>) -> Value {
+    Value::Array(items.into())
+}
+
+pub(crate) fn map(fields: &[(&str, Value)]) -> Value {
+    Value::Map(fields.iter().map(|(field, value)| (text(field), value.clone())).collect())
+}
+
+/// The same map on RESP3 and, all the way down, on RESP2.
+pub(crate) fn both(fields: &[(&str, Value)]) -> [Value; 2] {
+    [map(fields), flat(map(fields))]
+}
+
+fn flat(value: Value) -> Value {
+    match value {
+        Value::Map(fields) => {
+            array(fields.into_iter().flat_map(|(field, value)| [field, flat(value)]).collect::<Vec<_>>())
+        }
+        Value::Array(items) => array(items.into_iter().map(flat).collect::<Vec<_>>()),
+        Value::Boolean(yes) => Value::Int(yes.into()),
+        value => value,
+    }
+}
