@@ -19,9 +19,9 @@ demo: setup ## a tour of the commands, against a throw-away server
 
 test: setup ## run every test; integration tests start servers of their own on free ports
 	@if cargo nextest --version >/dev/null 2>&1; then \
-	    cargo nextest run --workspace --all-features && cargo test --workspace --all-features --doc; \
+	    cargo nextest run --workspace --all-features --no-fail-fast && cargo test --workspace --all-features --doc; \
 	else \
-	    cargo test --workspace --all-features; \
+	    cargo test --workspace --all-features --no-fail-fast; \
 	fi
 
 bench: setup ## run the benchmarks

@@ -73,7 +73,11 @@ impl ServerBuilder {
     /// If it does not start, with its log.
     #[track_caller]
     pub fn start(self) -> Server {
-        self.try_start().unwrap_or_else(|log| panic!("{log}"))
+        // Not in a closure, so that the panic names the line of the test.
+        match self.try_start() {
+            Ok(server) => server,
+            Err(log) => panic!("{log}"),
+        }
     }
 
     /// Starts the server, or tells why it did not start: the reason, followed by the server's log.

@@ -126,6 +126,7 @@ impl Fields {
 
     #[track_caller]
     fn value(&self, name: &str) -> &Value {
-        self.get(name).unwrap_or_else(|| panic!("no field {name} in {:?}", self.0))
+        let Some(value) = self.get(name) else { panic!("no field {name} in {:?}", self.0) };
+        value
     }
 }

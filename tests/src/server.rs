@@ -107,14 +107,13 @@ impl Server {
     /// A new connection that speaks RESP2.
     #[track_caller]
     pub fn connection(&self) -> Connection {
-        connect(&self.url(), PATIENT).unwrap_or_else(|error| panic!("{error}; the log:\n{}", self.log()))
+        self.connect_to(&self.url())
     }
 
     /// A new connection that speaks RESP3.
     #[track_caller]
     pub fn connection_resp3(&self) -> Connection {
-        let url = format!("{}?protocol=resp3", self.url());
-        connect(&url, PATIENT).unwrap_or_else(|error| panic!("{error}; the log:\n{}", self.log()))
+        self.connect_to(&format!("{}?protocol=resp3", self.url()))
     }
 
     /// A client, for asynchronous connections and other settings.
@@ -215,7 +214,8 @@ impl Server {
     #[track_caller]
     pub fn info(&self, section: &str, name: &str) -> String {
         let info = info(&mut self.connection(), section);
-        field(&info, name).unwrap_or_else(|| panic!("no {name} in INFO {section}:\n{info}")).to_owned()
+        let Some(value) = field(&info, name) else { panic!("no {name} in INFO {section}:\n{info}") };
+        value.to_owned()
     }
 
     /// The digest of a key's value (DEBUG DIGEST-VALUE): equal for equal values, here and on another server. Zeros
@@ -231,6 +231,14 @@ impl Server {
     #[track_caller]
     pub fn digest_of_all(&self) -> String {
         text(&cmd(&mut self.connection(), "DEBUG DIGEST").expect("DEBUG DIGEST"))
+    }
+
+    #[track_caller]
+    fn connect_to(&self, url: &str) -> Connection {
+        match connect(url, PATIENT) {
+            Ok(connection) => connection,
+            Err(error) => panic!("{url}: {error}; the log:\n{}", self.log()),
+        }
     }
 
     pub(crate) fn new(dir: TempDir, port: u16, child: Child) -> Self {
