@@ -25,7 +25,7 @@ test: setup ## run every test; integration tests start servers of their own on f
 	fi
 
 bench: setup ## run the benchmarks
-	cargo bench --workspace
+	cargo bench -p redis-session-benches
 
 lint: setup ## check formatting and run clippy; a warning is an error
 	@scripts/setup --lint
