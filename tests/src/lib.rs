@@ -1,1 +1,39 @@
-//! The harness.
+//! The harness of the integration tests: real servers on loopback, each with a port and a folder of its own.
+//!
+//! ```no_run
+//! use redis_session_tests::{Server, cmd, fields};
+//!
+//! let server = Server::start(); // with the module, without persistence; killed when dropped
+//! let mut con = server.connection();
+//! let created = fields(cmd(&mut con, "SESSION.CREATE sessions:42 TTL 60").unwrap());
+//! assert!(created.int("expires_at") > redis_session_tests::now_ms(&mut con));
+//! ```
+//!
+//! - [`Server`], [`ServerBuilder`]: start, restart, kill and replicate servers; read their log.
+//! - [`cmd`], [`cmd_args`], [`error`]: send a command as it is written in the documentation.
+//! - [`fields`], [`list`], [`text`]: read replies, whichever protocol version they came over.
+//! - [`wait_until`]: await a condition, where one would otherwise sleep.
+//!
+//! Everything here panics when something is not as expected: a panic is how a test reports.
+//!
+//! Four variables of the environment choose other programs: `REDIS_SERVER` and `REDIS_CLI` (a command, or a command
+//! with arguments separated by white space) and `REDIS_SESSION_MODULE` (the path of the module); `REDIS_TEST_WAIT`
+//! is how many seconds a wait may take, 30 by default.
+
+mod binaries;
+mod builder;
+mod command;
+mod fields;
+mod port;
+mod server;
+mod wait;
+
+pub use binaries::module_path;
+pub use builder::ServerBuilder;
+pub use command::{cmd, cmd_args, error, now_ms};
+pub use fields::{Fields, fields, list, text};
+pub use server::{Output, Server};
+pub use wait::wait_until;
+
+#[cfg(test)]
+mod tests;

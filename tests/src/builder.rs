@@ -1,0 +1,150 @@
+//! What a server is started with.
+
+use std::fs;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::binaries;
+use crate::port::free_port;
+use crate::server::Server;
+
+/// A server to be started: with the module and without persistence, unless it is told otherwise.
+///
+/// ```no_run
+/// use redis_session_tests::ServerBuilder;
+///
+/// let primary = ServerBuilder::new().appendonly().config("session.ttl 60").start();
+/// let replica = ServerBuilder::new().replica_of(&primary).start();
+/// primary.wait_for_sync(&replica);
+/// ```
+#[derive(Clone, Debug)]
+pub struct ServerBuilder {
+    module: bool,
+    module_args: Vec<String>,
+    lines: Vec<String>,
+    first_port: Option<u16>,
+}
+
+impl Default for ServerBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ServerBuilder {
+    /// A server with the module.
+    pub fn new() -> Self {
+        Self { module: true, module_args: Vec::new(), lines: Vec::new(), first_port: None }
+    }
+
+    /// A server that does not load the module.
+    pub fn without_module(mut self) -> Self {
+        self.module = false;
+        self
+    }
+
+    /// Adds an argument of the `loadmodule` line. It may contain spaces.
+    pub fn module_arg(mut self, arg: impl Into<String>) -> Self {
+        self.module_args.push(arg.into());
+        self
+    }
+
+    /// Adds a line of `redis.conf`, or several. A setting that is given again counts as it is given last.
+    pub fn config(mut self, lines: impl Into<String>) -> Self {
+        self.lines.push(lines.into());
+        self
+    }
+
+    /// Logs every write to an append-only file, synced before the reply, so that [`Server::kill`] loses nothing.
+    pub fn appendonly(self) -> Self {
+        self.config("appendonly yes\nappendfsync always")
+    }
+
+    /// Makes the server a replica. [`Server::wait_for_sync`] awaits its data.
+    pub fn replica_of(self, primary: &Server) -> Self {
+        self.config(format!("replicaof 127.0.0.1 {}", primary.port()))
+    }
+
+    /// Starts the server and waits until it answers.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start, with its log.
+    #[track_caller]
+    pub fn start(self) -> Server {
+        // Not in a closure, so that the panic names the line of the test.
+        match self.try_start() {
+            Ok(server) => server,
+            Err(log) => panic!("{log}"),
+        }
+    }
+
+    /// Starts the server, or tells why it did not start: the reason, followed by the server's log.
+    ///
+    /// # Errors
+    ///
+    /// If the server exits before it answers, which is how a bad setting or a module that refuses to load shows.
+    pub fn try_start(self) -> Result<Server, String> {
+        let dir = TempDir::with_prefix("redis-session-test-").expect("a temporary folder");
+        let mut port = self.first_port.unwrap_or_else(free_port);
+        loop {
+            fs::write(config_path(&dir), self.config_file(port)).expect("the server's redis.conf");
+            match Server::launch(&dir, port) {
+                Ok(child) => return Ok(Server::new(dir, port, child)),
+                Err(failed) if failed.port_was_taken => port = free_port(),
+                Err(failed) => return Err(failed.report),
+            }
+        }
+    }
+
+    /// Tries this port before others, as the tests of the retry need.
+    #[cfg(test)]
+    pub(crate) fn first_port(mut self, port: u16) -> Self {
+        self.first_port = Some(port);
+        self
+    }
+
+    fn config_file(&self, port: u16) -> String {
+        let mut file = format!("port {port}\n{DEFAULTS}");
+        if self.module {
+            file += &format!("loadmodule {}", quoted(&binaries::module_path().display().to_string()));
+            for arg in &self.module_args {
+                file += &format!(" {}", quoted(arg));
+            }
+            file.push('\n');
+        }
+        for line in &self.lines {
+            file += line;
+            file.push('\n');
+        }
+        file
+    }
+}
+
+/// Where a server's configuration is, in its folder.
+pub(crate) fn config_path(dir: &TempDir) -> PathBuf {
+    dir.path().join("redis.conf")
+}
+
+const DEFAULTS: &str = "\
+bind 127.0.0.1
+daemonize no
+dir ./
+# To standard output, which is a file: so the report of a crash goes there too.
+logfile \"\"
+save \"\"
+appendonly no
+# DEBUG DIGEST-VALUE, DEBUG RELOAD and their like.
+enable-debug-command local
+enable-module-command local
+# Replicas at once: no wait for a second one to share the transfer.
+repl-diskless-sync-delay 0
+# An effect that its replica or the append-only file cannot apply is a bug: stop there.
+propagation-error-behavior panic
+";
+
+/// As redis.conf wants an argument that may contain anything.
+fn quoted(arg: &str) -> String {
+    format!("\"{}\"", arg.replace('\\', "\\\\").replace('"', "\\\""))
+}

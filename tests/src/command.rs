@@ -1,0 +1,46 @@
+//! Commands, written as in the documentation.
+
+use redis::{Cmd, ConnectionLike, RedisResult, Value};
+
+/// Sends a command written as one line, split at spaces: `cmd(&mut con, "SESSION.COUNT sessions:42")`.
+///
+/// For arguments with spaces, empty ones and raw bytes see [`cmd_args`].
+pub fn cmd(con: &mut impl ConnectionLike, line: &str) -> RedisResult<Value> {
+    cmd_args(con, line.split_whitespace())
+}
+
+/// Sends a command given as separate arguments, each of any bytes:
+/// `cmd_args(&mut con, ["SESSION.CREATE", "sessions:42", "AGENT", "two words"])`.
+pub fn cmd_args<A: AsRef<[u8]>>(
+    con: &mut impl ConnectionLike,
+    args: impl IntoIterator<Item = A>,
+) -> RedisResult<Value> {
+    let mut cmd = Cmd::new();
+    for arg in args {
+        cmd.arg(arg.as_ref());
+    }
+    cmd.query(con)
+}
+
+/// The text of the error that a command, written as one line, must get: its code, a space, and the rest.
+///
+/// # Panics
+///
+/// If the command succeeds.
+#[track_caller]
+pub fn error(con: &mut impl ConnectionLike, line: &str) -> String {
+    match cmd(con, line) {
+        Ok(reply) => panic!("{line}: an error was expected, the reply is {reply:?}"),
+        Err(error) => match (error.code(), error.detail()) {
+            (Some(code), Some(detail)) => format!("{code} {detail}"),
+            _ => error.to_string(),
+        },
+    }
+}
+
+/// The server's clock, in Unix milliseconds.
+#[track_caller]
+pub fn now_ms(con: &mut impl ConnectionLike) -> i64 {
+    let (seconds, micros): (i64, i64) = redis::cmd("TIME").query(con).expect("TIME");
+    seconds * 1000 + micros / 1000
+}
