@@ -1,9 +1,6 @@
 //! From a user, or a token, to the key that holds the user's sessions.
 
-use std::borrow::Cow;
-
-use redis_session_core::{Subject, base64url};
-use serde::Deserialize;
+use redis_session_core::token::unverified_subject;
 
 /// How a user's key is called: the server's `session.key-prefix` and then the user.
 ///
@@ -85,31 +82,13 @@ impl KeyPrefix {
 /// ```
 #[must_use]
 pub fn unverified_user(token: impl AsRef<[u8]>) -> Option<String> {
-    let user = unverified_subject(token.as_ref())?;
-    Subject::new(user.as_bytes()).is_ok().then_some(user)
-}
-
-fn unverified_subject(token: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Claims<'a> {
-        #[serde(borrow)]
-        sub: Cow<'a, str>,
-    }
-
-    let parts: Vec<&[u8]> = token.splitn(6, |byte| *byte == b'.').collect();
-    match parts.as_slice() {
-        [b"rst1", user, _, _] | [b"rsr1", user, _, _, _] => String::from_utf8(base64url::decode(user)?).ok(),
-        [_, payload, _] => {
-            let payload = base64url::decode(payload)?;
-            let claims: Claims<'_> = serde_json::from_slice(&payload).ok()?;
-            Some(claims.sub.into_owned())
-        }
-        _ => None,
-    }
+    unverified_subject(token.as_ref())
 }
 
 #[cfg(test)]
 mod tests {
+    use redis_session_core::{Subject, base64url};
+
     use super::*;
 
     fn jwt(payload: &str) -> String {

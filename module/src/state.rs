@@ -93,11 +93,11 @@ impl State {
     }
 
     /// Which session a token of the user names, be it expired or not yet valid: that is enough to revoke it.
-    pub(crate) fn identify(&mut self, subject: Subject<'_>, token: &[u8]) -> Result<Verified, Reason> {
+    pub(crate) fn identify(&mut self, subject: Subject<'_>, token: &[u8], now: UnixMillis) -> Result<Verified, Reason> {
         self.settings.write_policy(&mut self.policy);
         let policy = TokenPolicy { issuer: None, audience: None, leeway_secs: u32::MAX, ..self.policy };
         let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
-        redis_session_core::token::verify(ring, &policy, subject, token, None, UnixMillis::MAX, &mut self.scratch)
+        redis_session_core::token::verify(ring, &policy, subject, token, None, now, &mut self.scratch)
     }
 }
 

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use redis_session_core::sessions::{Alive, Clock, Session, UserSessions};
-use redis_session_core::token::Verified;
+use redis_session_core::token::{Verified, is_token};
 use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 
-use super::parser::{Parser, once};
+use super::parser::{Parser, once, session_id};
 use super::{Grammar, Kind};
 use crate::api::{Arg, Call, Reply};
 use crate::error::Failure;
@@ -153,9 +153,10 @@ pub(super) fn named(
     subject: Subject<'_>,
     text: &[u8],
     what: &str,
+    now: UnixMillis,
 ) -> Result<Result<SessionId, Reason>, Failure> {
-    if redis_session_core::token::is_token(text) {
-        return Ok(state.identify(subject, text).map(|verified| verified.id));
+    if is_token(text) {
+        return Ok(state.identify(subject, text, now).map(|verified| verified.id));
     }
-    super::parser::session_id(what, text).map(Ok)
+    session_id(what, text).map(Ok)
 }

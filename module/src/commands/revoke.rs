@@ -32,14 +32,15 @@ impl Command for Revoke {
         }
         let mut sessions = call.open_for_writing(key)?;
 
+        let now = call.now();
         let mut state = state::lock();
         let subject = state.settings.subject_of(key.bytes())?;
         let mut ids = Vec::new();
         for text in texts {
             // A token that is not good names nothing, and that is success (RFC 7009 section 2.2).
-            ids.extend(named(&mut state, subject, text, "id")?);
+            ids.extend(named(&mut state, subject, text, "id", now)?);
         }
-        let (limit, clock) = (state.settings.limit(), state.settings.clock(call.now()));
+        let (limit, clock) = (state.settings.limit(), state.settings.clock(now));
         drop(state);
 
         let none = Default::default();

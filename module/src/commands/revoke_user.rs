@@ -38,17 +38,18 @@ impl Command for RevokeUser {
         }
         let mut sessions = call.open_for_writing(key)?;
 
+        let now = call.now();
         let mut state = state::lock();
         let subject = state.settings.subject_of(key.bytes())?;
         let except =
             match except {
                 None => None,
                 // Whoever asks to be spared and cannot be told must not be logged out by mistake.
-                Some(text) => Some(named(&mut state, subject, text, "EXCEPT")?.map_err(|reason| {
+                Some(text) => Some(named(&mut state, subject, text, "EXCEPT", now)?.map_err(|reason| {
                     Failure::invalid(format!("EXCEPT is not a valid token of this user: {reason}"))
                 })?),
             };
-        let (limit, clock) = (state.settings.limit(), state.settings.clock(call.now()));
+        let (limit, clock) = (state.settings.limit(), state.settings.clock(now));
         let horizon = state.settings.token_horizon();
         drop(state);
 
