@@ -7,6 +7,7 @@ mod id;
 mod reason;
 mod subject;
 mod time;
+pub mod token;
 
 pub use id::{SessionId, SessionIdError};
 pub use reason::Reason;

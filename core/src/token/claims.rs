@@ -1,0 +1,286 @@
+//! A token's claims (RFC 7519 section 4): the registered ones that a check reads, and the caller's own.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use thiserror::Error;
+
+use super::json::{self, Fault, JsonError, Members, Text, Walk};
+use crate::UnixMillis;
+
+/// The claims that a caller cannot set: the token's own.
+const RESERVED: [&str; 8] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid"];
+
+/// The claims that a caller adds to a token: a JSON object, kept to the letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// What is between the object's braces.
+    members: Box<str>,
+}
+
+/// Why a text is no set of claims to add.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ClaimsError {
+    /// Not JSON, or no object, or more behind it.
+    #[error("is not a JSON object (line {line}, column {column})")]
+    Json {
+        /// Where reading stopped, from 1.
+        line: usize,
+        /// Where reading stopped, from 1.
+        column: usize,
+    },
+    /// An object has this member twice.
+    #[error("has {0:?} twice")]
+    Duplicate(String),
+    /// This claim is the token's own.
+    #[error("sets {0:?}, which is set by the server")]
+    Reserved(&'static str),
+    /// Arrays and objects inside each other for more than 16 levels.
+    #[error("is nested deeper than 16 levels")]
+    TooDeep,
+}
+
+impl Claims {
+    /// The claims in the object `json`.
+    ///
+    /// Their size is the minting caller's to bound: a token longer than
+    /// [`TokenPolicy::max_token_bytes`](super::TokenPolicy::max_token_bytes) verifies nowhere.
+    ///
+    /// # Errors
+    /// If it is not a strict JSON object of at most 16 levels, has a member twice at any level, or sets one of `iss`,
+    /// `sub`, `aud`, `exp`, `nbf`, `iat`, `jti` and `sid`.
+    ///
+    /// ```
+    /// use redis_session_core::token::Claims;
+    /// assert!(Claims::parse(br#"{"role":"admin"}"#).is_ok());
+    /// assert_eq!(Claims::parse(br#"{"exp":0}"#).unwrap_err().to_string(), "sets \"exp\", which is set by the server");
+    /// ```
+    pub fn parse(json: &[u8]) -> Result<Self, ClaimsError> {
+        let mut own = Own { reserved: None };
+        json::read_object(json, &mut own)?;
+        if let Some(name) = own.reserved {
+            return Err(ClaimsError::Reserved(name));
+        }
+        let members = std::str::from_utf8(json)
+            .ok()
+            .and_then(|text| text.trim_matches(WHITE_SPACE).strip_prefix('{')?.strip_suffix('}'))
+            .ok_or(ClaimsError::Json { line: 1, column: 1 })?;
+        Ok(Self { members: members.trim_matches(WHITE_SPACE).into() })
+    }
+
+    /// The members as they follow others in an object: empty, or without a leading comma.
+    pub(crate) fn members(&self) -> &str {
+        &self.members
+    }
+}
+
+/// RFC 8259 section 2.
+const WHITE_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+
+impl From<JsonError> for ClaimsError {
+    fn from(JsonError { fault, line, column }: JsonError) -> Self {
+        match fault {
+            Fault::Syntax => Self::Json { line, column },
+            Fault::Duplicate(name) => Self::Duplicate(name),
+            Fault::TooDeep => Self::TooDeep,
+        }
+    }
+}
+
+/// Looks for reserved names, and leaves every value to be skipped.
+struct Own {
+    reserved: Option<&'static str>,
+}
+
+impl<'de> Members<'de> for Own {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, _: &mut A, _: Walk<'_>) -> Result<bool, A::Error> {
+        self.reserved = self.reserved.or(RESERVED.into_iter().find(|reserved| *reserved == name));
+        Ok(false)
+    }
+}
+
+/// The registered claims of a token, borrowed from its payload; `aud` is compared while it is read.
+#[derive(Default)]
+pub(crate) struct Registered<'de, 'a> {
+    pub(crate) issuer: Option<Cow<'de, str>>,
+    pub(crate) subject: Option<Cow<'de, str>>,
+    pub(crate) expires_at: Option<UnixMillis>,
+    pub(crate) not_before: Option<UnixMillis>,
+    pub(crate) issued_at: Option<UnixMillis>,
+    pub(crate) token_id: Option<Cow<'de, str>>,
+    pub(crate) session: Option<Cow<'de, str>>,
+    /// Whether `aud` holds the wanted audience.
+    pub(crate) audience_matches: bool,
+    wanted_audience: Option<&'a str>,
+}
+
+impl<'de, 'a> Registered<'de, 'a> {
+    /// The claims in `payload`, or `None` if that is no strict JSON object or one of them has the wrong type.
+    pub(crate) fn read(payload: &'de [u8], wanted_audience: Option<&'a str>) -> Option<Self> {
+        let mut claims = Self { wanted_audience, ..Self::default() };
+        json::read_object(payload, &mut claims).ok()?;
+        Some(claims)
+    }
+}
+
+impl<'de> Members<'de> for Registered<'de, '_> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A, _: Walk<'_>) -> Result<bool, A::Error> {
+        match name {
+            "iss" => self.issuer = Some(values.next_value::<Text<'de>>()?.0),
+            "sub" => self.subject = Some(values.next_value::<Text<'de>>()?.0),
+            "aud" => self.audience_matches = values.next_value_seed(Audience(self.wanted_audience))?,
+            "exp" => self.expires_at = Some(values.next_value::<NumericDate>()?.0),
+            "nbf" => self.not_before = Some(values.next_value::<NumericDate>()?.0),
+            "iat" => self.issued_at = Some(values.next_value::<NumericDate>()?.0),
+            "jti" => self.token_id = Some(values.next_value::<Text<'de>>()?.0),
+            "sid" => self.session = Some(values.next_value::<Text<'de>>()?.0),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// A string or an array of strings (RFC 7519 section 4.1.3): does it hold the one wanted?
+struct Audience<'a>(Option<&'a str>);
+
+impl<'de> DeserializeSeed<'de> for Audience<'_> {
+    type Value = bool;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Audience<'_> {
+    type Value = bool;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or an array of strings")
+    }
+    fn visit_str<E>(self, audience: &str) -> Result<bool, E> {
+        Ok(self.0 == Some(audience))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
+        let mut found = false;
+        while let Some(Text(audience)) = items.next_element()? {
+            found |= self.0 == Some(audience.as_ref());
+        }
+        Ok(found)
+    }
+}
+
+/// Seconds since the epoch, whole or not (RFC 7519 section 2), rounded down to the millisecond.
+struct NumericDate(UnixMillis);
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Seconds;
+        impl Visitor<'_> for Seconds {
+            type Value = NumericDate;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("seconds since the epoch")
+            }
+            fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<NumericDate, E> {
+                UnixMillis::from_secs(seconds).map(NumericDate).ok_or_else(|| E::custom("out of range"))
+            }
+            fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<NumericDate, E> {
+                let millis = (seconds * 1000.0).floor();
+                #[allow(clippy::cast_precision_loss)] // 48 bits fit the 53 of a double
+                let in_range = 0.0..=UnixMillis::MAX.get() as f64;
+                if !in_range.contains(&millis) {
+                    return Err(E::custom("out of range"));
+                }
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // whole, and in range
+                UnixMillis::new(millis as u64).map(NumericDate).ok_or_else(|| E::custom("out of range"))
+            }
+        }
+        deserializer.deserialize_any(Seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_claims_are_kept_to_the_letter() {
+        let members = |json: &str| Claims::parse(json.as_bytes()).unwrap().members().to_owned();
+        assert_eq!(members(r#" { "role" : "admin", "n":1.0 } "#), r#""role" : "admin", "n":1.0"#);
+        assert_eq!(members("{ }"), "");
+        assert_eq!(members(r#"{"nested":{"exp":1}}"#), r#""nested":{"exp":1}"#);
+    }
+
+    #[test]
+    fn reserved_claims_are_refused_by_name_however_they_are_spelled() {
+        for name in RESERVED {
+            let json = format!(r#"{{"a":1,"{name}":1}}"#);
+            assert_eq!(Claims::parse(json.as_bytes()), Err(ClaimsError::Reserved(name)));
+        }
+        assert_eq!(Claims::parse(br#"{"\u0073id":1}"#), Err(ClaimsError::Reserved("sid")));
+    }
+
+    #[test]
+    fn what_is_no_strict_object_is_refused() {
+        assert_eq!(Claims::parse(br#"{"a":{"b":1,"b":2}}"#), Err(ClaimsError::Duplicate("b".into())));
+        assert_eq!(Claims::parse(format!("{{\"a\":{}", "[".repeat(16)).as_bytes()), Err(ClaimsError::TooDeep));
+        for json in [&b"[]"[..], b"", b"{}{}", b"{\"a\":\"\xff\"}", b"null", b"\xc2\xa0{}", b"{}\x0b"] {
+            assert!(matches!(Claims::parse(json), Err(ClaimsError::Json { .. })), "{}", json.escape_ascii());
+        }
+    }
+
+    fn expiry(number: &str) -> Option<Option<u64>> {
+        let payload = format!(r#"{{"exp":{number}}}"#);
+        Registered::read(payload.as_bytes(), None).map(|claims| claims.expires_at.map(UnixMillis::get))
+    }
+
+    #[test]
+    fn dates_are_numbers_whole_or_not() {
+        assert_eq!(expiry("0"), Some(Some(0)));
+        assert_eq!(expiry("-0"), Some(Some(0)));
+        assert_eq!(expiry("1700000000"), Some(Some(1_700_000_000_000)));
+        assert_eq!(expiry("1700000000.25"), Some(Some(1_700_000_000_250)));
+        assert_eq!(expiry("1.7e9"), Some(Some(1_700_000_000_000)));
+        assert_eq!(expiry("281474976710"), Some(Some(281_474_976_710_000)));
+        assert_eq!(expiry("281474976710.655"), Some(Some((1 << 48) - 1)));
+    }
+
+    #[test]
+    fn dates_that_are_no_numbers_or_out_of_range_are_refused() {
+        for bad in [
+            "-1",
+            "-0.1",
+            "-1e-9",
+            "281474976711",
+            "281474976710.656",
+            "1e300",
+            "1e999",
+            "18446744073709551616",
+            "\"1\"",
+            "null",
+            "true",
+            "[1]",
+            "{}",
+            "NaN",
+            "Infinity",
+            "0x10",
+        ] {
+            assert_eq!(expiry(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_audience_is_a_string_or_an_array_of_strings() {
+        let holds = |aud: &str| {
+            let payload = format!(r#"{{"aud":{aud}}}"#);
+            Registered::read(payload.as_bytes(), Some("api")).map(|claims| claims.audience_matches)
+        };
+        assert_eq!(holds(r#""api""#), Some(true));
+        assert_eq!(holds(r#""\u0061pi""#), Some(true));
+        assert_eq!(holds(r#"["web","api"]"#), Some(true));
+        assert_eq!(holds(r#"["web"]"#), Some(false));
+        assert_eq!(holds("[]"), Some(false));
+        for bad in ["1", "null", "{}", r#"["api",1]"#, r#"[["api"]]"#, r#"["api",null]"#] {
+            assert_eq!(holds(bad), None, "{bad}");
+        }
+    }
+}

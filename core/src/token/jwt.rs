@@ -1,0 +1,208 @@
+//! JWTs (RFC 7519) in the compact form (RFC 7515 section 7.1): signing and checking them.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde::de::{Error as _, MapAccess};
+use sha2::{Digest as _, Sha256};
+
+use super::algorithm::Algorithm;
+use super::claims::{Claims, Registered};
+use super::json::{self, Members, Text, Walk};
+use super::key::Key;
+use super::ring::KeyRing;
+use super::verify::{Scratch, TokenKind, TokenPolicy, Verified, decode};
+use crate::{Reason, SessionId, Subject, UnixMillis, base64url};
+
+/// What a new JWT is to say.
+#[derive(Clone, Copy, Debug)]
+pub struct NewToken<'a> {
+    /// `sub`: the user.
+    pub subject: Subject<'a>,
+    /// `sid`: the session.
+    pub session: &'a SessionId,
+    /// `jti`: the token's own id.
+    pub token_id: &'a str,
+    /// `iat`, which is in whole seconds: rounded down.
+    pub issued_at: UnixMillis,
+    /// `exp`, which is in whole seconds: rounded down, so that no token outlives its session.
+    pub expires_at: UnixMillis,
+    /// `iss`, if any.
+    pub issuer: Option<&'a str>,
+    /// `aud`, if any.
+    pub audience: Option<&'a str>,
+    /// The caller's own claims, which come last.
+    pub claims: Option<&'a Claims>,
+}
+
+/// The claims that a token is made with, in their order.
+#[derive(Serialize)]
+struct Payload<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    sub: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
+    exp: u64,
+    iat: u64,
+    jti: &'a str,
+    sid: &'a str,
+}
+
+impl NewToken<'_> {
+    fn payload(&self) -> Option<Vec<u8>> {
+        let registered = Payload {
+            iss: self.issuer,
+            sub: self.subject.as_str(),
+            aud: self.audience,
+            exp: self.expires_at.as_secs(),
+            iat: self.issued_at.as_secs(),
+            jti: self.token_id,
+            sid: &self.session.to_string(),
+        };
+        let mut payload = serde_json::to_vec(&registered).ok()?;
+        if let Some(own) = self.claims.map(Claims::members).filter(|own| !own.is_empty()) {
+            payload.pop();
+            payload.push(b',');
+            payload.extend_from_slice(own.as_bytes());
+            payload.push(b'}');
+        }
+        Some(payload)
+    }
+}
+
+impl Key {
+    /// A JWT signed with this key; `None` if it cannot sign.
+    ///
+    /// The length of the result is the caller's to bound, see [`Claims::parse`].
+    #[must_use]
+    pub fn sign_jwt(&self, token: &NewToken<'_>) -> Option<String> {
+        if !self.can_sign() {
+            return None;
+        }
+        let payload = token.payload()?;
+        // Base64url takes 4 letters for 3 bytes, and so 86 for the longest code.
+        let mut token = String::with_capacity(self.header().len() + payload.len() / 3 * 4 + 92);
+        token.push_str(self.header());
+        token.push('.');
+        base64url::encode_into(&payload, &mut token);
+        let tag = self.jwt().tag(token.as_bytes());
+        token.push('.');
+        base64url::encode_into(tag.as_bytes(), &mut token);
+        Some(token)
+    }
+}
+
+/// Checks a JWT; see [`verify`](super::verify::verify) for what is asked and in which order.
+pub(crate) fn verify(
+    ring: &KeyRing,
+    policy: &TokenPolicy,
+    subject: Subject<'_>,
+    token: &[u8],
+    audience: Option<&str>,
+    now: UnixMillis,
+    scratch: &mut Scratch,
+) -> Result<Verified, Reason> {
+    // Our own header is told by its text. Its kid is unique, so it names this key and no other.
+    let signer = ring
+        .keys()
+        .find(|key| token.strip_prefix(key.header().as_bytes()).is_some_and(|behind| behind.first() == Some(&b'.')));
+    let header_length = match signer {
+        Some(key) => key.header().len(),
+        None => token.iter().position(|byte| *byte == b'.').ok_or(Reason::Malformed)?,
+    };
+    let (header, behind) = token.split_at_checked(header_length).ok_or(Reason::Malformed)?;
+    let behind = behind.strip_prefix(b".").ok_or(Reason::Malformed)?;
+    let payload_length = behind.iter().rposition(|byte| *byte == b'.').ok_or(Reason::Malformed)?;
+    let (payload, signature) = behind.split_at_checked(payload_length).ok_or(Reason::Malformed)?;
+    let signature = signature.strip_prefix(b".").ok_or(Reason::Malformed)?;
+    // A fourth part would leave a dot in the payload, which is no letter of base64url.
+    if header.is_empty() || payload.is_empty() || signature.is_empty() {
+        return Err(Reason::Malformed);
+    }
+    let input = token.get(..token.len() - signature.len() - 1).ok_or(Reason::Malformed)?;
+    let payload = decode(payload, &mut scratch.first)?;
+    let signature = decode(signature, &mut scratch.second)?;
+    let key = match signer {
+        Some(key) => key,
+        None => signer_named_by(ring, decode(header, &mut scratch.third)?)?,
+    };
+    if !key.jwt().verify(input, signature) {
+        return Err(Reason::Signature);
+    }
+
+    let claims = Registered::read(payload, audience).ok_or(Reason::Malformed)?;
+    let expires_at = claims.expires_at.ok_or(Reason::Malformed)?;
+    let id = session_id(&claims, input)?;
+    let leeway = u64::from(policy.leeway_secs) * 1000;
+    let (now, soon) = (now.get(), now.get().saturating_add(leeway));
+    if now >= expires_at.get().saturating_add(leeway) {
+        return Err(Reason::TokenExpired);
+    }
+    if claims.not_before.is_some_and(|time| time.get() > soon) || claims.issued_at.is_some_and(|time| time.get() > soon)
+    {
+        return Err(Reason::NotYetValid);
+    }
+    if policy.issuer.is_some() && claims.issuer.as_deref() != policy.issuer.as_deref() {
+        return Err(Reason::Issuer);
+    }
+    if audience.is_some() && !claims.audience_matches {
+        return Err(Reason::Audience);
+    }
+    if claims.subject.as_deref() != Some(subject.as_str()) {
+        return Err(Reason::Subject);
+    }
+    Ok(Verified { id, kind: TokenKind::Jwt, issued_at: claims.issued_at, expires_at: Some(expires_at) })
+}
+
+/// The session that a token is for.
+fn session_id(claims: &Registered<'_, '_>, input: &[u8]) -> Result<SessionId, Reason> {
+    match claims.session.as_ref().or(claims.token_id.as_ref()) {
+        Some(text) => SessionId::from_text(text.as_bytes()).map_err(|_| Reason::Malformed),
+        None => {
+            let hash = Sha256::digest(input);
+            let first = hash.first_chunk::<16>().ok_or(Reason::Malformed)?;
+            Ok(SessionId::from_random(*first))
+        }
+    }
+}
+
+/// The key that must have signed a token with this header, and whose algorithm the header's is.
+fn signer_named_by<'r>(ring: &'r KeyRing, header: &[u8]) -> Result<&'r Key, Reason> {
+    let mut read = Header::default();
+    json::read_object(header, &mut read).map_err(|_| Reason::Malformed)?;
+    let algorithm = read.algorithm.ok_or(Reason::Malformed)?;
+    let algorithm = Algorithm::from_name(&algorithm).ok_or(Reason::Algorithm)?;
+    let key = match read.kid {
+        Some(kid) => ring.get(&kid).ok_or(Reason::UnknownKey)?,
+        None => {
+            let mut fitting = ring.keys().filter(|key| key.algorithm() == algorithm);
+            match (fitting.next(), fitting.next()) {
+                (Some(key), None) => key,
+                _ => return Err(Reason::UnknownKey),
+            }
+        }
+    };
+    if key.algorithm() == algorithm { Ok(key) } else { Err(Reason::Algorithm) }
+}
+
+/// The members of a header that matter. Keys and their addresses (`jwk`, `jku`, `x5u`, `x5c`) never do
+/// (RFC 8725 section 3.10).
+#[derive(Default)]
+struct Header<'de> {
+    algorithm: Option<Cow<'de, str>>,
+    kid: Option<Cow<'de, str>>,
+}
+
+impl<'de> Members<'de> for Header<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A, _: Walk<'_>) -> Result<bool, A::Error> {
+        match name {
+            "alg" => self.algorithm = Some(values.next_value::<Text<'de>>()?.0),
+            "kid" => self.kid = Some(values.next_value::<Text<'de>>()?.0),
+            // No extension is understood, the unencoded payload included (RFC 7515 section 4.1.11, RFC 7797).
+            "crit" | "b64" => return Err(A::Error::custom("an extension that must be understood")),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}

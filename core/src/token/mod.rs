@@ -1,0 +1,56 @@
+//! Tokens and the keys they are signed with.
+//!
+//! Two kinds name a session: JWTs, and opaque session tokens. Both are codes under a [`KeyRing`], so nothing secret is
+//! stored with a session. [`verify`] checks either; [`KeyRing::signing_key`] makes them.
+//!
+//! ```
+//! use redis_session_core::token::{KeyRing, NewToken, Scratch, TokenPolicy, verify};
+//! use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
+//!
+//! let ring = KeyRing::ephemeral()?;
+//! let (session, user) = (SessionId::random()?, Subject::new(b"42").unwrap());
+//! let (now, later) = (UnixMillis::from_secs(1000).unwrap(), UnixMillis::from_secs(4600).unwrap());
+//! let token = NewToken {
+//!     subject: user, session: &session, token_id: "t1", issued_at: now, expires_at: later,
+//!     issuer: None, audience: None, claims: None,
+//! };
+//! let token = ring.signing_key().and_then(|key| key.sign_jwt(&token)).unwrap();
+//!
+//! let (policy, mut scratch) = (TokenPolicy::default(), Scratch::default());
+//! let verified = verify(&ring, &policy, user, token.as_bytes(), None, now, &mut scratch).unwrap();
+//! assert_eq!(verified.id, session);
+//! let verified = verify(&ring, &policy, user, token.as_bytes(), None, later, &mut scratch);
+//! assert_eq!(verified, Err(Reason::TokenExpired));
+//! # Ok::<(), getrandom::Error>(())
+//! ```
+//!
+//! ```text
+//! verify.rs      the one check, its policy and its answer
+//!   jwt.rs       signing and checking JWTs          claims.rs   the claims in them
+//!   opaque.rs    signing and checking `rst1.`       route.rs    whose token, unchecked
+//! ring.rs        the keys, and which one signs      jwk.rs      reading them from a JWK Set
+//!   key.rs       one key                            mac.rs      HMAC under it
+//! algorithm.rs   the algorithms' names              json.rs     strict JSON for all of these
+//! ```
+
+mod algorithm;
+mod claims;
+mod json;
+mod jwk;
+mod jwt;
+mod key;
+mod mac;
+mod opaque;
+mod ring;
+mod route;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use algorithm::Algorithm;
+pub use claims::{Claims, ClaimsError};
+pub use jwt::NewToken;
+pub use key::Key;
+pub use ring::{KeyProblem, KeyRing, KeyRingError};
+pub use route::unverified_subject;
+pub use verify::{Scratch, TokenKind, TokenPolicy, Verified, verify};

@@ -1,0 +1,343 @@
+//! The key ring: which keys verify, and which one signs.
+
+use thiserror::Error;
+
+use super::algorithm::Algorithm;
+use super::json::{Fault, JsonError};
+use super::jwk;
+use super::key::Key;
+use crate::base64url;
+
+/// The keys that tokens are made and checked with; never empty.
+#[derive(Debug)]
+pub struct KeyRing {
+    keys: Vec<Key>,
+    /// The place of the key that signs.
+    signing: Option<usize>,
+    ephemeral: bool,
+}
+
+/// Why a JWK Set makes no key ring. Never quotes key material.
+#[derive(Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum KeyRingError {
+    /// Not JSON, or no object, or more behind it.
+    #[error("is not a JSON object (line {line}, column {column})")]
+    Json {
+        /// Where reading stopped, from 1.
+        line: usize,
+        /// Where reading stopped, from 1.
+        column: usize,
+    },
+    /// An object has one member twice (RFC 7517 section 4).
+    #[error("has an object with one member twice (line {line}, column {column})")]
+    DuplicateMember {
+        /// Where reading stopped, from 1.
+        line: usize,
+        /// Where reading stopped, from 1.
+        column: usize,
+    },
+    /// Arrays and objects inside each other for more than 16 levels.
+    #[error("is nested deeper than 16 levels")]
+    TooDeep,
+    /// The object has no array of objects `keys` (RFC 7517 section 5).
+    #[error("is not a JWK Set: it has no array \"keys\" of objects")]
+    NoSet,
+    /// `keys` is empty.
+    #[error("holds no keys")]
+    NoKeys,
+    /// One of the keys will not do.
+    #[error("{key}: {problem}")]
+    Key {
+        /// `key "kid"`, or `key number n` (from 1) if it has no usable `kid`.
+        key: String,
+        /// What is wrong with it.
+        problem: KeyProblem,
+    },
+    /// No key has the `kid` that is to sign.
+    #[error("has no key {kid:?} to sign with")]
+    NoActiveKey {
+        /// The `kid` asked for.
+        kid: String,
+    },
+    /// The key that is to sign may only verify.
+    #[error("key {kid:?} cannot sign: its \"key_ops\" lacks \"sign\"")]
+    ActiveCannotSign {
+        /// The `kid` asked for.
+        kid: String,
+    },
+}
+
+/// What is wrong with one key of a JWK Set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum KeyProblem {
+    /// `kid` is missing or is not 1 to 128 bytes of text without control characters.
+    #[error("\"kid\" must be a string of 1 to 128 bytes without control characters")]
+    Kid,
+    /// Another key has the same `kid`.
+    #[error("another key has the same \"kid\"")]
+    DuplicateKid,
+    /// `kty` is missing or unknown.
+    #[error("\"kty\" must be \"oct\"")]
+    KeyType,
+    /// `alg` is missing or unknown: every key is bound to one algorithm (RFC 8725 section 3.1).
+    #[error("\"alg\" must be one of HS256, HS384, HS512")]
+    Algorithm,
+    /// `use` is there and is not `sig` (RFC 7517 section 4.2).
+    #[error("\"use\" must be \"sig\" where it is given")]
+    Use,
+    /// `key_ops` is there and does not allow to verify, or is not an array of different strings (RFC 7517 section 4.3).
+    #[error("\"key_ops\" must be an array of different strings with \"verify\" among them where it is given")]
+    KeyOps,
+    /// `k` is missing or is not base64url (RFC 7518 section 6.4.1).
+    #[error("\"k\" must be base64url without padding")]
+    Secret,
+    /// The secret is shorter than the hash (RFC 7518 section 3.2).
+    #[error("the secret has {bits} bits, and {algorithm} needs {needed} or more")]
+    ShortSecret {
+        /// The key's algorithm.
+        algorithm: Algorithm,
+        /// Bits in the secret.
+        bits: usize,
+        /// Bits that the algorithm asks for.
+        needed: usize,
+    },
+}
+
+impl From<JsonError> for KeyRingError {
+    fn from(JsonError { fault, line, column }: JsonError) -> Self {
+        match fault {
+            Fault::Syntax => Self::Json { line, column },
+            Fault::Duplicate(_) => Self::DuplicateMember { line, column },
+            Fault::TooDeep => Self::TooDeep,
+        }
+    }
+}
+
+impl KeyRing {
+    /// The ring of the JWK Set `json` (RFC 7517 section 5), which signs with the key `active_kid`, or else with the
+    /// first that can.
+    ///
+    /// Each key needs a `kid` of its own, `kty` `oct`, an `alg`, and a secret `k` as long as the hash (RFC 7518
+    /// section 3.2). Members that mean nothing here are ignored.
+    ///
+    /// # Errors
+    /// If the set or one of its keys will not do, or `active_kid` names no key that can sign. The error names the key
+    /// and never quotes key material.
+    ///
+    /// ```
+    /// use redis_session_core::token::KeyRing;
+    /// let file = br#"{"keys":[{"kty":"oct","kid":"2026-01","alg":"HS256",
+    ///     "k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}]}"#;
+    /// let ring = KeyRing::from_jwk_set(file, None)?;
+    /// assert_eq!(ring.signing_key().map(|key| key.kid()), Some("2026-01"));
+    /// # Ok::<(), redis_session_core::token::KeyRingError>(())
+    /// ```
+    pub fn from_jwk_set(json: &[u8], active_kid: Option<&str>) -> Result<Self, KeyRingError> {
+        let keys = jwk::read_set(json)?;
+        let signing = match active_kid {
+            None => keys.iter().position(Key::can_sign),
+            Some(kid) => match keys.iter().position(|key| key.kid() == kid) {
+                None => return Err(KeyRingError::NoActiveKey { kid: kid.to_owned() }),
+                Some(at) if keys.get(at).is_some_and(Key::can_sign) => Some(at),
+                Some(_) => return Err(KeyRingError::ActiveCannotSign { kid: kid.to_owned() }),
+            },
+        };
+        Ok(Self { keys, signing, ephemeral: false })
+    }
+
+    /// A ring of one random HS256 key of 256 bits with a random `kid`: its tokens outlive no restart and are good on
+    /// no other server.
+    ///
+    /// # Errors
+    /// If the operating system has no randomness to give.
+    pub fn ephemeral() -> Result<Self, getrandom::Error> {
+        let (mut kid, mut secret) = ([0; 8], [0; 32]);
+        getrandom::fill(&mut kid)?;
+        getrandom::fill(&mut secret)?;
+        let key = Key::new(&base64url::encode(&kid), Algorithm::Hs256, &secret, true);
+        Ok(Self { keys: vec![key], signing: Some(0), ephemeral: true })
+    }
+
+    /// The key that signs, if there is one.
+    #[must_use]
+    pub fn signing_key(&self) -> Option<&Key> {
+        self.keys.get(self.signing?)
+    }
+
+    /// The key with this id.
+    #[must_use]
+    pub fn get(&self, kid: &str) -> Option<&Key> {
+        self.keys.iter().find(|key| key.kid() == kid)
+    }
+
+    /// The keys, in the order of the set.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &Key> {
+        self.keys.iter()
+    }
+
+    /// Whether the ring was made by [`KeyRing::ephemeral`].
+    #[must_use]
+    pub fn is_ephemeral(&self) -> bool {
+        self.ephemeral
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// 32, 48 and 64 bytes.
+    const SECRETS: [(&str, usize); 3] = [("HS256", 43), ("HS384", 64), ("HS512", 86)];
+
+    fn jwk(kid: &str, alg: &str, more: &str) -> String {
+        let (_, letters) = SECRETS.into_iter().find(|(name, _)| *name == alg).unwrap();
+        format!(r#"{{"kty":"oct","kid":"{kid}","alg":"{alg}","k":"{}"{more}}}"#, "A".repeat(letters))
+    }
+
+    fn load(keys: &[&str], active: Option<&str>) -> Result<KeyRing, KeyRingError> {
+        KeyRing::from_jwk_set(format!(r#"{{"keys":[{}]}}"#, keys.join(",")).as_bytes(), active)
+    }
+
+    fn problem(key: &str) -> (String, KeyProblem) {
+        match load(&[key], None).unwrap_err() {
+            KeyRingError::Key { key, problem } => (key, problem),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn the_first_key_that_can_sign_signs_unless_another_is_named() {
+        let checks = jwk("old", "HS256", r#","key_ops":["verify"]"#);
+        let (one, two) = (jwk("one", "HS384", r#","key_ops":["sign","verify"]"#), jwk("two", "HS512", ""));
+        let ring = load(&[&checks, &one, &two], None).unwrap();
+        assert_eq!(ring.signing_key().unwrap().kid(), "one");
+        assert_eq!(ring.keys().map(Key::kid).collect::<Vec<_>>(), ["old", "one", "two"]);
+        assert!(!ring.get("old").unwrap().can_sign());
+        assert!(ring.get("three").is_none() && ring.get("").is_none());
+        assert!(!ring.is_ephemeral());
+
+        let ring = load(&[&checks, &one, &two], Some("two")).unwrap();
+        assert_eq!(ring.signing_key().map(Key::algorithm), Some(Algorithm::Hs512));
+        assert!(load(&[&checks], None).unwrap().signing_key().is_none());
+    }
+
+    #[test]
+    fn the_active_key_must_exist_and_sign() {
+        let checks = jwk("old", "HS256", r#","key_ops":["verify"]"#);
+        assert_eq!(load(&[&checks], Some("x")).unwrap_err(), KeyRingError::NoActiveKey { kid: "x".into() });
+        assert_eq!(load(&[&checks], Some("old")).unwrap_err(), KeyRingError::ActiveCannotSign { kid: "old".into() });
+    }
+
+    #[test]
+    fn members_without_a_meaning_here_are_ignored() {
+        let key = jwk("a", "HS256", r#","use":"sig","x":{"y":[1]},"exp":1"#);
+        let set = format!(r#" {{"comment":[{{}}],"keys":[{key}]}}"#) + "\n";
+        assert!(KeyRing::from_jwk_set(set.as_bytes(), None).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_set_is_refused() {
+        let refused = |json: &str| KeyRing::from_jwk_set(json.as_bytes(), None).unwrap_err();
+        for json in ["", "keys", "[]", "null", r#"{"keys":[]} x"#, r#"{"keys":[]}{}"#, r#"{"keys":["#] {
+            assert!(matches!(refused(json), KeyRingError::Json { line: 1, .. }), "{json}");
+        }
+        for json in
+            ["{}", r#"{"keys":{}}"#, r#"{"keys":"a"}"#, r#"{"keys":null}"#, r#"{"keys":[1]}"#, r#"{"keys":[[]]}"#]
+        {
+            assert_eq!(refused(json), KeyRingError::NoSet, "{json}");
+        }
+        assert_eq!(refused(r#"{"keys":[]}"#), KeyRingError::NoKeys);
+        assert!(matches!(refused(r#"{"keys":[],"keys":[]}"#), KeyRingError::DuplicateMember { .. }));
+        assert!(matches!(load(&[r#"{"k":"AA","k":"AA"}"#], None), Err(KeyRingError::DuplicateMember { .. })));
+        assert_eq!(refused(&format!(r#"{{"keys":{}"#, "[".repeat(20))), KeyRingError::TooDeep);
+    }
+
+    #[test]
+    fn a_key_that_will_not_do_is_named() {
+        let short = |bits, needed, algorithm| KeyProblem::ShortSecret { algorithm, bits, needed };
+        for (key, expected) in [
+            (r#"{"kid":"a"}"#, KeyProblem::KeyType),
+            (r#"{"kid":"a","kty":"RSA","alg":"RS256"}"#, KeyProblem::KeyType),
+            (r#"{"kid":"a","kty":["oct"]}"#, KeyProblem::KeyType),
+            (r#"{"kid":"a","kty":"oct","k":"AAAA"}"#, KeyProblem::Algorithm),
+            (r#"{"kid":"a","kty":"oct","k":"AAAA","alg":"none"}"#, KeyProblem::Algorithm),
+            (r#"{"kid":"a","kty":"oct","k":"AAAA","alg":"hs256"}"#, KeyProblem::Algorithm),
+            (r#"{"kid":"a","kty":"oct","k":"AAAA","alg":"A256GCM"}"#, KeyProblem::Algorithm),
+            (r#"{"kid":"a","kty":"oct","alg":"HS256"}"#, KeyProblem::Secret),
+            (r#"{"kid":"a","kty":"oct","alg":"HS256","k":5}"#, KeyProblem::Secret),
+            (r#"{"kid":"a","kty":"oct","alg":"HS256","k":"AA=="}"#, KeyProblem::Secret),
+            (r#"{"kid":"a","kty":"oct","alg":"HS256","k":"+/+/"}"#, KeyProblem::Secret),
+            (r#"{"kid":"a","kty":"oct","alg":"HS256","k":""}"#, short(0, 256, Algorithm::Hs256)),
+            (r#"{"kid":"a","kty":"oct","alg":"HS256","k":"AAAA"}"#, short(24, 256, Algorithm::Hs256)),
+            (&jwk("a", "HS256", "").replace("HS256", "HS384"), short(256, 384, Algorithm::Hs384)),
+            (&jwk("a", "HS384", "").replace("HS384", "HS512"), short(384, 512, Algorithm::Hs512)),
+            (&jwk("a", "HS256", r#","use":"enc""#), KeyProblem::Use),
+            (&jwk("a", "HS256", r#","use":null"#), KeyProblem::Use),
+            (&jwk("a", "HS256", r#","key_ops":["sign"]"#), KeyProblem::KeyOps),
+            (&jwk("a", "HS256", r#","key_ops":[]"#), KeyProblem::KeyOps),
+            (&jwk("a", "HS256", r#","key_ops":"verify""#), KeyProblem::KeyOps),
+            (&jwk("a", "HS256", r#","key_ops":["verify",1]"#), KeyProblem::KeyOps),
+            (&jwk("a", "HS256", r#","key_ops":["verify","verify"]"#), KeyProblem::KeyOps),
+        ] {
+            assert_eq!(problem(key), (r#"key "a""#.to_owned(), expected), "{key}");
+        }
+    }
+
+    #[test]
+    fn every_key_has_a_kid_of_its_own() {
+        let none = ("key number 1".to_owned(), KeyProblem::Kid);
+        let long = "k".repeat(129);
+        for kid in ["", "a\\u0000b", "a\\nb", &long] {
+            assert_eq!(problem(&jwk(kid, "HS256", "")), none, "{kid}");
+        }
+        assert_eq!(problem(r#"{"kty":"oct"}"#), none);
+        assert_eq!(problem(r#"{"kid":7,"kty":"oct"}"#), none);
+        assert!(load(&[&jwk(&"k".repeat(128), "HS256", "")], None).is_ok());
+
+        let twice = load(&[&jwk("a", "HS256", ""), &jwk("\\u0061", "HS512", "")], None).unwrap_err();
+        assert_eq!(twice, KeyRingError::Key { key: r#"key "a""#.into(), problem: KeyProblem::DuplicateKid });
+    }
+
+    #[test]
+    fn an_ephemeral_ring_is_one_new_key() {
+        let (one, two) = (KeyRing::ephemeral().unwrap(), KeyRing::ephemeral().unwrap());
+        assert!(one.is_ephemeral());
+        assert_eq!(one.keys().len(), 1);
+        assert_eq!(one.signing_key().unwrap().algorithm(), Algorithm::Hs256);
+        assert_ne!(one.signing_key().unwrap().kid(), two.signing_key().unwrap().kid());
+    }
+
+    #[test]
+    fn no_error_and_no_debug_text_quotes_a_secret() {
+        const SECRET: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I";
+        let good = jwk("a", "HS256", "").replace(&"A".repeat(43), SECRET);
+        assert!(!format!("{:?}", load(&[&good], None).unwrap()).contains(SECRET));
+        let quoted = format!("\"{SECRET}\"");
+        for bad in [
+            good.replace("HS256", SECRET),
+            good.replace("oct", SECRET),
+            good.replace("HS256", "HS384"),
+            good.replace(&quoted, &format!("[{quoted}]")),
+            good.replace(&quoted, &format!("\"{SECRET}=\"")),
+            good.replace('}', &format!(r#",{quoted}:1,{quoted}:2}}"#)),
+            good.replace('}', &format!(",{quoted}}}")),
+            good.replace('}', &format!(r#","use":{quoted}}}"#)),
+            good.replace('}', &format!(r#","key_ops":[{quoted}]}}"#)),
+            quoted.clone(),
+        ] {
+            let error = load(&[&bad], None).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains(SECRET), "{error:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_make_a_ring_or_an_error(bytes: Vec<u8>, text in "[{}\\[\\]\":,keys\\\\ ]{0,40}") {
+            let _ = KeyRing::from_jwk_set(&bytes, None);
+            let _ = KeyRing::from_jwk_set(text.as_bytes(), None);
+        }
+    }
+}

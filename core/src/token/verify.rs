@@ -1,0 +1,120 @@
+//! One check for every kind of credential that names a session.
+
+use std::fmt;
+
+use super::ring::KeyRing;
+use super::{jwt, opaque};
+use crate::{Reason, SessionId, Subject, UnixMillis, base64url};
+
+/// What a token must say beyond being signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenPolicy {
+    /// The `iss` that a JWT must have, to the letter, if one is set (RFC 8725 section 3.8).
+    pub issuer: Option<String>,
+    /// The audience that a JWT's `aud` must hold, if one is set (RFC 8725 section 3.9).
+    pub audience: Option<String>,
+    /// Seconds by which clocks may differ: how long after `exp` and before `nbf` and `iat` a JWT is good.
+    pub leeway_secs: u32,
+    /// The longest token that is looked at, in bytes.
+    pub max_token_bytes: usize,
+}
+
+impl Default for TokenPolicy {
+    fn default() -> Self {
+        Self { issuer: None, audience: None, leeway_secs: 0, max_token_bytes: 8192 }
+    }
+}
+
+/// The kind of a token that was verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TokenKind {
+    /// A signed JWT (RFC 7519).
+    Jwt,
+    /// An opaque session token, `rst1.`
+    Opaque,
+}
+
+/// What a verified token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The session it is for.
+    pub id: SessionId,
+    /// Its kind.
+    pub kind: TokenKind,
+    /// When it was issued, if it says so: a JWT's `iat`.
+    pub issued_at: Option<UnixMillis>,
+    /// When it expires by itself, without leeway: a JWT's `exp`. An opaque token lives as long as its session.
+    pub expires_at: Option<UnixMillis>,
+}
+
+/// Buffers that checks decode into, to be used again for the next one.
+///
+/// They grow to the longest token seen, so at most to [`TokenPolicy::max_token_bytes`], and hold the last one's parts.
+#[derive(Default)]
+pub struct Scratch {
+    pub(crate) first: Vec<u8>,
+    pub(crate) second: Vec<u8>,
+    pub(crate) third: Vec<u8>,
+}
+
+impl fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scratch").finish_non_exhaustive()
+    }
+}
+
+/// Decodes one part of a token into `buffer`.
+pub(crate) fn decode<'b>(part: &[u8], buffer: &'b mut Vec<u8>) -> Result<&'b [u8], Reason> {
+    if buffer.len() < part.len() {
+        buffer.resize(part.len(), 0);
+    }
+    base64url::decode_into(part, buffer).ok_or(Reason::Malformed)
+}
+
+/// Checks `token`, which came with a request for `subject`, at the time `now`.
+///
+/// `audience` asks for another audience than the policy's, for this call. Whether the session is alive is not looked at
+/// here. A token from elsewhere is as good as ours if a key of the ring signed it; its session is its `sid`, or its
+/// `jti`, or, where it has neither, the first 128 bits of its signing input's SHA-256 (which, unlike a hash of the
+/// whole token, no respelling of the signature changes).
+///
+/// # Errors
+/// The first [`Reason`], in the order of that enum, for which the token is not good. Nothing in the payload is read
+/// before the signature is right, so a payload that is not the JSON it should be answers
+/// [`Reason::Malformed`] only if it is signed.
+///
+/// ```
+/// use redis_session_core::token::{KeyRing, Scratch, TokenPolicy, verify};
+/// use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
+///
+/// let ring = KeyRing::ephemeral()?;
+/// let (id, user) = (SessionId::random()?, Subject::new(b"42").unwrap());
+/// let token = ring.signing_key().and_then(|key| key.sign_opaque(user, &id)).unwrap();
+///
+/// let (policy, mut scratch) = (TokenPolicy::default(), Scratch::default());
+/// let mut check = |user| verify(&ring, &policy, user, token.as_bytes(), None, UnixMillis::ZERO, &mut scratch);
+/// assert_eq!(check(user).unwrap().id, id);
+/// assert_eq!(check(Subject::new(b"43").unwrap()), Err(Reason::Subject));
+/// # Ok::<(), getrandom::Error>(())
+/// ```
+pub fn verify(
+    ring: &KeyRing,
+    policy: &TokenPolicy,
+    subject: Subject<'_>,
+    token: &[u8],
+    audience: Option<&str>,
+    now: UnixMillis,
+    scratch: &mut Scratch,
+) -> Result<Verified, Reason> {
+    if token.len() > policy.max_token_bytes {
+        return Err(Reason::Malformed);
+    }
+    if token.starts_with(opaque::PREFIX.as_bytes()) {
+        return opaque::verify(ring, subject, token, scratch);
+    }
+    if token.starts_with(opaque::REFRESH_PREFIX.as_bytes()) {
+        return Err(Reason::Type);
+    }
+    jwt::verify(ring, policy, subject, token, audience.or(policy.audience.as_deref()), now, scratch)
+}
