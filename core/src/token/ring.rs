@@ -287,6 +287,12 @@ mod tests {
     }
 
     #[test]
+    fn an_error_says_what_to_do() {
+        let error = load(&[r#"{"kid":"a","kty":"oct","alg":"HS256","k":"AAAA"}"#], None).unwrap_err();
+        assert_eq!(error.to_string(), r#"key "a": the secret has 24 bits, and HS256 needs 256 or more"#);
+    }
+
+    #[test]
     fn every_key_has_a_kid_of_its_own() {
         let none = ("key number 1".to_owned(), KeyProblem::Kid);
         let long = "k".repeat(129);
