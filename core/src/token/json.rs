@@ -16,9 +16,17 @@ pub(crate) const MAX_DEPTH: u8 = 16;
 
 /// Reads the object `json` into `members`.
 pub(crate) fn read_object<'de>(json: &'de [u8], members: &mut impl Members<'de>) -> Result<(), JsonError> {
+    // UTF-8 is checked once for the whole text, which is faster than string by string.
+    let text = std::str::from_utf8(json).map_err(|error| {
+        let (line, column) = json.iter().take(error.valid_up_to()).fold((1, 0), |(line, column), byte| match byte {
+            b'\n' => (line + 1, 0),
+            _ => (line, column + 1),
+        });
+        JsonError { fault: Fault::Syntax, line, column }
+    })?;
     let fault = Cell::new(None);
     let walk = Walk { levels_left: MAX_DEPTH, fault: &fault };
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let mut deserializer = serde_json::Deserializer::from_str(text);
     Object { members, walk }.deserialize(&mut deserializer).and_then(|()| deserializer.end()).map_err(|error| {
         JsonError { fault: fault.take().unwrap_or(Fault::Syntax), line: error.line(), column: error.column() }
     })
@@ -93,24 +101,35 @@ impl<'de> Deserialize<'de> for Text<'de> {
     }
 }
 
-/// The names of one object: the first ones on the stack, and more than that, which only a token from elsewhere has,
-/// in a set, so that a hostile object costs no quadratic time.
+/// The names of one object: the first ones on the stack, and more than that, which only a text from elsewhere has, in
+/// a set, so that a hostile object costs no quadratic time.
 struct Names<'de> {
     first: [Cow<'de, str>; 12],
     used: usize,
     more: BTreeSet<Cow<'de, str>>,
+    /// A bit for each name seen, by [`bit_of`]: most new names are told by a bit that is not set.
+    bits: u64,
+}
+
+/// One of 64 bits, from a name's length, first and last byte.
+fn bit_of(name: &str) -> u64 {
+    let end = |byte: Option<&u8>| byte.copied().map_or(0, usize::from);
+    let bytes = name.as_bytes();
+    1 << ((bytes.len() + end(bytes.first()) * 7 + end(bytes.last()) * 31) % 64)
 }
 
 impl<'de> Names<'de> {
     fn new() -> Self {
-        Self { first: [const { Cow::Borrowed("") }; 12], used: 0, more: BTreeSet::new() }
+        Self { first: [const { Cow::Borrowed("") }; 12], used: 0, more: BTreeSet::new(), bits: 0 }
     }
 
     fn contains(&self, name: &str) -> bool {
-        self.first.iter().take(self.used).any(|seen| seen == name) || self.more.contains(name)
+        self.bits & bit_of(name) != 0
+            && (self.first.iter().take(self.used).any(|seen| seen == name) || self.more.contains(name))
     }
 
     fn add(&mut self, name: Cow<'de, str>) {
+        self.bits |= bit_of(&name);
         match self.first.get_mut(self.used) {
             Some(free) => {
                 *free = name;
@@ -303,6 +322,8 @@ mod tests {
     fn an_error_says_where() {
         let error = read_object(b"{\n \"a\": 1,\n \"a\": 2\n}", &mut Nothing).unwrap_err();
         assert_eq!(error.line, 3);
+        let error = read_object(b"{\n \"a\": \"\xff\"\n}", &mut Nothing).unwrap_err();
+        assert_eq!((error.line, error.column), (2, 7));
     }
 
     proptest! {

@@ -272,6 +272,7 @@ mod tests {
             (r#"{"kid":"a","kty":"oct","alg":"HS256","k":"+/+/"}"#, KeyProblem::Secret),
             (r#"{"kid":"a","kty":"oct","alg":"HS256","k":""}"#, short(0, 256, Algorithm::Hs256)),
             (r#"{"kid":"a","kty":"oct","alg":"HS256","k":"AAAA"}"#, short(24, 256, Algorithm::Hs256)),
+            (&jwk("a", "HS256", "").replace("A\"", "\""), short(248, 256, Algorithm::Hs256)),
             (&jwk("a", "HS256", "").replace("HS256", "HS384"), short(256, 384, Algorithm::Hs384)),
             (&jwk("a", "HS384", "").replace("HS384", "HS512"), short(384, 512, Algorithm::Hs512)),
             (&jwk("a", "HS256", r#","use":"enc""#), KeyProblem::Use),
@@ -284,6 +285,12 @@ mod tests {
         ] {
             assert_eq!(problem(key), (r#"key "a""#.to_owned(), expected), "{key}");
         }
+    }
+
+    #[test]
+    fn an_error_says_what_to_do() {
+        let error = load(&[r#"{"kid":"a","kty":"oct","alg":"HS256","k":"AAAA"}"#], None).unwrap_err();
+        assert_eq!(error.to_string(), r#"key "a": the secret has 24 bits, and HS256 needs 256 or more"#);
     }
 
     #[test]

@@ -1,0 +1,87 @@
+//! What signs verifies, and nothing else does. Here: the keys and tokens that the tests share.
+
+mod jwts;
+mod opaques;
+mod routing;
+mod signing;
+mod tampering;
+
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Reason, SessionId, Subject, UnixMillis, base64url};
+
+const SESSION: &str = "AAECAwQFBgcICQoLDA0ODw";
+/// Seconds.
+const NOW: u64 = 1_700_000_000;
+
+fn at(seconds: u64) -> UnixMillis {
+    UnixMillis::from_secs(seconds).unwrap()
+}
+
+fn user(name: &str) -> Subject<'_> {
+    Subject::new(name.as_bytes()).unwrap()
+}
+
+/// Keys `k256`, `k384` and `k512`.
+fn ring() -> KeyRing {
+    let keys = [("256", 64), ("384", 64), ("512", 86)].map(|(bits, letters)| {
+        let secret = "Q".repeat(letters);
+        format!(r#"{{"kty":"oct","kid":"k{bits}","alg":"HS{bits}","k":"{secret}"}}"#)
+    });
+    KeyRing::from_jwk_set(format!(r#"{{"keys":[{}]}}"#, keys.join(",")).as_bytes(), None).unwrap()
+}
+
+fn new_token(session: &SessionId) -> NewToken<'_> {
+    NewToken {
+        subject: user("42"),
+        session,
+        token_id: "t-1",
+        issued_at: at(NOW),
+        expires_at: at(NOW + 3600),
+        issuer: None,
+        audience: None,
+        claims: None,
+    }
+}
+
+fn session() -> SessionId {
+    SessionId::from_text(SESSION.as_bytes()).unwrap()
+}
+
+fn jwt() -> String {
+    ring().signing_key().unwrap().sign_jwt(&new_token(&session())).unwrap()
+}
+
+fn opaque() -> String {
+    ring().signing_key().unwrap().sign_opaque(user("42"), &session()).unwrap()
+}
+
+/// A JWT with these texts, signed by `kid`.
+fn signed(kid: &str, header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
+    let mut token = format!("{}.{}", base64url::encode(header.as_ref()), base64url::encode(payload.as_ref()));
+    let tag = ring().get(kid).unwrap().jwt().tag(token.as_bytes());
+    write!(token, ".{}", base64url::encode(tag.as_bytes())).unwrap();
+    token
+}
+
+const HEADER: &str = r#"{"alg":"HS256","kid":"k256","typ":"JWT"}"#;
+
+/// A token of user 42 with `claims` beside `sub`, by a foreign signer who orders the header in another way.
+fn with(claims: &str) -> String {
+    signed("k256", r#"{"typ":"JWT","kid":"k256","alg":"HS256"}"#, format!(r#"{{"sub":"42",{claims}}}"#))
+}
+
+fn check_by(policy: &TokenPolicy, token: &str) -> Result<Verified, Reason> {
+    verify(&ring(), policy, user("42"), token.as_bytes(), None, at(NOW), &mut Scratch::default())
+}
+
+fn check(token: &str) -> Result<Verified, Reason> {
+    check_by(&TokenPolicy::default(), token)
+}
+
+fn refused(token: &str) -> Option<Reason> {
+    check(token).err()
+}

@@ -1,0 +1,99 @@
+//! What the ring signs verifies, for any user, session and claims.
+
+use super::*;
+
+#[test]
+fn a_jwt_of_every_algorithm_verifies() {
+    for key in ring().keys() {
+        let token = key.sign_jwt(&new_token(&session())).unwrap();
+        let expected = Verified {
+            id: session(),
+            kind: TokenKind::Jwt,
+            issued_at: Some(at(NOW)),
+            expires_at: Some(at(NOW + 3600)),
+        };
+        assert_eq!(check(&token), Ok(expected), "{key:?}");
+    }
+}
+
+#[test]
+fn an_opaque_token_of_every_algorithm_verifies() {
+    for key in ring().keys() {
+        let token = key.sign_opaque(user("42"), &session()).unwrap();
+        assert!(token.starts_with("rst1.NDI."), "{token}");
+        let expected = Verified { id: session(), kind: TokenKind::Opaque, issued_at: None, expires_at: None };
+        assert_eq!(check(&token), Ok(expected), "{key:?}");
+    }
+}
+
+#[test]
+fn the_claims_have_their_order_and_the_callers_come_last() {
+    let claims = Claims::parse(br#" { "role": "admin" } "#).unwrap();
+    let session = session();
+    let token = NewToken {
+        issuer: Some("me\"e"),
+        audience: Some("api"),
+        claims: Some(&claims),
+        issued_at: UnixMillis::new(1_999).unwrap(),
+        expires_at: UnixMillis::new(9_999).unwrap(),
+        ..new_token(&session)
+    };
+    let token = ring().signing_key().unwrap().sign_jwt(&token).unwrap();
+    let parts: Vec<_> = token.split('.').map(|part| base64url::decode(part.as_bytes()).unwrap()).collect();
+    assert_eq!(String::from_utf8_lossy(&parts[0]), HEADER);
+    assert_eq!(
+        String::from_utf8_lossy(&parts[1]),
+        r#"{"iss":"me\"e","sub":"42","aud":"api","exp":9,"iat":1,"jti":"t-1","sid":"AAECAwQFBgcICQoLDA0ODw","role": "admin"}"#
+    );
+}
+
+#[test]
+fn empty_claims_add_nothing() {
+    let (session, claims) = (session(), Claims::parse(b"{}").unwrap());
+    let token = NewToken { claims: Some(&claims), ..new_token(&session) };
+    assert_eq!(ring().signing_key().unwrap().sign_jwt(&token).unwrap(), jwt());
+}
+
+#[test]
+fn a_key_that_only_verifies_signs_nothing() {
+    let json = format!(
+        r#"{{"keys":[{{"kty":"oct","kid":"k256","alg":"HS256","k":"{}","key_ops":["verify"]}}]}}"#,
+        "Q".repeat(64)
+    );
+    let ring = KeyRing::from_jwk_set(json.as_bytes(), None).unwrap();
+    let key = ring.get("k256").unwrap();
+    assert!(key.sign_jwt(&new_token(&session())).is_none());
+    assert!(key.sign_opaque(user("42"), &session()).is_none());
+    for token in [jwt(), opaque()] {
+        let policy = TokenPolicy::default();
+        let found = verify(&ring, &policy, user("42"), token.as_bytes(), None, at(NOW), &mut Scratch::default());
+        assert_eq!(found.unwrap().id, session());
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_user_session_and_claims_come_back(
+        name in "[^\\p{Cc}]{1,40}", id in "[^\\p{Cc}]{1,30}", jti: String, issuer: String, value: String
+    ) {
+        let id = SessionId::from_text(id.as_bytes()).unwrap();
+        let claims = serde_json::json!({ "value": value, "nested": [{ "value": value }] }).to_string();
+        let claims = Claims::parse(claims.as_bytes()).unwrap();
+        let token = NewToken {
+            subject: user(&name), session: &id, token_id: &jti, issuer: Some(&issuer), audience: Some(&value),
+            claims: Some(&claims), ..new_token(&id)
+        };
+        let policy = TokenPolicy { issuer: Some(issuer.clone()), ..TokenPolicy::default() };
+        let (ring, mut scratch) = (ring(), Scratch::default());
+        for key in ring.keys() {
+            for token in [key.sign_jwt(&token).unwrap(), key.sign_opaque(user(&name), &id).unwrap()] {
+                let found = verify(
+                    &ring, &policy, user(&name), token.as_bytes(), Some(&value), at(NOW), &mut scratch
+                );
+                prop_assert_eq!(found.map(|found| found.id), Ok(id.clone()));
+                let routed = unverified_subject(token.as_bytes());
+                prop_assert_eq!(routed.as_deref(), Some(name.as_str()));
+            }
+        }
+    }
+}

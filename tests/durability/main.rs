@@ -1,0 +1,1 @@
+//! What survives: restarts, log rewrites, replication.
