@@ -52,5 +52,6 @@ pub use claims::{Claims, ClaimsError};
 pub use jwt::NewToken;
 pub use key::Key;
 pub use ring::{KeyProblem, KeyRing, KeyRingError};
+pub use opaque::{RefreshToken, verify_refresh};
 pub use route::unverified_subject;
 pub use verify::{Scratch, TokenKind, TokenPolicy, Verified, is_token, verify};

@@ -2,6 +2,7 @@
 
 mod jwts;
 mod opaques;
+mod refreshes;
 mod routing;
 mod signing;
 mod tampering;
