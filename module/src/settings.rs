@@ -14,6 +14,10 @@ pub(crate) struct Settings {
     pub(crate) idle_timeout: i64,
     /// Lifetime of an access token, seconds.
     pub(crate) token_ttl: i64,
+    /// Lifetime of a refresh token that has none of its own, seconds.
+    pub(crate) refresh_ttl: i64,
+    /// Seconds in which a refresh token that was just used may be used again.
+    pub(crate) refresh_grace: i64,
     /// Live sessions a user may have.
     pub(crate) max_per_user: i64,
     /// What happens to one more: 0 evict, 1 reject.
@@ -56,10 +60,12 @@ const fn keys(setting: Setting) -> Setting {
 }
 
 /// All settings, with default and bounds.
-pub(crate) static SETTINGS: [Setting; 15] = [
+pub(crate) static SETTINGS: [Setting; 17] = [
     number("ttl", 86_400, 1, MAX_SECONDS, |s| &mut s.ttl),
     number("idle-timeout", 0, 0, MAX_SECONDS, |s| &mut s.idle_timeout),
     number("token-ttl", 3600, 1, MAX_SECONDS, |s| &mut s.token_ttl),
+    number("refresh-ttl", 2_592_000, 1, MAX_SECONDS, |s| &mut s.refresh_ttl),
+    number("refresh-grace", 10, 0, 3600, |s| &mut s.refresh_grace),
     number("max-per-user", 100, 1, 1_000_000, |s| &mut s.max_per_user),
     Setting {
         name: "limit-policy",
@@ -96,6 +102,11 @@ impl Settings {
             let prefix = &self.key_prefix;
             crate::error::Failure::invalid(format!("the key {why}: expected {prefix}<user> or {prefix}{{<user>}}"))
         })
+    }
+
+    /// Bytes of fields and values a session may hold.
+    pub(crate) fn max_data(&self) -> usize {
+        usize::try_from(self.max_data_bytes).unwrap_or(usize::MAX)
     }
 
     /// How tokens are checked.

@@ -274,6 +274,12 @@ impl UserSessions {
         self.store.iter().filter(move |record| clock.is_live(*record)).filter_map(|record| view(record, agents))
     }
 
+    /// The device that the session with this id is bound to.
+    #[must_use]
+    pub fn device(&self, id: &SessionId) -> Option<Device> {
+        self.store.find(id).and_then(RecordRef::device)
+    }
+
     /// How many sessions are alive.
     #[must_use]
     pub fn count(&self, clock: Clock) -> usize {
@@ -330,7 +336,7 @@ impl UserSessions {
         generation: u32,
         origin: Origin<'a>,
         tokens: TokenRules,
-        agents: &'a AgentPool,
+        agents: &AgentPool,
         limit: Limit,
         clock: Clock,
     ) -> Refreshed<'a> {
@@ -379,16 +385,16 @@ impl UserSessions {
     ///
     /// # Errors
     /// With the reason if the session is not alive.
-    pub fn regenerate<'a>(
+    pub fn regenerate(
         &self,
         old: &SessionId,
         issued_at: Option<UnixMillis>,
         new: SessionId,
         tokens: TokenRules,
-        agents: &'a AgentPool,
+        agents: &AgentPool,
         limit: Limit,
         clock: Clock,
-    ) -> Result<Grant<'a>, Reason> {
+    ) -> Result<Grant<'static>, Reason> {
         self.check(old, issued_at, clock)?;
         let record = self.store.find(old).ok_or(Reason::Unknown)?;
         let session = owned(record, agents).ok_or(Reason::Unknown)?;
@@ -751,9 +757,9 @@ impl<A> Session<'_, A> {
 }
 
 /// A session apart from the value that holds it.
-fn owned<'a>(record: RecordRef<'_>, agents: &'a AgentPool) -> Option<Session<'a, Cow<'a, str>>> {
+fn owned(record: RecordRef<'_>, agents: &AgentPool) -> Option<Session<'static, Cow<'static, str>>> {
     let Record::Session(session) = record.decode()? else { return None };
-    let agent = session.agent.and_then(|agent| agents.get(agent)).map(Cow::Borrowed);
+    let agent = session.agent.and_then(|agent| agents.get(agent)).map(|text| Cow::Owned(text.to_owned()));
     Some(session.into_owned().with_agent(agent))
 }
 

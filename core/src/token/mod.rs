@@ -51,7 +51,7 @@ pub use algorithm::Algorithm;
 pub use claims::{Claims, ClaimsError};
 pub use jwt::NewToken;
 pub use key::Key;
-pub use ring::{KeyProblem, KeyRing, KeyRingError};
 pub use opaque::{RefreshToken, verify_refresh};
+pub use ring::{KeyProblem, KeyRing, KeyRingError};
 pub use route::unverified_subject;
 pub use verify::{Scratch, TokenKind, TokenPolicy, Verified, is_token, verify};

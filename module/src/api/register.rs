@@ -150,6 +150,18 @@ fn argument(grammar: &Grammar) -> RedisModuleCommandArg {
         Grammar::Value(name) => one(name, kind(Kind::Text), None, flags(false, false), None),
         Grammar::Values(name) => one(name, kind(Kind::Text), None, flags(false, true), None),
         Grammar::Option(word, name, of) => one(name, kind(of), Some(word), flags(true, false), None),
+        Grammar::EitherOption(options) => {
+            let oneof = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_ONEOF;
+            let name = options.iter().map(|(word, _)| *word).collect::<Vec<_>>().join("-or-");
+            let one_of =
+                |(word, name): &(&str, &str)| one(name, kind(Kind::Text), Some(word), flags(false, false), None);
+            one(&name, oneof, None, flags(true, false), Some(options.iter().map(one_of).collect()))
+        }
+        Grammar::Pairs(name, value) => {
+            let block = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_BLOCK;
+            let text = |name| one(name, kind(Kind::Text), None, flags(false, false), None);
+            one(&format!("{name}-{value}"), block, None, flags(false, true), Some(vec![text(name), text(value)]))
+        }
         Grammar::Flag(word) => pure(word, true),
         Grammar::Either(words) => {
             let oneof = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_ONEOF;
