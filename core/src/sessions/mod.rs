@@ -23,6 +23,7 @@ pub use effect::{DecodeError, Effect, decode as decode_effects, encode as encode
 pub use record::{Data, Device, MAX_AGENT_BYTES, Refresh, Session, TokenForm, Trace, TraceReason};
 pub use store::Epoch;
 
+use crate::token::RefreshToken;
 use crate::{Reason, SessionId, UnixMillis};
 use record::{Record, RecordRef, set_seen};
 use store::Store;
@@ -137,7 +138,7 @@ pub struct Creation<'a> {
 #[derive(Clone, Debug)]
 pub enum Refreshed<'a> {
     /// It is good, or was until just now: the session has these tokens.
-    Granted(Grant<'a>),
+    Granted(Box<Grant<'a>>),
     /// It is not.
     Refused(Reason),
     /// It was used before, and not just now: someone else has it. The session is to be ended.
@@ -160,7 +161,7 @@ pub struct Grant<'a> {
     pub new_ip: bool,
 }
 
-/// A session to revoke, by its id or by a token of it.
+/// A session to revoke or to regenerate, by its id or by a token of it.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// The session's id.
@@ -325,21 +326,21 @@ impl UserSessions {
         Ok(Creation { effects, session, evicted, new_ip, new_device })
     }
 
-    /// Decides what a refresh token of this session and `generation` is worth (RFC 9700 section 4.14.2).
+    /// Decides what a refresh token is worth that was verified by itself (RFC 9700 section 4.14.2).
     ///
     /// The present one is rotated. The one before it, for `grace` after the rotation, gets what the rotation gave:
     /// clients race with themselves, and the loser must not be taken for a thief. Any earlier one is theft.
     #[must_use]
     pub fn refresh<'a>(
         &self,
-        id: &SessionId,
-        generation: u32,
+        token: &RefreshToken,
         origin: Origin<'a>,
         tokens: TokenRules,
         agents: &AgentPool,
         limit: Limit,
         clock: Clock,
     ) -> Refreshed<'a> {
+        let (id, generation) = (&token.id, token.generation);
         if let Err(reason) = self.check(id, None, clock) {
             return Refreshed::Refused(reason);
         }
@@ -363,7 +364,8 @@ impl UserSessions {
         }
         let new_ip = origin.ip.is_some_and(|ip| session.ip != Some(ip));
         if repeated {
-            return Refreshed::Granted(Grant { effects: Vec::new(), issued_at: refresh.rotated_at, session, new_ip });
+            let grant = Grant { effects: Vec::new(), issued_at: refresh.rotated_at, session, new_ip };
+            return Refreshed::Granted(Box::new(grant));
         }
         // A token of a later generation than ours was issued by a primary that failed before it was replicated.
         let Some(generation) = generation.checked_add(1) else { return Refreshed::Refused(Reason::TokenExpired) };
@@ -377,26 +379,25 @@ impl UserSessions {
         session.issue(refresh.ttl_secs, generation, clock.now);
         session.token_until = session.token_until.max(session.tokens_until(tokens, clock.now));
         let effects = vec![Effect::Put(session.clone())];
-        Refreshed::Granted(Grant { effects, session, issued_at: clock.now, new_ip })
+        Refreshed::Granted(Box::new(Grant { effects, session, issued_at: clock.now, new_ip }))
     }
 
     /// Decides to give a session another id, as after a change of privileges (OWASP ASVS 7.2.4). The session goes on;
-    /// its old id and all tokens of it are dead. `issued_at` is as in [`UserSessions::check`].
+    /// its old id and all tokens of it are dead.
     ///
     /// # Errors
     /// With the reason if the session is not alive.
     pub fn regenerate(
         &self,
-        old: &SessionId,
-        issued_at: Option<UnixMillis>,
+        old: &Target,
         new: SessionId,
         tokens: TokenRules,
         agents: &AgentPool,
         limit: Limit,
         clock: Clock,
     ) -> Result<Grant<'static>, Reason> {
-        self.check(old, issued_at, clock)?;
-        let record = self.store.find(old).ok_or(Reason::Unknown)?;
+        self.check(&old.id, old.issued_at, clock)?;
+        let record = self.store.find(&old.id).ok_or(Reason::Unknown)?;
         let session = owned(record, agents).ok_or(Reason::Unknown)?;
         let traced = session.refresh.is_some() || session.tokens != TokenForm::Jwt;
         let mut session = Session { id: new, traced, seen: clock.now, ahead: 0, ..session };
@@ -404,7 +405,7 @@ impl UserSessions {
             session.issue(refresh.ttl_secs, 0, clock.now);
         }
         session.token_until = session.tokens_until(tokens, clock.now);
-        let mut effects = vec![Effect::Replace { old: old.clone(), session: session.clone() }];
+        let mut effects = vec![Effect::Replace { old: old.id.clone(), session: session.clone() }];
         effects.extend(bury(record, TraceReason::Revoked));
         effects.extend(self.tidy(1, limit.traces, clock));
         Ok(Grant { effects, session, issued_at: clock.now, new_ip: false })

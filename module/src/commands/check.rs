@@ -110,7 +110,7 @@ impl<'a> Request<'a> {
         subject: Subject<'_>,
         sessions: Option<&UserSessions>,
         clock: Clock,
-    ) {
+    ) -> Result<(), Failure> {
         let Passed { verified, alive } = match answer {
             Ok(passed) => passed,
             Err(reason) => return inactive(reply, reason),
@@ -129,6 +129,7 @@ impl<'a> Request<'a> {
             reply.name(c"new_ip").boolean(alive.is_some() && self.ip.is_some_and(|ip| known_ip != Some(ip)));
             describe(reply, subject, session.as_ref());
         }
+        Ok(())
     }
 }
 

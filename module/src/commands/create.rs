@@ -87,7 +87,7 @@ impl Command for Create {
                         Err(reason) => Err(reason),
                     });
                 match alive {
-                    Err(reason) => return Ok(inactive(call.reply(), reason)),
+                    Err(reason) => return inactive(call.reply(), reason),
                     Ok(token) => {
                         let new = begin(&options, &state, subject, now)?;
                         NewSession { id: token.id, expires_at: token.expires_at.unwrap_or(now), brought: true, ..new }

@@ -55,21 +55,21 @@ impl Command for Refresh {
         let (clock, limit, rules) = (state.settings.clock(now), state.settings.limit(), state.settings.token_rules());
         let token = match state.verify_refresh(subject, token) {
             Ok(token) => token,
-            Err(reason) => return Ok(inactive(call.reply(), reason)),
+            Err(reason) => return inactive(call.reply(), reason),
         };
         let device = device.map(|fingerprint| Device::of(subject, fingerprint));
         let origin = Origin { ip, agent: agent.filter(|agent| !agent.is_empty()), device };
         let none = Default::default();
         let sessions = key_sessions.sessions().unwrap_or(&none);
         let agents = state.agents_as_they_are();
-        let refreshed = sessions.refresh(&token.id, token.generation, origin, rules, agents, limit, clock);
+        let refreshed = sessions.refresh(&token, origin, rules, agents, limit, clock);
         let grant = match refreshed {
             Refreshed::Granted(grant) => grant,
-            Refreshed::Refused(reason) => return Ok(inactive(call.reply(), reason)),
+            Refreshed::Refused(reason) => return inactive(call.reply(), reason),
             Refreshed::Reused { effects } => {
                 drop(state);
                 key_sessions.commit(&effects, c"session.reuse");
-                return Ok(inactive(call.reply(), Reason::Reused));
+                return inactive(call.reply(), Reason::Reused);
             }
         };
         let tokens = Tokens::mint(&state, subject, &grant.session, grant.issued_at)?;

@@ -1,6 +1,7 @@
 //! SESSION.REGENERATE
 
 use redis_session_core::SessionId;
+use redis_session_core::sessions::Target;
 use redis_session_core::token::is_token;
 
 use super::parser::{Parser, session_id};
@@ -35,20 +36,20 @@ impl Command for Regenerate {
         let mut state = state::lock();
         let subject = state.settings.subject_of(key.bytes())?;
         let (clock, limit, rules) = (state.settings.clock(now), state.settings.limit(), state.settings.token_rules());
-        let (old, issued_at) = if is_token(text) {
+        let old = if is_token(text) {
             match state.verify(subject, text, None, now) {
-                Ok(token) => (token.id.clone(), token.issued_for_revocation()),
-                Err(reason) => return Ok(inactive(call.reply(), reason)),
+                Ok(token) => Target { issued_at: token.issued_for_revocation(), id: token.id, until: None },
+                Err(reason) => return inactive(call.reply(), reason),
             }
         } else {
-            (session_id("id", text)?, None)
+            Target { id: session_id("id", text)?, issued_at: None, until: None }
         };
         let new = SessionId::random().map_err(super::no_randomness)?;
         let none = Default::default();
         let sessions = key_sessions.sessions().unwrap_or(&none);
-        let grant = match sessions.regenerate(&old, issued_at, new, rules, state.agents_as_they_are(), limit, clock) {
+        let grant = match sessions.regenerate(&old, new, rules, state.agents_as_they_are(), limit, clock) {
             Ok(grant) => grant,
-            Err(reason) => return Ok(inactive(call.reply(), reason)),
+            Err(reason) => return inactive(call.reply(), reason),
         };
         let tokens = Tokens::mint(&state, subject, &grant.session, grant.issued_at)?;
         drop(state);

@@ -98,8 +98,9 @@ impl Tokens {
 }
 
 /// The reply to a credential that is not good.
-pub(super) fn inactive(reply: Reply, reason: Reason) {
+pub(super) fn inactive(reply: Reply, reason: Reason) -> Result<(), Failure> {
     let reply = reply.map(2);
     reply.name(c"active").boolean(false);
     reply.name(c"reason").text(reason.as_str());
+    Ok(())
 }

@@ -40,7 +40,6 @@ impl Command for Touch {
             // Again, for the deadline has moved.
             answer = answer.and_then(|passed| request.look_up(Ok(passed.verified), subject, key.sessions(), clock));
         }
-        request.reply(call.reply(), answer, subject, key.sessions(), clock);
-        Ok(())
+        request.reply(call.reply(), answer, subject, key.sessions(), clock)
     }
 }

@@ -98,8 +98,14 @@ impl Pair {
     }
 
     fn refresh(&mut self, text: &str, generation: u32, origin: Origin<'_>, now: u64) -> Result<Refresh, Reason> {
-        let refreshed =
-            self.primary.refresh(&id(text), generation, origin, RULES, &self.agents, limit(100), clock(now));
+        let refreshed = self.primary.refresh(
+            &RefreshToken { id: id(text), generation },
+            origin,
+            RULES,
+            &self.agents,
+            limit(100),
+            clock(now),
+        );
         let (effects, answer) = match refreshed {
             Refreshed::Granted(grant) => {
                 (encode_effects(&grant.effects), Ok(grant.session.refresh.expect("a refresh token")))
@@ -405,7 +411,7 @@ fn a_regenerated_session_keeps_all_but_its_id_and_tokens() {
     pair.create(new("young", 2, 100_000), limit(9), 2).unwrap();
     pair.set("a", &[("theme", "dark")], 3).unwrap();
     pair.refresh("a", 0, Origin::default(), 3).unwrap();
-    let grant = pair.primary.regenerate(&id("a"), None, id("b"), RULES, &pair.agents, limit(9), clock(10)).unwrap();
+    let grant = pair.primary.regenerate(&target("a"), id("b"), RULES, &pair.agents, limit(9), clock(10)).unwrap();
     let effects = encode_effects(&grant.effects);
     pair.carry_out(&decode_effects(&effects).unwrap());
     assert_eq!(pair.ids(10), ["old", "b", "young"], "it is as old as it was");
@@ -415,7 +421,7 @@ fn a_regenerated_session_keeps_all_but_its_id_and_tokens() {
     assert_eq!(pair.check("a", 1, 10), Err(Reason::Revoked));
     assert_eq!(pair.refresh("a", 1, Origin::default(), 11), Err(Reason::Revoked));
     assert_eq!(pair.refresh("b", 0, Origin::default(), 11).unwrap().generation, 1);
-    let again = pair.primary.regenerate(&id("a"), None, id("c"), RULES, &pair.agents, limit(9), clock(12));
+    let again = pair.primary.regenerate(&target("a"), id("c"), RULES, &pair.agents, limit(9), clock(12));
     assert_eq!(again.map(|_| ()), Err(Reason::Revoked));
 }
 

@@ -199,15 +199,9 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     && known[at].matters(now)
                 {
                     let new = id(&format!("r{number}"));
-                    let got = pair.primary.regenerate(
-                        &known[at].id,
-                        Some(at_second(known[at].issued)),
-                        new.clone(),
-                        RULES,
-                        &pair.agents,
-                        limit(9),
-                        clock(now),
-                    );
+                    let issued_at = Some(at_second(known[at].issued));
+                    let old = Target { id: known[at].id.clone(), issued_at, until: None };
+                    let got = pair.primary.regenerate(&old, new.clone(), RULES, &pair.agents, limit(9), clock(now));
                     prop_assert_eq!(
                         got.as_ref().map(|_| ()).map_err(|reason| *reason),
                         known[at].status(now).map(|_| ())
