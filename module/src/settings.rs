@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) audience: String,
     /// Seconds by which clocks may differ.
     pub(crate) leeway: i64,
+    /// How many verified tokens are remembered.
+    pub(crate) token_cache: i64,
     /// The longest token that is looked at.
     pub(crate) max_token_bytes: i64,
 }
@@ -60,7 +62,7 @@ const fn keys(setting: Setting) -> Setting {
 }
 
 /// All settings, with default and bounds.
-pub(crate) static SETTINGS: [Setting; 17] = [
+pub(crate) static SETTINGS: [Setting; 18] = [
     number("ttl", 86_400, 1, MAX_SECONDS, |s| &mut s.ttl),
     number("idle-timeout", 0, 0, MAX_SECONDS, |s| &mut s.idle_timeout),
     number("token-ttl", 3600, 1, MAX_SECONDS, |s| &mut s.token_ttl),
@@ -85,6 +87,7 @@ pub(crate) static SETTINGS: [Setting; 17] = [
     text("issuer", |s| &mut s.issuer),
     text("audience", |s| &mut s.audience),
     number("leeway", 0, 0, 600, |s| &mut s.leeway),
+    number("token-cache", 16_384, 0, 1_048_576, |s| &mut s.token_cache),
     number("max-token-bytes", 8192, 256, 1024 * 1024, |s| &mut s.max_token_bytes),
 ];
 

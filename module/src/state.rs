@@ -9,7 +9,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use redis_session_core::UnixMillis;
 use redis_session_core::sessions::{AgentId, AgentPool, Clock, Limit, LimitPolicy, Target, TokenRules};
-use redis_session_core::token::{KeyRing, RefreshToken, Scratch, TokenPolicy, Verified};
+use redis_session_core::token::{KeyRing, RefreshToken, Scratch, TokenCache, TokenPolicy, Verified};
 use redis_session_core::{Reason, Subject};
 
 use crate::settings::Settings;
@@ -25,6 +25,9 @@ pub(crate) struct State {
     policy: TokenPolicy,
     agents: AgentPool,
     scratch: Scratch,
+    cache: TokenCache,
+    /// For how many tokens the cache was made.
+    cache_size: usize,
 }
 
 /// The state, for as long as the guard lives.
@@ -68,6 +71,7 @@ impl State {
             }
             // A ring that lasts as long as the process is made once, not whenever a setting changes.
             if !self.ring.as_ref().is_some_and(KeyRing::is_ephemeral) {
+                self.cache.clear();
                 self.ring = Some(KeyRing::ephemeral().map_err(|error| format!("no randomness for a key: {error}"))?);
             }
             return Ok(());
@@ -75,6 +79,7 @@ impl State {
         let json = std::fs::read(file).map_err(|error| format!("session.keys-file {file}: {error}"))?;
         let ring =
             KeyRing::from_jwk_set(&json, active).map_err(|error| format!("session.keys-file {file}: {error}"))?;
+        self.cache.clear();
         self.ring = Some(ring);
         Ok(())
     }
@@ -88,8 +93,13 @@ impl State {
         now: UnixMillis,
     ) -> Result<Verified, Reason> {
         self.settings.write_policy(&mut self.policy);
+        let size = usize::try_from(self.settings.token_cache).unwrap_or(0);
+        if self.cache_size != size {
+            self.cache.resize(size);
+            self.cache_size = size;
+        }
         let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
-        redis_session_core::token::verify(ring, &self.policy, subject, token, audience, now, &mut self.scratch)
+        self.cache.verify(ring, &self.policy, subject, token, audience, now, &mut self.scratch)
     }
 
     /// Checks a refresh token by itself.

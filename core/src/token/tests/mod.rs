@@ -1,5 +1,6 @@
 //! What signs verifies, and nothing else does. Here: the keys and tokens that the tests share.
 
+mod caching;
 mod jwts;
 mod opaques;
 mod refreshes;
