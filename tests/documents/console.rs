@@ -29,7 +29,7 @@ pub(crate) fn check(name: &str) {
     let page = Page::read(name);
     let steps = steps(&page);
     assert!(!steps.is_empty(), "{name} has no console block");
-    let server = Server::builder().config("enable-debug-command no").start();
+    let server = Server::start();
     let printed = run(&server, &steps);
     if std::env::var_os("REDIS_TEST_WRITE_DOCUMENTS").is_some_and(|set| !set.is_empty()) {
         return write(&page, &steps, &printed);

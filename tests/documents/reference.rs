@@ -32,7 +32,9 @@ fn describe(con: &mut Connection, name: &str) -> Described {
     let info = list(list(cmd(con, &format!("COMMAND INFO {name}")).unwrap()).remove(0));
     let arguments: Vec<Fields> =
         list(docs.get("arguments").cloned().unwrap_or(Value::Array(Vec::new()))).into_iter().map(fields).collect();
-    let flags = list(info[2].clone()).iter().map(text).filter(|flag| flag != "module").collect();
+    // Valkey calls the log of slow commands the command log.
+    let flags = list(info[2].clone()).into_iter().map(|flag| text(&flag).replace("commandlog", "slowlog"));
+    let flags = flags.filter(|flag| flag != "module").collect();
     let grammar: Vec<String> = arguments.iter().map(grammar_of).collect();
     Described {
         flags,
