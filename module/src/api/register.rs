@@ -175,7 +175,7 @@ fn argument(grammar: &Grammar) -> RedisModuleCommandArg {
             let block = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_BLOCK;
             let text = |name| one(name, kind(Kind::Text), None, flags(false, false), None);
             let pair = one("field-value", block, None, flags(false, true), Some(vec![text("field"), text("value")]));
-            let number = one("numfields", kind(Kind::Integer), None, flags(false, false), None);
+            let number = one("n", kind(Kind::Integer), None, flags(false, false), None);
             one(word, block, Some(word), flags(true, false), Some(vec![number, pair]))
         }
     }

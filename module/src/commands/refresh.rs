@@ -27,7 +27,7 @@ impl Command for Refresh {
             Grammar::Key,
             Grammar::Value("refresh-token"),
             Grammar::Option("IP", "ip", Kind::Text),
-            Grammar::Option("AGENT", "agent", Kind::Text),
+            Grammar::Option("AGENT", "text", Kind::Text),
             Grammar::Option("DEVICE", "fingerprint", Kind::Text),
         ],
     };
