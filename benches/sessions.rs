@@ -6,11 +6,14 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use redis_session_core::sessions::{
-    AgentPool, Clock, Data, Limit, LimitPolicy, NewSession, UserSessions, decode_effects, encode_effects,
+    AgentPool, Clock, Data, Limit, LimitPolicy, NewSession, TokenForm, TokenRules, UserSessions, decode_effects,
+    encode_effects,
 };
 use redis_session_core::{SessionId, UnixMillis};
 
 const LIMIT: Limit = Limit { sessions: 1_000_000, policy: LimitPolicy::Evict, traces: 200 };
+
+const RULES: TokenRules = TokenRules { token_secs: 3600, leeway: 0, grace: 10_000 };
 
 fn clock(millis: u64) -> Clock {
     Clock { now: UnixMillis::ZERO.saturating_add(1_790_000_000_000 + millis), not_before: UnixMillis::ZERO }
@@ -30,8 +33,12 @@ fn new(number: u32, now: UnixMillis) -> NewSession<'static> {
         ip: Some("203.0.113.9".parse().expect("an address")),
         agent: Some("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
         data: Data::default(),
-        token_until: now.saturating_add(3_600_000),
-        traced: false,
+        brought: false,
+        device: None,
+        tokens: TokenForm::Jwt,
+        token_ttl: None,
+        refresh_secs: None,
+        claims: "",
     }
 }
 
@@ -39,7 +46,7 @@ fn user(count: u32, agents: &mut AgentPool) -> UserSessions {
     let mut sessions = UserSessions::new();
     for number in 0..count {
         let clock = clock(0);
-        let effects = sessions.create(new(number, clock.now), LIMIT, clock).expect("room").effects;
+        let effects = sessions.create(new(number, clock.now), RULES, LIMIT, clock).expect("room").effects;
         sessions.apply(&effects, agents);
     }
     sessions
@@ -63,7 +70,7 @@ fn sessions(criterion: &mut Criterion) {
             });
         });
         criterion.bench_with_input(BenchmarkId::new("create", count), &count, |bench, _| {
-            bench.iter(|| sessions.create(new(u32::MAX, clock(1).now), LIMIT, clock(1)).expect("room"));
+            bench.iter(|| sessions.create(new(u32::MAX, clock(1).now), RULES, LIMIT, clock(1)).expect("room"));
         });
         if count > 1000 {
             continue;
@@ -80,7 +87,7 @@ fn sessions(criterion: &mut Criterion) {
             );
         });
     }
-    let effects = UserSessions::new().create(new(1, clock(0).now), LIMIT, clock(0)).expect("room").effects;
+    let effects = UserSessions::new().create(new(1, clock(0).now), RULES, LIMIT, clock(0)).expect("room").effects;
     let bytes = encode_effects(&effects);
     println!("the effects of a login take {} bytes", bytes.len());
     criterion.bench_function("effects/encode", |bench| bench.iter(|| encode_effects(black_box(&effects))));
