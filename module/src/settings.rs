@@ -113,16 +113,14 @@ impl Settings {
     }
 
     /// How tokens are checked.
-    pub(crate) fn write_policy(&self, policy: &mut TokenPolicy) {
+    pub(crate) fn token_policy(&self) -> TokenPolicy {
         let optional = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-        if policy.issuer.as_deref().unwrap_or("") != self.issuer {
-            policy.issuer = optional(&self.issuer);
+        TokenPolicy {
+            issuer: optional(&self.issuer),
+            audience: optional(&self.audience),
+            leeway_secs: u32::try_from(self.leeway).unwrap_or(0),
+            max_token_bytes: usize::try_from(self.max_token_bytes).unwrap_or(usize::MAX),
         }
-        if policy.audience.as_deref().unwrap_or("") != self.audience {
-            policy.audience = optional(&self.audience);
-        }
-        policy.leeway_secs = u32::try_from(self.leeway).unwrap_or(0);
-        policy.max_token_bytes = usize::try_from(self.max_token_bytes).unwrap_or(usize::MAX);
     }
 }
 

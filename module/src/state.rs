@@ -56,6 +56,16 @@ impl State {
         &self.agents
     }
 
+    /// Takes over what has been set.
+    pub(crate) fn settings_changed(&mut self) {
+        self.policy = self.settings.token_policy();
+        let size = usize::try_from(self.settings.token_cache).unwrap_or(0);
+        if self.cache_size != size {
+            self.cache.resize(size);
+            self.cache_size = size;
+        }
+    }
+
     /// The ring of keys.
     pub(crate) fn ring(&self) -> Option<&KeyRing> {
         self.ring.as_ref()
@@ -92,12 +102,6 @@ impl State {
         audience: Option<&str>,
         now: UnixMillis,
     ) -> Result<Verified, Reason> {
-        self.settings.write_policy(&mut self.policy);
-        let size = usize::try_from(self.settings.token_cache).unwrap_or(0);
-        if self.cache_size != size {
-            self.cache.resize(size);
-            self.cache_size = size;
-        }
         let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
         self.cache.verify(ring, &self.policy, subject, token, audience, now, &mut self.scratch)
     }
@@ -114,7 +118,6 @@ impl State {
         if let Ok(token) = self.verify_refresh(subject, token) {
             return Ok(Target { id: token.id, issued_at: None, until: None });
         }
-        self.settings.write_policy(&mut self.policy);
         let policy = TokenPolicy { issuer: None, audience: None, leeway_secs: u32::MAX, ..self.policy };
         let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
         let token = redis_session_core::token::verify(ring, &policy, subject, token, None, now, &mut self.scratch)?;

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString, c_long};
 
 use redis_module::raw;
-use redis_session_core::UnixMillis;
+use redis_session_core::{SessionId, UnixMillis};
 
 use super::redis;
 
@@ -47,6 +47,10 @@ impl Reply {
 
     pub(crate) fn text(self, text: &str) {
         self.bytes(text.as_bytes());
+    }
+
+    pub(crate) fn id(self, id: &SessionId) {
+        self.text(id.text(&mut [0; 36]));
     }
 
     pub(crate) fn optional_text(self, text: Option<&str>) {

@@ -118,7 +118,7 @@ impl<'a> Request<'a> {
         let deadline = alive.map(|alive| alive.deadline).into_iter().chain(verified.expires_at).min();
         let reply = reply.map(if self.full { 12 } else { 3 });
         reply.name(c"active").boolean(true);
-        reply.name(c"id").text(&verified.id.to_string());
+        reply.name(c"id").id(&verified.id);
         reply.name(c"expires_at").optional_time(deadline);
         if self.full {
             let state = state::lock();
@@ -136,7 +136,7 @@ impl<'a> Request<'a> {
 /// A whole session as a map: the reply of SESSION.GET and an element of that of SESSION.LIST.
 pub(super) fn session(reply: Reply, subject: Subject<'_>, session: &Session<'_, &str>) {
     let reply = reply.map(9);
-    reply.name(c"id").text(&session.id.to_string());
+    reply.name(c"id").id(&session.id);
     reply.name(c"expires_at").time(session.expires_at);
     describe(reply, subject, Some(session));
 }

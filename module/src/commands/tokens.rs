@@ -74,7 +74,7 @@ impl Tokens {
     /// The reply of every command that hands tokens out.
     pub(super) fn reply(&self, reply: Reply, session: &Session<'_, Cow<'_, str>>, news: &News<'_>) {
         let reply = reply.map(9);
-        reply.name(c"id").text(&session.id.to_string());
+        reply.name(c"id").id(&session.id);
         reply.name(c"expires_at").time(session.expires_at);
         let text = |token: &Option<(String, UnixMillis)>| {
             reply.optional_text(token.as_ref().map(|(text, _)| text.as_str()));
@@ -91,7 +91,7 @@ impl Tokens {
         reply.name(c"refresh_expires_at");
         expiry(&self.refresh);
         reply.name(c"evicted").array(news.evicted.len());
-        news.evicted.iter().for_each(|id| reply.text(&id.to_string()));
+        news.evicted.iter().for_each(|id| reply.id(id));
         reply.name(c"new_ip").boolean(news.new_ip);
         reply.name(c"new_device").boolean(news.new_device);
     }
