@@ -33,7 +33,7 @@ pub(crate) fn require_api() -> Result<(), String> {
         RedisModule_RegisterEnumConfig RedisModule_RegisterNumericConfig RedisModule_RegisterStringConfig
         RedisModule_Replicate RedisModule_ReplyWithArray RedisModule_ReplyWithBool RedisModule_ReplyWithError
         RedisModule_ReplyWithLongLong RedisModule_ReplyWithMap RedisModule_ReplyWithNull
-        RedisModule_ReplyWithSimpleString RedisModule_ReplyWithStringBuffer RedisModule_SaveStringBuffer
+        RedisModule_ReplyWithStringBuffer RedisModule_SaveStringBuffer
         RedisModule_SetAbsExpire RedisModule_SetCommandInfo RedisModule_SignalModifiedKey RedisModule_StringPtrLen
         RedisModule_WrongArity
     );

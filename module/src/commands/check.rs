@@ -117,16 +117,16 @@ impl<'a> Request<'a> {
         };
         let deadline = alive.map(|alive| alive.deadline).into_iter().chain(verified.expires_at).min();
         let reply = reply.map(if self.full { 12 } else { 3 });
-        reply.name(c"active").boolean(true);
-        reply.name(c"id").id(&verified.id);
-        reply.name(c"expires_at").optional_time(deadline);
+        reply.name("active").boolean(true);
+        reply.name("id").id(&verified.id);
+        reply.name("expires_at").optional_time(deadline);
         if self.full {
             let state = state::lock();
             let agents = state.agents_as_they_are();
             let session = sessions.and_then(|sessions| sessions.get(&verified.id, agents, clock));
             let known_ip = session.as_ref().and_then(|session| session.ip);
-            reply.name(c"token_expires_at").optional_time(verified.expires_at);
-            reply.name(c"new_ip").boolean(alive.is_some() && self.ip.is_some_and(|ip| known_ip != Some(ip)));
+            reply.name("token_expires_at").optional_time(verified.expires_at);
+            reply.name("new_ip").boolean(alive.is_some() && self.ip.is_some_and(|ip| known_ip != Some(ip)));
             describe(reply, subject, session.as_ref());
         }
         Ok(())
@@ -136,21 +136,21 @@ impl<'a> Request<'a> {
 /// A whole session as a map: the reply of SESSION.GET and an element of that of SESSION.LIST.
 pub(super) fn session(reply: Reply, subject: Subject<'_>, session: &Session<'_, &str>) {
     let reply = reply.map(9);
-    reply.name(c"id").id(&session.id);
-    reply.name(c"expires_at").time(session.expires_at);
+    reply.name("id").id(&session.id);
+    reply.name("expires_at").time(session.expires_at);
     describe(reply, subject, Some(session));
 }
 
 /// Seven entries; null where a token is good without a session.
 fn describe(reply: Reply, subject: Subject<'_>, session: Option<&Session<'_, &str>>) {
-    reply.name(c"user").text(subject.as_str());
-    reply.name(c"created_at").optional_time(session.map(|session| session.created_at));
-    reply.name(c"last_seen_at").optional_time(session.map(Session::last_seen_at));
-    reply.name(c"idle_expires_at").optional_time(session.and_then(Session::idle_expires_at));
+    reply.name("user").text(subject.as_str());
+    reply.name("created_at").optional_time(session.map(|session| session.created_at));
+    reply.name("last_seen_at").optional_time(session.map(Session::last_seen_at));
+    reply.name("idle_expires_at").optional_time(session.and_then(Session::idle_expires_at));
     let ip = session.and_then(|session| session.ip).map(|ip| ip.to_string());
-    reply.name(c"ip").optional_text(ip.as_deref());
-    reply.name(c"agent").optional_text(session.and_then(|session| session.agent));
-    reply.name(c"data").map(session.map_or(0, |session| session.data.len()));
+    reply.name("ip").optional_text(ip.as_deref());
+    reply.name("agent").optional_text(session.and_then(|session| session.agent));
+    reply.name("data").map(session.map_or(0, |session| session.data.len()));
     for (field, value) in session.iter().flat_map(|session| session.data.iter()) {
         reply.bytes(field);
         reply.bytes(value);

@@ -74,33 +74,33 @@ impl Tokens {
     /// The reply of every command that hands tokens out.
     pub(super) fn reply(&self, reply: Reply, session: &Session<'_, Cow<'_, str>>, news: &News<'_>) {
         let reply = reply.map(9);
-        reply.name(c"id").id(&session.id);
-        reply.name(c"expires_at").time(session.expires_at);
+        reply.name("id").id(&session.id);
+        reply.name("expires_at").time(session.expires_at);
         let text = |token: &Option<(String, UnixMillis)>| {
             reply.optional_text(token.as_ref().map(|(text, _)| text.as_str()));
         };
         let expiry = |token: &Option<(String, UnixMillis)>| {
             reply.optional_time(token.as_ref().map(|(_, expires_at)| *expires_at));
         };
-        reply.name(c"token");
+        reply.name("token");
         text(&self.access);
-        reply.name(c"token_expires_at");
+        reply.name("token_expires_at");
         expiry(&self.access);
-        reply.name(c"refresh_token");
+        reply.name("refresh_token");
         text(&self.refresh);
-        reply.name(c"refresh_expires_at");
+        reply.name("refresh_expires_at");
         expiry(&self.refresh);
-        reply.name(c"evicted").array(news.evicted.len());
+        reply.name("evicted").array(news.evicted.len());
         news.evicted.iter().for_each(|id| reply.id(id));
-        reply.name(c"new_ip").boolean(news.new_ip);
-        reply.name(c"new_device").boolean(news.new_device);
+        reply.name("new_ip").boolean(news.new_ip);
+        reply.name("new_device").boolean(news.new_device);
     }
 }
 
 /// The reply to a credential that is not good.
 pub(super) fn inactive(reply: Reply, reason: Reason) -> Result<(), Failure> {
     let reply = reply.map(2);
-    reply.name(c"active").boolean(false);
-    reply.name(c"reason").text(reason.as_str());
+    reply.name("active").boolean(false);
+    reply.name("reason").text(reason.as_str());
     Ok(())
 }
