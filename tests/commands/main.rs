@@ -14,4 +14,6 @@ mod create;
 mod issuer;
 mod read;
 mod reasons;
+mod revoke;
+mod revoke_user;
 mod wire;
