@@ -12,8 +12,10 @@
 mod check;
 mod create;
 mod issuer;
+mod keyspace;
 mod read;
 mod reasons;
 mod revoke;
 mod revoke_user;
+mod watchers;
 mod wire;
