@@ -13,6 +13,8 @@ mod check;
 mod create;
 mod issuer;
 mod keyspace;
+mod many;
+mod races;
 mod read;
 mod reasons;
 mod revoke;
