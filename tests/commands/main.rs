@@ -14,6 +14,7 @@ mod create;
 mod issuer;
 mod keyspace;
 mod many;
+mod misuse;
 mod races;
 mod read;
 mod reasons;
