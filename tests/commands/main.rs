@@ -20,5 +20,6 @@ mod read;
 mod reasons;
 mod revoke;
 mod revoke_user;
+mod secrets;
 mod watchers;
 mod wire;
