@@ -10,6 +10,7 @@
 //! ```
 
 mod check;
+mod client;
 mod create;
 mod issuer;
 mod keyspace;
