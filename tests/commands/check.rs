@@ -249,12 +249,12 @@ fn a_touch_within_the_granularity_moves_memory_alone() {
         let token = login(con, "sessions:42 ID one TOKEN OPAQUE");
         let (digest, began) = (server.digest("sessions:42"), now_ms(con));
         wait_until("the clock moves", || now_ms(con) > began + 1);
-        let offset = server.info("replication", "master_repl_offset");
+        let written = server.info("persistence", "rdb_changes_since_last_save");
         let answer = ask(con, &format!("SESSION.TOUCH sessions:42 {token} FULL"));
         assert!(answer.int("last_seen_at") > began);
         assert_eq!(ask(con, "SESSION.GET sessions:42 one").int("last_seen_at"), answer.int("last_seen_at"));
         assert_eq!(server.digest("sessions:42"), digest);
-        assert_eq!(server.info("replication", "master_repl_offset"), offset);
+        assert_eq!(server.info("persistence", "rdb_changes_since_last_save"), written);
     });
 }
 
@@ -265,8 +265,10 @@ fn a_touch_past_the_granularity_is_replicated() {
         let token = login(con, "sessions:42 TOKEN OPAQUE");
         let (digest, began) = (server.digest("sessions:42"), now_ms(con));
         wait_until("the clock moves", || now_ms(con) > began + 1);
+        let written = server.info("persistence", "rdb_changes_since_last_save");
         ask(con, &format!("SESSION.TOUCH sessions:42 {token}"));
         assert_ne!(server.digest("sessions:42"), digest);
+        assert_ne!(server.info("persistence", "rdb_changes_since_last_save"), written);
     });
 }
 
@@ -315,6 +317,26 @@ fn a_check_of_nobody_makes_no_key() {
             assert_eq!(state_with(con, [command, "sessions:42", "nonsense"]), "malformed");
         }
         assert_eq!(number(con, "DBSIZE"), 0);
+    });
+}
+
+#[test]
+fn a_script_reads_the_reply_as_its_own_protocol_has_it() {
+    on_both(|_, con| {
+        let token = login(con, "sessions:42 ID one");
+        let mut run = |script: &str, token: &str| -> String {
+            redis::cmd("EVAL").arg(script).arg(1).arg("sessions:42").arg(token).query(con).unwrap()
+        };
+        let flat = "return redis.call('SESSION.TOUCH', KEYS[1], ARGV[1])[4]";
+        assert_eq!(run(flat, &token), "one");
+        // A script sees names that are status replies as tables.
+        let map = "redis.setresp(3) local fields = {}
+                   for name, value in pairs(redis.call('SESSION.VALIDATE', KEYS[1], ARGV[1]).map) do
+                       fields[type(name) == 'table' and name.ok or name] = value
+                   end
+                   return tostring(fields.active) .. ' ' .. (fields.id or fields.reason)";
+        assert_eq!(run(map, &token), "true one");
+        assert_eq!(run(map, "nonsense"), "false malformed");
     });
 }
 

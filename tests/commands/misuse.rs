@@ -469,6 +469,30 @@ fn effects_are_not_taken_from_clients() {
 }
 
 #[test]
+fn a_full_server_refuses_logins_and_nothing_else() {
+    let mut server = Server::start();
+    for mut con in [server.connection(), server.connection_resp3()] {
+        let token = login(&mut con, "sessions:42 ID one TOKEN OPAQUE");
+        login(&mut con, "sessions:42 ID two");
+        login(&mut con, "sessions:42 ID three");
+        cmd(&mut con, "CONFIG SET maxmemory 1").unwrap();
+        assert!(refusal(&mut con, ["SESSION.CREATE", "sessions:42"]).starts_with("OOM "));
+        for command in ["VALIDATE", "TOUCH"] {
+            assert_eq!(
+                crate::wire::state_with(&mut con, [&format!("SESSION.{command}"), "sessions:42", &token]),
+                "active"
+            );
+        }
+        assert_eq!(number(&mut con, "SESSION.COUNT sessions:42"), 3);
+        assert_eq!(number(&mut con, "SESSION.REVOKE sessions:42 two"), 1);
+        assert_eq!(number(&mut con, "SESSION.REVOKEUSER sessions:42 EXCEPT one"), 1);
+        cmd(&mut con, "CONFIG SET maxmemory 0").unwrap();
+        cmd(&mut con, "FLUSHALL").unwrap();
+    }
+    assert!(server.is_running());
+}
+
+#[test]
 fn arguments_of_any_bytes_never_stop_the_server() {
     let bytes = [&b""[..], b"\0", b"\xff\xfe\xfd", b"\r\n", b"%s%n", &[b'x'; 300], &[0x80; 70_000], b"-1", b"{}"];
     let mut server = Server::start();
