@@ -1,0 +1,23 @@
+//! What becomes of a session from login to logout: how it is renewed, renamed, changed and bound, and how it ends.
+//!
+//! ```text
+//! rotation, refresh, credentials    refresh tokens: each used once, what a refresh keeps, what is none
+//! regenerate, fields, device        another id, the application's fields, and the device a session is bound to
+//! stateless, from                   tokens that were made elsewhere, without a session here and for one
+//! timeouts, limits                  how a session ends by itself, or for a newer one
+//! at_rest, caching, misuse          what is stored, the memory of verified tokens, and what is refused
+//! races                             all of it at once, over many connections
+//!
+//! steps     asking for what these tests ask for most
+//! wire      asking, over both protocols                issuer    tokens that were made elsewhere
+//! ```
+
+#[path = "../commands/issuer.rs"]
+mod issuer;
+#[path = "../commands/wire.rs"]
+mod wire;
+
+mod credentials;
+mod refresh;
+mod rotation;
+mod steps;
