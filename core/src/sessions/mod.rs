@@ -257,9 +257,12 @@ impl UserSessions {
             return Err(if user_revoked { Reason::UserRevoked } else { Reason::Unknown });
         };
         let alive = clock.status(record)?;
-        // An id that an application used before and after the epoch: the token is the earlier session's.
+        // An id that an application used before and after the epoch: the token is the earlier session's. In the epoch's
+        // own second only if the later one had not begun: a login at once after a revocation is good.
         let of_earlier = issued_at.zip(epoch).is_some_and(|(issued_at, epoch)| {
-            record.created_at() > epoch.at && issued_at.as_secs() < epoch.at.as_secs()
+            let (issued, second) = (issued_at.as_secs(), epoch.at.as_secs());
+            record.created_at() > epoch.at
+                && (issued < second || (issued == second && record.created_at().as_secs() > second))
         });
         if of_earlier { Err(Reason::UserRevoked) } else { Ok(alive) }
     }
@@ -486,18 +489,15 @@ impl UserSessions {
         let mut named = HashSet::new();
         let mut effects = Vec::new();
         for target in targets.iter().filter(|target| named.insert(&target.id)) {
-            match self.check(&target.id, target.issued_at, clock) {
-                Ok(_) => {
-                    let record = self.store.find(&target.id);
-                    effects.extend(record.and_then(|record| bury(record, TraceReason::Revoked)));
-                }
-                Err(Reason::Unknown) => {
-                    let until = target.until.filter(|until| clock.now < *until);
-                    let trace = until.map(|until| Trace { id: target.id.clone(), reason: TraceReason::Revoked, until });
-                    effects.extend(trace.map(Effect::Bury));
-                }
-                Err(_) => {}
-            }
+            let until = target.until.filter(|until| clock.now < *until);
+            let until = match self.check(&target.id, target.issued_at, clock) {
+                // A token from elsewhere may outlive the session that it names.
+                Ok(_) => until.max(self.store.find(&target.id).map(RecordRef::token_until)),
+                Err(Reason::Unknown) => until,
+                Err(_) => None,
+            };
+            let trace = until.map(|until| Trace { id: target.id.clone(), reason: TraceReason::Revoked, until });
+            effects.extend(trace.map(Effect::Bury));
         }
         let revoked = effects.len();
         if revoked > 0 {

@@ -216,6 +216,23 @@ fn revoke_all_kills_every_token_issued_until_now_and_none_issued_later() {
     pair.create(new("a", 1600, 9000), limit(9), 1600).unwrap();
     assert_eq!(pair.check("a", 0, 1600), Err(Reason::UserRevoked), "an id used again does not revive its old tokens");
     assert!(pair.check("a", 1600, 1600).is_ok());
+    pair.create(new("elsewhere", 2500, 9000), limit(9), 2500).unwrap();
+    assert_eq!(pair.check("elsewhere", 1000, 2500), Err(Reason::UserRevoked), "nor those of the epoch's own second");
+    assert!(pair.check("elsewhere", 2000, 2500).is_ok());
+}
+
+#[test]
+fn revoking_by_a_token_that_outlives_its_session_denies_it_to_its_end() {
+    let mut pair = Pair::default();
+    pair.create(new("a", 0, 1000), limit(9), 0).unwrap();
+    let token = Target { until: Some(at(9000)), ..target("a") };
+    let revocation = pair.primary.revoke(&[token], limit(9), clock(10));
+    pair.carry_out(&revocation.effects);
+    assert_eq!(revocation.revoked, 1);
+    assert_eq!(pair.check("a", 0, 8999), Err(Reason::Revoked));
+    let spent = pair.primary.purge(limit(9), clock(8999));
+    pair.carry_out(&spent);
+    assert_eq!(pair.primary.last_deadline(), at(9000));
 }
 
 #[test]
