@@ -79,8 +79,12 @@ impl Command for Create {
             Some(jwt) => {
                 // The same check as any request with this token would get, but for the session, which is to begin.
                 let token = state.verify(subject, jwt, None, now);
-                let token =
-                    token.and_then(|token| if token.kind == TokenKind::Jwt { Ok(token) } else { Err(Reason::Type) });
+                let token = token.and_then(|token| match (token.kind, token.expires_at) {
+                    // Within the leeway it is good still, but its session would be over as it begins.
+                    (TokenKind::Jwt, Some(expires_at)) if expires_at > now => Ok(token),
+                    (TokenKind::Jwt, _) => Err(Reason::TokenExpired),
+                    _ => Err(Reason::Type),
+                });
                 let alive =
                     token.and_then(|token| match sessions.check(&token.id, token.issued_for_revocation(), clock) {
                         Err(Reason::Unknown) | Ok(_) => Ok(token),
