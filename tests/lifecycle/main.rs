@@ -17,7 +17,18 @@ mod issuer;
 #[path = "../commands/wire.rs"]
 mod wire;
 
+mod at_rest;
+mod caching;
 mod credentials;
+mod device;
+mod fields;
+mod from;
+mod limits;
+mod misuse;
+mod races;
 mod refresh;
+mod regenerate;
 mod rotation;
+mod stateless;
 mod steps;
+mod timeouts;

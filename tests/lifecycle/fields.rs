@@ -1,0 +1,280 @@
+//! SESSION.SET, SESSION.UNSET and SESSION.GET: the application's fields, one by one.
+
+use std::thread;
+
+use redis::{Connection, Value};
+use redis_session_tests::{Server, cmd, cmd_args, error, fields, list, text};
+
+use crate::steps::{KEY, refresh, session, set, wait_past};
+use crate::wire::{create, number, on_both, refusal};
+
+/// The fields of session `one`, in their order.
+#[track_caller]
+fn data(con: &mut Connection) -> Vec<(String, String)> {
+    let data = session(con, "one").fields("data");
+    data.names().into_iter().map(|name| (name.to_owned(), data.str(name))).collect()
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn a_field_is_set_by_itself_and_the_others_stay() {
+    on_both(|_, con| {
+        create(con, "sessions:42 ID one DATA 2 cart 17 theme dark");
+        assert_eq!(number(con, "SESSION.SET sessions:42 one theme light"), 1);
+        assert_eq!(data(con), pairs(&[("cart", "17"), ("theme", "light")]));
+        assert_eq!(number(con, "SESSION.SET sessions:42 one lang de cart 18"), 2);
+        assert_eq!(data(con), pairs(&[("cart", "18"), ("theme", "light"), ("lang", "de")]));
+    });
+}
+
+#[test]
+fn a_field_is_removed_by_itself_and_the_others_stay() {
+    on_both(|server, con| {
+        create(con, "sessions:42 ID one DATA 3 a 1 b 2 c 3");
+        assert_eq!(number(con, "SESSION.UNSET sessions:42 one b"), 1);
+        assert_eq!(data(con), pairs(&[("a", "1"), ("c", "3")]));
+        let digest = server.digest(KEY);
+        assert_eq!(number(con, "SESSION.UNSET sessions:42 one b nothing"), 0);
+        assert_eq!(server.digest(KEY), digest);
+        assert_eq!(number(con, "SESSION.UNSET sessions:42 one a b c"), 2);
+        assert_eq!(data(con), pairs(&[]));
+        assert_eq!(number(con, "SESSION.SET sessions:42 one d 4"), 1);
+        assert_eq!(data(con), pairs(&[("d", "4")]));
+    });
+}
+
+#[test]
+fn what_was_set_shows_wherever_the_session_does() {
+    on_both(|_, con| {
+        let token = create(con, "sessions:42 ID one").str("token");
+        cmd(con, "SESSION.SET sessions:42 one cart 17").unwrap();
+        let listed = list(cmd(con, "SESSION.LIST sessions:42").unwrap());
+        assert_eq!(fields(listed[0].clone()).fields("data").str("cart"), "17");
+        for command in ["SESSION.VALIDATE", "SESSION.TOUCH"] {
+            let checked = crate::wire::ask(con, &format!("{command} {KEY} {token} FULL"));
+            assert_eq!(checked.fields("data").str("cart"), "17");
+        }
+    });
+}
+
+#[test]
+fn names_and_values_may_have_any_bytes() {
+    on_both(|_, con| {
+        create(con, "sessions:42 ID one");
+        let (name, value): (&[u8], &[u8]) = (b"\xff\0 \r\n", b"\0\xfe\r\n\"");
+        let set: [&[u8]; 9] = [b"SESSION.SET", KEY.as_bytes(), b"one", name, value, b"empty", b"", b"k", b"v"];
+        assert_eq!(cmd_args(con, set).unwrap(), Value::Int(3));
+        let flat = match session(con, "one").get("data").unwrap().clone() {
+            Value::Map(pairs) => pairs.into_iter().flat_map(|(name, value)| [name, value]).collect(),
+            other => list(other),
+        };
+        let bytes = |bytes: &[u8]| Value::BulkString(bytes.to_vec());
+        assert_eq!(flat, [bytes(name), bytes(value), bytes(b"empty"), bytes(b""), bytes(b"k"), bytes(b"v")]);
+        assert_eq!(cmd_args(con, [&b"SESSION.UNSET"[..], KEY.as_bytes(), b"one", name]).unwrap(), Value::Int(1));
+        let left = session(con, "one").fields("data");
+        assert_eq!(left.names(), ["empty", "k"]);
+    });
+}
+
+#[test]
+fn a_field_that_is_given_twice_is_refused_and_nothing_is_changed() {
+    on_both(|server, con| {
+        create(con, "sessions:42 ID one DATA 1 a 1");
+        let digest = server.digest(KEY);
+        assert_eq!(error(con, "SESSION.SET sessions:42 one a 2 b 3 a 4"), "ERR a field is given twice");
+        assert_eq!(error(con, "SESSION.UNSET sessions:42 one a b a"), "ERR a field is given twice");
+        assert_eq!(server.digest(KEY), digest);
+    });
+}
+
+#[test]
+fn arguments_that_do_not_pair_up_are_refused() {
+    on_both(|server, con| {
+        create(con, "sessions:42 ID one DATA 1 a 1");
+        let digest = server.digest(KEY);
+        for line in [
+            "SESSION.SET",
+            "SESSION.SET sessions:42",
+            "SESSION.SET sessions:42 one",
+            "SESSION.SET sessions:42 one a",
+            "SESSION.SET sessions:42 one a 2 b",
+            "SESSION.UNSET",
+            "SESSION.UNSET sessions:42",
+            "SESSION.UNSET sessions:42 one",
+        ] {
+            let text = error(con, line);
+            let command = line.split(' ').next().unwrap();
+            assert!(text.starts_with("ERR wrong number of arguments for "), "{line}: {text}");
+            assert!(text.to_ascii_uppercase().contains(command), "{line}: {text}");
+        }
+        assert_eq!(server.digest(KEY), digest);
+    });
+}
+
+#[test]
+fn a_name_has_1_to_1024_bytes() {
+    on_both(|server, con| {
+        create(con, "sessions:42 ID one");
+        let (longest, digest) = ("n".repeat(1024), server.digest(KEY));
+        for name in ["", &format!("{longest}n")] {
+            let expected = "ERR field names must have 1 to 1024 bytes";
+            assert_eq!(refusal(con, ["SESSION.SET", KEY, "one", name, "v"]), expected);
+            assert_eq!(refusal(con, ["SESSION.SET", KEY, "one", "a", "v", name, "v"]), expected);
+            assert_eq!(refusal(con, ["SESSION.UNSET", KEY, "one", name]), expected);
+        }
+        assert_eq!(server.digest(KEY), digest);
+        cmd_args(con, ["SESSION.SET", KEY, "one", &longest, "v"]).unwrap();
+        assert_eq!(session(con, "one").fields("data").str(&longest), "v");
+    });
+}
+
+#[test]
+fn a_session_holds_as_many_bytes_as_the_setting_says() {
+    on_both(|server, con| {
+        set(con, "session.max-data-bytes 100");
+        create(con, "sessions:42 ID one DATA 1 field 12345");
+        let value = |length| "v".repeat(length);
+        let digest = server.digest(KEY);
+        assert_eq!(
+            refusal(con, ["SESSION.SET", KEY, "one", "b", &value(90)]),
+            "ERR the session would have 101 bytes of fields, session.max-data-bytes is 100"
+        );
+        assert_eq!(server.digest(KEY), digest);
+        cmd_args(con, ["SESSION.SET", KEY, "one", "b", &value(89)]).unwrap();
+        // What is replaced does not count.
+        cmd_args(con, ["SESSION.SET", KEY, "one", "b", &value(50)]).unwrap();
+        cmd_args(con, ["SESSION.SET", KEY, "one", "b", &value(89)]).unwrap();
+        set(con, "session.max-data-bytes 50");
+        assert!(refusal(con, ["SESSION.SET", KEY, "one", "field", "1"]).starts_with("ERR the session would have 96 "));
+        assert_eq!(number(con, "SESSION.UNSET sessions:42 one b"), 1);
+        cmd_args(con, ["SESSION.SET", KEY, "one", "field", "1"]).unwrap();
+        set(con, "session.max-data-bytes 0");
+        assert_eq!(number(con, "SESSION.UNSET sessions:42 one field"), 1);
+        create(con, "sessions:42 ID two");
+        set(con, "session.max-data-bytes 65536");
+    });
+}
+
+#[test]
+fn fields_of_a_dead_session_are_not_changed_and_it_is_told_why() {
+    on_both(|server, con| {
+        set(con, "session.leeway 600 session.refresh-grace 0");
+        create(con, "sessions:42 ID gone DATA 1 a 1");
+        cmd(con, "SESSION.REVOKE sessions:42 gone").unwrap();
+        create(con, "sessions:42 ID evicted DATA 1 a 1");
+        create(con, "sessions:42 ID everyone MAX 1 DATA 1 a 1");
+        cmd(con, "SESSION.REVOKEUSER sessions:42").unwrap();
+        let stolen = create(con, "sessions:42 ID stolen REFRESH 100 DATA 1 a 1").str("refresh_token");
+        refresh(con, &stolen);
+        assert_eq!(crate::steps::refreshed(con, &stolen), "reused");
+        create(con, "sessions:42 ID idle IDLE 1 DATA 1 a 1");
+        let ends = create(con, "sessions:42 ID over TTL 1 DATA 1 a 1").int("expires_at");
+        wait_past(con, ends);
+        let digest = server.digest(KEY);
+        for (id, reason) in [
+            ("gone", "revoked"),
+            ("evicted", "evicted"),
+            ("everyone", "user_revoked"),
+            ("stolen", "reused"),
+            ("idle", "idle"),
+            ("over", "expired"),
+            ("nobody", "unknown"),
+        ] {
+            let expected = format!("NOSESSION the session is not alive: {reason}");
+            assert_eq!(error(con, &format!("SESSION.SET {KEY} {id} a 2")), expected);
+            assert_eq!(error(con, &format!("SESSION.UNSET {KEY} {id} a")), expected);
+        }
+        assert_eq!(server.digest(KEY), digest);
+    });
+}
+
+#[test]
+fn setting_a_field_never_makes_a_key() {
+    on_both(|_, con| {
+        create(con, "sessions:42 ID one");
+        cmd(con, "DEL sessions:42").unwrap();
+        let expected = "NOSESSION the session is not alive: unknown";
+        assert_eq!(error(con, "SESSION.SET sessions:42 one a 1"), expected);
+        assert_eq!(error(con, "SESSION.UNSET sessions:42 one a"), expected);
+        assert_eq!(number(con, "DBSIZE"), 0);
+    });
+}
+
+#[test]
+fn setting_a_field_is_no_use_of_the_session_and_moves_no_deadline() {
+    on_both(|_, con| {
+        create(con, "sessions:42 ID one IDLE 100");
+        let before = session(con, "one");
+        wait_past(con, before.int("last_seen_at") + 1);
+        cmd(con, "SESSION.SET sessions:42 one a 1").unwrap();
+        cmd(con, "SESSION.UNSET sessions:42 one a").unwrap();
+        assert_eq!(session(con, "one"), before);
+        assert_eq!(number(con, "PEXPIRETIME sessions:42"), before.int("expires_at"));
+    });
+}
+
+#[test]
+fn two_writers_of_different_fields_lose_nothing() {
+    let server = Server::start();
+    let mut con = server.connection();
+    create(&mut con, "sessions:42 ID one");
+    thread::scope(|scope| {
+        for writer in ["a", "b", "c", "d"] {
+            let server = &server;
+            scope.spawn(move || {
+                let mut con = server.connection();
+                for n in 0..200 {
+                    assert_eq!(number(&mut con, &format!("SESSION.SET {KEY} one {writer}{n} {n}")), 1);
+                    if n % 2 == 1 {
+                        assert_eq!(number(&mut con, &format!("SESSION.UNSET {KEY} one {writer}{n}")), 1);
+                    }
+                }
+            });
+        }
+    });
+    let data = session(&mut con, "one").fields("data");
+    assert_eq!(data.names().len(), 4 * 100);
+    for (writer, n) in ["a", "b", "c", "d"].into_iter().flat_map(|writer| (0..200).step_by(2).map(move |n| (writer, n)))
+    {
+        assert_eq!(data.str(&format!("{writer}{n}")), n.to_string());
+    }
+}
+
+#[test]
+fn fields_and_refreshes_at_once_lose_nothing() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let mut token = create(&mut con, "sessions:42 ID one REFRESH 1000").str("refresh_token");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut con = server.connection();
+            for n in 0..200 {
+                number(&mut con, &format!("SESSION.SET {KEY} one field{n} {n}"));
+            }
+        });
+        for _ in 0..200 {
+            token = refresh(&mut con, &token).str("refresh_token");
+        }
+    });
+    assert_eq!(session(&mut con, "one").fields("data").names().len(), 200);
+    assert_eq!(crate::steps::generation(&token), 200);
+}
+
+#[test]
+fn a_session_that_is_not_there_is_null() {
+    on_both(|_, con| {
+        assert_eq!(cmd(con, "SESSION.GET sessions:42 one").unwrap(), Value::Nil);
+        create(con, "sessions:42 ID one DATA 1 a 1");
+        let shown = session(con, "one");
+        let names = shown.names().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let expected =
+            ["id", "expires_at", "user", "created_at", "last_seen_at", "idle_expires_at", "ip", "agent", "data"];
+        assert_eq!(names, expected);
+        assert_eq!(text(shown.get("user").unwrap()), "42");
+        cmd(con, "SESSION.REVOKE sessions:42 one").unwrap();
+        assert_eq!(cmd(con, "SESSION.GET sessions:42 one").unwrap(), Value::Nil);
+    });
+}
