@@ -309,3 +309,18 @@ fn a_token_within_the_leeway_begins_no_session_that_is_already_over() {
         set(con, "session.leeway 0");
     });
 }
+
+#[test]
+fn a_token_that_names_its_session_like_a_token_begins_none_that_could_not_be_ended_by_its_id() {
+    let server = trusting_server();
+    on_both_of(&server, |con| {
+        for (id, answer) in
+            [("rst1.x", "malformed"), ("rsr1.x", "malformed"), ("eyJ..", "malformed"), ("a.b.c", "granted")]
+        {
+            let token = sign(&header(), &claims(con, "42", id));
+            assert_eq!(begun(con, &token), answer, "{id}");
+            let revoked = number(con, &format!("SESSION.REVOKE {KEY} {id}"));
+            assert_eq!(revoked, i64::from(answer == "granted"), "{id}");
+        }
+    });
+}

@@ -190,3 +190,26 @@ fn a_refresh_within_the_grace_moves_nothing() {
         assert_eq!(session(con, "one"), before);
     });
 }
+
+#[test]
+fn a_crash_between_two_uses_changes_nothing() {
+    let mut server = redis_session_tests::ServerBuilder::new().keys(&["k"]).appendonly().start();
+    let mut con = server.connection();
+    set(&mut con, "session.refresh-grace 3600");
+    let created = create(&mut con, "sessions:42 REFRESH 1000");
+    let token = created.str("refresh_token");
+    let first = refresh(&mut con, &token);
+    server.kill();
+    server.start_again();
+    let mut con = server.connection();
+    set(&mut con, "session.refresh-grace 3600");
+    assert_eq!(refresh(&mut con, &token), first);
+    let second = refresh(&mut con, &first.str("refresh_token"));
+    assert_eq!(generation(&second.str("refresh_token")), 2);
+    assert_eq!(refreshed(&mut con, &token), "reused");
+    server.kill();
+    server.start_again();
+    let mut con = server.connection();
+    assert_eq!(refreshed(&mut con, second.str("refresh_token")), "reused");
+    assert_eq!(state(&mut con, KEY, &second.str("token")), "reused");
+}

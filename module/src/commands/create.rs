@@ -85,6 +85,10 @@ impl Command for Create {
                     (TokenKind::Jwt, _) => Err(Reason::TokenExpired),
                     _ => Err(Reason::Type),
                 });
+                // Whoever were to name such a session by its id would be taken to offer a token.
+                let token = token.and_then(|token| {
+                    if is_token(token.id.to_string().as_bytes()) { Err(Reason::Malformed) } else { Ok(token) }
+                });
                 let alive =
                     token.and_then(|token| match sessions.check(&token.id, token.issued_for_revocation(), clock) {
                         Err(Reason::Unknown) | Ok(_) => Ok(token),
