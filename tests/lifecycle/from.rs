@@ -324,3 +324,20 @@ fn a_token_that_names_its_session_like_a_token_begins_none_that_could_not_be_end
         }
     });
 }
+
+#[test]
+fn a_revoked_token_begins_nothing_when_many_more_have_been_revoked_since() {
+    let server = trusting_server();
+    on_both_of(&server, |con| {
+        set(con, "session.max-per-user 1");
+        let tokens: Vec<_> = (0..5).map(|n| sign(&header(), &claims(con, "42", &format!("s{n}")))).collect();
+        for token in &tokens {
+            assert_eq!(begun(con, token), "granted");
+            assert_eq!(number(con, &format!("SESSION.REVOKE {KEY} {token}")), 1);
+        }
+        for (n, token) in tokens.iter().enumerate() {
+            assert_ne!(begun(con, token), "granted", "{n}");
+        }
+        set(con, "session.max-per-user 100");
+    });
+}

@@ -319,3 +319,32 @@ fn what_is_remembered_of_a_denied_token_is_not_the_token() {
         assert!(!dump.windows(raw.len()).any(|window| window == raw));
     });
 }
+
+#[test]
+fn a_denied_token_does_not_come_back_when_many_more_are_denied() {
+    let server = trusting_server();
+    on_both_of(&server, |con| {
+        set(con, "session.max-per-user 2");
+        let tokens: Vec<_> = (0..10).map(|n| foreign(con, &format!("s{n}")).0).collect();
+        for token in &tokens {
+            cmd(con, &format!("SESSION.REVOKE {KEY} {token}")).unwrap();
+        }
+        for (n, token) in tokens.iter().enumerate() {
+            assert_ne!(stateless(con, token), "active", "{n}");
+        }
+        set(con, "session.max-per-user 100");
+    });
+}
+
+#[test]
+fn a_session_that_was_evicted_does_not_come_back_when_its_trace_is_forgotten() {
+    let server = trusting_server();
+    on_both_of(&server, |con| {
+        set(con, "session.max-per-user 1");
+        let tokens: Vec<_> = (0..5).map(|_| login(con, "sessions:42")).collect();
+        for (n, token) in tokens[..4].iter().enumerate() {
+            assert_ne!(stateless(con, token), "active", "{n}");
+        }
+        set(con, "session.max-per-user 100");
+    });
+}
