@@ -1,4 +1,5 @@
 use super::*;
+use crate::token::RefreshToken;
 
 mod model;
 
