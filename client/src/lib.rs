@@ -75,3 +75,8 @@ pub use replies::{
     ActiveSession, Created, Details, Inactive, InactiveReason, Session, SessionData, Timestamp, Validation,
 };
 pub use routing::{KeyPrefix, unverified_user};
+
+/// The Rust of the README, to be compiled as it stands there.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -17,6 +17,11 @@ pub fn encode_into(bytes: &[u8], out: &mut String) {
     URL_SAFE_NO_PAD.encode_string(bytes, out);
 }
 
+/// Encodes `bytes` to the front of `buffer` and returns the length; 0 if it does not fit.
+pub(crate) fn encode_to(bytes: &[u8], buffer: &mut [u8]) -> usize {
+    URL_SAFE_NO_PAD.encode_slice(bytes, buffer).unwrap_or(0)
+}
+
 /// Decodes `text`, or `None` if it is not exactly what [`encode`] writes.
 #[must_use]
 pub fn decode(text: &[u8]) -> Option<Vec<u8>> {

@@ -143,24 +143,35 @@ fn from_hex(mut digits: impl Iterator<Item = u8>, bytes: &mut [u8; 16]) -> Optio
     Some(())
 }
 
+impl SessionId {
+    /// Its text; `buffer` is room for it where it is not kept as text.
+    ///
+    /// ```
+    /// use redis_session_core::SessionId;
+    /// let id = SessionId::from_text(b"0190163d-8694-739b-aea5-966c26f8ad91").unwrap();
+    /// assert_eq!(id.text(&mut [0; 36]), "0190163d-8694-739b-aea5-966c26f8ad91");
+    /// ```
+    pub fn text<'a>(&'a self, buffer: &'a mut [u8; 36]) -> &'a str {
+        let length = match &self.0 {
+            Form::Text(text) => return text,
+            Form::Compact(Spelling::Base64Url, bytes) => base64url::encode_to(bytes, buffer),
+            Form::Compact(spelling, bytes) => {
+                let dashes: &[usize] = if *spelling == Spelling::Uuid { &[4, 6, 8, 10] } else { &[] };
+                let digits = bytes.iter().enumerate().flat_map(|(at, byte)| {
+                    let dash = dashes.contains(&at).then_some(b'-');
+                    let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied();
+                    [dash, digit(byte >> 4), digit(byte & 15)]
+                });
+                buffer.iter_mut().zip(digits.flatten()).map(|(place, letter)| *place = letter).count()
+            }
+        };
+        buffer.get(..length).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+    }
+}
+
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Form::Text(text) => f.write_str(text),
-            Form::Compact(Spelling::Base64Url, bytes) => f.write_str(&base64url::encode(bytes)),
-            Form::Compact(spelling, bytes) => {
-                let mut text = String::with_capacity(36);
-                for (at, byte) in bytes.iter().enumerate() {
-                    if *spelling == Spelling::Uuid && matches!(at, 4 | 6 | 8 | 10) {
-                        text.push('-');
-                    }
-                    for nibble in [byte >> 4, byte & 15] {
-                        text.push(char::from(HEX.get(usize::from(nibble)).copied().unwrap_or(b'0')));
-                    }
-                }
-                f.write_str(&text)
-            }
-        }
+        f.write_str(self.text(&mut [0; 36]))
     }
 }
 

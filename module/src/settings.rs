@@ -14,6 +14,10 @@ pub(crate) struct Settings {
     pub(crate) idle_timeout: i64,
     /// Lifetime of an access token, seconds.
     pub(crate) token_ttl: i64,
+    /// Lifetime of a refresh token that has none of its own, seconds.
+    pub(crate) refresh_ttl: i64,
+    /// Seconds in which a refresh token that was just used may be used again.
+    pub(crate) refresh_grace: i64,
     /// Live sessions a user may have.
     pub(crate) max_per_user: i64,
     /// What happens to one more: 0 evict, 1 reject.
@@ -36,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) audience: String,
     /// Seconds by which clocks may differ.
     pub(crate) leeway: i64,
+    /// How many verified tokens are remembered.
+    pub(crate) token_cache: i64,
     /// The longest token that is looked at.
     pub(crate) max_token_bytes: i64,
 }
@@ -56,10 +62,12 @@ const fn keys(setting: Setting) -> Setting {
 }
 
 /// All settings, with default and bounds.
-pub(crate) static SETTINGS: [Setting; 15] = [
+pub(crate) static SETTINGS: [Setting; 18] = [
     number("ttl", 86_400, 1, MAX_SECONDS, |s| &mut s.ttl),
     number("idle-timeout", 0, 0, MAX_SECONDS, |s| &mut s.idle_timeout),
     number("token-ttl", 3600, 1, MAX_SECONDS, |s| &mut s.token_ttl),
+    number("refresh-ttl", 2_592_000, 1, MAX_SECONDS, |s| &mut s.refresh_ttl),
+    number("refresh-grace", 10, 0, 3600, |s| &mut s.refresh_grace),
     number("max-per-user", 100, 1, 1_000_000, |s| &mut s.max_per_user),
     Setting {
         name: "limit-policy",
@@ -79,6 +87,7 @@ pub(crate) static SETTINGS: [Setting; 15] = [
     text("issuer", |s| &mut s.issuer),
     text("audience", |s| &mut s.audience),
     number("leeway", 0, 0, 600, |s| &mut s.leeway),
+    number("token-cache", 16_384, 0, 1_048_576, |s| &mut s.token_cache),
     number("max-token-bytes", 8192, 256, 1024 * 1024, |s| &mut s.max_token_bytes),
 ];
 
@@ -98,17 +107,20 @@ impl Settings {
         })
     }
 
+    /// Bytes of fields and values a session may hold.
+    pub(crate) fn max_data(&self) -> usize {
+        usize::try_from(self.max_data_bytes).unwrap_or(usize::MAX)
+    }
+
     /// How tokens are checked.
-    pub(crate) fn write_policy(&self, policy: &mut TokenPolicy) {
+    pub(crate) fn token_policy(&self) -> TokenPolicy {
         let optional = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-        if policy.issuer.as_deref().unwrap_or("") != self.issuer {
-            policy.issuer = optional(&self.issuer);
+        TokenPolicy {
+            issuer: optional(&self.issuer),
+            audience: optional(&self.audience),
+            leeway_secs: u32::try_from(self.leeway).unwrap_or(0),
+            max_token_bytes: usize::try_from(self.max_token_bytes).unwrap_or(usize::MAX),
         }
-        if policy.audience.as_deref().unwrap_or("") != self.audience {
-            policy.audience = optional(&self.audience);
-        }
-        policy.leeway_secs = u32::try_from(self.leeway).unwrap_or(0);
-        policy.max_token_bytes = usize::try_from(self.max_token_bytes).unwrap_or(usize::MAX);
     }
 }
 

@@ -8,8 +8,8 @@
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use redis_session_core::UnixMillis;
-use redis_session_core::sessions::{AgentId, AgentPool, Clock, Limit, LimitPolicy};
-use redis_session_core::token::{KeyRing, Scratch, TokenPolicy, Verified};
+use redis_session_core::sessions::{AgentId, AgentPool, Clock, Limit, LimitPolicy, Target, TokenRules};
+use redis_session_core::token::{KeyRing, RefreshToken, Scratch, TokenCache, TokenPolicy, Verified};
 use redis_session_core::{Reason, Subject};
 
 use crate::settings::Settings;
@@ -25,6 +25,9 @@ pub(crate) struct State {
     policy: TokenPolicy,
     agents: AgentPool,
     scratch: Scratch,
+    cache: TokenCache,
+    /// For how many tokens the cache was made.
+    cache_size: usize,
 }
 
 /// The state, for as long as the guard lives.
@@ -53,6 +56,16 @@ impl State {
         &self.agents
     }
 
+    /// Takes over what has been set.
+    pub(crate) fn settings_changed(&mut self) {
+        self.policy = self.settings.token_policy();
+        let size = usize::try_from(self.settings.token_cache).unwrap_or(0);
+        if self.cache_size != size {
+            self.cache.resize(size);
+            self.cache_size = size;
+        }
+    }
+
     /// The ring of keys.
     pub(crate) fn ring(&self) -> Option<&KeyRing> {
         self.ring.as_ref()
@@ -68,6 +81,7 @@ impl State {
             }
             // A ring that lasts as long as the process is made once, not whenever a setting changes.
             if !self.ring.as_ref().is_some_and(KeyRing::is_ephemeral) {
+                self.cache.clear();
                 self.ring = Some(KeyRing::ephemeral().map_err(|error| format!("no randomness for a key: {error}"))?);
             }
             return Ok(());
@@ -75,6 +89,7 @@ impl State {
         let json = std::fs::read(file).map_err(|error| format!("session.keys-file {file}: {error}"))?;
         let ring =
             KeyRing::from_jwk_set(&json, active).map_err(|error| format!("session.keys-file {file}: {error}"))?;
+        self.cache.clear();
         self.ring = Some(ring);
         Ok(())
     }
@@ -87,17 +102,28 @@ impl State {
         audience: Option<&str>,
         now: UnixMillis,
     ) -> Result<Verified, Reason> {
-        self.settings.write_policy(&mut self.policy);
         let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
-        redis_session_core::token::verify(ring, &self.policy, subject, token, audience, now, &mut self.scratch)
+        self.cache.verify(ring, &self.policy, subject, token, audience, now, &mut self.scratch)
+    }
+
+    /// Checks a refresh token by itself.
+    pub(crate) fn verify_refresh(&mut self, subject: Subject<'_>, token: &[u8]) -> Result<RefreshToken, Reason> {
+        let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
+        let max = usize::try_from(self.settings.max_token_bytes).unwrap_or(usize::MAX);
+        redis_session_core::token::verify_refresh(ring, subject, token, max, &mut self.scratch)
     }
 
     /// Which session a token of the user names, be it expired or not yet valid: that is enough to revoke it.
-    pub(crate) fn identify(&mut self, subject: Subject<'_>, token: &[u8], now: UnixMillis) -> Result<Verified, Reason> {
-        self.settings.write_policy(&mut self.policy);
+    pub(crate) fn identify(&mut self, subject: Subject<'_>, token: &[u8], now: UnixMillis) -> Result<Target, Reason> {
+        if let Ok(token) = self.verify_refresh(subject, token) {
+            return Ok(Target { id: token.id, issued_at: None, until: None });
+        }
         let policy = TokenPolicy { issuer: None, audience: None, leeway_secs: u32::MAX, ..self.policy };
         let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
-        redis_session_core::token::verify(ring, &policy, subject, token, None, now, &mut self.scratch)
+        let token = redis_session_core::token::verify(ring, &policy, subject, token, None, now, &mut self.scratch)?;
+        let leeway = self.settings.token_rules().leeway;
+        let until = token.expires_at.map(|expires_at| expires_at.saturating_add(leeway));
+        Ok(Target { issued_at: token.issued_for_revocation(), id: token.id, until })
     }
 }
 
@@ -108,7 +134,16 @@ impl Settings {
 
     /// How long tokens of this user that were made elsewhere may live, milliseconds: as long as our own at most.
     pub(crate) fn token_horizon(&self) -> u64 {
-        u64::try_from(self.ttl.max(self.token_ttl)).unwrap_or(0).saturating_mul(1000)
+        millis(self.ttl.max(self.token_ttl).max(self.refresh_ttl))
+    }
+
+    /// How long tokens live.
+    pub(crate) fn token_rules(&self) -> TokenRules {
+        TokenRules {
+            token_secs: u64::try_from(self.token_ttl).unwrap_or(0),
+            leeway: millis(self.leeway),
+            grace: millis(self.refresh_grace),
+        }
     }
 
     /// The limit that a call may override.
@@ -117,4 +152,8 @@ impl Settings {
         let policy = if self.limit_policy == 0 { LimitPolicy::Evict } else { LimitPolicy::Reject };
         Limit { sessions, policy, traces: usize::try_from(self.max_per_user).unwrap_or(usize::MAX).saturating_mul(2) }
     }
+}
+
+fn millis(secs: i64) -> u64 {
+    u64::try_from(secs).unwrap_or(0).saturating_mul(1000)
 }

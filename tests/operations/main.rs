@@ -1,1 +1,10 @@
 //! What operators rely on: settings, access control, introspection, and that the documents tell the truth.
+
+mod access;
+mod commands;
+mod introspection;
+mod key_files;
+mod loading;
+mod memory;
+mod redis_conf;
+mod settings;

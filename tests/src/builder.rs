@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use crate::binaries;
+use crate::keys::jwk_set;
 use crate::port::free_port;
 use crate::server::Server;
 
@@ -23,6 +24,7 @@ pub struct ServerBuilder {
     module: bool,
     module_args: Vec<String>,
     lines: Vec<String>,
+    files: Vec<(String, Vec<u8>)>,
     first_port: Option<u16>,
 }
 
@@ -35,7 +37,7 @@ impl Default for ServerBuilder {
 impl ServerBuilder {
     /// A server with the module.
     pub fn new() -> Self {
-        Self { module: true, module_args: Vec::new(), lines: Vec::new(), first_port: None }
+        Self { module: true, module_args: Vec::new(), lines: Vec::new(), files: Vec::new(), first_port: None }
     }
 
     /// A server that does not load the module.
@@ -54,6 +56,18 @@ impl ServerBuilder {
     pub fn config(mut self, lines: impl Into<String>) -> Self {
         self.lines.push(lines.into());
         self
+    }
+
+    /// Puts a file into the server's folder, where its path is relative to, before the server starts.
+    pub fn file(mut self, path: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
+        self.files.push((path.into(), content.into()));
+        self
+    }
+
+    /// Signs tokens with the first of these keys, kept in the file `keys.json`: see [`crate::jwk_set`]. Tokens then
+    /// outlive the server, and are good on every other that is started with the same keys.
+    pub fn keys(self, kids: &[&str]) -> Self {
+        self.file("keys.json", jwk_set(kids)).config("session.keys-file keys.json")
     }
 
     /// Logs every write to an append-only file, synced before the reply, so that [`Server::kill`] loses nothing.
@@ -87,6 +101,11 @@ impl ServerBuilder {
     /// If the server exits before it answers, which is how a bad setting or a module that refuses to load shows.
     pub fn try_start(self) -> Result<Server, String> {
         let dir = TempDir::with_prefix("redis-session-test-").expect("a temporary folder");
+        for (path, content) in &self.files {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().expect("a folder for the file")).expect("the file's folder");
+            fs::write(path, content).expect("the server's file");
+        }
         let mut port = self.first_port.unwrap_or_else(free_port);
         loop {
             fs::write(config_path(&dir), self.config_file(port)).expect("the server's redis.conf");

@@ -12,6 +12,7 @@
 //! - [`Server`], [`ServerBuilder`]: start, restart, kill and replicate servers; read their log.
 //! - [`cmd`], [`cmd_args`], [`error`]: send a command as it is written in the documentation.
 //! - [`fields`], [`list`], [`text`]: read replies, whichever protocol version they came over.
+//! - [`jwk_set`]: keys for a [`ServerBuilder::keys`] file, so that tokens outlive a server.
 //! - [`wait_until`]: await a condition, where one would otherwise sleep.
 //!
 //! Everything here panics when something is not as expected: a panic is how a test reports.
@@ -24,6 +25,7 @@ mod binaries;
 mod builder;
 mod command;
 mod fields;
+mod keys;
 mod port;
 mod server;
 mod wait;
@@ -32,6 +34,7 @@ pub use binaries::module_path;
 pub use builder::ServerBuilder;
 pub use command::{cmd, cmd_args, error, now_ms};
 pub use fields::{Fields, fields, list, text};
+pub use keys::jwk_set;
 pub use server::{Output, Server};
 pub use wait::wait_until;
 

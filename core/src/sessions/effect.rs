@@ -9,6 +9,9 @@
 //!           5 | id                      a record goes without a trace
 //!           6 | 0                       all sessions go, traces stay
 //!           6 | 1 | id                  all sessions but one go
+//!           7 | id | session            insert in the place of the one with that id
+//!           8 | id | data               set these fields of the session
+//!           9 | id | data               remove the fields with these names (and empty values)
 //! id        form u8 | the id as in a record
 //! ```
 //!
@@ -20,7 +23,7 @@ use std::borrow::Cow;
 use thiserror::Error;
 
 use super::reader::Reader;
-use super::record::{Session, Trace, read_tagged_id, write_tagged_id};
+use super::record::{Data, Session, Trace, read_tagged_id, write_tagged_id};
 use super::store::Epoch;
 use crate::{SessionId, UnixMillis};
 
@@ -32,6 +35,9 @@ const SEEN: u8 = 3;
 const BURY: u8 = 4;
 const FORGET: u8 = 5;
 const CLEAR: u8 = 6;
+const REPLACE: u8 = 7;
+const SET: u8 = 8;
+const UNSET: u8 = 9;
 
 /// One change to one user's sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +61,27 @@ pub enum Effect<'a> {
     Clear {
         /// The one that stays.
         except: Option<SessionId>,
+    },
+    /// A session goes on under another id, no older and no younger than it was.
+    Replace {
+        /// The id it had.
+        old: SessionId,
+        /// The session as it is now.
+        session: Session<'a, Cow<'a, str>>,
+    },
+    /// Fields of the session have these values now.
+    Set {
+        /// Which session.
+        id: SessionId,
+        /// The fields.
+        data: Data<'a>,
+    },
+    /// The session has no such fields any more.
+    Unset {
+        /// Which session.
+        id: SessionId,
+        /// The names of the fields, with empty values.
+        names: Data<'a>,
     },
 }
 
@@ -114,6 +141,21 @@ pub(crate) fn push(effect: &Effect<'_>, out: &mut Vec<u8>) {
                 write_tagged_id(id, out);
             }
         }
+        Effect::Replace { old, session } => {
+            out.push(REPLACE);
+            write_tagged_id(old, out);
+            session.write(out);
+        }
+        Effect::Set { id, data } => {
+            out.push(SET);
+            write_tagged_id(id, out);
+            data.write(out);
+        }
+        Effect::Unset { id, names } => {
+            out.push(UNSET);
+            write_tagged_id(id, out);
+            names.write(out);
+        }
     }
 }
 
@@ -150,13 +192,16 @@ fn effect<'a>(reader: &mut Reader<'a>) -> Option<Effect<'a>> {
             1 => Effect::Clear { except: Some(read_tagged_id(reader)?) },
             _ => return None,
         },
+        REPLACE => Effect::Replace { old: read_tagged_id(reader)?, session: Session::read(reader)? },
+        SET => Effect::Set { id: read_tagged_id(reader)?, data: Data::read(reader)? },
+        UNSET => Effect::Unset { id: read_tagged_id(reader)?, names: Data::read(reader)? },
         _ => return None,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{Data, TraceReason};
+    use super::super::record::{Device, Refresh, TokenForm, TraceReason};
     use super::*;
     use proptest::prelude::*;
     use std::net::IpAddr;
@@ -173,26 +218,46 @@ mod tests {
         ]
     }
 
+    fn data(fields: std::ops::Range<usize>) -> impl Strategy<Value = Data<'static>> {
+        let (name, value) = (prop::collection::vec(any::<u8>(), 1..9), prop::collection::vec(any::<u8>(), 0..99));
+        prop::collection::btree_map(name, value, fields)
+            .prop_map(|data| Data::pack(data.iter().map(|(name, value)| (&name[..], &value[..]))).unwrap())
+    }
+
+    /// Refresh, device, tokens, token_ttl, claims.
+    type Tokens = (Option<Refresh>, Option<Device>, TokenForm, Option<u32>, String);
+
+    fn tokens() -> impl Strategy<Value = Tokens> {
+        let refresh =
+            (any::<u32>(), time(), time(), any::<u32>()).prop_map(|(generation, rotated_at, expires_at, ttl_secs)| {
+                Refresh { generation, rotated_at, expires_at, ttl_secs }
+            });
+        let form = prop::sample::select(&[TokenForm::Jwt, TokenForm::Opaque, TokenForm::None]);
+        let device = prop::option::of(any::<[u8; 16]>().prop_map(Device));
+        (prop::option::of(refresh), device, form, any::<Option<u32>>(), "[ -~é]{0,60}")
+    }
+
     fn session() -> impl Strategy<Value = Session<'static, Cow<'static, str>>> {
-        let data = prop::collection::btree_map(
-            prop::collection::vec(any::<u8>(), 1..9),
-            prop::collection::vec(any::<u8>(), 0..99),
-            0..4,
-        );
         let times = (time(), time(), time(), any::<u32>(), time());
-        (id(), times, any::<u32>(), any::<Option<IpAddr>>(), "[ -~é]{0,60}", any::<bool>(), data).prop_map(
-            |(id, (created_at, expires_at, seen, ahead, token_until), idle_secs, ip, agent, traced, data)| Session {
+        let origin = (any::<Option<IpAddr>>(), "[ -~é]{0,60}", any::<bool>());
+        (id(), times, any::<u32>(), origin, tokens(), data(0..4)).prop_map(
+            |(id, times, idle_secs, (ip, agent, traced), (refresh, device, tokens, token_ttl, claims), data)| Session {
                 id,
-                created_at,
-                expires_at,
-                seen,
-                ahead,
-                token_until,
+                created_at: times.0,
+                expires_at: times.1,
+                seen: times.2,
+                ahead: times.3,
+                token_until: times.4,
                 idle_secs,
                 ip,
                 agent: (!agent.is_empty()).then_some(Cow::Owned(agent)),
                 traced,
-                data: Data::pack(data.iter().map(|(name, value)| (&name[..], &value[..]))).unwrap(),
+                refresh,
+                device,
+                tokens,
+                token_ttl,
+                claims: Cow::Owned(claims),
+                data,
             },
         )
     }
@@ -207,6 +272,9 @@ mod tests {
             (id(), reason, time()).prop_map(|(id, reason, until)| Effect::Bury(Trace { id, reason, until })),
             id().prop_map(Effect::Forget),
             prop::option::of(id()).prop_map(|except| Effect::Clear { except }),
+            (id(), session()).prop_map(|(old, session)| Effect::Replace { old, session }),
+            (id(), data(1..4)).prop_map(|(id, data)| Effect::Set { id, data }),
+            (id(), data(1..4)).prop_map(|(id, names)| Effect::Unset { id, names }),
         ];
         prop::collection::vec(one, 0..6)
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! session   flags u16 | id | created u48 | expires u48 | seen u48 | ahead u32 | token_until u48
-//!           | [idle u32] | [ip 4 or 16] | [agent] | [data]
+//!           | [idle u32] | [ip 4 or 16] | [agent] | [refresh] | [device 16] | [token_ttl u32] | [claims] | [data]
 //! trace     flags u16 | id | until u48
 //!
 //! flags     bits 0-1   id: 0 base64url, 1 UUID, 2 hex (16 bytes each), 3 text (length u8, then the text)
@@ -12,6 +12,11 @@
 //!           bit  6     data: length u32 of what follows, then per field: length u16, length u32, name, value
 //!           bit  7     leaves a trace when all of the user's sessions are revoked
 //!           bit  8     this is a trace
+//!           bit  9     refresh: generation u32 | rotated u48 | expires u48 | lifetime u32, seconds
+//!           bit  10    device: a digest of its fingerprint
+//!           bit  11    claims: length u32, then the JSON that each JWT of the session carries
+//!           bit  12    token_ttl: lifetime of its access tokens, seconds
+//!           bits 13-14 its tokens: 0 JWTs, 1 opaque ones, 2 none
 //!           bits 9-11  of a trace: the reason
 //! created   when the session began                      u48: Unix milliseconds
 //! expires   its absolute deadline
@@ -26,10 +31,12 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::net::IpAddr;
 
+use sha2::{Digest as _, Sha256};
+
 use super::agents::AgentId;
 use super::reader::Reader;
 use crate::id::{Form, Spelling};
-use crate::{Reason, SessionId, UnixMillis};
+use crate::{Reason, SessionId, Subject, UnixMillis, base64url};
 
 const ID_FORM: u16 = 0b11;
 const ID_TEXT: u16 = 3;
@@ -40,14 +47,22 @@ const AGENT: u16 = 1 << 5;
 const DATA: u16 = 1 << 6;
 const TRACED: u16 = 1 << 7;
 const TRACE: u16 = 1 << 8;
+const REFRESH: u16 = 1 << 9;
+const DEVICE: u16 = 1 << 10;
+const CLAIMS: u16 = 1 << 11;
+const TOKEN_TTL: u16 = 1 << 12;
+const TOKENS_SHIFT: u16 = 13;
+const TOKENS: u16 = 0b11 << TOKENS_SHIFT;
 const REASON_SHIFT: u16 = 9;
 const REASON: u16 = 0b111 << REASON_SHIFT;
 
-const SESSION_BITS: u16 = ID_FORM | IP | IDLE | AGENT | DATA | TRACED;
+const SESSION_BITS: u16 = ID_FORM | IP | IDLE | AGENT | DATA | TRACED | REFRESH | DEVICE | CLAIMS | TOKEN_TTL | TOKENS;
 const TRACE_BITS: u16 = ID_FORM | TRACE | REASON;
 
 /// Created, expires, seen, ahead, token_until.
 const TIMES: usize = 6 + 6 + 6 + 4 + 6;
+/// Generation, rotated, expires, lifetime.
+const REFRESH_BYTES: usize = 4 + 6 + 6 + 4;
 
 /// The longest user-agent text that is stored, in bytes.
 pub const MAX_AGENT_BYTES: usize = 512;
@@ -75,8 +90,77 @@ pub struct Session<'a, A> {
     pub agent: Option<A>,
     /// Whether it leaves a trace when all of the user's sessions are revoked.
     pub traced: bool,
+    /// Its refresh token, if it has one.
+    pub refresh: Option<Refresh>,
+    /// The device it is bound to.
+    pub device: Option<Device>,
+    /// What kind of tokens it has.
+    pub tokens: TokenForm,
+    /// The lifetime of its access tokens in seconds, if it has one of its own.
+    pub token_ttl: Option<u32>,
+    /// The caller's claims that each of its JWTs carries, a JSON object; empty for none.
+    pub claims: Cow<'a, str>,
     /// The application's fields.
     pub data: Data<'a>,
+}
+
+/// The state of a session's refresh token. The token itself is not kept: it is a code over id and generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refresh {
+    /// How often it was rotated.
+    pub generation: u32,
+    /// When it was rotated last, or first made.
+    pub rotated_at: UnixMillis,
+    /// When the current one expires.
+    pub expires_at: UnixMillis,
+    /// The lifetime of each, in seconds.
+    pub ttl_secs: u32,
+}
+
+/// A digest of a device's fingerprint: the first half of the SHA-256 of the user and the fingerprint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Device(pub(crate) [u8; 16]);
+
+impl Device {
+    /// The digest of `fingerprint`, whatever an application takes for that, for a device of `user`.
+    #[must_use]
+    pub fn of(user: Subject<'_>, fingerprint: &[u8]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"redis-session device");
+        // A user has no zero byte, so none can be told as another with a longer fingerprint.
+        hash.update([0]);
+        hash.update(user.as_str());
+        hash.update([0]);
+        hash.update(fingerprint);
+        let digest: [u8; 32] = hash.finalize().into();
+        Self(digest.first_chunk().copied().unwrap_or_default())
+    }
+}
+
+/// What kind of tokens name a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenForm {
+    /// JWTs.
+    #[default]
+    Jwt,
+    /// Opaque session tokens.
+    Opaque,
+    /// None that were made here.
+    None,
+}
+
+impl TokenForm {
+    fn code(self) -> u16 {
+        match self {
+            Self::Jwt => 0,
+            Self::Opaque => 1,
+            Self::None => 2,
+        }
+    }
+
+    fn from_code(code: u16) -> Option<Self> {
+        [Self::Jwt, Self::Opaque, Self::None].into_iter().find(|form| form.code() == code)
+    }
 }
 
 /// What is kept of a dead session: why it died, until its last token has expired.
@@ -183,6 +267,15 @@ impl<'a, A> Session<'a, A> {
         self.idle_expires_at().map_or(self.expires_at, |idle| idle.min(self.expires_at))
     }
 
+    /// The same, borrowing nothing.
+    pub(crate) fn into_owned<'b>(self) -> Session<'b, A> {
+        Session {
+            claims: Cow::Owned(self.claims.into_owned()),
+            data: Data(Cow::Owned(self.data.0.into_owned())),
+            ..self
+        }
+    }
+
     pub(crate) fn with_agent<B>(self, agent: Option<B>) -> Session<'a, B> {
         Session {
             id: self.id,
@@ -195,8 +288,43 @@ impl<'a, A> Session<'a, A> {
             ip: self.ip,
             agent,
             traced: self.traced,
+            refresh: self.refresh,
+            device: self.device,
+            tokens: self.tokens,
+            token_ttl: self.token_ttl,
+            claims: self.claims,
             data: self.data,
         }
+    }
+}
+
+impl<A> Session<'_, A> {
+    /// When an access token issued for it at `issued_at` expires: after its lifetime (`default_secs` unless the session
+    /// has one of its own), but not after the session. In whole seconds, as a JWT says it, rounded down. An opaque
+    /// token lives as long as the session; `None` for a session without tokens of ours.
+    #[must_use]
+    pub fn token_expires_at(&self, issued_at: UnixMillis, default_secs: u64) -> Option<UnixMillis> {
+        match self.tokens {
+            TokenForm::None => None,
+            TokenForm::Opaque => Some(self.expires_at),
+            TokenForm::Jwt => {
+                let secs = self.token_ttl.map_or(default_secs, u64::from);
+                let expires_at = issued_at.saturating_add(secs.saturating_mul(1000)).min(self.expires_at);
+                UnixMillis::from_secs(expires_at.as_secs())
+            }
+        }
+    }
+
+    /// The `jti` of the JWT that comes with the present generation of its refresh token (RFC 7519 section 4.1.7).
+    /// There is one JWT for each id and generation, so it can be made again but not mistaken for another.
+    #[must_use]
+    pub fn token_id(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(b"redis-session jti");
+        hash.update(self.refresh.map_or(0, |refresh| refresh.generation).to_le_bytes());
+        hash.update(self.id.to_string());
+        let digest: [u8; 32] = hash.finalize().into();
+        base64url::encode(digest.first_chunk::<16>().map_or(&[], |half| half))
     }
 }
 
@@ -214,11 +342,16 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
             (AGENT, self.agent.is_some()),
             (DATA, !self.data.is_empty()),
             (TRACED, self.traced),
+            (REFRESH, self.refresh.is_some()),
+            (DEVICE, self.device.is_some()),
+            (CLAIMS, !self.claims.is_empty()),
+            (TOKEN_TTL, self.token_ttl.is_some()),
         ] {
             if set {
                 flags |= bit;
             }
         }
+        flags |= self.tokens.code() << TOKENS_SHIFT;
         out.extend_from_slice(&flags.to_le_bytes());
         write_id(&self.id, out);
         out.extend_from_slice(&self.created_at.to_bytes());
@@ -237,9 +370,23 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
         if let Some(agent) = &self.agent {
             agent.write(out);
         }
-        if !self.data.is_empty() {
-            out.extend_from_slice(&u32::try_from(self.data.0.len()).unwrap_or(0).to_le_bytes());
-            out.extend_from_slice(&self.data.0);
+        if let Some(refresh) = &self.refresh {
+            out.extend_from_slice(&refresh.generation.to_le_bytes());
+            out.extend_from_slice(&refresh.rotated_at.to_bytes());
+            out.extend_from_slice(&refresh.expires_at.to_bytes());
+            out.extend_from_slice(&refresh.ttl_secs.to_le_bytes());
+        }
+        if let Some(device) = &self.device {
+            out.extend_from_slice(&device.0);
+        }
+        if let Some(secs) = self.token_ttl {
+            out.extend_from_slice(&secs.to_le_bytes());
+        }
+        for text in [self.claims.as_bytes(), &self.data.0] {
+            if !text.is_empty() {
+                out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(0).to_le_bytes());
+                out.extend_from_slice(text);
+            }
         }
     }
 
@@ -263,14 +410,30 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
             _ => return None,
         };
         let agent = if flags & AGENT != 0 { Some(A::read(reader)?) } else { None };
-        let data = if flags & DATA != 0 {
-            let length = usize::try_from(reader.u32()?).ok()?;
-            Data::from_bytes(reader.bytes(length)?).filter(|data| !data.is_empty())?
-        } else {
-            Data::default()
-        };
-        let traced = flags & TRACED != 0;
-        Some(Self { id, created_at, expires_at, seen, ahead, token_until, idle_secs, ip, agent, traced, data })
+        let refresh = if flags & REFRESH != 0 { Some(Refresh::read(reader)?) } else { None };
+        let device = if flags & DEVICE != 0 { Some(Device(reader.array()?)) } else { None };
+        let token_ttl = if flags & TOKEN_TTL != 0 { Some(reader.u32()?) } else { None };
+        let tokens = TokenForm::from_code((flags & TOKENS) >> TOKENS_SHIFT)?;
+        let claims = if flags & CLAIMS != 0 { std::str::from_utf8(counted(reader)?).ok()? } else { "" };
+        let data = if flags & DATA != 0 { Data::from_bytes(counted(reader)?)? } else { Data::default() };
+        Some(Self {
+            id,
+            created_at,
+            expires_at,
+            seen,
+            ahead,
+            token_until,
+            idle_secs,
+            ip,
+            agent,
+            traced: flags & TRACED != 0,
+            refresh,
+            device,
+            tokens,
+            token_ttl,
+            claims: Cow::Borrowed(claims),
+            data,
+        })
     }
 }
 
@@ -291,6 +454,23 @@ impl Trace {
         let reason = TraceReason::from_code((flags & REASON) >> REASON_SHIFT)?;
         Some(Self { id: read_id(flags, reader)?, reason, until: reader.time()? })
     }
+}
+
+impl Refresh {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            generation: reader.u32()?,
+            rotated_at: reader.time()?,
+            expires_at: reader.time()?,
+            ttl_secs: reader.u32()?,
+        })
+    }
+}
+
+/// Bytes behind their number, which is not 0.
+fn counted<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
+    let length = usize::try_from(reader.u32()?).ok()?;
+    reader.bytes(length).filter(|bytes| !bytes.is_empty())
 }
 
 fn idle_deadline(last_seen: UnixMillis, idle_secs: u32) -> Option<UnixMillis> {
@@ -405,12 +585,16 @@ impl<'a> RecordRef<'a> {
                 1 => 4,
                 _ => 16,
             };
-            if flags & AGENT != 0 {
-                length += 4;
+            for (bit, size) in [(AGENT, 4), (REFRESH, REFRESH_BYTES), (DEVICE, 16), (TOKEN_TTL, 4)] {
+                if flags & bit != 0 {
+                    length += size;
+                }
             }
-            if flags & DATA != 0 {
-                let data = u32::from_le_bytes(*bytes.get(length..)?.first_chunk()?);
-                length += 4 + usize::try_from(data).ok()?;
+            for bit in [CLAIMS, DATA] {
+                if flags & bit != 0 {
+                    let counted = u32::from_le_bytes(*bytes.get(length..)?.first_chunk()?);
+                    length += 4 + usize::try_from(counted).ok()?;
+                }
             }
         }
         let (bytes, rest) = bytes.split_at_checked(length)?;
@@ -499,8 +683,9 @@ impl<'a> RecordRef<'a> {
         }
     }
 
-    pub(crate) fn agent(self) -> Option<AgentId> {
-        if self.is_trace() || self.flags & AGENT == 0 {
+    /// Where an optional field of a session begins, counted from the end of the id.
+    fn offset_of(self, field: u16) -> Option<usize> {
+        if self.is_trace() || self.flags & field == 0 {
             return None;
         }
         let ip = match (self.flags & IP) >> IP_SHIFT {
@@ -508,8 +693,34 @@ impl<'a> RecordRef<'a> {
             1 => 4,
             _ => 16,
         };
-        let idle = if self.flags & IDLE != 0 { 4 } else { 0 };
-        Some(AgentId(self.u32_at(TIMES + idle + ip)))
+        let before = [(IDLE, 4), (IP, ip), (AGENT, 4), (REFRESH, REFRESH_BYTES), (DEVICE, 16)];
+        let mut offset = TIMES;
+        for (bit, size) in before.into_iter().take_while(|(bit, _)| *bit != field) {
+            if self.flags & bit != 0 {
+                offset += size;
+            }
+        }
+        Some(offset)
+    }
+
+    fn field(self, field: u16) -> Option<&'a [u8]> {
+        self.bytes.get(self.id.1 + self.offset_of(field)?..)
+    }
+
+    pub(crate) fn agent(self) -> Option<AgentId> {
+        self.field(AGENT)?.first_chunk().map(|bytes| AgentId(u32::from_le_bytes(*bytes)))
+    }
+
+    pub(crate) fn ip(self) -> Option<IpAddr> {
+        let field = self.field(IP)?;
+        match (self.flags & IP) >> IP_SHIFT {
+            1 => field.first_chunk::<4>().map(|ip| IpAddr::from(*ip)),
+            _ => field.first_chunk::<16>().map(|ip| IpAddr::from(*ip)),
+        }
+    }
+
+    pub(crate) fn device(self) -> Option<Device> {
+        self.field(DEVICE)?.first_chunk().map(|digest| Device(*digest))
     }
 }
 
@@ -557,6 +768,33 @@ impl<'a> Data<'a> {
             length += 6 + name.len() + value.len();
         }
         (length == bytes.len()).then_some(data)
+    }
+
+    /// These fields with those of `changes` set: in their old places, new ones at the end.
+    pub(crate) fn merged(&self, changes: &Data<'_>) -> Data<'static> {
+        let kept = self.iter().map(|(name, value)| (name, changes.get(name).unwrap_or(value)));
+        let added = changes.iter().filter(|(name, _)| self.get(name).is_none());
+        Data::pack(kept.chain(added)).unwrap_or_default()
+    }
+
+    /// These fields without those called as in `names`.
+    pub(crate) fn without(&self, names: &Data<'_>) -> Data<'static> {
+        Data::pack(self.iter().filter(|(name, _)| names.get(name).is_none())).unwrap_or_default()
+    }
+
+    /// Bytes of all names and values.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&u32::try_from(self.0.len()).unwrap_or(0).to_le_bytes());
+        out.extend_from_slice(&self.0);
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'a>) -> Option<Self> {
+        Self::from_bytes(counted(reader)?)
     }
 
     /// The fields, in the order in which they were set.

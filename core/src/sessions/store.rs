@@ -110,14 +110,31 @@ impl Store {
     /// Puts `record` where the record with its id is, or at the end.
     pub(crate) fn put(&mut self, record: &[u8]) {
         match self {
-            Self::Packed(packed) => {
-                packed.put(record);
-                if packed.0.len() > PACKED_MAX_BYTES {
-                    *self = Self::Indexed(Box::new(packed.to_indexed()));
-                }
-            }
+            Self::Packed(packed) => packed.put(record),
             Self::Indexed(indexed) => indexed.put(record),
         }
+        self.index();
+    }
+
+    fn index(&mut self) {
+        if let Self::Packed(packed) = self
+            && packed.0.len() > PACKED_MAX_BYTES
+        {
+            *self = Self::Indexed(Box::new(packed.to_indexed()));
+        }
+    }
+
+    /// Puts `record` where the record with the id `old` is, or at the end. Its own id must not be in the store.
+    pub(crate) fn replace(&mut self, old: &SessionId, record: &[u8]) {
+        let old = IdKey::of(old);
+        match self {
+            Self::Packed(packed) => match packed.span(old) {
+                Some((start, end)) => packed.splice(start, end, record),
+                None => packed.put(record),
+            },
+            Self::Indexed(indexed) => indexed.replace(old, record),
+        }
+        self.index();
     }
 
     /// Takes out the record with this id, if there is one.
@@ -337,12 +354,27 @@ impl Indexed {
     }
 
     fn push(&mut self, bytes: Box<[u8]>) {
+        let at = self.next;
+        self.next += 1;
+        self.insert(at, bytes);
+    }
+
+    fn replace(&mut self, old: IdKey<'_>, bytes: &[u8]) {
+        match self.find(old) {
+            Some(at) => {
+                self.remove(old);
+                self.insert(at, bytes.into());
+            }
+            None => self.push(bytes.into()),
+        }
+    }
+
+    /// Puts a record with a new id at a place that is free.
+    fn insert(&mut self, at: u64, bytes: Box<[u8]>) {
         let Some(record) = RecordRef::whole(&bytes) else { return };
         let hash = self.hasher.hash_one(record.id_key().as_parts());
         self.deadline = self.deadline.max(record.last_deadline());
         self.bytes += bytes.len();
-        let at = self.next;
-        self.next += 1;
         self.records.insert(at, bytes);
         let (records, hasher) = (&self.records, &self.hasher);
         self.by_id.insert_unique(hash, at, |at| {
@@ -392,6 +424,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Put(u8, u32),
+        Replace(u8, u8),
         Remove(u8),
         Retain(u8),
         Epoch(Option<u32>),
@@ -400,6 +433,7 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             6 => (any::<u8>(), any::<u32>()).prop_map(|(n, until)| Step::Put(n, until)),
+            1 => (any::<u8>(), any::<u8>()).prop_map(|(old, new)| Step::Replace(old, new)),
             2 => any::<u8>().prop_map(Step::Remove),
             1 => (1..8u8).prop_map(Step::Retain),
             1 => any::<Option<u32>>().prop_map(Step::Epoch),
@@ -418,6 +452,12 @@ mod tests {
                         match list.iter_mut().find(|known| known.0 == n) {
                             Some(known) => known.1 = until,
                             None => list.push((n, until)),
+                        }
+                    }
+                    Step::Replace(old, new) => {
+                        if list.iter().any(|known| known.0 == old) && list.iter().all(|known| known.0 != new) {
+                            store.replace(&id(old, size), &trace(new, size, 9));
+                            list.iter_mut().filter(|known| known.0 == old).for_each(|known| *known = (new, 9));
                         }
                     }
                     Step::Remove(n) => {

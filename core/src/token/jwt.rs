@@ -11,7 +11,7 @@ use super::claims::{Claims, Registered};
 use super::json::{self, Members, Text, Walk};
 use super::key::Key;
 use super::ring::KeyRing;
-use super::verify::{Scratch, TokenKind, TokenPolicy, Verified, decode};
+use super::verify::{Checked, Scratch, TokenKind, TokenPolicy, Verified, decode};
 use crate::{Reason, SessionId, Subject, UnixMillis, base64url};
 
 /// What a new JWT is to say.
@@ -93,16 +93,15 @@ impl Key {
     }
 }
 
-/// Checks a JWT; see [`verify`](super::verify::verify) for what is asked and in which order.
-pub(crate) fn verify(
+/// Checks a JWT, but not its times; see [`verify`](super::verify::verify) for what is asked and in which order.
+pub(crate) fn check(
     ring: &KeyRing,
     policy: &TokenPolicy,
     subject: Subject<'_>,
     token: &[u8],
     audience: Option<&str>,
-    now: UnixMillis,
     scratch: &mut Scratch,
-) -> Result<Verified, Reason> {
+) -> Result<Checked, Reason> {
     // Our own header is told by its text. Its kid is unique, so it names this key and no other.
     let signer = ring
         .keys()
@@ -134,25 +133,17 @@ pub(crate) fn verify(
     let claims = Registered::read(payload, audience).ok_or(Reason::Malformed)?;
     let expires_at = claims.expires_at.ok_or(Reason::Malformed)?;
     let id = session_id(&claims, input)?;
-    let leeway = u64::from(policy.leeway_secs) * 1000;
-    let (now, soon) = (now.get(), now.get().saturating_add(leeway));
-    if now >= expires_at.get().saturating_add(leeway) {
-        return Err(Reason::TokenExpired);
-    }
-    if claims.not_before.is_some_and(|time| time.get() > soon) || claims.issued_at.is_some_and(|time| time.get() > soon)
-    {
-        return Err(Reason::NotYetValid);
-    }
-    if policy.issuer.is_some() && claims.issuer.as_deref() != policy.issuer.as_deref() {
-        return Err(Reason::Issuer);
-    }
-    if audience.is_some() && !claims.audience_matches {
-        return Err(Reason::Audience);
-    }
-    if claims.subject.as_deref() != Some(subject.as_str()) {
-        return Err(Reason::Subject);
-    }
-    Ok(Verified { id, kind: TokenKind::Jwt, issued_at: claims.issued_at, expires_at: Some(expires_at) })
+    let fault = if policy.issuer.is_some() && claims.issuer.as_deref() != policy.issuer.as_deref() {
+        Some(Reason::Issuer)
+    } else if audience.is_some() && !claims.audience_matches {
+        Some(Reason::Audience)
+    } else if claims.subject.as_deref() != Some(subject.as_str()) {
+        Some(Reason::Subject)
+    } else {
+        None
+    };
+    let verified = Verified { id, kind: TokenKind::Jwt, issued_at: claims.issued_at, expires_at: Some(expires_at) };
+    Ok(Checked { verified, not_before: claims.not_before, fault })
 }
 
 /// The session that a token is for.

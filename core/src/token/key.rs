@@ -16,6 +16,7 @@ pub struct Key {
     header: Box<str>,
     jwt: MacKey,
     opaque: MacKey,
+    refresh: MacKey,
 }
 
 impl Key {
@@ -23,8 +24,9 @@ impl Key {
     pub(crate) fn new(kid: &str, algorithm: Algorithm, secret: &[u8], can_sign: bool) -> Self {
         let header = serde_json::json!({ "alg": algorithm.as_str(), "kid": kid, "typ": "JWT" }).to_string();
         let jwt = MacKey::new(algorithm, secret);
-        let opaque = derive(&jwt, OPAQUE, kid);
-        Self { kid: kid.into(), algorithm, can_sign, header: base64url::encode(header.as_bytes()).into(), jwt, opaque }
+        let (opaque, refresh) = (derive(&jwt, OPAQUE, kid), derive(&jwt, REFRESH, kid));
+        let header = base64url::encode(header.as_bytes()).into();
+        Self { kid: kid.into(), algorithm, can_sign, header, jwt, opaque, refresh }
     }
 
     /// The key's id (RFC 7517 section 4.5), which tokens name it by. 1 to 128 bytes without control characters.
@@ -59,10 +61,17 @@ impl Key {
     pub(crate) fn opaque(&self) -> &MacKey {
         &self.opaque
     }
+
+    /// What refresh tokens are authenticated with.
+    pub(crate) fn refresh(&self) -> &MacKey {
+        &self.refresh
+    }
 }
 
 /// The kind of credential, in a derivation: the prefix of the opaque session tokens.
 const OPAQUE: &str = "rst1";
+/// That of the refresh tokens.
+const REFRESH: &str = "rsr1";
 
 /// The key for one kind of credential other than JWTs.
 ///
@@ -103,10 +112,9 @@ mod tests {
     fn a_code_of_one_kind_of_credential_or_kid_passes_for_no_other() {
         let key = Key::new("k1", Algorithm::Hs256, &[7; 32], true);
         let same_secret = Key::new("k2", Algorithm::Hs256, &[7; 32], true);
-        let refresh = derive(key.jwt(), "rsr1", key.kid());
         let tag = key.opaque().tag(b"message");
         assert!(key.opaque().verify(b"message", tag.as_bytes()));
-        for other in [key.jwt(), &refresh, same_secret.opaque()] {
+        for other in [key.jwt(), key.refresh(), same_secret.opaque()] {
             assert!(!other.verify(b"message", tag.as_bytes()));
         }
     }

@@ -25,6 +25,7 @@
 //! ```
 //!
 //! ```text
+//! cache.rs       answers remembered
 //! verify.rs      the one check, its policy and its answer
 //!   jwt.rs       signing and checking JWTs          claims.rs   the claims in them
 //!   opaque.rs    signing and checking `rst1.`       route.rs    whose token, unchecked
@@ -34,6 +35,7 @@
 //! ```
 
 mod algorithm;
+mod cache;
 mod claims;
 mod json;
 mod jwk;
@@ -48,9 +50,11 @@ mod tests;
 mod verify;
 
 pub use algorithm::Algorithm;
+pub use cache::TokenCache;
 pub use claims::{Claims, ClaimsError};
 pub use jwt::NewToken;
 pub use key::Key;
+pub use opaque::{RefreshToken, verify_refresh};
 pub use ring::{KeyProblem, KeyRing, KeyRingError};
 pub use route::unverified_subject;
 pub use verify::{Scratch, TokenKind, TokenPolicy, Verified, is_token, verify};

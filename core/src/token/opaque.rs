@@ -1,16 +1,20 @@
-//! Opaque session tokens: the user to route by and the session's id, authenticated.
+//! Opaque session tokens and refresh tokens: the user to route by and the session's id, authenticated.
 //!
 //! ```text
 //! rst1 . base64url(user) . base64url(id's text) . base64url(kid 0x00 mac)
 //! |------------------ the mac is over this -----|
+//!
+//! rsr1 . base64url(user) . base64url(id's text) . base64url(generation u32) . base64url(kid 0x00 mac)
+//! |------------------ the mac is over this ---------------------------------|
 //! ```
 //!
 //! A `kid` has no control characters, so the first zero byte ends it whatever the length of the code that follows.
 //! The code is made with a key derived for this kind of credential and this `kid`.
 
 use super::key::Key;
+use super::mac::MacKey;
 use super::ring::KeyRing;
-use super::verify::{Scratch, TokenKind, Verified, decode};
+use super::verify::{Scratch, TokenKind, Verified, decode, is_token};
 use crate::{Reason, SessionId, Subject, base64url};
 
 /// What an opaque session token starts with.
@@ -18,24 +22,54 @@ pub(crate) const PREFIX: &str = "rst1.";
 /// What a refresh token starts with.
 pub(crate) const REFRESH_PREFIX: &str = "rsr1.";
 
+/// What a refresh token that was verified says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefreshToken {
+    /// The session it is for.
+    pub id: SessionId,
+    /// How many rotations came before it.
+    pub generation: u32,
+}
+
 impl Key {
     /// An opaque token for the session `id` of `subject`, authenticated with this key; `None` if it cannot sign.
     ///
     /// It holds no time: it is good as long as its session is.
     #[must_use]
     pub fn sign_opaque(&self, subject: Subject<'_>, id: &SessionId) -> Option<String> {
+        self.seal(named(PREFIX, subject, id), self.opaque())
+    }
+
+    /// The refresh token of this `generation` for the session `id` of `subject`, authenticated with this key; `None` if
+    /// it cannot sign.
+    ///
+    /// It is the same each time, so nothing secret need be stored to give it out again.
+    #[must_use]
+    pub fn sign_refresh(&self, subject: Subject<'_>, id: &SessionId, generation: u32) -> Option<String> {
+        let mut token = named(REFRESH_PREFIX, subject, id);
+        token.push('.');
+        base64url::encode_into(&generation.to_be_bytes(), &mut token);
+        self.seal(token, self.refresh())
+    }
+
+    fn seal(&self, mut token: String, mac: &MacKey) -> Option<String> {
         if !self.can_sign() {
             return None;
         }
-        let mut token = String::from(PREFIX);
-        base64url::encode_into(subject.as_str().as_bytes(), &mut token);
-        token.push('.');
-        base64url::encode_into(id.to_string().as_bytes(), &mut token);
-        let tag = self.opaque().tag(token.as_bytes());
+        let tag = mac.tag(token.as_bytes());
         token.push('.');
         base64url::encode_into(&[self.kid().as_bytes(), b"\0", tag.as_bytes()].concat(), &mut token);
         Some(token)
     }
+}
+
+/// The parts that both kinds begin with.
+fn named(prefix: &str, subject: Subject<'_>, id: &SessionId) -> String {
+    let mut token = String::from(prefix);
+    base64url::encode_into(subject.as_str().as_bytes(), &mut token);
+    token.push('.');
+    base64url::encode_into(id.to_string().as_bytes(), &mut token);
+    token
 }
 
 /// Checks a token that starts with [`PREFIX`].
@@ -47,7 +81,58 @@ pub(crate) fn verify(
 ) -> Result<Verified, Reason> {
     let (input, seal) = split_last(token).ok_or(Reason::Malformed)?;
     let parts = input.strip_prefix(PREFIX.as_bytes()).ok_or(Reason::Malformed)?;
-    // A fifth part would leave a dot in the user, which is no letter of base64url.
+    let id = authenticate(ring, subject, (input, parts, seal), Key::opaque, scratch)?;
+    Ok(Verified { id, kind: TokenKind::Opaque, issued_at: None, expires_at: None })
+}
+
+/// Checks a refresh token, which came with a request for `subject`. Whether its generation is the session's present one
+/// is not looked at here.
+///
+/// # Errors
+/// With the reason: `type` if it is a token of another kind, else `malformed`, `unknown_key`, `signature` or `subject`.
+///
+/// ```
+/// use redis_session_core::token::{KeyRing, Scratch, verify_refresh};
+/// use redis_session_core::{SessionId, Subject};
+///
+/// let ring = KeyRing::ephemeral()?;
+/// let (id, user) = (SessionId::random()?, Subject::new(b"42").unwrap());
+/// let token = ring.signing_key().and_then(|key| key.sign_refresh(user, &id, 3)).unwrap();
+/// let verified = verify_refresh(&ring, user, token.as_bytes(), 8192, &mut Scratch::default()).unwrap();
+/// assert_eq!((verified.id, verified.generation), (id, 3));
+/// # Ok::<(), getrandom::Error>(())
+/// ```
+pub fn verify_refresh(
+    ring: &KeyRing,
+    subject: Subject<'_>,
+    token: &[u8],
+    max_token_bytes: usize,
+    scratch: &mut Scratch,
+) -> Result<RefreshToken, Reason> {
+    if token.len() > max_token_bytes {
+        return Err(Reason::Malformed);
+    }
+    if !token.starts_with(REFRESH_PREFIX.as_bytes()) {
+        return Err(if is_token(token) { Reason::Type } else { Reason::Malformed });
+    }
+    let (input, seal) = split_last(token).ok_or(Reason::Malformed)?;
+    let (named, generation) = split_last(input).ok_or(Reason::Malformed)?;
+    let parts = named.strip_prefix(REFRESH_PREFIX.as_bytes()).ok_or(Reason::Malformed)?;
+    let generation: [u8; 4] = decode(generation, &mut scratch.first)?.try_into().map_err(|_| Reason::Malformed)?;
+    let id = authenticate(ring, subject, (input, parts, seal), Key::refresh, scratch)?;
+    Ok(RefreshToken { id, generation: u32::from_be_bytes(generation) })
+}
+
+/// Checks what both kinds have in common: the code (`seal`) over `input`, and that `parts` names the user; the answer is
+/// the session's id.
+fn authenticate(
+    ring: &KeyRing,
+    subject: Subject<'_>,
+    (input, parts, seal): (&[u8], &[u8], &[u8]),
+    mac: fn(&Key) -> &MacKey,
+    scratch: &mut Scratch,
+) -> Result<SessionId, Reason> {
+    // One part more would leave a dot in the user, which is no letter of base64url.
     let (user, id) = split_last(parts).ok_or(Reason::Malformed)?;
     let user = decode(user, &mut scratch.first)?;
     let user = Subject::new(user).map_err(|_| Reason::Malformed)?;
@@ -59,13 +144,13 @@ pub(crate) fn verify(
     let kid = std::str::from_utf8(kid).map_err(|_| Reason::Malformed)?;
 
     let key = ring.get(kid).ok_or(Reason::UnknownKey)?;
-    if !key.opaque().verify(input, tag) {
+    if !mac(key).verify(input, tag) {
         return Err(Reason::Signature);
     }
     if user != subject {
         return Err(Reason::Subject);
     }
-    Ok(Verified { id, kind: TokenKind::Opaque, issued_at: None, expires_at: None })
+    Ok(id)
 }
 
 /// What is before and behind the last dot.

@@ -147,14 +147,54 @@ pub fn verify(
     now: UnixMillis,
     scratch: &mut Scratch,
 ) -> Result<Verified, Reason> {
+    check(ring, policy, subject, token, audience, scratch).and_then(|checked| checked.at(policy, now))
+}
+
+/// What was found out about a token without looking at the clock: all there is to it but the times it hangs on.
+pub(crate) struct Checked {
+    pub(crate) verified: Verified,
+    /// The `nbf` of a JWT.
+    pub(crate) not_before: Option<UnixMillis>,
+    /// What else is wrong with it. It counts only if the times are right, which come first.
+    pub(crate) fault: Option<Reason>,
+}
+
+impl Checked {
+    /// The answer at the time `now`.
+    pub(crate) fn at(&self, policy: &TokenPolicy, now: UnixMillis) -> Result<Verified, Reason> {
+        let leeway = u64::from(policy.leeway_secs) * 1000;
+        let (now, soon) = (now.get(), now.get().saturating_add(leeway));
+        if self.verified.expires_at.is_some_and(|time| now >= time.get().saturating_add(leeway)) {
+            return Err(Reason::TokenExpired);
+        }
+        if [self.not_before, self.verified.issued_at].into_iter().flatten().any(|time| time.get() > soon) {
+            return Err(Reason::NotYetValid);
+        }
+        match self.fault {
+            Some(reason) => Err(reason),
+            None => Ok(self.verified.clone()),
+        }
+    }
+}
+
+/// Everything that [`verify`] checks but the times.
+pub(crate) fn check(
+    ring: &KeyRing,
+    policy: &TokenPolicy,
+    subject: Subject<'_>,
+    token: &[u8],
+    audience: Option<&str>,
+    scratch: &mut Scratch,
+) -> Result<Checked, Reason> {
     if token.len() > policy.max_token_bytes {
         return Err(Reason::Malformed);
     }
     if token.starts_with(opaque::PREFIX.as_bytes()) {
-        return opaque::verify(ring, subject, token, scratch);
+        let verified = opaque::verify(ring, subject, token, scratch)?;
+        return Ok(Checked { verified, not_before: None, fault: None });
     }
     if token.starts_with(opaque::REFRESH_PREFIX.as_bytes()) {
         return Err(Reason::Type);
     }
-    jwt::verify(ring, policy, subject, token, audience.or(policy.audience.as_deref()), now, scratch)
+    jwt::check(ring, policy, subject, token, audience.or(policy.audience.as_deref()), scratch)
 }

@@ -97,11 +97,19 @@ impl<'a> KeyForWriting<'a> {
             return;
         }
         self.carry_out(effects);
-        self.announce(effects, event);
+        self.pass_on(effects, event);
     }
 
     /// Replicates `effects` that are in memory already, and tells subscribers.
     pub(crate) fn announce(&self, effects: &[Effect<'_>], event: &CStr) {
+        // As replicas do when they carry the effects out, should EXPIRE or PERSIST have set another.
+        if let Some(sessions) = self.sessions() {
+            self.expire_at(sessions.last_deadline().as_i64());
+        }
+        self.pass_on(effects, event);
+    }
+
+    fn pass_on(&self, effects: &[Effect<'_>], event: &CStr) {
         self.replicate(effects);
         self.notify(raw::REDISMODULE_NOTIFY_MODULE, event);
     }

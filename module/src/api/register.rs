@@ -33,7 +33,7 @@ pub(crate) fn require_api() -> Result<(), String> {
         RedisModule_RegisterEnumConfig RedisModule_RegisterNumericConfig RedisModule_RegisterStringConfig
         RedisModule_Replicate RedisModule_ReplyWithArray RedisModule_ReplyWithBool RedisModule_ReplyWithError
         RedisModule_ReplyWithLongLong RedisModule_ReplyWithMap RedisModule_ReplyWithNull
-        RedisModule_ReplyWithSimpleString RedisModule_ReplyWithStringBuffer RedisModule_SaveStringBuffer
+        RedisModule_ReplyWithStringBuffer RedisModule_SaveStringBuffer
         RedisModule_SetAbsExpire RedisModule_SetCommandInfo RedisModule_SignalModifiedKey RedisModule_StringPtrLen
         RedisModule_WrongArity
     );
@@ -150,6 +150,18 @@ fn argument(grammar: &Grammar) -> RedisModuleCommandArg {
         Grammar::Value(name) => one(name, kind(Kind::Text), None, flags(false, false), None),
         Grammar::Values(name) => one(name, kind(Kind::Text), None, flags(false, true), None),
         Grammar::Option(word, name, of) => one(name, kind(of), Some(word), flags(true, false), None),
+        Grammar::EitherOption(options) => {
+            let oneof = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_ONEOF;
+            let name = options.iter().map(|(word, _)| *word).collect::<Vec<_>>().join("-or-");
+            let one_of =
+                |(word, name): &(&str, &str)| one(name, kind(Kind::Text), Some(word), flags(false, false), None);
+            one(&name, oneof, None, flags(true, false), Some(options.iter().map(one_of).collect()))
+        }
+        Grammar::Pairs(name, value) => {
+            let block = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_BLOCK;
+            let text = |name| one(name, kind(Kind::Text), None, flags(false, false), None);
+            one(&format!("{name}-{value}"), block, None, flags(false, true), Some(vec![text(name), text(value)]))
+        }
         Grammar::Flag(word) => pure(word, true),
         Grammar::Either(words) => {
             let oneof = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_ONEOF;
@@ -163,7 +175,7 @@ fn argument(grammar: &Grammar) -> RedisModuleCommandArg {
             let block = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_BLOCK;
             let text = |name| one(name, kind(Kind::Text), None, flags(false, false), None);
             let pair = one("field-value", block, None, flags(false, true), Some(vec![text("field"), text("value")]));
-            let number = one("numfields", kind(Kind::Integer), None, flags(false, false), None);
+            let number = one("n", kind(Kind::Integer), None, flags(false, false), None);
             one(word, block, Some(word), flags(true, false), Some(vec![number, pair]))
         }
     }

@@ -169,6 +169,12 @@ unsafe fn answer(error: *mut *mut raw::RedisModuleString, callback: impl FnOnce(
     ERR
 }
 
+fn change(set: impl FnOnce(&mut Settings)) {
+    let mut state = state::lock();
+    set(&mut state.settings);
+    state.settings_changed();
+}
+
 unsafe extern "C" fn get_number(_name: *const c_char, private: *mut c_void) -> c_longlong {
     // SAFETY: the server passes what it was given.
     match unsafe { setting(private) }.kind {
@@ -187,7 +193,7 @@ unsafe extern "C" fn set_number(
     unsafe {
         answer(error, || {
             if let Kind::Number { of, .. } = setting(private).kind {
-                *of(&mut state::lock().settings) = value;
+                change(|settings| *of(settings) = value);
             }
             Ok(())
         })
@@ -221,7 +227,7 @@ unsafe extern "C" fn set_text(
                 let text =
                     std::str::from_utf8(Arg::borrowed(value).bytes()).map_err(|_| "must be UTF-8 text".to_owned())?;
                 check(text)?;
-                *of(&mut state::lock().settings) = text.to_owned();
+                change(|settings| *of(settings) = text.to_owned());
             }
             Ok(())
         })
@@ -246,7 +252,7 @@ unsafe extern "C" fn set_word(
     unsafe {
         answer(error, || {
             if let Kind::Word { of, .. } = setting(private).kind {
-                *of(&mut state::lock().settings) = usize::try_from(value).unwrap_or(0);
+                change(|settings| *of(settings) = usize::try_from(value).unwrap_or(0));
             }
             Ok(())
         })

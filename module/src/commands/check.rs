@@ -2,24 +2,27 @@
 
 use std::net::IpAddr;
 
-use redis_session_core::sessions::{Alive, Clock, Session, UserSessions};
-use redis_session_core::token::{Verified, is_token};
-use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
+use redis_session_core::sessions::{Alive, Clock, Device, Session, Target, UserSessions};
+use redis_session_core::token::{TokenKind, Verified, is_token};
+use redis_session_core::{Reason, Subject, UnixMillis};
 
 use super::parser::{Parser, once, session_id};
+use super::tokens::inactive;
 use super::{Grammar, Kind};
 use crate::api::{Arg, Call, Reply};
 use crate::error::Failure;
 use crate::state::{self, State};
 
 /// ```text
-/// key token [IP ip] [AUD audience] [FULL]
+/// key token [IP ip] [DEVICE fingerprint] [AUD audience] [STATELESS] [FULL]
 /// ```
 pub(super) const GRAMMAR: &[Grammar] = &[
     Grammar::Key,
     Grammar::Value("token"),
     Grammar::Option("IP", "ip", Kind::Text),
+    Grammar::Option("DEVICE", "fingerprint", Kind::Text),
     Grammar::Option("AUD", "audience", Kind::Text),
+    Grammar::Flag("STATELESS"),
     Grammar::Flag("FULL"),
 ];
 
@@ -28,24 +31,30 @@ pub(super) struct Request<'a> {
     pub(super) key: Arg<'a>,
     token: &'a [u8],
     ip: Option<IpAddr>,
+    device: Option<&'a [u8]>,
     audience: Option<&'a str>,
+    stateless: bool,
     full: bool,
 }
 
-/// A token that was good, of a session that is alive.
+/// A token that was good, and its session, which is alive; or, if that is enough, not here at all.
 pub(super) struct Passed {
     pub(super) verified: Verified,
-    alive: Alive,
+    alive: Option<Alive>,
 }
 
 impl<'a> Request<'a> {
     pub(super) fn parse(call: &Call<'a>) -> Result<Self, Failure> {
         let mut parser = Parser::new(call);
         let (key, token) = (parser.key()?, parser.secret()?);
-        let (mut ip, mut audience, mut full) = (None, None, None);
+        let (mut ip, mut device, mut audience, mut stateless, mut full) = (None, None, None, None, None);
         while let Some(word) = parser.option() {
             if word.is("IP") {
                 once(&mut ip, "IP", parser.ip_of("IP")?)?;
+            } else if word.is("DEVICE") {
+                once(&mut device, "DEVICE", parser.fingerprint_of("DEVICE")?)?;
+            } else if word.is("STATELESS") {
+                once(&mut stateless, "STATELESS", ())?;
             } else if word.is("AUD") {
                 once(&mut audience, "AUD", parser.text_of("AUD", 4096)?)?;
             } else if word.is("FULL") {
@@ -54,7 +63,7 @@ impl<'a> Request<'a> {
                 return Err(word.unknown());
             }
         }
-        Ok(Self { key, token, ip, audience, full: full.is_some() })
+        Ok(Self { key, token, ip, device, audience, stateless: stateless.is_some(), full: full.is_some() })
     }
 
     /// The user, the clock, and what the token by itself is worth.
@@ -69,6 +78,30 @@ impl<'a> Request<'a> {
         Ok((subject, clock, state.verify(subject, self.token, self.audience, now)))
     }
 
+    /// Whether the session of a verified token is alive, or the token good without one.
+    pub(super) fn look_up(
+        &self,
+        verified: Result<Verified, Reason>,
+        subject: Subject<'_>,
+        sessions: Option<&UserSessions>,
+        clock: Clock,
+    ) -> Result<Passed, Reason> {
+        let verified = verified?;
+        let none = UserSessions::new();
+        let sessions = sessions.unwrap_or(&none);
+        let alive = match sessions.check(&verified.id, verified.issued_for_revocation(), clock) {
+            Ok(alive) => Some(alive),
+            Err(Reason::Unknown) if self.stateless && verified.kind == TokenKind::Jwt => None,
+            Err(reason) => return Err(reason),
+        };
+        if let Some(fingerprint) = self.device
+            && sessions.device(&verified.id).is_some_and(|bound| bound != Device::of(subject, fingerprint))
+        {
+            return Err(Reason::Device);
+        }
+        Ok(Passed { verified, alive })
+    }
+
     /// Writes the reply of a check.
     pub(super) fn reply(
         &self,
@@ -77,71 +110,48 @@ impl<'a> Request<'a> {
         subject: Subject<'_>,
         sessions: Option<&UserSessions>,
         clock: Clock,
-    ) {
-        let passed = match answer {
+    ) -> Result<(), Failure> {
+        let Passed { verified, alive } = match answer {
             Ok(passed) => passed,
             Err(reason) => return inactive(reply, reason),
         };
-        let Passed { verified, alive } = &passed;
-        let deadline = verified.expires_at.map_or(alive.deadline, |token| token.min(alive.deadline));
-        if !self.full {
-            let reply = reply.map(3);
-            reply.name(c"active").boolean(true);
-            reply.name(c"id").text(&verified.id.to_string());
-            reply.name(c"expires_at").time(deadline);
-            return;
+        let deadline = alive.map(|alive| alive.deadline).into_iter().chain(verified.expires_at).min();
+        let reply = reply.map(if self.full { 12 } else { 3 });
+        reply.name("active").boolean(true);
+        reply.name("id").id(&verified.id);
+        reply.name("expires_at").optional_time(deadline);
+        if self.full {
+            let state = state::lock();
+            let agents = state.agents_as_they_are();
+            let session = sessions.and_then(|sessions| sessions.get(&verified.id, agents, clock));
+            let known_ip = session.as_ref().and_then(|session| session.ip);
+            reply.name("token_expires_at").optional_time(verified.expires_at);
+            reply.name("new_ip").boolean(alive.is_some() && self.ip.is_some_and(|ip| known_ip != Some(ip)));
+            describe(reply, subject, session.as_ref());
         }
-        let state = state::lock();
-        let agents = state.agents_as_they_are();
-        let Some(session) = sessions.and_then(|sessions| sessions.get(&verified.id, agents, clock)) else {
-            return inactive(reply, Reason::Unknown);
-        };
-        let reply = reply.map(12);
-        reply.name(c"active").boolean(true);
-        reply.name(c"id").text(&verified.id.to_string());
-        reply.name(c"expires_at").time(deadline);
-        reply.name(c"token_expires_at").optional_time(verified.expires_at);
-        reply.name(c"new_ip").boolean(self.ip.is_some_and(|ip| session.ip != Some(ip)));
-        describe(reply, subject, &session);
+        Ok(())
     }
-}
-
-fn inactive(reply: Reply, reason: Reason) {
-    let reply = reply.map(2);
-    reply.name(c"active").boolean(false);
-    reply.name(c"reason").text(reason.as_str());
-}
-
-/// Whether the session of a verified token is alive.
-pub(super) fn look_up(
-    verified: Result<Verified, Reason>,
-    sessions: Option<&UserSessions>,
-    clock: Clock,
-) -> Result<Passed, Reason> {
-    let verified = verified?;
-    let none = UserSessions::new();
-    let alive = sessions.unwrap_or(&none).check(&verified.id, verified.issued_for_revocation(), clock)?;
-    Ok(Passed { verified, alive })
 }
 
 /// A whole session as a map: the reply of SESSION.GET and an element of that of SESSION.LIST.
 pub(super) fn session(reply: Reply, subject: Subject<'_>, session: &Session<'_, &str>) {
     let reply = reply.map(9);
-    reply.name(c"id").text(&session.id.to_string());
-    reply.name(c"expires_at").time(session.expires_at);
-    describe(reply, subject, session);
+    reply.name("id").id(&session.id);
+    reply.name("expires_at").time(session.expires_at);
+    describe(reply, subject, Some(session));
 }
 
-/// Seven entries.
-fn describe(reply: Reply, subject: Subject<'_>, session: &Session<'_, &str>) {
-    reply.name(c"user").text(subject.as_str());
-    reply.name(c"created_at").time(session.created_at);
-    reply.name(c"last_seen_at").time(session.last_seen_at());
-    reply.name(c"idle_expires_at").optional_time(session.idle_expires_at());
-    reply.name(c"ip").optional_text(session.ip.map(|ip| ip.to_string()).as_deref());
-    reply.name(c"agent").optional_text(session.agent);
-    reply.name(c"data").map(session.data.len());
-    for (field, value) in session.data.iter() {
+/// Seven entries; null where a token is good without a session.
+fn describe(reply: Reply, subject: Subject<'_>, session: Option<&Session<'_, &str>>) {
+    reply.name("user").text(subject.as_str());
+    reply.name("created_at").optional_time(session.map(|session| session.created_at));
+    reply.name("last_seen_at").optional_time(session.map(Session::last_seen_at));
+    reply.name("idle_expires_at").optional_time(session.and_then(Session::idle_expires_at));
+    let ip = session.and_then(|session| session.ip).map(|ip| ip.to_string());
+    reply.name("ip").optional_text(ip.as_deref());
+    reply.name("agent").optional_text(session.and_then(|session| session.agent));
+    reply.name("data").map(session.map_or(0, |session| session.data.len()));
+    for (field, value) in session.iter().flat_map(|session| session.data.iter()) {
         reply.bytes(field);
         reply.bytes(value);
     }
@@ -154,9 +164,9 @@ pub(super) fn named(
     text: &[u8],
     what: &str,
     now: UnixMillis,
-) -> Result<Result<SessionId, Reason>, Failure> {
+) -> Result<Result<Target, Reason>, Failure> {
     if is_token(text) {
-        return Ok(state.identify(subject, text, now).map(|verified| verified.id));
+        return Ok(state.identify(subject, text, now));
     }
-    session_id(what, text).map(Ok)
+    session_id(what, text).map(|id| Ok(Target { id, issued_at: None, until: None }))
 }

@@ -7,8 +7,12 @@ mod create;
 mod get;
 mod list;
 mod parser;
+mod refresh;
+mod regenerate;
 mod revoke;
 mod revoke_user;
+mod set;
+mod tokens;
 mod touch;
 mod ttl;
 mod validate;
@@ -63,6 +67,10 @@ pub(crate) enum Grammar {
     Values(&'static str),
     /// `[WORD value]`
     Option(&'static str, &'static str, Kind),
+    /// `[WORD value | OTHER value]`
+    EitherOption(&'static [(&'static str, &'static str)]),
+    /// `name value [name value ...]`
+    Pairs(&'static str, &'static str),
     /// `[WORD]`
     Flag(&'static str),
     /// `[ONE | OTHER]`
@@ -102,15 +110,23 @@ const fn entry<C: Command>() -> Entry {
 }
 
 /// All commands.
-pub(crate) static TABLE: [Entry; 10] = [
+pub(crate) static TABLE: [Entry; 14] = [
     entry::<create::Create>(),
     entry::<validate::Validate>(),
     entry::<touch::Touch>(),
+    entry::<refresh::Refresh>(),
+    entry::<regenerate::Regenerate>(),
     entry::<get::Get>(),
     entry::<list::List>(),
     entry::<count::Count>(),
     entry::<ttl::Ttl>(),
+    entry::<set::Set>(),
+    entry::<set::Unset>(),
     entry::<revoke::Revoke>(),
     entry::<revoke_user::RevokeUser>(),
     entry::<apply::Apply>(),
 ];
+
+fn no_randomness(error: impl std::fmt::Display) -> Failure {
+    Failure::invalid(format!("the operating system has no randomness to give: {error}"))
+}

@@ -68,6 +68,22 @@ impl<'c, 'a> Parser<'c, 'a> {
         self.arg().map(Arg::bytes).ok_or_else(|| Failure::invalid(format!("{word} needs a value")))
     }
 
+    /// The value of `word`, a token, which is kept out of MONITOR and SLOWLOG.
+    pub(crate) fn secret_of(&mut self, word: &str) -> Result<&'a [u8], Failure> {
+        let value = self.of(word)?;
+        self.call.redact(self.next - 1);
+        Ok(value)
+    }
+
+    /// The value of `word`, what an application knows a device by.
+    pub(crate) fn fingerprint_of(&mut self, word: &str) -> Result<&'a [u8], Failure> {
+        let value = self.of(word)?;
+        if value.is_empty() || value.len() > 4096 {
+            return Err(Failure::invalid(format!("{word} must have 1 to 4096 bytes")));
+        }
+        Ok(value)
+    }
+
     /// The value of `word`, a whole number from `min` to `max`.
     pub(crate) fn integer_of(&mut self, word: &str, min: i64, max: i64) -> Result<u64, Failure> {
         let number = std::str::from_utf8(self.of(word)?).ok().and_then(parse_integer);
@@ -111,6 +127,14 @@ impl<'c, 'a> Parser<'c, 'a> {
 /// A session id given as `what`.
 pub(crate) fn session_id(what: &str, text: &[u8]) -> Result<SessionId, Failure> {
     SessionId::from_text(text).map_err(|why| Failure::invalid(format!("{what} {why}")))
+}
+
+/// The name of a field of a session's data.
+pub(crate) fn field_name(name: &[u8]) -> Result<&[u8], Failure> {
+    if name.is_empty() || name.len() > 1024 {
+        return Err(Failure::invalid("field names must have 1 to 1024 bytes"));
+    }
+    Ok(name)
 }
 
 /// Digits only, with a minus sign perhaps: no plus sign, no spaces, as in the server's own commands.

@@ -35,16 +35,16 @@ impl Command for Revoke {
         let now = call.now();
         let mut state = state::lock();
         let subject = state.settings.subject_of(key.bytes())?;
-        let mut ids = Vec::new();
+        let mut targets = Vec::new();
         for text in texts {
             // A token that is not good names nothing, and that is success (RFC 7009 section 2.2).
-            ids.extend(named(&mut state, subject, text, "id", now)?);
+            targets.extend(named(&mut state, subject, text, "id", now)?);
         }
         let (limit, clock) = (state.settings.limit(), state.settings.clock(now));
         drop(state);
 
         let none = Default::default();
-        let revocation = sessions.sessions().unwrap_or(&none).revoke(&ids, limit, clock);
+        let revocation = sessions.sessions().unwrap_or(&none).revoke(&targets, limit, clock);
         sessions.commit(&revocation.effects, c"session.revoke");
         call.reply().count(revocation.revoked);
         Ok(())

@@ -54,7 +54,12 @@ impl Command for RevokeUser {
         drop(state);
 
         let none = Default::default();
-        let revocation = sessions.sessions().unwrap_or(&none).revoke_all(except.as_ref(), horizon, limit, clock);
+        let revocation = sessions.sessions().unwrap_or(&none).revoke_all(
+            except.as_ref().map(|except| &except.id),
+            horizon,
+            limit,
+            clock,
+        );
         sessions.commit(&revocation.effects, c"session.revokeuser");
         call.reply().count(revocation.revoked);
         Ok(())

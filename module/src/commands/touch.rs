@@ -1,13 +1,13 @@
 //! SESSION.TOUCH
 
-use super::check::{GRAMMAR, Request, look_up};
+use super::check::{GRAMMAR, Request};
 use super::{Command, KeyUse, Spec};
 use crate::api::Call;
 use crate::error::Failure;
 use crate::state;
 
 /// ```text
-/// SESSION.TOUCH key token [IP ip] [AUD audience] [FULL]
+/// SESSION.TOUCH key token [IP ip] [DEVICE fingerprint] [AUD audience] [STATELESS] [FULL]
 /// ```
 pub(crate) struct Touch;
 
@@ -30,7 +30,7 @@ impl Command for Touch {
             let granularity = u64::try_from(state.settings.touch_granularity).unwrap_or(0).saturating_mul(1000);
             (granularity, request.verify(&mut state, call.now())?)
         };
-        let mut answer = look_up(verified, key.sessions(), clock);
+        let mut answer = request.look_up(verified, subject, key.sessions(), clock);
         if let Ok(passed) = &answer {
             let id = passed.verified.id.clone();
             let effect = key.sessions_mut().and_then(|sessions| sessions.touch(&id, granularity, clock));
@@ -38,9 +38,8 @@ impl Command for Touch {
                 key.announce(&[effect], c"session.touch");
             }
             // Again, for the deadline has moved.
-            answer = answer.and_then(|passed| look_up(Ok(passed.verified), key.sessions(), clock));
+            answer = answer.and_then(|passed| request.look_up(Ok(passed.verified), subject, key.sessions(), clock));
         }
-        request.reply(call.reply(), answer, subject, key.sessions(), clock);
-        Ok(())
+        request.reply(call.reply(), answer, subject, key.sessions(), clock)
     }
 }

@@ -1,13 +1,13 @@
 //! SESSION.VALIDATE
 
-use super::check::{GRAMMAR, Request, look_up};
+use super::check::{GRAMMAR, Request};
 use super::{Command, KeyUse, Spec};
 use crate::api::Call;
 use crate::error::Failure;
 use crate::state;
 
 /// ```text
-/// SESSION.VALIDATE key token [IP ip] [AUD audience] [FULL]
+/// SESSION.VALIDATE key token [IP ip] [DEVICE fingerprint] [AUD audience] [STATELESS] [FULL]
 /// ```
 pub(crate) struct Validate;
 
@@ -26,8 +26,7 @@ impl Command for Validate {
         let request = Request::parse(call)?;
         let key = call.open_for_reading(request.key)?;
         let (subject, clock, verified) = request.verify(&mut state::lock(), call.now())?;
-        let answer = look_up(verified, key.sessions(), clock);
-        request.reply(call.reply(), answer, subject, key.sessions(), clock);
-        Ok(())
+        let answer = request.look_up(verified, subject, key.sessions(), clock);
+        request.reply(call.reply(), answer, subject, key.sessions(), clock)
     }
 }

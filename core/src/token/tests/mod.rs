@@ -1,7 +1,9 @@
 //! What signs verifies, and nothing else does. Here: the keys and tokens that the tests share.
 
+mod caching;
 mod jwts;
 mod opaques;
+mod refreshes;
 mod routing;
 mod signing;
 mod tampering;

@@ -1,0 +1,97 @@
+//! SESSION.SET and SESSION.UNSET
+
+use redis_session_core::sessions::{ChangeError, Data};
+
+use super::parser::{Parser, field_name, session_id};
+use super::{Command, Grammar, KeyUse, Spec};
+use crate::api::Call;
+use crate::error::Failure;
+use crate::state;
+
+/// ```text
+/// SESSION.SET key id field value [field value ...]
+/// ```
+pub(crate) struct Set;
+
+/// ```text
+/// SESSION.UNSET key id field [field ...]
+/// ```
+pub(crate) struct Unset;
+
+impl Command for Set {
+    const SPEC: Spec = Spec {
+        name: "SESSION.SET",
+        summary: "Sets fields of a live session, and returns how many.",
+        complexity: "O(N) where N is the number of bytes of the session's fields",
+        flags: "write deny-oom",
+        arity: -5,
+        key: KeyUse::Updates,
+        grammar: &[Grammar::Key, Grammar::Value("id"), Grammar::Pairs("field", "value")],
+    };
+
+    fn run(call: &Call<'_>) -> Result<(), Failure> {
+        let mut parser = Parser::new(call);
+        let (key, id) = (parser.key()?, session_id("id", parser.value()?)?);
+        let mut fields = vec![(field_name(parser.value()?)?, parser.value()?)];
+        while parser.has_more() {
+            fields.push((field_name(parser.value()?)?, parser.value()?));
+        }
+        let count = fields.len();
+        let data = Data::pack(fields).ok_or_else(|| Failure::invalid("a field is given twice"))?;
+        let mut key_sessions = call.open_for_writing(key)?;
+        let (clock, max) = {
+            let state = state::lock();
+            state.settings.subject_of(key.bytes())?;
+            (state.settings.clock(call.now()), state.settings.max_data())
+        };
+        let none = Default::default();
+        let effects =
+            key_sessions.sessions().unwrap_or(&none).set(&id, data, max, clock).map_err(|why| refused(why, max))?;
+        key_sessions.commit(&effects, c"session.set");
+        call.reply().count(count);
+        Ok(())
+    }
+}
+
+impl Command for Unset {
+    const SPEC: Spec = Spec {
+        name: "SESSION.UNSET",
+        summary: "Removes fields of a live session, and returns how many there were.",
+        complexity: "O(N) where N is the number of bytes of the session's fields",
+        flags: "write",
+        arity: -4,
+        key: KeyUse::Updates,
+        grammar: &[Grammar::Key, Grammar::Value("id"), Grammar::Values("field")],
+    };
+
+    fn run(call: &Call<'_>) -> Result<(), Failure> {
+        let mut parser = Parser::new(call);
+        let (key, id) = (parser.key()?, session_id("id", parser.value()?)?);
+        let mut names = vec![(field_name(parser.value()?)?, &[][..])];
+        while parser.has_more() {
+            names.push((field_name(parser.value()?)?, &[][..]));
+        }
+        let names = Data::pack(names).ok_or_else(|| Failure::invalid("a field is given twice"))?;
+        let mut key_sessions = call.open_for_writing(key)?;
+        let clock = {
+            let state = state::lock();
+            state.settings.subject_of(key.bytes())?;
+            state.settings.clock(call.now())
+        };
+        let none = Default::default();
+        let changed = key_sessions.sessions().unwrap_or(&none).unset(&id, names, clock);
+        let (effects, removed) = changed.map_err(|why| refused(why, 0))?;
+        key_sessions.commit(&effects, c"session.unset");
+        call.reply().count(removed);
+        Ok(())
+    }
+}
+
+fn refused(why: ChangeError, max: usize) -> Failure {
+    match why {
+        ChangeError::Dead(reason) => Failure::Coded("NOSESSION", format!("the session is not alive: {reason}")),
+        ChangeError::TooLarge(size) => {
+            Failure::invalid(format!("the session would have {size} bytes of fields, session.max-data-bytes is {max}"))
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The tokens of a session: minting them, and the reply that hands them out.
+
+use std::borrow::Cow;
+
+use redis_session_core::sessions::{Session, TokenForm};
+use redis_session_core::token::{Claims, NewToken};
+use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
+
+use crate::api::Reply;
+use crate::error::Failure;
+use crate::state::State;
+
+/// A session's tokens, each with its expiry.
+pub(super) struct Tokens {
+    access: Option<(String, UnixMillis)>,
+    refresh: Option<(String, UnixMillis)>,
+}
+
+/// What a reply says beside the session and its tokens.
+#[derive(Default)]
+pub(super) struct News<'a> {
+    pub(super) evicted: &'a [SessionId],
+    pub(super) new_ip: bool,
+    pub(super) new_device: bool,
+}
+
+impl Tokens {
+    /// Mints the tokens that a session has, as of `issued_at`.
+    pub(super) fn mint(
+        state: &State,
+        subject: Subject<'_>,
+        session: &Session<'_, Cow<'_, str>>,
+        issued_at: UnixMillis,
+    ) -> Result<Self, Failure> {
+        let mut tokens = Self { access: None, refresh: None };
+        if session.tokens == TokenForm::None && session.refresh.is_none() {
+            return Ok(tokens);
+        }
+        let no_key = || Failure::Coded("NOSIGNINGKEY", "no key in session.keys-file can sign".into());
+        let key = state.ring().and_then(|ring| ring.signing_key()).ok_or_else(no_key)?;
+        let settings = &state.settings;
+        if let Some(expires_at) = session.token_expires_at(issued_at, settings.token_rules().token_secs) {
+            let claims = match &*session.claims {
+                "" => None,
+                json => Some(Claims::parse(json.as_bytes()).map_err(|why| Failure::invalid(format!("CLAIMS {why}")))?),
+            };
+            let token = match session.tokens {
+                TokenForm::Opaque => key.sign_opaque(subject, &session.id),
+                TokenForm::Jwt | TokenForm::None => key.sign_jwt(&NewToken {
+                    subject,
+                    session: &session.id,
+                    token_id: &session.token_id(),
+                    issued_at,
+                    expires_at,
+                    issuer: Some(settings.issuer.as_str()).filter(|issuer| !issuer.is_empty()),
+                    audience: Some(settings.audience.as_str()).filter(|audience| !audience.is_empty()),
+                    claims: claims.as_ref(),
+                }),
+            };
+            tokens.access = Some((token.ok_or_else(no_key)?, expires_at));
+        }
+        if let Some(refresh) = session.refresh {
+            let token = key.sign_refresh(subject, &session.id, refresh.generation).ok_or_else(no_key)?;
+            tokens.refresh = Some((token, refresh.expires_at));
+        }
+        let max = settings.max_token_bytes;
+        let longest = [&tokens.access, &tokens.refresh].into_iter().flatten().map(|(token, _)| token.len()).max();
+        if longest.is_some_and(|length| i64::try_from(length).unwrap_or(i64::MAX) > max) {
+            return Err(Failure::invalid(format!("a token would be longer than session.max-token-bytes, {max}")));
+        }
+        Ok(tokens)
+    }
+
+    /// The reply of every command that hands tokens out.
+    pub(super) fn reply(&self, reply: Reply, session: &Session<'_, Cow<'_, str>>, news: &News<'_>) {
+        let reply = reply.map(9);
+        reply.name("id").id(&session.id);
+        reply.name("expires_at").time(session.expires_at);
+        let text = |token: &Option<(String, UnixMillis)>| {
+            reply.optional_text(token.as_ref().map(|(text, _)| text.as_str()));
+        };
+        let expiry = |token: &Option<(String, UnixMillis)>| {
+            reply.optional_time(token.as_ref().map(|(_, expires_at)| *expires_at));
+        };
+        reply.name("token");
+        text(&self.access);
+        reply.name("token_expires_at");
+        expiry(&self.access);
+        reply.name("refresh_token");
+        text(&self.refresh);
+        reply.name("refresh_expires_at");
+        expiry(&self.refresh);
+        reply.name("evicted").array(news.evicted.len());
+        news.evicted.iter().for_each(|id| reply.id(id));
+        reply.name("new_ip").boolean(news.new_ip);
+        reply.name("new_device").boolean(news.new_device);
+    }
+}
+
+/// The reply to a credential that is not good.
+pub(super) fn inactive(reply: Reply, reason: Reason) -> Result<(), Failure> {
+    let reply = reply.map(2);
+    reply.name("active").boolean(false);
+    reply.name("reason").text(reason.as_str());
+    Ok(())
+}

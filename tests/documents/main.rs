@@ -1,0 +1,6 @@
+//! That the documents tell the truth: what they say of commands, settings and replies, against a real server.
+
+mod console;
+mod markdown;
+mod reference;
+mod terminal;

@@ -1,0 +1,259 @@
+//! What the documents say of commands, settings, replies and files, compared with the server's own account of itself.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use redis::{Connection, Value};
+use redis_session_tests::{Fields, Server, cmd, error, fields, list, text};
+
+use crate::markdown::{self, Page, blocks, file, on_one_line, rows};
+
+/// A command, as the server describes it.
+struct Described {
+    /// In lower case, as the server sends it: `denyoom`.
+    flags: Vec<String>,
+    /// On one line: `SESSION.GET key id`.
+    grammar: String,
+    /// The words of its options.
+    options: Vec<String>,
+    summary: String,
+    complexity: String,
+}
+
+/// All commands of the module, by name.
+fn commands(con: &mut Connection) -> BTreeMap<String, Described> {
+    let names = list(cmd(con, "COMMAND LIST FILTERBY PATTERN session.*").unwrap());
+    names.iter().map(|name| text(name).to_uppercase()).map(|name| (name.clone(), describe(con, &name))).collect()
+}
+
+fn describe(con: &mut Connection, name: &str) -> Described {
+    let docs = fields(cmd(con, &format!("COMMAND DOCS {name}")).unwrap());
+    let docs = docs.fields(docs.names()[0]);
+    let info = list(list(cmd(con, &format!("COMMAND INFO {name}")).unwrap()).remove(0));
+    let arguments: Vec<Fields> =
+        list(docs.get("arguments").cloned().unwrap_or(Value::Array(Vec::new()))).into_iter().map(fields).collect();
+    // Valkey calls the log of slow commands the command log.
+    let flags = list(info[2].clone()).into_iter().map(|flag| text(&flag).replace("commandlog", "slowlog"));
+    let flags = flags.filter(|flag| flag != "module").collect();
+    let grammar: Vec<String> = arguments.iter().map(grammar_of).collect();
+    Described {
+        flags,
+        grammar: on_one_line(&format!("{name} {}", grammar.join(" "))),
+        options: arguments.iter().flat_map(option_words).collect(),
+        summary: docs.str("summary"),
+        complexity: docs.str("complexity"),
+    }
+}
+
+fn parts(argument: &Fields) -> Vec<Fields> {
+    argument.get("arguments").map_or_else(Vec::new, |parts| list(parts.clone()).into_iter().map(fields).collect())
+}
+
+fn grammar_of(argument: &Fields) -> String {
+    let parts: Vec<String> = parts(argument).iter().map(grammar_of).collect();
+    let kind = argument.str("type");
+    let mut value = match kind.as_str() {
+        "pure-token" => String::new(),
+        "oneof" => parts.join(" | "),
+        "block" => parts.join(" "),
+        _ => argument.str("name"),
+    };
+    let flags = if argument.has("flags") { argument.strings("flags") } else { Vec::new() };
+    if flags.iter().any(|flag| flag == "multiple") {
+        value = if kind == "block" { format!("{value} ...") } else { format!("{value} [{value} ...]") };
+    }
+    if argument.has("token") {
+        value = on_one_line(&format!("{} {value}", argument.str("token")));
+    }
+    if flags.iter().any(|flag| flag == "optional") { format!("[{value}]") } else { value }
+}
+
+/// `TTL` of `[TTL seconds]`, `EVICT` and `REJECT` of `[EVICT | REJECT]`.
+fn option_words(argument: &Fields) -> Vec<String> {
+    if argument.has("token") {
+        return vec![argument.str("token")];
+    }
+    parts(argument).iter().flat_map(option_words).collect()
+}
+
+#[test]
+fn the_reference_has_each_command_with_its_grammar_flags_and_complexity() {
+    let server = Server::start();
+    let reference = Page::read("docs/commands.md");
+    for (name, command) in commands(&mut server.connection()) {
+        let section = reference.section(&name);
+        let blocks = blocks(section);
+        let grammar = blocks.first().filter(|block| block.language == "text").map(|block| block.lines.join(" "));
+        assert_eq!(grammar.map(|grammar| on_one_line(&grammar)), Some(command.grammar), "the grammar of {name}");
+        let flat = on_one_line(section);
+        assert!(flat.contains(&command.summary), "{name}: {}", command.summary);
+        assert!(flat.contains(&format!("- Complexity: {}.", command.complexity)), "{name}: {}", command.complexity);
+        let flags = command.flags.join(", ");
+        assert!(flat.contains(&format!("- Flags: {flags}.")), "{name}: {flags}");
+    }
+}
+
+#[test]
+fn the_reference_explains_each_option_in_a_row_of_its_own() {
+    let server = Server::start();
+    let reference = Page::read("docs/commands.md");
+    for (name, command) in commands(&mut server.connection()) {
+        let rows = rows(reference.section(&name));
+        for option in command.options {
+            let explained = rows.iter().any(|row| row[0].split([' ', ',']).any(|word| word == option));
+            assert!(explained, "{name} {option}");
+        }
+    }
+}
+
+#[test]
+fn the_documents_name_no_command_that_the_server_lacks() {
+    let server = Server::start();
+    let known = commands(&mut server.connection());
+    let redis_conf = Page { name: "redis.conf".into(), text: file("redis.conf") };
+    for page in markdown::pages().into_iter().chain([redis_conf]) {
+        for behind in page.text.split("SESSION.").skip(1) {
+            let name: String = behind.chars().take_while(char::is_ascii_uppercase).collect();
+            let known = name.is_empty() || known.contains_key(&format!("SESSION.{name}"));
+            assert!(known, "{} names SESSION.{name}", page.name);
+        }
+    }
+}
+
+#[test]
+fn the_readmes_table_has_each_command_with_its_grammar_and_flags() {
+    let server = Server::start();
+    let readme = Page::read("README.md");
+    let table = rows(readme.section("Commands"));
+    let commands = commands(&mut server.connection());
+    let said: Vec<_> = table.iter().map(|row| (row[0].clone(), row[2].clone())).collect();
+    for command in commands.values() {
+        let row = (command.grammar.clone(), command.flags.join(", "));
+        assert!(said.contains(&row), "no such row in the README: {row:?}; there are {said:#?}");
+    }
+    assert_eq!(said.len(), commands.len());
+}
+
+#[test]
+fn a_handlers_own_words_are_the_grammar_that_the_server_shows() {
+    let server = Server::start();
+    let mut commands = commands(&mut server.connection());
+    for entry in fs::read_dir(markdown::path("module/src/commands")).unwrap() {
+        let path = entry.unwrap().path();
+        let source = fs::read_to_string(&path).unwrap();
+        let comments: Vec<&str> = source.lines().filter_map(|line| line.strip_prefix("///")).map(str::trim).collect();
+        for block in blocks(&comments.join("\n")) {
+            let grammar = on_one_line(&block.lines.join(" "));
+            let Some(name) = grammar.split(' ').next().filter(|word| word.starts_with("SESSION.")) else { continue };
+            let command = commands.remove(name).unwrap_or_else(|| panic!("{}: {name}", path.display()));
+            assert_eq!(grammar, command.grammar, "{}", path.display());
+        }
+    }
+    assert!(commands.is_empty(), "no handler has {:?} in its doc comment", commands.into_keys());
+}
+
+/// The settings with their values, as the server has them without any configuration.
+fn settings(con: &mut Connection) -> Vec<(String, String)> {
+    let settings = fields(cmd(con, "CONFIG GET session.*").unwrap());
+    settings.names().into_iter().map(|name| (name.to_owned(), settings.str(name))).collect()
+}
+
+#[test]
+fn the_readmes_table_has_each_setting_with_its_default_and_its_bounds() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let readme = Page::read("README.md");
+    let table = rows(readme.section("Settings"));
+    let settings = settings(&mut con);
+    for (name, default) in &settings {
+        let row = table.iter().find(|row| row[0] == *name).unwrap_or_else(|| panic!("no row of {name}"));
+        assert_eq!(row[1], *default, "the default of {name}");
+        // What no setting takes tells what it does take.
+        let refusal =
+            error(&mut con, &format!("CONFIG SET {name} {}", "9".repeat(if is_number(default) { 18 } else { 5000 })));
+        let bounds = refusal.split_once("must be between ").map(|(_, bounds)| bounds.replace(" inclusive", ""));
+        if let Some(bounds) = bounds {
+            let bounds = bounds.replace(" and ", " to ");
+            assert!(row[2].split([',', ' ']).collect::<Vec<_>>().join(" ").starts_with(&bounds), "{name}: {bounds}");
+        }
+        if let Some((_, words)) = refusal.split_once("must be one of the following: ") {
+            assert_eq!(row[2], words.trim(), "the words of {name}");
+        }
+    }
+    assert_eq!(table.len(), settings.len(), "a row without a setting");
+}
+
+fn is_number(value: &str) -> bool {
+    value.parse::<i64>().is_ok()
+}
+
+#[test]
+fn redis_conf_has_each_setting_at_its_default() {
+    let server = Server::start();
+    let conf = file("redis.conf");
+    for (name, default) in settings(&mut server.connection()) {
+        let line = conf.lines().find_map(|line| line.strip_prefix(&name)?.strip_prefix(' '));
+        assert_eq!(line.map(|value| value.trim_matches('"')), Some(default.as_str()), "{name} in redis.conf");
+    }
+}
+
+#[test]
+fn the_users_that_redis_conf_and_the_documents_propose_are_ones_the_server_takes() {
+    let conf = file("redis.conf");
+    let users: Vec<&str> = conf.lines().filter_map(|line| line.strip_prefix("# user ")).collect();
+    assert!(users.len() >= 4, "{users:?}");
+    let server = Server::builder().config(format!("user {}", users.join("\nuser "))).start();
+    let mut app = redis::Client::open(format!("redis://app:change-me@127.0.0.1:{}/", server.port()))
+        .and_then(|client| client.get_connection());
+    // The default user is off, as the file says.
+    assert!(error(&mut server.connection(), "PING").starts_with("NOAUTH"));
+    let app = app.as_mut().unwrap();
+    cmd(app, "SESSION.CREATE sessions:42").unwrap();
+    assert!(error(app, "SESSION.CREATE other:42").starts_with("NOPERM"));
+    assert!(error(app, "GET sessions:42").starts_with("NOPERM"));
+}
+
+#[test]
+fn every_reason_and_every_error_code_is_explained() {
+    let (readme, reference) = (Page::read("README.md"), Page::read("docs/commands.md"));
+    let operations = Page::read("docs/operations.md");
+    // What no command that is there answers yet.
+    let later = ["reused", "device"];
+    for reason in redis_session::Reason::ALL.map(|reason| reason.as_str()) {
+        let first = |rows: Vec<Vec<String>>| rows.into_iter().any(|row| row[0] == reason);
+        let expected = !later.contains(&reason);
+        assert_eq!(first(rows(readme.section("Reasons"))), expected, "{reason} in README.md");
+        assert_eq!(operations.text.contains(&format!("`{reason}`")), expected, "{reason} in docs/operations.md");
+    }
+    let codes = rows(reference.section("Errors"));
+    for code in ["ERR", "WRONGTYPE", "SESSIONLIMIT", "SESSIONEXISTS", "NOSIGNINGKEY"] {
+        assert!(codes.iter().any(|row| row[0] == code), "{code} in docs/commands.md");
+    }
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    for page in markdown::pages() {
+        let folder = markdown::path(&page.name).parent().unwrap().to_owned();
+        for link in page.links().into_iter().filter(|link| !link.starts_with("http")) {
+            let (target, title) = link.split_once('#').unwrap_or((link, ""));
+            let target = if target.is_empty() { markdown::path(&page.name) } else { folder.join(target) };
+            assert!(target.exists(), "{}: {link}", page.name);
+            if !title.is_empty() {
+                let text = fs::read_to_string(&target).unwrap();
+                let found = text.lines().filter(|line| line.starts_with('#')).any(|line| anchor(line) == title);
+                assert!(found, "{}: {link}", page.name);
+            }
+        }
+    }
+}
+
+/// How a heading is linked to: in lower case, without dots and other signs.
+fn anchor(heading: &str) -> String {
+    let letters = heading.trim_start_matches('#').trim().to_lowercase();
+    letters
+        .chars()
+        .filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter))
+        .map(|letter| if letter == ' ' { '-' } else { letter })
+        .collect()
+}

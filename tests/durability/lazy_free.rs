@@ -1,0 +1,94 @@
+//! Large users, freed in the background.
+
+use redis::Connection;
+use redis_session_tests::{Server, cmd, wait_until};
+
+use crate::users::{agents, create_with, int, server};
+
+/// A user with many sessions, each with an agent of its own.
+fn large_user(con: &mut Connection, key: &str, sessions: usize) {
+    let mut pipe = redis::pipe();
+    for n in 0..sessions {
+        let create = pipe.cmd("SESSION.CREATE").arg(key).arg(&["MAX", "100000", "TOKEN", "NONE", "AGENT"]);
+        create.arg(format!("{key} {n} {}", "x".repeat(400))).ignore();
+    }
+    pipe.exec(con).unwrap();
+}
+
+fn wait_until_freed(server: &Server) {
+    wait_until("the background thread is done", || server.info("memory", "lazyfree_pending_objects") == "0");
+}
+
+fn freed_in_the_background(server: &Server) -> i64 {
+    server.info("memory", "lazyfreed_objects").parse().unwrap()
+}
+
+#[test]
+fn agents_are_right_after_a_large_user_was_unlinked() {
+    let server = server().start();
+    let mut con = server.connection();
+    create_with(&mut con, "sessions:kept", &["AGENT", "kept"]);
+    large_user(&mut con, "sessions:large", 500);
+    cmd(&mut con, "UNLINK sessions:large").unwrap();
+    create_with(&mut con, "sessions:new", &["AGENT", "while it is being freed"]);
+    wait_until_freed(&server);
+    assert_eq!(freed_in_the_background(&server), 1);
+    for n in 0..600 {
+        create_with(&mut con, "sessions:new", &["MAX", "1000", "AGENT", &format!("afterwards {n}")]);
+    }
+    assert_eq!(agents(&mut con, "sessions:kept"), ["kept"]);
+    let mut expected: Vec<_> = (0..600).rev().map(|n| format!("afterwards {n}")).collect();
+    expected.push("while it is being freed".into());
+    assert_eq!(agents(&mut con, "sessions:new"), expected);
+}
+
+#[test]
+fn agents_are_right_after_everything_was_flushed() {
+    for flush in ["FLUSHALL ASYNC", "FLUSHALL SYNC", "FLUSHDB ASYNC", "FLUSHDB SYNC"] {
+        let server = server().start();
+        let mut con = server.connection();
+        large_user(&mut con, "sessions:large", 300);
+        create_with(&mut con, "sessions:42", &["AGENT", "before"]);
+        cmd(&mut con, flush).unwrap();
+        create_with(&mut con, "sessions:42", &["AGENT", "first"]);
+        wait_until_freed(&server);
+        create_with(&mut con, "sessions:42", &["AGENT", "second"]);
+        create_with(&mut con, "sessions:43", &["AGENT", "first"]);
+        assert_eq!(int(&mut con, "DBSIZE"), 2, "{flush}");
+        assert_eq!(agents(&mut con, "sessions:42"), ["second", "first"], "{flush}");
+        assert_eq!(agents(&mut con, "sessions:43"), ["first"], "{flush}");
+    }
+}
+
+#[test]
+fn agents_go_with_the_users_that_had_them() {
+    for delete in ["UNLINK sessions:large", "DEL sessions:large", "FLUSHALL ASYNC"] {
+        let server = server().start();
+        let mut con = server.connection();
+        let used = || server.info("memory", "used_memory").parse::<i64>().unwrap();
+        create_with(&mut con, "sessions:42", &["AGENT", "before"]);
+        let before = used();
+        large_user(&mut con, "sessions:large", 3000);
+        let full = used();
+        assert!(full - before > 3000 * 400, "{before} {full}");
+        cmd(&mut con, delete).unwrap();
+        // The next login clears up, whenever the background thread is done.
+        wait_until(&format!("{delete} gives the memory back"), || {
+            create_with(&mut con, "sessions:42", &["MAX", "1", "AGENT", "after"]);
+            used() - before < (full - before) / 10
+        });
+    }
+}
+
+#[test]
+fn a_large_user_that_expires_is_freed_too() {
+    let server = server().config("lazyfree-lazy-expire yes").start();
+    let mut con = server.connection();
+    large_user(&mut con, "sessions:large", 200);
+    cmd(&mut con, "PEXPIRE sessions:large 1").unwrap();
+    wait_until("the user is gone", || int(&mut con, "DBSIZE") == 0);
+    wait_until_freed(&server);
+    assert_eq!(freed_in_the_background(&server), 1);
+    create_with(&mut con, "sessions:42", &["AGENT", "after"]);
+    assert_eq!(agents(&mut con, "sessions:42"), ["after"]);
+}

@@ -1,0 +1,174 @@
+//! Users in every state that sessions can be in, and what a server holds of them.
+
+use std::collections::BTreeMap;
+
+use redis::{Connection, Value};
+use redis_session_tests::{Fields, Server, ServerBuilder, cmd, cmd_args, fields, now_ms, text, wait_until};
+
+/// A token, and what SESSION.VALIDATE must say of it: `active`, or the reason why not.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    pub key: String,
+    pub token: String,
+    pub verdict: String,
+}
+
+/// A server whose tokens outlive it, and on which every use of a session is written down.
+pub fn server() -> ServerBuilder {
+    ServerBuilder::new().keys(&["one"]).config("session.touch-granularity 0")
+}
+
+/// SESSION.CREATE with more arguments, separated by white space.
+#[track_caller]
+pub fn create(con: &mut Connection, key: &str, more: &str) -> Fields {
+    create_with(con, key, &more.split_whitespace().collect::<Vec<_>>())
+}
+
+/// SESSION.CREATE with more arguments.
+#[track_caller]
+pub fn create_with(con: &mut Connection, key: &str, more: &[&str]) -> Fields {
+    let reply = cmd_args(con, ["SESSION.CREATE", key].iter().chain(more));
+    fields(reply.unwrap_or_else(|error| panic!("SESSION.CREATE {key} {more:?}: {error}")))
+}
+
+/// What SESSION.VALIDATE says of a token: `active`, or the reason why not.
+#[track_caller]
+pub fn verdict(con: &mut Connection, key: &str, token: &str) -> String {
+    let reply = fields(cmd_args(con, ["SESSION.VALIDATE", key, token]).unwrap());
+    if reply.bool("active") { "active".to_owned() } else { reply.str("reason") }
+}
+
+/// Fails unless every token is worth what it was.
+#[track_caller]
+pub fn assert_verdicts(con: &mut Connection, credentials: &[Credential]) {
+    for Credential { key, token, verdict: expected } in credentials {
+        assert_eq!(verdict(con, key, token), *expected, "{key} {token}");
+    }
+}
+
+/// A user's key as it is stored: the digest of its value, and when it expires (Unix milliseconds).
+pub type Stored = BTreeMap<String, (String, i64)>;
+
+/// All keys of database 0 as they are stored: equal on a server, its replicas, and after a restart.
+pub fn stored(server: &Server) -> Stored {
+    let mut con = server.connection();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut con).unwrap();
+    keys.into_iter()
+        .map(|key| {
+            let expires_at = redis::cmd("PEXPIRETIME").arg(&key).query(&mut con).unwrap();
+            let digest = server.digest(&key);
+            (key, (digest, expires_at))
+        })
+        .collect()
+}
+
+/// All keys of database 0 as clients see them: every live session with all there is to know of it.
+pub fn listed(server: &Server) -> BTreeMap<String, Value> {
+    let mut con = server.connection();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut con).unwrap();
+    keys.into_iter()
+        .map(|key| {
+            let list = cmd_args(&mut con, ["SESSION.LIST", &key]).unwrap();
+            (key, list)
+        })
+        .collect()
+}
+
+/// Waits until the server's clock shows another millisecond.
+pub fn let_a_moment_pass(con: &mut Connection) {
+    let before = now_ms(con);
+    wait_until("the clock moves", || now_ms(con) > before + 1);
+}
+
+/// Makes users in every state that sessions can be in, on a server that writes down every use.
+pub fn users_in_every_state(con: &mut Connection) -> Vec<Credential> {
+    let mut credentials = Vec::new();
+    let mut remember = |key: &str, created: &Fields, verdict: &str| {
+        let (key, verdict) = (key.to_owned(), verdict.to_owned());
+        credentials.push(Credential { key, token: created.str("token"), verdict });
+    };
+    let id = |created: &Fields| created.str("id");
+    let revoke = |con: &mut Connection, key: &str, what: &str| {
+        assert_eq!(cmd_args(con, ["SESSION.REVOKE", key, what]).unwrap(), Value::Int(1), "{key} {what}");
+    };
+
+    let key = "sessions:many-devices";
+    let phone = ["IP", "192.0.2.1", "AGENT", "A phone, version 1", "DATA", "2", "theme", "dark", "cart", "a b\r\n"];
+    remember(key, &create_with(con, key, &phone), "active");
+    remember(key, &create(con, key, "IP 2001:db8::1 IDLE 1800 TOKEN OPAQUE"), "active");
+    remember(key, &create(con, key, "TTL 2592000 TOKENTTL 60 CLAIMS {\"role\":\"admin\"}"), "active");
+
+    let key = "sessions:one-revoked";
+    let (gone, kept) = (create(con, key, "TOKEN OPAQUE"), create(con, key, "TOKEN OPAQUE AGENT kept"));
+    revoke(con, key, &gone.str("token"));
+    remember(key, &gone, "revoked");
+    remember(key, &kept, "active");
+
+    let key = "sessions:evicted";
+    for verdict in ["evicted", "evicted", "active", "active"] {
+        remember(key, &create(con, key, "MAX 2 TOKEN OPAQUE AGENT tablet"), verdict);
+    }
+
+    let key = "sessions:{logged-out}";
+    remember(key, &create(con, key, "TOKEN OPAQUE"), "user_revoked");
+    remember(key, &create(con, key, "TOKEN JWT"), "user_revoked");
+    assert_eq!(cmd_args(con, ["SESSION.REVOKEUSER", key]).unwrap(), Value::Int(2));
+    let_a_moment_pass(con);
+    remember(key, &create(con, key, "TOKEN JWT"), "active");
+
+    let key = "sessions:own-ids";
+    let long = "x".repeat(128);
+    let ids = ["0e37df36-f698-11e6-8dd4-cb9ced3df976", "0e37df36f69811e68dd4cb9ced3df976", "Zoë", &long];
+    for own in ids {
+        remember(key, &create_with(con, key, &["ID", own, "TOKEN", "OPAQUE"]), "active");
+    }
+    create(con, key, "ID without-a-token TOKEN NONE");
+
+    let key = "sessions:crowd";
+    for n in 0..120 {
+        let agent = format!("agent {}", n % 7);
+        let created = create_with(con, key, &["MAX", "1000", "TOKEN", "OPAQUE", "AGENT", &agent]);
+        if n % 10 == 0 {
+            revoke(con, key, &id(&created));
+        }
+        remember(key, &created, if n % 10 == 0 { "revoked" } else { "active" });
+    }
+
+    let key = "sessions:only-a-trace";
+    let created = create(con, key, "TOKEN OPAQUE TTL 7200");
+    revoke(con, key, &id(&created));
+    remember(key, &created, "revoked");
+
+    let key = "sessions:only-an-epoch";
+    let created = create(con, key, "TOKEN JWT");
+    assert_eq!(cmd_args(con, ["SESSION.REVOKEUSER", key]).unwrap(), Value::Int(1));
+    remember(key, &created, "user_revoked");
+
+    let key = "sessions:touched";
+    let created = create(con, key, "IDLE 3600");
+    let_a_moment_pass(con);
+    cmd_args(con, ["SESSION.TOUCH", key, &created.str("token")]).unwrap();
+    remember(key, &created, "active");
+
+    assert_verdicts(con, &credentials);
+    credentials
+}
+
+/// The fields of the session with this id, as SESSION.GET shows them.
+#[track_caller]
+pub fn session(con: &mut Connection, key: &str, id: &str) -> Fields {
+    fields(cmd_args(con, ["SESSION.GET", key, id]).unwrap())
+}
+
+/// The user agents of a user's live sessions, newest first.
+#[track_caller]
+pub fn agents(con: &mut Connection, key: &str) -> Vec<String> {
+    let list = redis_session_tests::list(cmd_args(con, ["SESSION.LIST", key]).unwrap());
+    list.into_iter().map(|session| fields(session).str("agent")).collect()
+}
+
+/// A whole number that a command answers.
+#[track_caller]
+pub fn int(con: &mut Connection, line: &str) -> i64 {
+    text(&cmd(con, line).unwrap()).parse().unwrap()
+}

@@ -1,0 +1,90 @@
+//! Commands as these tests use them.
+
+use redis::{Connection, RedisResult, Value};
+use redis_session_tests::{Fields, Server, cmd, cmd_args, error, fields, text};
+
+/// Every command that clients may use, with its key alone or with what else it must have.
+pub const COMMANDS: [(&str, &str); 9] = [
+    ("SESSION.CREATE", ""),
+    ("SESSION.VALIDATE", "token"),
+    ("SESSION.TOUCH", "token"),
+    ("SESSION.GET", "id"),
+    ("SESSION.LIST", ""),
+    ("SESSION.COUNT", ""),
+    ("SESSION.TTL", "id"),
+    ("SESSION.REVOKE", "id"),
+    ("SESSION.REVOKEUSER", ""),
+];
+
+/// Those that only read.
+pub const READERS: [&str; 5] = ["SESSION.VALIDATE", "SESSION.GET", "SESSION.LIST", "SESSION.COUNT", "SESSION.TTL"];
+
+/// A command for a key, with what else it must have.
+pub fn on_key(command: &str, key: &str) -> String {
+    let (_, more) = COMMANDS.iter().find(|(name, _)| *name == command).expect("a command of the list");
+    format!("{command} {key} {more}").trim().to_owned()
+}
+
+/// SESSION.CREATE with more arguments, separated by white space.
+#[track_caller]
+pub fn create(con: &mut Connection, key: &str, more: &str) -> Fields {
+    let line = format!("SESSION.CREATE {key} {more}");
+    fields(cmd(con, &line).unwrap_or_else(|error| panic!("{line}: {error}")))
+}
+
+/// What SESSION.VALIDATE says of a token: `active`, or the reason why not.
+#[track_caller]
+pub fn verdict(con: &mut Connection, key: &str, token: &str) -> String {
+    let reply = fields(cmd_args(con, ["SESSION.VALIDATE", key, token]).unwrap());
+    if reply.bool("active") { "active".to_owned() } else { reply.str("reason") }
+}
+
+/// Sets a setting at run time.
+pub fn set(con: &mut Connection, name: &str, value: &str) -> RedisResult<Value> {
+    cmd_args(con, ["CONFIG", "SET", name, value])
+}
+
+/// The error that setting a setting must get.
+#[track_caller]
+pub fn set_error(con: &mut Connection, name: &str, value: &str) -> String {
+    match set(con, name, value) {
+        Ok(_) => panic!("{name} accepted {value}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// The value of a setting.
+#[track_caller]
+pub fn get(con: &mut Connection, name: &str) -> String {
+    fields(cmd_args(con, ["CONFIG", "GET", name]).unwrap()).str(name)
+}
+
+/// A connection of the user `name`, whom these rules make.
+#[track_caller]
+pub fn user(server: &Server, name: &str, rules: &str) -> Connection {
+    let mut con = server.connection();
+    cmd(&mut con, &format!("ACL SETUSER {name} on >secret {rules}")).unwrap();
+    cmd(&mut con, &format!("AUTH {name} secret")).unwrap();
+    con
+}
+
+/// Whether the command is refused for want of a permission.
+#[track_caller]
+pub fn is_denied(con: &mut Connection, line: &str) -> bool {
+    match cmd(con, line) {
+        Err(error) => error.code() == Some("NOPERM") || error.to_string().contains("NOPERM"),
+        Ok(_) => false,
+    }
+}
+
+/// A whole number that a command answers.
+#[track_caller]
+pub fn int(con: &mut Connection, line: &str) -> i64 {
+    text(&cmd(con, line).unwrap_or_else(|error| panic!("{line}: {error}"))).parse().expect("a whole number")
+}
+
+/// The first word of the error that a command must get.
+#[track_caller]
+pub fn error_code(con: &mut Connection, line: &str) -> String {
+    error(con, line).split(' ').next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,187 @@
+//! The redis.conf of this repository, on a real server.
+
+use std::fs;
+use std::path::Path;
+
+use redis::Connection;
+use redis_session_tests::{Server, ServerBuilder, cmd, fields, jwk_set, list, module_path, text};
+
+use crate::commands::{COMMANDS, READERS, create, get, is_denied, on_key, verdict};
+
+fn redis_conf() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../redis.conf")).unwrap()
+}
+
+/// The file as it is, but for where the module is and which port it listens on.
+fn adapted(conf: &str) -> String {
+    let module = format!("loadmodule \"{}\"", module_path().display());
+    assert!(conf.contains("\nport 6379\n"), "the port, which other tests of this machine use too");
+    let conf = conf.replace("\nport 6379\n", "\n").replace("bind 127.0.0.1 -::1", "bind 127.0.0.1");
+    let lines = conf.lines().map(|line| if line.starts_with("loadmodule ") { &module } else { line });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn start(conf: &str) -> Server {
+    ServerBuilder::new().without_module().file("data/keys.json", jwk_set(&["one"])).config(adapted(conf)).start()
+}
+
+/// The lines `# user ...` as `user ...`.
+fn with_users(conf: &str) -> String {
+    let lines =
+        conf.lines().map(|line| line.strip_prefix("# ").filter(|rest| rest.starts_with("user ")).unwrap_or(line));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn log_in(server: &Server, name: &str) -> Connection {
+    let mut con = server.connection();
+    cmd(&mut con, &format!("AUTH {name} change-me")).unwrap();
+    con
+}
+
+#[test]
+fn the_file_starts_a_server_that_keeps_sessions() {
+    let mut server = start(&redis_conf().replace("session.keys-file \"\"", "session.keys-file keys.json"));
+    let token = create(&mut server.connection(), "sessions:42", "").str("token");
+    server.kill();
+    server.start_again();
+    assert_eq!(verdict(&mut server.connection(), "sessions:42", &token), "active");
+    assert!(server.dir().join("data/appendonlydir").is_dir());
+}
+
+#[test]
+fn the_file_names_every_setting_with_its_default() {
+    let conf = redis_conf();
+    let server = Server::start();
+    let defaults = fields(cmd(&mut server.connection(), "CONFIG GET session.*").unwrap());
+    let lines: Vec<_> = conf.lines().filter_map(|line| line.strip_prefix("session.")).collect();
+    assert_eq!(lines.len(), defaults.names().len());
+    for line in lines {
+        let (name, value) = line.split_once(' ').unwrap();
+        assert_eq!(value.trim_matches('"'), defaults.str(&format!("session.{name}")), "session.{name}");
+    }
+}
+
+#[test]
+fn the_file_gives_each_of_its_values() {
+    let server = start(&redis_conf());
+    let mut con = server.connection();
+    for (name, value) in [
+        ("maxmemory-policy", "noeviction"),
+        ("appendonly", "yes"),
+        ("appendfsync", "everysec"),
+        ("lazyfree-lazy-user-del", "yes"),
+        ("enable-debug-command", "no"),
+        ("enable-module-command", "no"),
+        ("maxmemory", "1073741824"),
+    ] {
+        assert_eq!(get(&mut con, name), value, "{name}");
+    }
+}
+
+#[test]
+fn the_file_outlives_a_rewrite() {
+    let mut server = start(&redis_conf());
+    let mut con = server.connection();
+    cmd(&mut con, "CONFIG SET session.not-before 1700000000000").unwrap();
+    cmd(&mut con, "CONFIG REWRITE").unwrap();
+    server.kill();
+    // The server has written down that it is in `data` by now.
+    let conf = fs::read_to_string(server.config_path()).unwrap();
+    assert!(conf.contains("session.not-before 1700000000000"), "{conf}");
+    assert_eq!(conf.lines().filter(|line| line.starts_with("loadmodule")).count(), 1);
+    server.start_again();
+    assert_eq!(get(&mut server.connection(), "session.not-before"), "1700000000000");
+}
+
+#[test]
+fn the_users_of_the_file_are_users() {
+    let server = start(&with_users(&redis_conf()));
+    let mut con = server.connection();
+    assert_eq!(crate::commands::error_code(&mut con, "PING"), "NOAUTH");
+    for name in ["app", "validator", "monitor", "replica"] {
+        log_in(&server, name);
+    }
+}
+
+#[test]
+fn the_application_of_the_file_may_do_everything_with_sessions_and_nothing_else() {
+    let server = start(&with_users(&redis_conf()));
+    let mut con = log_in(&server, "app");
+    for (command, _) in COMMANDS {
+        assert!(!is_denied(&mut con, &on_key(command, "sessions:42")), "{command}");
+        assert!(is_denied(&mut con, &on_key(command, "other:42")), "{command}");
+    }
+    let token = create(&mut con, "sessions:42", "").str("token");
+    assert_eq!(verdict(&mut con, "sessions:42", &token), "active");
+    for line in [
+        "GET sessions:42",
+        "DEL sessions:42",
+        "KEYS *",
+        "FLUSHALL",
+        "CONFIG GET session.*",
+        "SESSION.APPLY sessions:42 effects",
+        "ACL LOG",
+        "MODULE LIST",
+        "PUBLISH channel message",
+        "EVAL return 0",
+        "CLIENT KILL TYPE normal",
+    ] {
+        assert!(is_denied(&mut con, line), "{line}");
+    }
+    assert_eq!(text(&cmd(&mut con, "PING").unwrap()), "PONG");
+    // As client libraries do when they connect.
+    cmd(&mut con, "HELLO 3").unwrap();
+    cmd(&mut con, "CLIENT SETNAME app").unwrap();
+}
+
+#[test]
+fn the_validator_of_the_file_checks_and_changes_nothing() {
+    let server = start(&with_users(&redis_conf()));
+    let token = create(&mut log_in(&server, "app"), "sessions:42", "").str("token");
+    let mut con = log_in(&server, "validator");
+    for (command, _) in COMMANDS {
+        assert_eq!(is_denied(&mut con, &on_key(command, "sessions:42")), !READERS.contains(&command), "{command}");
+        assert!(is_denied(&mut con, &on_key(command, "other:42")), "{command}");
+    }
+    assert_eq!(verdict(&mut con, "sessions:42", &token), "active");
+}
+
+#[test]
+fn the_monitor_of_the_file_sees_no_session() {
+    let server = start(&with_users(&redis_conf()));
+    let mut con = log_in(&server, "monitor");
+    cmd(&mut con, "INFO").unwrap();
+    for (command, _) in COMMANDS {
+        assert!(is_denied(&mut con, &on_key(command, "sessions:42")), "{command}");
+    }
+}
+
+#[test]
+fn the_replica_of_the_file_may_replicate() {
+    let primary = start(&with_users(&redis_conf()));
+    create(&mut log_in(&primary, "app"), "sessions:42", "ID mine");
+    let login = "masteruser replica\nmasterauth change-me";
+    let replica = ServerBuilder::new().config(login).replica_of(&primary).start();
+    let mut con = replica.connection();
+    redis_session_tests::wait_until(
+        "the replica has the session",
+        || matches!(cmd(&mut con, "SESSION.LIST sessions:42"), Ok(reply) if list(reply.clone()).len() == 1),
+    );
+}
+
+/// A file that names what is not there would not start, or promise what nobody keeps.
+#[test]
+fn the_file_names_no_command_that_there_is_not() {
+    let conf = redis_conf();
+    let server = Server::start();
+    let known = list(cmd(&mut server.connection(), "COMMAND LIST FILTERBY MODULE session").unwrap());
+    let known: Vec<_> = known.iter().map(|name| text(name).to_lowercase()).collect();
+    let named = conf
+        .split(|c: char| !(c.is_alphanumeric() || c == '.' || c == '-'))
+        .map(|word| word.trim_end_matches('.').to_lowercase())
+        .filter(|word| word.starts_with("session.") && !word.contains('-'));
+    let settings = fields(cmd(&mut server.connection(), "CONFIG GET session.*").unwrap());
+    for word in named {
+        assert!(known.contains(&word) || settings.has(&word), "{word}");
+    }
+}
