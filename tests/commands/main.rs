@@ -1,1 +1,26 @@
 //! What each command does and answers, over real connections.
+//!
+//! ```text
+//! create, check, reasons, read, revoke, revoke_user    what each command does
+//! misuse, secrets                                      what it refuses, and what it never tells
+//! keyspace, watchers, many, races                      one key per user: as a key, watched, large, and contended
+//! client                                               the same through the client crate
+//!
+//! wire      asking, over both protocols                issuer    tokens that were made elsewhere
+//! ```
+
+mod check;
+mod client;
+mod create;
+mod issuer;
+mod keyspace;
+mod many;
+mod misuse;
+mod races;
+mod read;
+mod reasons;
+mod revoke;
+mod revoke_user;
+mod secrets;
+mod watchers;
+mod wire;

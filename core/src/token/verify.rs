@@ -71,12 +71,21 @@ impl Verified {
 /// ```
 /// use redis_session_core::token::is_token;
 /// assert!(is_token(b"eyJhbGciOiJIUzI1NiJ9.e30.AA") && is_token(b"rst1.NDI.aWQ.AA"));
-/// assert!(!is_token(b"0190163d-8694-739b-aea5-966c26f8ad91"));
+/// assert!(is_token(b"eyAiYWxnIjogIkhTMjU2IiB9.e30.AA")); // `{ "alg": "HS256" }`
+/// assert!(!is_token(b"0190163d-8694-739b-aea5-966c26f8ad91") && !is_token(b"a.b.c"));
 /// ```
 #[must_use]
 pub fn is_token(text: &[u8]) -> bool {
     let opaque = [opaque::PREFIX, opaque::REFRESH_PREFIX].iter().any(|prefix| text.starts_with(prefix.as_bytes()));
-    opaque || (text.starts_with(b"eyJ") && text.iter().filter(|byte| **byte == b'.').count() == 2)
+    opaque || (text.iter().filter(|byte| **byte == b'.').count() == 2 && opens_object(text))
+}
+
+/// Whether the part before the first dot begins a JSON object: `{"` as issuers write it, or what decodes to an object
+/// with white space in or before it (RFC 8259 section 2).
+fn opens_object(text: &[u8]) -> bool {
+    let header = text.split(|byte| *byte == b'.').next().unwrap_or_default();
+    let first = |json: Vec<u8>| json.into_iter().find(|byte| !b" \t\n\r".contains(byte));
+    header.starts_with(b"eyJ") || base64url::decode(header).and_then(first) == Some(b'{')
 }
 
 /// Buffers that checks decode into, to be used again for the next one.

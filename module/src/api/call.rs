@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use redis_module::raw;
 use redis_session_core::UnixMillis;
+use redis_session_core::token::is_token;
 
 use super::{KeyForReading, KeyForWriting, Reply, redis};
 use crate::error::Failure;
@@ -67,6 +68,15 @@ impl<'a> Call<'a> {
         if let Ok(index) = std::ffi::c_int::try_from(index) {
             // SAFETY: the context is that of the running command; an index out of range is an error, not undefined.
             unsafe { redis!(RedisModule_RedactClientCommandArgument(self.ctx, index)) };
+        }
+    }
+
+    /// Keeps every token out of them: those of a refused command may be in any place, also one not read yet.
+    pub(crate) fn redact_tokens(&self) {
+        for (index, string) in self.args.iter().enumerate().skip(1) {
+            if is_token(Arg { string: *string, lifetime: PhantomData }.bytes()) {
+                self.redact(index);
+            }
         }
     }
 

@@ -20,7 +20,11 @@ pub(crate) extern "C" fn guarded<C: Command>(
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: these are the pointers that the server passed, and the call does not outlive this function.
         let call = unsafe { Call::new(ctx, argv, argc) };
-        C::run(&call)
+        let outcome = C::run(&call);
+        if outcome.is_err() {
+            call.redact_tokens();
+        }
+        outcome
     }));
     let reply = Reply::new(ctx);
     match outcome {

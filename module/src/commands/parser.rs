@@ -44,7 +44,7 @@ impl<'c, 'a> Parser<'c, 'a> {
         Ok(value)
     }
 
-    /// An id, or a token, which is then kept out of MONITOR and SLOWLOG.
+    /// An id, or a token, be it by mistake, which is then kept out of MONITOR and SLOWLOG.
     pub(crate) fn id_or_token(&mut self) -> Result<&'a [u8], Failure> {
         let value = self.value()?;
         if is_token(value) {
@@ -162,7 +162,7 @@ impl Word<'_> {
 
     /// The error for a word that is no option here. What might be a secret in the wrong place is not repeated.
     pub(crate) fn unknown(self) -> Failure {
-        let harmless = self.0.len() <= 20 && self.0.iter().all(u8::is_ascii_alphabetic);
+        let harmless = (1..=20).contains(&self.0.len()) && self.0.iter().all(u8::is_ascii_alphabetic);
         let word = std::str::from_utf8(self.0).ok().filter(|_| harmless);
         Failure::invalid(match word {
             Some(word) => format!("unknown option {word}"),

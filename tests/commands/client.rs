@@ -1,0 +1,277 @@
+//! The client crate against a real server: each method, typed, over both protocols.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use redis::Connection;
+use redis_session::commands::{session_count, session_create, session_revoke, session_touch};
+use redis_session::{
+    AsyncSessionCommands, CreateOptions, Created, KeyPrefix, LimitPolicy, Reason, SessionCommands, SessionErrorCode,
+    TokenKind, ValidateOptions, Validation,
+};
+use redis_session_tests::{Server, cmd};
+
+use crate::issuer::{payload, tampered};
+use crate::wire::on_both;
+
+const KEY: &str = "sessions:42";
+const HOME: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
+
+fn options() -> CreateOptions {
+    CreateOptions::new()
+}
+
+#[track_caller]
+fn reason(con: &mut Connection, token: &str) -> Option<Reason> {
+    con.session_validate(KEY, token, &ValidateOptions::new()).unwrap().reason().map(|reason| reason.known().unwrap())
+}
+
+#[test]
+fn a_login_with_every_option() {
+    on_both(|_, con| {
+        let created = con
+            .session_create(
+                KEY,
+                &options()
+                    .id("one")
+                    .ttl(Duration::from_secs(1000))
+                    .idle(Duration::from_secs(100))
+                    .max_sessions(3)
+                    .limit_policy(LimitPolicy::Reject)
+                    .ip(HOME)
+                    .agent("Firefox on Linux")
+                    .data("cart", "17")
+                    .data(b"\xff".to_vec(), b"\0".to_vec())
+                    .claims(r#"{"role":"editor"}"#)
+                    .token(TokenKind::Jwt)
+                    .token_ttl(Duration::from_secs(50)),
+            )
+            .unwrap();
+        let token = created.token.unwrap();
+        assert_eq!(created.id, "one");
+        assert_eq!(payload(&token)["role"], "editor");
+        assert_eq!(created.token_expires_at.unwrap().unix_secs(), payload(&token)["exp"].as_u64().unwrap());
+        assert!(created.evicted.is_empty());
+
+        let session = con.session_get(KEY, "one").unwrap().unwrap();
+        assert_eq!((session.id.as_str(), session.user.as_str()), ("one", "42"));
+        assert_eq!(session.expires_at, created.expires_at);
+        assert_eq!(session.expires_at.unix_millis(), session.created_at.unix_millis() + 1_000_000);
+        assert_eq!(session.idle_expires_at.unwrap().unix_millis(), session.created_at.unix_millis() + 100_000);
+        assert_eq!(session.last_seen_at, session.created_at);
+        assert_eq!((session.ip, session.agent.as_deref()), (Some(IpAddr::from(HOME)), Some("Firefox on Linux")));
+        assert_eq!((session.data.len(), session.data.text("cart")), (2, Some("17")));
+        assert_eq!(session.data.get(b"\xff"), Some(&b"\0"[..]));
+    });
+}
+
+#[test]
+fn each_kind_of_token() {
+    on_both(|_, con| {
+        let jwt = con.session_create(KEY, &options().token(TokenKind::Jwt)).unwrap().token.unwrap();
+        let opaque = con.session_create(KEY, &options().token(TokenKind::Opaque)).unwrap();
+        assert_eq!(opaque.token_expires_at, Some(opaque.expires_at));
+        let opaque = opaque.token.unwrap();
+        let none = con.session_create(KEY, &options().token(TokenKind::None)).unwrap();
+        assert_eq!((none.token, none.token_expires_at), (None, None));
+        for token in [jwt, opaque] {
+            assert_eq!(KeyPrefix::default().key_of_token(&token).as_deref(), Some(KEY));
+            assert_eq!(reason(con, &token), None);
+        }
+    });
+}
+
+#[test]
+fn a_check_short_and_full() {
+    on_both(|_, con| {
+        let created =
+            con.session_create(KEY, &options().ip(HOME).idle(Duration::from_secs(100)).data("k", "v")).unwrap();
+        let token = created.token.unwrap();
+        let short = con.session_validate(KEY, &token, &ValidateOptions::new()).unwrap().into_result().unwrap();
+        assert_eq!((short.id.as_str(), short.details.is_none()), (created.id.as_str(), true));
+
+        let asked = ValidateOptions::new().full().ip(Ipv4Addr::LOCALHOST);
+        let touched = con.session_touch(KEY, &token, &asked).unwrap().active().unwrap();
+        let details = touched.details.unwrap();
+        assert_eq!(details.idle_expires_at, Some(touched.expires_at));
+        assert_eq!(details.token_expires_at, created.token_expires_at);
+        assert_eq!((details.user.as_str(), details.ip, details.agent), ("42", Some(HOME.into()), None));
+        assert_eq!(details.data.text("k"), Some("v"));
+        assert!(details.new_ip);
+        let asked = ValidateOptions::new().full().ip(HOME);
+        assert!(!con.session_touch(KEY, &token, &asked).unwrap().active().unwrap().details.unwrap().new_ip);
+    });
+}
+
+#[test]
+fn reasons_are_typed() {
+    on_both(|_, con| {
+        let mut login = |kind| con.session_create(KEY, &options().token(kind)).unwrap().token.unwrap();
+        let (jwt, opaque) = (login(TokenKind::Jwt), login(TokenKind::Opaque));
+        assert_eq!(reason(con, &tampered(&jwt)), Some(Reason::Signature));
+        assert_eq!(reason(con, "nonsense"), Some(Reason::Malformed));
+        let asked = ValidateOptions::new().audience("api");
+        let answer = con.session_validate(KEY, &jwt, &asked).unwrap();
+        assert_eq!(*answer.reason().unwrap(), Reason::Audience);
+        let answer = con.session_touch("sessions:43", &jwt, &ValidateOptions::new()).unwrap();
+        assert_eq!(answer.into_result().unwrap_err().to_string(), "no active session: subject");
+        assert_eq!(con.session_revoke(KEY, &jwt).unwrap(), 1);
+        assert_eq!(reason(con, &jwt), Some(Reason::Revoked));
+        let newest = con.session_create(KEY, &options().max_sessions(1)).unwrap();
+        assert_eq!(newest.evicted.len(), 1);
+        assert_eq!(reason(con, &opaque), Some(Reason::Evicted));
+        assert_eq!(con.session_revoke_user(KEY).unwrap(), 1);
+        assert_eq!(reason(con, &newest.token.unwrap()), Some(Reason::UserRevoked));
+    });
+}
+
+#[test]
+fn reading_and_revoking() {
+    on_both(|_, con| {
+        for id in ["one", "two", "three", "four"] {
+            con.session_create(KEY, &options().id(id)).unwrap();
+        }
+        let ids: Vec<_> = con.session_list(KEY).unwrap().into_iter().map(|session| session.id).collect();
+        assert_eq!(ids, ["four", "three", "two", "one"]);
+        assert_eq!(con.session_count(KEY).unwrap(), 4);
+        let left = con.session_ttl(KEY, "one").unwrap().unwrap();
+        assert!(left > Duration::ZERO && left <= Duration::from_secs(86_400));
+        assert_eq!(con.session_revoke(KEY, &["one", "two", "nobody"]).unwrap(), 2);
+        assert_eq!(con.session_ttl(KEY, "one").unwrap(), None);
+        assert_eq!(con.session_get(KEY, "one").unwrap(), None);
+        assert_eq!(con.session_revoke_others(KEY, "four").unwrap(), 1);
+        assert_eq!(con.session_count(KEY).unwrap(), 1);
+        assert_eq!(con.session_revoke_user(KEY).unwrap(), 1);
+        assert!(con.session_list(KEY).unwrap().is_empty());
+    });
+}
+
+#[test]
+fn errors_have_codes() {
+    on_both(|_, con| {
+        let code = |error: redis::RedisError| SessionErrorCode::of(&error).expect("a known code");
+        con.session_create(KEY, &options().id("one")).unwrap();
+        let taken = con.session_create(KEY, &options().id("one")).unwrap_err();
+        assert_eq!(code(taken), SessionErrorCode::SessionExists);
+        let limit = options().max_sessions(1).limit_policy(LimitPolicy::Reject);
+        assert_eq!(code(con.session_create(KEY, &limit).unwrap_err()), SessionErrorCode::SessionLimit);
+        assert_eq!(code(con.session_count("42").unwrap_err()), SessionErrorCode::Invalid);
+        let none: [&str; 0] = [];
+        assert_eq!(code(con.session_revoke(KEY, &none).unwrap_err()), SessionErrorCode::Invalid);
+        let error = con.session_create(KEY, &options().ttl(Duration::ZERO)).unwrap_err();
+        assert_eq!(error.detail(), Some("TTL must be a whole number from 1 to 3162240000"));
+        let error = con.session_revoke_others(KEY, "rst1.nonsense").unwrap_err();
+        assert_eq!(error.detail(), Some("EXCEPT is not a valid token of this user: malformed"));
+        cmd(con, "SET sessions:43 text").unwrap();
+        assert_eq!(code(con.session_list("sessions:43").unwrap_err()), SessionErrorCode::WrongType);
+    });
+}
+
+#[test]
+fn pipelines_and_transactions_read_typed_replies() {
+    on_both(|_, con| {
+        let mut pipe = redis::pipe();
+        pipe.atomic()
+            .add_command(session_create(KEY, &options().id("one")))
+            .add_command(session_create(KEY, &options().id("two")))
+            .add_command(session_count(KEY));
+        let (one, two, count): (Created, Created, u64) = pipe.query(con).unwrap();
+        assert_eq!((one.id.as_str(), two.id.as_str(), count), ("one", "two", 2));
+
+        let token = one.token.unwrap();
+        let (touched, revoked, again): (Validation, u64, Validation) = redis::pipe()
+            .add_command(session_touch(KEY, &token, &ValidateOptions::new()))
+            .add_command(session_revoke(KEY, &token))
+            .add_command(session_touch(KEY, &token, &ValidateOptions::new().full()))
+            .query(con)
+            .unwrap();
+        assert!(touched.is_active());
+        assert_eq!(revoked, 1);
+        assert_eq!(*again.reason().unwrap(), Reason::Revoked);
+
+        let failed = redis::pipe()
+            .atomic()
+            .add_command(session_create(KEY, &options().id("two")))
+            .query::<(Created,)>(con)
+            .unwrap_err();
+        assert_eq!(SessionErrorCode::of(&failed), Some(SessionErrorCode::SessionExists));
+    });
+}
+
+#[test]
+fn keys_with_hash_tags_are_those_of_the_same_users() {
+    on_both(|_, con| {
+        for keys in [KeyPrefix::default(), KeyPrefix::default().hash_tag()] {
+            for user in ["42", "{42}", "{", "a{b}c"] {
+                let key = keys.key(user);
+                let token = con.session_create(&key, &options()).unwrap().token.unwrap();
+                assert_eq!(keys.key_of_token(&token).as_ref(), Some(&key));
+                let asked = ValidateOptions::new().full();
+                let session = con.session_validate(&key, &token, &asked).unwrap().into_result().unwrap();
+                assert_eq!(session.details.unwrap().user, user);
+            }
+        }
+    });
+}
+
+#[tokio::test]
+async fn asynchronous_connections_have_the_same_commands() {
+    let server = Server::start();
+    for protocol in ["resp2", "resp3"] {
+        let client = redis::Client::open(format!("{}?protocol={protocol}", server.url())).unwrap();
+        let mut con = client.get_multiplexed_async_connection().await.unwrap();
+        redis::cmd("FLUSHALL").exec_async(&mut con).await.unwrap();
+
+        let created = con.session_create(KEY, &options().id("one").ip(HOME)).await.unwrap();
+        con.session_create(KEY, &options().id("two")).await.unwrap();
+        con.session_create(KEY, &options().id("three")).await.unwrap();
+        let token = created.token.unwrap();
+        let asked = ValidateOptions::new();
+        assert!(con.session_validate(KEY, &token, &asked).await.unwrap().is_active());
+        assert!(
+            con.session_touch(KEY, &token, &asked.clone().full()).await.unwrap().active().unwrap().details.is_some()
+        );
+        assert_eq!(con.session_get(KEY, "one").await.unwrap().unwrap().ip, Some(HOME.into()));
+        assert_eq!(con.session_get(KEY, "none").await.unwrap(), None);
+        assert_eq!(con.session_list(KEY).await.unwrap()[0].id, "three");
+        assert_eq!(con.session_count(KEY).await.unwrap(), 3);
+        assert!(con.session_ttl(KEY, "one").await.unwrap().is_some());
+        assert_eq!(con.session_revoke(KEY, &["two"]).await.unwrap(), 1);
+        assert_eq!(con.session_revoke_others(KEY, &token).await.unwrap(), 1);
+        assert_eq!(con.session_revoke_user(KEY).await.unwrap(), 1);
+        let answer = con.session_validate(KEY, &token, &asked).await.unwrap();
+        assert_eq!(*answer.reason().unwrap(), Reason::UserRevoked);
+        let error = con.session_count("42").await.unwrap_err();
+        assert_eq!(SessionErrorCode::of(&error), Some(SessionErrorCode::Invalid));
+
+        let (created, count): (Created, u64) = redis::pipe()
+            .atomic()
+            .add_command(session_create(KEY, &options()))
+            .add_command(session_count(KEY))
+            .query_async(&mut con)
+            .await
+            .unwrap();
+        assert_eq!((count, created.evicted.len()), (1, 0));
+    }
+}
+
+#[tokio::test]
+async fn one_connection_serves_many_tasks_at_once() {
+    let server = Server::start();
+    let con = server.client().get_multiplexed_async_connection().await.unwrap();
+    let tasks: Vec<_> = (0..50)
+        .map(|user| {
+            let mut con = con.clone();
+            tokio::spawn(async move {
+                let key = format!("sessions:{user}");
+                let token = con.session_create(&key, &options()).await?.token.unwrap();
+                let asked = ValidateOptions::new().full();
+                let session = con.session_touch(&key, &token, &asked).await?.into_result().unwrap();
+                redis::RedisResult::Ok(session.details.unwrap().user == user.to_string())
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert!(task.await.unwrap().unwrap());
+    }
+}

@@ -1,0 +1,215 @@
+//! Tokens are told to nobody but their user: not by the slow log, MONITOR, the log, ACL LOG or an error.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args};
+
+use crate::issuer::tampered;
+use crate::wire::{create, login};
+
+/// What MONITOR shows while `work` runs.
+fn monitored(server: &Server, work: impl FnOnce()) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.write_all(b"MONITOR\r\n").unwrap();
+    let mut lines = BufReader::new(stream);
+    let mut first = String::new();
+    lines.read_line(&mut first).unwrap();
+    assert_eq!(first, "+OK\r\n");
+    let (sender, receiver) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        for line in lines.lines() {
+            let line = line.unwrap();
+            let last = line.contains("the end of it");
+            sender.send(line).unwrap();
+            if last {
+                return;
+            }
+        }
+    });
+    work();
+    cmd_args(&mut server.connection(), ["ECHO", "the end of it"]).unwrap();
+    reader.join().unwrap();
+    receiver.try_iter().collect::<Vec<_>>().join("\n")
+}
+
+/// Everything that the server tells others than the one who asked.
+struct Told {
+    monitor: String,
+    slowlog: String,
+    acl_log: String,
+    log: String,
+}
+
+impl Told {
+    /// Runs `work` and collects it.
+    fn while_running(server: &Server, work: impl FnOnce()) -> Self {
+        let mut con = server.connection();
+        cmd(&mut con, "CONFIG SET slowlog-log-slower-than 0 slowlog-max-len 10000").unwrap();
+        cmd(&mut con, "SLOWLOG RESET").unwrap();
+        let monitor = monitored(server, work);
+        let mut all = |line| format!("{:?}", cmd(&mut con, line).unwrap());
+        // Bytes are shown as numbers: as text, to be searched.
+        let slowlog: Vec<(i64, i64, i64, Vec<String>, String, String)> =
+            redis::cmd("SLOWLOG").arg("GET").arg(-1).query(&mut server.connection()).unwrap();
+        let acl_log = server.cli(&["ACL", "LOG"]).stdout + &all("ACL LOG");
+        Self { monitor, slowlog: format!("{slowlog:?}"), acl_log, log: server.log() }
+    }
+
+    #[track_caller]
+    fn holds_none_of(&self, secrets: &[String]) {
+        for (place, text) in
+            [("MONITOR", &self.monitor), ("SLOWLOG", &self.slowlog), ("ACL LOG", &self.acl_log), ("the log", &self.log)]
+        {
+            for secret in secrets {
+                // What authenticates it: its last part.
+                let code = secret.rsplit('.').next().unwrap();
+                let telling = text.lines().find(|line| line.contains(code));
+                assert_eq!(telling, None, "{secret} is in {place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_command_tells_a_token() {
+    let server = ServerBuilder::new().config("loglevel debug").start();
+    let mut con = server.connection();
+    let tokens: Vec<_> =
+        ["JWT", "OPAQUE", "JWT", "OPAQUE"].map(|kind| login(&mut con, &format!("sessions:42 TOKEN {kind}"))).into();
+    let others = login(&mut con, "sessions:43");
+    let bad: Vec<_> = tokens.iter().map(|token| tampered(token)).collect();
+    let told = Told::while_running(&server, || {
+        for mut con in [server.connection(), server.connection_resp3()] {
+            for token in tokens.iter().chain(&bad).chain([&others]) {
+                for line in [
+                    format!("SESSION.VALIDATE sessions:42 {token}"),
+                    format!("SESSION.VALIDATE sessions:42 {token} FULL IP ::1 AUD api"),
+                    format!("SESSION.TOUCH sessions:42 {token}"),
+                    format!("SESSION.TOUCH sessions:42 {token} FULL"),
+                ] {
+                    cmd(&mut con, &line).unwrap();
+                }
+                redis::pipe().atomic().cmd("SESSION.TOUCH").arg("sessions:42").arg(token).exec(&mut con).unwrap();
+            }
+        }
+        cmd(&mut con, &format!("SESSION.REVOKEUSER sessions:42 EXCEPT {}", tokens[0])).unwrap();
+        for token in bad.iter().chain([&others]) {
+            cmd(&mut con, &format!("SESSION.REVOKEUSER sessions:42 EXCEPT {token}")).unwrap_err();
+        }
+        let line = format!("SESSION.REVOKE sessions:42 one {} {} {others} {}", tokens[0], tokens[1], bad[0]);
+        cmd(&mut con, &line).unwrap();
+    });
+    assert!(told.monitor.contains("SESSION.VALIDATE") && told.monitor.contains("(redacted)"));
+    assert!(told.slowlog.contains("SESSION.REVOKEUSER") && told.slowlog.contains("(redacted)"));
+    let secrets: Vec<_> = tokens.into_iter().chain(bad).chain([others]).collect();
+    told.holds_none_of(&secrets);
+}
+
+#[test]
+fn a_token_that_was_made_is_told_to_its_user_alone() {
+    let server = ServerBuilder::new().config("loglevel debug").start();
+    let mut tokens = Vec::new();
+    let told = Told::while_running(&server, || {
+        let mut con = server.connection();
+        tokens.extend(["JWT", "OPAQUE"].map(|kind| login(&mut con, &format!("sessions:42 TOKEN {kind}"))));
+    });
+    assert!(told.monitor.contains("SESSION.CREATE"));
+    told.holds_none_of(&tokens);
+}
+
+#[test]
+fn a_token_in_the_wrong_place_is_not_told_either() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let tokens: Vec<_> = ["JWT", "OPAQUE"].map(|kind| login(&mut con, &format!("sessions:42 TOKEN {kind}"))).into();
+    let told = Told::while_running(&server, || {
+        for token in &tokens {
+            for line in [
+                format!("SESSION.GET sessions:42 {token}"),
+                format!("SESSION.TTL sessions:42 {token}"),
+                format!("SESSION.REVOKEUSER sessions:42 {token}"),
+                format!("SESSION.CREATE sessions:42 {token}"),
+                format!("SESSION.CREATE sessions:42 ID {token}"),
+                format!("SESSION.CREATE sessions:42 TTL {token}"),
+                format!("SESSION.CREATE sessions:42 TOKEN {token}"),
+                format!("SESSION.VALIDATE sessions:42 {token} {token}"),
+                format!("SESSION.TOUCH sessions:42 {token} Colour IP {token}"),
+            ] {
+                match cmd(&mut con, &line) {
+                    Ok(reply) => assert!(!format!("{reply:?}").contains(token), "{line}: {reply:?}"),
+                    Err(error) => assert!(!error.to_string().contains(token), "{line}: {error}"),
+                }
+            }
+        }
+    });
+    told.holds_none_of(&tokens);
+}
+
+#[test]
+fn who_may_not_ask_leaves_no_token_in_the_acl_log() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let tokens: Vec<_> = ["JWT", "OPAQUE"].map(|kind| login(&mut con, &format!("sessions:42 TOKEN {kind}"))).into();
+    cmd(&mut con, "ACL SETUSER guest on >guest ~other:* +@all -session.revoke").unwrap();
+    let told = Told::while_running(&server, || {
+        let mut guest = server.connection();
+        cmd(&mut guest, "AUTH guest guest").unwrap();
+        for token in &tokens {
+            for command in ["SESSION.VALIDATE", "SESSION.TOUCH", "SESSION.REVOKE"] {
+                let refused = cmd(&mut guest, &format!("{command} sessions:42 {token}")).unwrap_err();
+                assert_eq!(refused.code(), Some("NOPERM"));
+                assert!(!refused.to_string().contains(token));
+            }
+        }
+    });
+    assert!(told.acl_log.contains("guest"), "{}", told.acl_log);
+    told.holds_none_of(&tokens);
+}
+
+#[test]
+fn nothing_secret_is_stored_with_a_session() {
+    let server = ServerBuilder::new().appendonly().start();
+    let mut con = server.connection();
+    let tokens: Vec<_> = ["JWT", "OPAQUE"].map(|kind| login(&mut con, &format!("sessions:42 TOKEN {kind}"))).into();
+    for token in &tokens {
+        cmd(&mut con, &format!("SESSION.TOUCH sessions:42 {token}")).unwrap();
+    }
+    cmd(&mut con, &format!("SESSION.REVOKE sessions:42 {}", tokens[0])).unwrap();
+    cmd(&mut con, "SAVE").unwrap();
+    let mut files = vec![server.dir().to_owned()];
+    let mut read = 0;
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        read += usize::from(!bytes.is_empty());
+        for token in &tokens {
+            let code = token.rsplit('.').next().unwrap().as_bytes();
+            assert!(!bytes.windows(code.len()).any(|window| window == code), "{}", path.display());
+        }
+    }
+    // At least the log, redis.conf, the RDB file and the append-only file.
+    assert!(read >= 4, "{read}");
+}
+
+#[test]
+fn an_error_repeats_no_word_that_may_be_a_secret() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let token = create(&mut con, "sessions:42").str("token");
+    for word in [token.as_str(), "hunter2", "correct-horse", "abcdefghijklmnopqrstuvwxyz", "p\u{e4}ssword", "a b", ""] {
+        for args in [["SESSION.CREATE", "sessions:42", word], ["SESSION.REVOKEUSER", "sessions:42", word]] {
+            let refused = crate::wire::refusal(&mut con, args);
+            assert_eq!(refused, "ERR syntax error: an option was expected", "{word}");
+        }
+    }
+    let refused = crate::wire::refusal(&mut con, ["SESSION.CREATE", "sessions:42", "Colour"]);
+    assert_eq!(refused, "ERR unknown option Colour");
+}
