@@ -28,16 +28,12 @@ use crate::replies::{self, Created, Session, Validation};
 macro_rules! session_commands {
     ($(
         $(#[doc = $doc:literal])+
-        fn $name:ident($($arg:ident: $type:ty),*) -> $reply:ty, by $read:path {
-            $command:expr
-        }
+        fn $name:ident($($arg:ident: $type:ty),*) -> $reply:ty, by $read:path $command:block
     )*) => {
         $(
             $(#[doc = $doc])+
             #[must_use = "a command does nothing until it is sent"]
-            pub fn $name($($arg: $type),*) -> Cmd {
-                $command
-            }
+            pub fn $name($($arg: $type),*) -> Cmd $command
         )*
 
         /// The `SESSION.*` commands as methods of every synchronous connection: `redis::Connection`, one of a
@@ -146,6 +142,51 @@ session_commands! {
         cmd("SESSION.TTL").arg(key).arg(id).take()
     }
 
+    /// `SESSION.SET`: sets fields of the session with this id, pairs of a name and a value, and keeps its others.
+    /// Replies how many it set.
+    ///
+    /// The error is [`NoSession`](crate::SessionErrorCode::NoSession) if there is no such live session: a late write
+    /// never makes one. It is [`Invalid`](crate::SessionErrorCode::Invalid) if there are no pairs, a field comes twice,
+    /// or the session would have more data than `session.max-data-bytes`.
+    ///
+    /// ```no_run
+    /// use std::collections::HashMap;
+    /// use redis_session::SessionCommands;
+    ///
+    /// # fn main() -> redis::RedisResult<()> {
+    /// # let mut redis = redis::Client::open("redis://127.0.0.1/")?.get_connection()?;
+    /// # let id = "";
+    /// redis.session_set("sessions:42", id, [("cart", "18"), ("theme", "dark")])?;
+    /// redis.session_set("sessions:42", id, [("visits", 7)])?;
+    /// let fields = HashMap::from([("cart", b"\xff\0")]);
+    /// redis.session_set("sessions:42", id, &fields)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn session_set(
+        key: impl ToSingleRedisArg,
+        id: impl ToSingleRedisArg,
+        fields: impl IntoIterator<Item = (impl ToSingleRedisArg, impl ToSingleRedisArg)>
+    ) -> u64, by replies::count {
+        let mut command = cmd("SESSION.SET");
+        command.arg(key).arg(id);
+        for (field, value) in fields {
+            command.arg(field).arg(value);
+        }
+        command
+    }
+
+    /// `SESSION.UNSET`: removes the fields with these names, one or a slice of them, from the session with this id.
+    /// Replies how many there were.
+    ///
+    /// The error is [`NoSession`](crate::SessionErrorCode::NoSession) if there is no such live session,
+    /// [`Invalid`](crate::SessionErrorCode::Invalid) if there are no names or one comes twice.
+    fn session_unset(key: impl ToSingleRedisArg, id: impl ToSingleRedisArg, fields: impl ToRedisArgs)
+        -> u64, by replies::count
+    {
+        cmd("SESSION.UNSET").arg(key).arg(id).arg(fields).take()
+    }
+
     /// `SESSION.REVOKE`: logs out the sessions with these ids or tokens, one or a slice of them. Replies how many
     /// were alive; that none was is a success too (RFC 7009 section 2.2).
     ///
@@ -239,6 +280,37 @@ mod tests {
         assert_eq!(*validation.reason().unwrap(), crate::Reason::Revoked);
         let (sent, _) = run!(reply, session_touch("sessions:42", "a.b.c", &ValidateOptions::new()));
         assert_eq!(sent, "SESSION.TOUCH sessions:42 a.b.c");
+    }
+
+    #[test]
+    fn set_takes_pairs_of_any_kind() {
+        use std::collections::BTreeMap;
+
+        let (sent, fields) =
+            run!(Value::Int(2), session_set("sessions:42", "one", [("cart", "18"), ("theme", "dark")]));
+        assert_eq!((sent.as_str(), fields), ("SESSION.SET sessions:42 one cart 18 theme dark", 2));
+        let map = BTreeMap::from([("cart".to_owned(), 18_u64), ("visits".to_owned(), 7)]);
+        let sent = "SESSION.SET sessions:42 one cart 18 visits 7";
+        assert_eq!(run!(Value::Int(2), session_set("sessions:42", "one", &map)).0, sent);
+        assert_eq!(run!(Value::Int(2), session_set("sessions:42", "one", map.clone())).0, sent);
+        assert_eq!(run!(Value::Int(2), session_set("sessions:42", "one", vec![("cart", 18), ("visits", 7)])).0, sent);
+        let none = <[(&str, &str); 0]>::default();
+        assert_eq!(run!(Value::Int(0), session_set("sessions:42", "one", none)).0, "SESSION.SET sessions:42 one");
+    }
+
+    #[test]
+    fn set_sends_names_and_values_as_the_bytes_they_are() {
+        let command = session_set("k", "one", [(&b"\xff"[..], vec![0, b'\r', b'\n'])]);
+        let args: Vec<_> = command.args_iter().collect();
+        assert_eq!(args[3..], [redis::Arg::Simple(&b"\xff"[..]), redis::Arg::Simple(b"\0\r\n")]);
+    }
+
+    #[test]
+    fn unset_takes_one_or_many() {
+        let (sent, fields) = run!(Value::Int(1), session_unset("sessions:42", "one", "cart"));
+        assert_eq!((sent.as_str(), fields), ("SESSION.UNSET sessions:42 one cart", 1));
+        let (sent, fields) = run!(Value::Int(0), session_unset("sessions:42", "one", &["cart", "theme"]));
+        assert_eq!((sent.as_str(), fields), ("SESSION.UNSET sessions:42 one cart theme", 0));
     }
 
     #[test]
