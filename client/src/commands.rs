@@ -21,8 +21,9 @@ use std::time::Duration;
 
 use redis::{Cmd, ConnectionLike, RedisResult, ToRedisArgs, ToSingleRedisArg, Value, cmd};
 
-use crate::options::{CreateOptions, ValidateOptions};
-use crate::replies::{self, Created, Session, Validation};
+use crate::options::{CreateOptions, RefreshOptions, ValidateOptions};
+use crate::replies::{self, Session, Validation};
+use crate::tokens::{self, Created, Grant};
 
 /// One definition of each command: its documentation, arguments, reply, how to write the one and read the other.
 macro_rules! session_commands {
@@ -94,8 +95,39 @@ session_commands! {
     /// The error is [`SessionLimit`](crate::SessionErrorCode::SessionLimit) if the user has too many sessions and
     /// [`LimitPolicy::Reject`](crate::LimitPolicy::Reject) applies,
     /// [`SessionExists`](crate::SessionErrorCode::SessionExists) if the id that the options bring is taken.
-    fn session_create(key: impl ToSingleRedisArg, options: &CreateOptions) -> Created, by replies::created {
+    fn session_create(key: impl ToSingleRedisArg, options: &CreateOptions) -> Created, by tokens::created {
         cmd("SESSION.CREATE").arg(key).arg(options).take()
+    }
+
+    /// `SESSION.CREATE` with `FROM`: begins a session with a JWT that the user has already, be it from another issuer,
+    /// so that it can be listed, touched and revoked as any other. The token names the session, and both end together.
+    ///
+    /// The token must be one of this key's user and signed by a key of the server's key ring; if it is not good, the
+    /// answer is [`Grant::Refused`]. No further token is made unless [`CreateOptions::token`] or
+    /// [`CreateOptions::refresh`] asks for one. [`CreateOptions::id`] and [`CreateOptions::ttl`] do not go with it: the
+    /// error is [`Invalid`](crate::SessionErrorCode::Invalid).
+    ///
+    /// The other errors are those of [`session_create`], and [`SessionExists`](crate::SessionErrorCode::SessionExists)
+    /// if the session is there already, as it is the second time with one token.
+    ///
+    /// ```no_run
+    /// use redis_session::{CreateOptions, Grant, KeyPrefix, SessionCommands};
+    ///
+    /// # fn main() -> redis::RedisResult<()> {
+    /// # let mut redis = redis::Client::open("redis://127.0.0.1/")?.get_connection()?;
+    /// # let jwt = "";
+    /// let Some(key) = KeyPrefix::default().key_of_token(jwt) else { return Ok(()) }; // 401
+    /// match redis.session_register(key, jwt, &CreateOptions::new().agent("Firefox on Linux"))? {
+    ///     Grant::Granted(session) => println!("session {}", session.id),
+    ///     Grant::Refused(inactive) => println!("401: {}", inactive.reason),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn session_register(key: impl ToSingleRedisArg, jwt: impl ToSingleRedisArg, options: &CreateOptions)
+        -> Grant, by tokens::grant
+    {
+        cmd("SESSION.CREATE").arg(key).arg("FROM").arg(jwt).arg(options).take()
     }
 
     /// `SESSION.VALIDATE`: checks a token and its session, and changes nothing. A bad token is an answer,
@@ -115,6 +147,42 @@ session_commands! {
         -> Validation, by replies::validation
     {
         cmd("SESSION.TOUCH").arg(key).arg(token).arg(options).take()
+    }
+
+    /// `SESSION.REFRESH`: exchanges a refresh token for new tokens of the same session, the next refresh token among
+    /// them. It counts as a use of the session. An old access token is good until it ends.
+    ///
+    /// A refresh token can be used once. Right after, for `session.refresh-grace`, it gets the same new tokens again, so
+    /// that a client that asks twice at once, or missed the reply, need not log in anew. Later, or once its
+    /// successor was used, it is taken for stolen: its session ends, and the answer is [`Grant::Refused`] for
+    /// [`Reason::Reused`](crate::Reason::Reused) (RFC 9700 section 4.14.2).
+    ///
+    /// [`KeyPrefix::key_of_token`](crate::KeyPrefix::key_of_token) tells the key from a refresh token too.
+    fn session_refresh(key: impl ToSingleRedisArg, refresh_token: impl ToSingleRedisArg, options: &RefreshOptions)
+        -> Grant, by tokens::grant
+    {
+        cmd("SESSION.REFRESH").arg(key).arg(refresh_token).arg(options).take()
+    }
+
+    /// `SESSION.REGENERATE`: gives the session with this id or access token a new id and new tokens; the old ones are
+    /// dead at once. This is for when the user's rights change, so that nothing known from before has the new ones.
+    ///
+    /// ```no_run
+    /// use redis_session::SessionCommands;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut redis = redis::Client::open("redis://127.0.0.1/")?.get_connection()?;
+    /// # let token = "";
+    /// // The second factor was right.
+    /// let session = redis.session_regenerate("sessions:42", token)?.into_result()?;
+    /// redis.session_set("sessions:42", &session.id, [("second_factor", "yes")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn session_regenerate(key: impl ToSingleRedisArg, id_or_token: impl ToSingleRedisArg)
+        -> Grant, by tokens::grant
+    {
+        cmd("SESSION.REGENERATE").arg(key).arg(id_or_token).take()
     }
 
     /// `SESSION.GET`: the live session with this id, if there is one.
@@ -280,6 +348,36 @@ mod tests {
         assert_eq!(*validation.reason().unwrap(), crate::Reason::Revoked);
         let (sent, _) = run!(reply, session_touch("sessions:42", "a.b.c", &ValidateOptions::new()));
         assert_eq!(sent, "SESSION.TOUCH sessions:42 a.b.c");
+    }
+
+    #[test]
+    fn register_sends_the_jwt_before_its_options() {
+        let reply = map(&[("id", text("one")), ("expires_at", Value::Int(1)), ("token", Value::Nil)]);
+        let options = CreateOptions::new().agent("Firefox").refreshable();
+        let (sent, grant) = run!(reply.clone(), session_register("sessions:42", "a.b.c", &options));
+        assert_eq!(sent, "SESSION.CREATE sessions:42 FROM a.b.c AGENT Firefox REFRESH 0");
+        assert_eq!(grant.granted().unwrap().token, None);
+        let refused = map(&[("active", Value::Int(0)), ("reason", text("signature"))]);
+        let (sent, grant) = run!(refused, session_register("k", b"a.b.c", &CreateOptions::new()));
+        assert_eq!(sent, "SESSION.CREATE k FROM a.b.c");
+        assert_eq!(*grant.reason().unwrap(), crate::Reason::Signature);
+    }
+
+    #[test]
+    fn refresh_and_regenerate_send_a_credential_and_get_tokens_or_a_refusal() {
+        let granted = map(&[("id", text("one")), ("expires_at", Value::Int(1)), ("refresh_token", text("rsr1.y"))]);
+        let refused = map(&[("active", Value::Boolean(false)), ("reason", text("reused"))]);
+        let options = RefreshOptions::new().ip(Ipv4Addr::LOCALHOST).device("d");
+        let (sent, grant) = run!(granted.clone(), session_refresh("sessions:42", "rsr1.x", &options));
+        assert_eq!(sent, "SESSION.REFRESH sessions:42 rsr1.x IP 127.0.0.1 DEVICE d");
+        assert_eq!(grant.granted().unwrap().refresh_token.as_deref(), Some("rsr1.y"));
+        let (sent, grant) = run!(refused.clone(), session_refresh("sessions:42", "rsr1.x", &RefreshOptions::new()));
+        assert_eq!(sent, "SESSION.REFRESH sessions:42 rsr1.x");
+        assert_eq!(*grant.reason().unwrap(), crate::Reason::Reused);
+
+        let (sent, grant) = run!(granted, session_regenerate("sessions:42", "a.b.c"));
+        assert_eq!((sent.as_str(), grant.is_granted()), ("SESSION.REGENERATE sessions:42 a.b.c", true));
+        assert!(!run!(refused, session_regenerate("sessions:42", "one")).1.is_granted());
     }
 
     #[test]

@@ -63,15 +63,15 @@ mod replies;
 mod routing;
 #[cfg(test)]
 mod testing;
+mod tokens;
 
 #[cfg(feature = "aio")]
 pub use commands::AsyncSessionCommands;
 pub use commands::SessionCommands;
 pub use error::SessionErrorCode;
-pub use options::{CreateOptions, LimitPolicy, TokenKind, ValidateOptions};
+pub use options::{CreateOptions, LimitPolicy, RefreshOptions, TokenKind, ValidateOptions};
 pub use redis;
 pub use redis_session_core::Reason;
-pub use replies::{
-    ActiveSession, Created, Details, Inactive, InactiveReason, Session, SessionData, Timestamp, Validation,
-};
+pub use replies::{ActiveSession, Details, Inactive, InactiveReason, Session, SessionData, Timestamp, Validation};
 pub use routing::{KeyPrefix, unverified_user};
+pub use tokens::{Created, Grant};
