@@ -256,7 +256,7 @@ session_commands! {
     }
 
     /// `SESSION.REVOKE`: logs out the sessions with these ids or tokens, one or a slice of them. Replies how many
-    /// were alive; that none was is a success too (RFC 7009 section 2.2).
+    /// it revoked that were good until now; none is a success too (RFC 7009 section 2.2).
     ///
     /// An empty slice is refused by the server, as the error [`Invalid`](crate::SessionErrorCode::Invalid).
     fn session_revoke(key: impl ToSingleRedisArg, ids_or_tokens: impl ToRedisArgs) -> u64, by replies::count {

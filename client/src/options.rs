@@ -105,7 +105,8 @@ impl CreateOptions {
 
     /// `DEVICE`: the device to bind the session to, as 1 to 4096 bytes that only this device is known by: a long-lived
     /// cookie of its own, the thumbprint of its key. The server keeps a digest of them. A check or a
-    /// refresh that names [another device](ValidateOptions::device) is refused then. Default: bound to none.
+    /// refresh that names [another device](ValidateOptions::device) is refused then; one that names none is not.
+    /// Default: bound to none.
     #[must_use]
     pub fn device(mut self, fingerprint: impl Into<Vec<u8>>) -> Self {
         self.device = Some(fingerprint.into());
