@@ -5,7 +5,9 @@
 //! values that are freed, perhaps in a background thread or while a key is being opened, do not take it: they leave
 //! their agents in a list that the next writer empties.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use redis_session_core::UnixMillis;
 use redis_session_core::sessions::{AgentId, AgentPool, Clock, Limit, LimitPolicy, Target, TokenRules};
@@ -22,12 +24,29 @@ static RELEASED: Mutex<Vec<AgentId>> = Mutex::new(Vec::new());
 pub(crate) struct State {
     pub(crate) settings: Settings,
     ring: Option<KeyRing>,
+    /// The key file as it was when it was read.
+    ring_file: Option<FileState>,
     policy: TokenPolicy,
     agents: AgentPool,
     scratch: Scratch,
     cache: TokenCache,
     /// For how many tokens the cache was made.
     cache_size: usize,
+}
+
+/// What tells one version of a file from another.
+#[derive(PartialEq, Eq)]
+struct FileState {
+    modified: Option<SystemTime>,
+    length: u64,
+    inode: u64,
+}
+
+impl FileState {
+    fn of(path: &str) -> Option<Self> {
+        let file = std::fs::metadata(path).ok()?;
+        Some(Self { modified: file.modified().ok(), length: file.len(), inode: file.ino() })
+    }
 }
 
 /// The state, for as long as the guard lives.
@@ -92,6 +111,21 @@ impl State {
         self.cache.clear();
         self.ring = Some(ring);
         Ok(())
+    }
+
+    /// `session.keys-file`, as CONFIG shows it.
+    ///
+    /// A server keeps a setting to itself that is set to what it is, but setting this one again is to read the file
+    /// again. So once the file is not the one that was read, its name is shown in another spelling.
+    pub(crate) fn shown_keys_file(&self) -> String {
+        let file = &self.settings.keys_file;
+        if file.is_empty() || FileState::of(file) == self.ring_file {
+            file.clone()
+        } else if file.starts_with('/') {
+            format!("/.{file}")
+        } else {
+            format!("./{file}")
+        }
     }
 
     /// Checks a token by itself: everything but whether its session is alive.

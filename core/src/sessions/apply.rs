@@ -113,13 +113,10 @@ impl UserSessions {
     /// If the bytes are anything else; nothing is claimed from `agents` then.
     pub fn decode(bytes: &[u8], agents: &mut AgentPool) -> Result<Self, DecodeError> {
         let effects = effect::decode(bytes)?;
-        // What holds nothing is not stored: its key would never expire.
-        if effects.is_empty() {
-            return Err(DecodeError::Damaged);
-        }
         let mut sessions = Self::default();
         sessions.apply(&effects, agents);
-        Ok(sessions)
+        // What holds nothing is not stored: its key would never expire.
+        if sessions.is_empty() { Err(DecodeError::Damaged) } else { Ok(sessions) }
     }
 
     /// A copy with claims of its own on its agents.

@@ -10,7 +10,7 @@ use crate::{Reason, SessionId, Subject, UnixMillis, base64url};
 
 /// The longest user-agent text that is stored, in bytes.
 pub const MAX_AGENT_BYTES: usize = 512;
-/// Everything there is to know of one session. `A` is how its user agent is given: [`AgentId`] in memory, text elsewhere.
+/// Everything there is to know of one session. `A` is how its user agent is given: [`AgentId`](super::AgentId) in memory, text elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session<'a, A> {
     /// Its id.

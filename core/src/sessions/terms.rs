@@ -62,7 +62,7 @@ pub struct NewSession<'a> {
     pub idle_secs: u32,
     /// Where from.
     pub ip: Option<IpAddr>,
-    /// With which user agent; at most [`MAX_AGENT_BYTES`] bytes.
+    /// With which user agent; at most [`MAX_AGENT_BYTES`](super::MAX_AGENT_BYTES) bytes.
     pub agent: Option<&'a str>,
     /// The device to bind it to.
     pub device: Option<Device>,
@@ -93,7 +93,7 @@ pub struct Origin<'a> {
 pub struct Target {
     /// The session's id.
     pub id: SessionId,
-    /// Of a token: as in [`UserSessions::check`].
+    /// Of a token: as in [`UserSessions::check`](super::UserSessions::check).
     pub issued_at: Option<UnixMillis>,
     /// Of a JWT: when it stops being good. So long it is denied if its session is not here.
     pub until: Option<UnixMillis>,
