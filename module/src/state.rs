@@ -105,11 +105,14 @@ impl State {
             }
             return Ok(());
         }
-        let json = std::fs::read(file).map_err(|error| format!("session.keys-file {file}: {error}"))?;
-        let ring =
-            KeyRing::from_jwk_set(&json, active).map_err(|error| format!("session.keys-file {file}: {error}"))?;
+        let refused = |why: &dyn std::fmt::Display| format!("session.keys-file {file}: {why}");
+        // Before it is read, so that a change meanwhile is taken for one afterwards.
+        let state = FileState::of(file);
+        let json = std::fs::read(file).map_err(|error| refused(&error))?;
+        let ring = KeyRing::from_jwk_set(&json, active).map_err(|error| refused(&error))?;
         self.cache.clear();
         self.ring = Some(ring);
+        self.ring_file = state;
         Ok(())
     }
 

@@ -232,10 +232,14 @@ unsafe extern "C" fn set_text(
     // SAFETY: the server passes what it was given, a string that lives as long as this call, and its place for an error.
     unsafe {
         answer(error, || {
-            if let Kind::Text { of, check, .. } = setting(private).kind {
+            if let Kind::Text { of, check, shown, .. } = setting(private).kind {
                 let text =
                     std::str::from_utf8(Arg::borrowed(value).bytes()).map_err(|_| "must be UTF-8 text".to_owned())?;
                 check(text)?;
+                // What was shown is what is set, spelled otherwise.
+                if shown.is_some_and(|shown| shown(&state::lock()) == text) {
+                    return Ok(());
+                }
                 change(|settings| *of(settings) = text.to_owned());
             }
             Ok(())
