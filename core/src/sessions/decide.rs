@@ -118,6 +118,7 @@ impl UserSessions {
             let oldest = self.store.iter().filter(|record| clock.is_live(*record)).take(excess);
             effects.extend(oldest.filter_map(|record| bury(record, TraceReason::Evicted)));
             evicted.extend(effects.iter().filter_map(buried));
+            remember_the_newest(&mut effects, limit.traces);
             effects.extend(self.tidy(evicted.len(), limit.traces, clock));
         }
         let session = new.begin(tokens, clock.now);
@@ -274,6 +275,7 @@ impl UserSessions {
         }
         let revoked = effects.len();
         if revoked > 0 {
+            remember_the_newest(&mut effects, limit.traces);
             effects.extend(self.tidy(revoked, limit.traces, clock));
         }
         Revocation { effects, revoked }
@@ -354,5 +356,15 @@ fn buried(effect: &Effect<'_>) -> Option<SessionId> {
     match effect {
         Effect::Bury(trace) => Some(trace.id.clone()),
         _ => None,
+    }
+}
+
+/// Forgets the first of the dead in `effects` that are more than `traces`.
+fn remember_the_newest(effects: &mut [Effect<'_>], traces: usize) {
+    let excess = effects.len().saturating_sub(traces);
+    for effect in effects.iter_mut().take(excess) {
+        if let Effect::Bury(trace) = effect {
+            *effect = Effect::Forget(trace.id.clone());
+        }
     }
 }

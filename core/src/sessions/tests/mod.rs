@@ -280,6 +280,11 @@ fn a_login_loop_cannot_fill_memory() {
     for n in 0..100 {
         pair.create(new(&format!("t{n}"), n, 1 << 40), Limit { sessions: 200, ..bound }, n).unwrap();
     }
+    let many: Vec<_> = (0..50).map(|n| target(&format!("t{n}"))).collect();
+    let revocation = pair.primary.revoke(&many, bound, clock(100));
+    assert_eq!(revocation.revoked, 50);
+    pair.carry_out(&revocation.effects);
+    assert_eq!(pair.primary.store.iter().filter(|record| record.is_trace()).count(), 20, "many at once are too");
     let revocation = pair.primary.revoke_all(None, 0, bound, clock(200));
     pair.carry_out(&revocation.effects);
     assert_eq!(pair.primary.store.iter().count(), 20);
