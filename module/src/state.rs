@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use redis_session_core::UnixMillis;
 use redis_session_core::sessions::{AgentId, AgentPool, Clock, Limit, LimitPolicy, Target, TokenRules};
-use redis_session_core::token::{KeyRing, RefreshToken, Scratch, TokenCache, TokenPolicy, Verified};
+use redis_session_core::token::{Issued, KeyRing, RefreshToken, Scratch, TokenCache, TokenPolicy, Verified};
 use redis_session_core::{Reason, Subject};
 
 use crate::settings::Settings;
@@ -152,15 +152,19 @@ impl State {
 
     /// Which session a token of the user names, be it expired or not yet valid: that is enough to revoke it.
     pub(crate) fn identify(&mut self, subject: Subject<'_>, token: &[u8], now: UnixMillis) -> Result<Target, Reason> {
-        if let Ok(token) = self.verify_refresh(subject, token) {
-            return Ok(Target { id: token.id, issued_at: None, until: None });
+        match self.verify_refresh(subject, token) {
+            Err(Reason::Type) => {}
+            other => {
+                let token = other?;
+                return Ok(Target { id: token.id, issued: Issued::ForSessionOf(token.session_began_at), until: None });
+            }
         }
         let policy = TokenPolicy { issuer: None, audience: None, leeway_secs: u32::MAX, ..self.policy };
         let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
         let token = redis_session_core::token::verify(ring, &policy, subject, token, None, now, &mut self.scratch)?;
         let leeway = self.settings.token_rules().leeway;
         let until = token.expires_at.map(|expires_at| expires_at.saturating_add(leeway));
-        Ok(Target { issued_at: token.issued_for_revocation(), id: token.id, until })
+        Ok(Target { id: token.id, issued: token.issued, until })
     }
 }
 

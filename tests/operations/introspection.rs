@@ -8,7 +8,7 @@ use redis_session_tests::{Fields, Server, cmd, cmd_args, fields, list, text};
 use crate::commands::{COMMANDS, READERS, create, int, on_key};
 
 /// Name, arity and flags, as COMMAND INFO tells them.
-const INFO: [(&str, i64, &[&str]); 10] = [
+const INFO: [(&str, i64, &[&str]); 14] = [
     ("SESSION.CREATE", -2, &["denyoom", "module", "write"]),
     ("SESSION.VALIDATE", -3, &["fast", "module", "readonly"]),
     ("SESSION.TOUCH", -3, &["fast", "module", "write"]),
@@ -16,6 +16,10 @@ const INFO: [(&str, i64, &[&str]); 10] = [
     ("SESSION.LIST", 2, &["module", "readonly"]),
     ("SESSION.COUNT", 2, &["fast", "module", "readonly"]),
     ("SESSION.TTL", 3, &["fast", "module", "readonly"]),
+    ("SESSION.REFRESH", -3, &["denyoom", "module", "write"]),
+    ("SESSION.REGENERATE", 3, &["denyoom", "module", "write"]),
+    ("SESSION.SET", -5, &["denyoom", "module", "write"]),
+    ("SESSION.UNSET", -4, &["module", "write"]),
     ("SESSION.REVOKE", -3, &["module", "write"]),
     ("SESSION.REVOKEUSER", -2, &["module", "write"]),
     ("SESSION.APPLY", 3, &["module", "skip_monitor", "skip_slowlog", "write"]),
@@ -44,7 +48,7 @@ fn there_are_these_commands_and_no_others() {
     assert_eq!(found, expected);
     let plain = Server::builder().without_module().start();
     let count = |con: &mut Connection| int(con, "COMMAND COUNT");
-    assert_eq!(count(&mut con) - count(&mut plain.connection()), 10);
+    assert_eq!(count(&mut con) - count(&mut plain.connection()), 14);
 }
 
 #[test]

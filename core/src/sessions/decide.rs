@@ -1,6 +1,7 @@
 //! The commands that change something: what each is to do, decided without doing it.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use thiserror::Error;
@@ -10,10 +11,10 @@ use super::agents::AgentPool;
 use super::data::Data;
 use super::effect::Effect;
 use super::record::{Record, RecordRef};
-use super::session::{Session, TokenForm, Trace, TraceReason};
+use super::session::{Session, Trace, TraceReason};
 use super::store::Epoch;
 use super::terms::{Clock, Limit, LimitPolicy, NewSession, Origin, Target, TokenRules};
-use crate::token::RefreshToken;
+use crate::token::{Issued, RefreshToken};
 use crate::{Reason, SessionId, UnixMillis};
 
 /// Why a session cannot begin.
@@ -141,7 +142,7 @@ impl UserSessions {
         clock: Clock,
     ) -> Refreshed<'a> {
         let (id, generation) = (&token.id, token.generation);
-        if let Err(reason) = self.check(id, None, clock) {
+        if let Err(reason) = self.check(id, Issued::ForSessionOf(token.session_began_at), clock) {
             return Refreshed::Refused(reason);
         }
         let Some((record, session)) = self.store.find(id).and_then(|record| Some((record, owned(record, agents)?)))
@@ -196,11 +197,10 @@ impl UserSessions {
         limit: Limit,
         clock: Clock,
     ) -> Result<Grant<'static>, Reason> {
-        self.check(&old.id, old.issued_at, clock)?;
+        self.check(&old.id, old.issued, clock)?;
         let record = self.store.find(&old.id).ok_or(Reason::Unknown)?;
         let session = owned(record, agents).ok_or(Reason::Unknown)?;
-        let traced = session.refresh.is_some() || session.tokens != TokenForm::Jwt;
-        let mut session = Session { id: new, traced, seen: clock.now, ahead: 0, ..session };
+        let mut session = Session { id: new, traced: false, seen: clock.now, ahead: 0, ..session };
         if let Some(refresh) = session.refresh {
             session.issue(refresh.ttl_secs, 0, clock.now);
         }
@@ -222,7 +222,7 @@ impl UserSessions {
         max_bytes: usize,
         clock: Clock,
     ) -> Result<Vec<Effect<'a>>, ChangeError> {
-        self.check(id, None, clock).map_err(ChangeError::Dead)?;
+        self.check(id, Issued::Unsaid, clock).map_err(ChangeError::Dead)?;
         let size = self.data(id).merged(&data).size();
         if size > max_bytes {
             return Err(ChangeError::TooLarge(size));
@@ -240,7 +240,7 @@ impl UserSessions {
         names: Data<'a>,
         clock: Clock,
     ) -> Result<(Vec<Effect<'a>>, usize), ChangeError> {
-        self.check(id, None, clock).map_err(ChangeError::Dead)?;
+        self.check(id, Issued::Unsaid, clock).map_err(ChangeError::Dead)?;
         let data = self.data(id);
         let removed = names.iter().filter(|(name, _)| data.get(name).is_some()).count();
         let effects = if removed > 0 { vec![Effect::Unset { id: id.clone(), names }] } else { Vec::new() };
@@ -257,26 +257,37 @@ impl UserSessions {
     /// without a session here is denied for as long as it would be.
     #[must_use]
     pub fn revoke(&self, targets: &[Target], limit: Limit, clock: Clock) -> Revocation {
+        let mut targets: Vec<_> = targets.iter().collect();
+        // Of several tokens of one session, the one that is good longest.
+        targets.sort_by_key(|target| Reverse(target.until));
         let mut named = HashSet::new();
-        let mut effects = Vec::new();
-        for target in targets.iter().filter(|target| named.insert(&target.id)) {
-            match self.check(&target.id, target.issued_at, clock) {
-                Ok(_) => {
-                    let record = self.store.find(&target.id);
-                    effects.extend(record.and_then(|record| bury(record, TraceReason::Revoked)));
+        let (mut effects, mut revoked) = (Vec::new(), 0);
+        for Target { id, issued, until } in targets.into_iter().filter(|target| named.insert(&target.id)) {
+            let record = self.store.find(id);
+            let known_until = record.map(RecordRef::token_until);
+            let until = until.filter(|until| clock.now < *until);
+            let bury = |reason, until| Effect::Bury(Trace { id: id.clone(), reason, until });
+            match (self.check(id, *issued, clock), until) {
+                (Ok(_), _) => {
+                    effects.push(bury(TraceReason::Revoked, known_until.max(until).unwrap_or(clock.now)));
+                    revoked += 1;
                 }
-                Err(Reason::Unknown) => {
-                    let until = target.until.filter(|until| clock.now < *until);
-                    let trace = until.map(|until| Trace { id: target.id.clone(), reason: TraceReason::Revoked, until });
-                    effects.extend(trace.map(Effect::Bury));
+                (Err(Reason::Unknown), Some(until)) if record.is_none() => {
+                    effects.push(bury(TraceReason::Revoked, until));
+                    revoked += 1;
                 }
-                Err(_) => {}
+                // It is dead already, but would be forgotten while this token is good.
+                (Err(_), Some(until)) if known_until.is_some_and(|known| known < until) => {
+                    let reason = record.and_then(RecordRef::trace_reason).unwrap_or(TraceReason::Revoked);
+                    effects.push(bury(reason, until));
+                }
+                (Err(_), _) => {}
             }
         }
-        let revoked = effects.len();
-        if revoked > 0 {
+        if !effects.is_empty() {
+            let fresh = effects.len();
             remember_the_newest(&mut effects, limit.traces);
-            effects.extend(self.tidy(revoked, limit.traces, clock));
+            effects.extend(self.tidy(fresh, limit.traces, clock));
         }
         Revocation { effects, revoked }
     }

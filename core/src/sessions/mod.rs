@@ -33,6 +33,7 @@ pub use session::{Device, MAX_AGENT_BYTES, Refresh, Session, TokenForm, Trace, T
 pub use store::Epoch;
 pub use terms::{Clock, Limit, LimitPolicy, NewSession, Origin, Target, TokenRules};
 
+use crate::token::Issued;
 use crate::{Reason, SessionId, UnixMillis};
 use record::{Record, RecordRef, set_seen};
 use store::Store;
@@ -56,29 +57,35 @@ impl UserSessions {
         Self::default()
     }
 
-    /// Whether the session with this id is alive, for a credential issued at `issued_at`.
-    ///
-    /// A credential that does not tell when it was issued (an opaque token) has `None`; one that should and does not
-    /// (a JWT without `iat`) counts as issued at [`UnixMillis::ZERO`], before any revocation.
+    /// Whether the session with this id is alive, for a credential that tells of its time what `issued` says.
     ///
     /// # Errors
     /// With the reason why it is not: `unknown`, `expired`, `idle`, `revoked`, `user_revoked`, `evicted` or `reused`.
-    pub fn check(&self, id: &SessionId, issued_at: Option<UnixMillis>, clock: Clock) -> Result<Alive, Reason> {
+    pub fn check(&self, id: &SessionId, issued: Issued, clock: Clock) -> Result<Alive, Reason> {
         let epoch = self.store.epoch();
         let Some(record) = self.store.find(id) else {
-            // A JWT shows whole seconds, so one of the epoch's own second counts as older. Its session, had it
-            // begun after the epoch, would be here.
-            let user_revoked = issued_at.is_some_and(|issued_at| {
-                issued_at < clock.not_before || epoch.is_some_and(|epoch| issued_at.as_secs() <= epoch.at.as_secs())
-            });
+            let user_revoked = match issued {
+                Issued::Unsaid => false,
+                // A JWT shows whole seconds, so one of the epoch's own second counts as older. Its session, had it
+                // begun after the epoch, would be here.
+                Issued::InSecondOf(time) => {
+                    time < clock.not_before || epoch.is_some_and(|epoch| time.as_secs() <= epoch.at.as_secs())
+                }
+                Issued::ForSessionOf(time) => time < clock.not_before || epoch.is_some_and(|epoch| time <= epoch.at),
+            };
             return Err(if user_revoked { Reason::UserRevoked } else { Reason::Unknown });
         };
         let alive = clock.status(record)?;
-        // An id that an application used before and after the epoch: the token is the earlier session's.
-        let of_earlier = issued_at.zip(epoch).is_some_and(|(issued_at, epoch)| {
-            record.created_at() > epoch.at && issued_at.as_secs() < epoch.at.as_secs()
-        });
-        if of_earlier { Err(Reason::UserRevoked) } else { Ok(alive) }
+        // An id that an application used before may be an earlier session's in this credential.
+        match (issued, epoch) {
+            (Issued::ForSessionOf(time), _) if time != record.created_at() => Err(Reason::Unknown),
+            (Issued::InSecondOf(time), Some(epoch))
+                if record.created_at() > epoch.at && time.as_secs() < epoch.at.as_secs() =>
+            {
+                Err(Reason::UserRevoked)
+            }
+            _ => Ok(alive),
+        }
     }
 
     /// The session with this id, if it is alive.

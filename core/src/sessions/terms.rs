@@ -7,6 +7,7 @@ use super::Alive;
 use super::data::Data;
 use super::record::RecordRef;
 use super::session::{Device, Refresh, Session, TokenForm};
+use crate::token::Issued;
 use crate::{Reason, SessionId, UnixMillis};
 
 /// What everything alive is measured by.
@@ -93,8 +94,8 @@ pub struct Origin<'a> {
 pub struct Target {
     /// The session's id.
     pub id: SessionId,
-    /// Of a token: as in [`UserSessions::check`](super::UserSessions::check).
-    pub issued_at: Option<UnixMillis>,
+    /// What is known of the time it was issued, if it is a token.
+    pub issued: Issued,
     /// Of a JWT: when it stops being good. So long it is denied if its session is not here.
     pub until: Option<UnixMillis>,
 }
@@ -139,9 +140,9 @@ impl<'a> NewSession<'a> {
             idle_secs: self.idle_secs,
             ip: self.ip,
             agent: self.agent.map(Cow::Borrowed),
-            // JWTs tell when they were issued, which the epoch is compared with; other tokens do not, and one id may
-            // stand for two sessions if it is chosen outside.
-            traced: self.brought || self.tokens != TokenForm::Jwt || self.refresh_secs.is_some(),
+            // Tokens tell which session they are of, or when they were issued, which the epoch is compared with. That
+            // is not enough where one id may stand for two sessions.
+            traced: self.brought,
             refresh: None,
             device: self.device,
             tokens: self.tokens,
