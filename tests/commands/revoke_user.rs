@@ -171,7 +171,7 @@ fn except_with_a_bad_token_is_an_error_and_revokes_nothing() {
             (tampered(&opaque), "signature"),
             (others, "subject"),
             (unknown, "unknown_key"),
-            ("rsr1.NDI.b25l.MQ.AAAA".into(), "type"),
+            ("rsr1.NDI.b25l.MQ.AAAA".into(), "malformed"),
             ("eyJ.eyJ.x".into(), "malformed"),
             ("rst1.".into(), "malformed"),
         ] {

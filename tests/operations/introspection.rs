@@ -178,12 +178,13 @@ fn syntax(args: Vec<Value>) -> String {
 fn the_documentation_has_every_argument() {
     let server = Server::start();
     let mut con = server.connection();
-    let check = "key token [IP ip] [AUD audience] [FULL]";
+    let check = "key token [IP ip] [DEVICE fingerprint] [AUD audience] [STATELESS] [FULL]";
     for (name, expected) in [
         (
             "SESSION.CREATE",
-            "key [ID id] [TTL seconds] [IDLE seconds] [MAX sessions] [EVICT | REJECT] [IP ip] [AGENT agent] \
-             [DATA numfields field value ...] [CLAIMS json] [TOKEN JWT | OPAQUE | NONE] [TOKENTTL seconds]",
+            "key [ID id | FROM jwt] [TTL seconds] [IDLE seconds] [MAX n] [EVICT | REJECT] [IP ip] [AGENT text] \
+             [DEVICE fingerprint] [DATA n field value ...] [CLAIMS json] [TOKEN JWT | OPAQUE | NONE] \
+             [TOKENTTL seconds] [REFRESH seconds]",
         ),
         ("SESSION.VALIDATE", check),
         ("SESSION.TOUCH", check),
@@ -191,6 +192,10 @@ fn the_documentation_has_every_argument() {
         ("SESSION.LIST", "key"),
         ("SESSION.COUNT", "key"),
         ("SESSION.TTL", "key id"),
+        ("SESSION.REFRESH", "key refresh-token [IP ip] [AGENT text] [DEVICE fingerprint]"),
+        ("SESSION.REGENERATE", "key id-or-token"),
+        ("SESSION.SET", "key id field value ..."),
+        ("SESSION.UNSET", "key id field ..."),
         ("SESSION.REVOKE", "key id-or-token ..."),
         ("SESSION.REVOKEUSER", "key [EXCEPT id-or-token]"),
     ] {

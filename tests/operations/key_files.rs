@@ -210,6 +210,6 @@ fn a_file_that_only_verifies_lets_nobody_in() {
     assert_eq!(crate::commands::error_code(&mut con, "SESSION.CREATE sessions:42"), "NOSIGNINGKEY");
     create(&mut con, "sessions:42", "ID mine TOKEN NONE");
     let signing = ServerBuilder::new().keys(&["one"]).start();
-    let token = create(&mut signing.connection(), "sessions:42", "ID mine TOKEN OPAQUE").str("token");
+    let token = create(&mut signing.connection(), "sessions:42", "ID mine").str("token");
     assert_eq!(verdict(&mut con, "sessions:42", &token), "active");
 }
