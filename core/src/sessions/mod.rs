@@ -79,8 +79,11 @@ impl UserSessions {
         // An id that an application used before may be an earlier session's in this credential.
         match (issued, epoch) {
             (Issued::ForSessionOf(time), _) if time != record.created_at() => Err(Reason::Unknown),
+            // In the epoch's own second only if this one had not begun: a login right after a revocation is good.
             (Issued::InSecondOf(time), Some(epoch))
-                if record.created_at() > epoch.at && time.as_secs() < epoch.at.as_secs() =>
+                if record.created_at() > epoch.at
+                    && time.as_secs() <= epoch.at.as_secs()
+                    && time.as_secs() < record.created_at().as_secs() =>
             {
                 Err(Reason::UserRevoked)
             }
