@@ -30,7 +30,7 @@ fn tokens(criterion: &mut Criterion) {
         claims: Some(&claims),
     };
     let jwt = key.sign_jwt(&new).expect("a key that signs");
-    let opaque = key.sign_opaque(subject, &session).expect("a key that signs");
+    let opaque = key.sign_opaque(subject, &session, now).expect("a key that signs");
     println!("a JWT of {} bytes, an opaque token of {}", jwt.len(), opaque.len());
 
     let mut scratch = Scratch::default();
@@ -40,7 +40,7 @@ fn tokens(criterion: &mut Criterion) {
     criterion.bench_function("verify/hs256", |bench| bench.iter(|| check(black_box(&jwt))));
     criterion.bench_function("verify/opaque", |bench| bench.iter(|| check(black_box(&opaque))));
     criterion.bench_function("sign/hs256", |bench| bench.iter(|| key.sign_jwt(black_box(&new))));
-    criterion.bench_function("sign/opaque", |bench| bench.iter(|| key.sign_opaque(black_box(subject), &session)));
+    criterion.bench_function("sign/opaque", |bench| bench.iter(|| key.sign_opaque(black_box(subject), &session, now)));
 }
 
 criterion_group!(benches, tokens);

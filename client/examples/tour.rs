@@ -14,8 +14,8 @@ use std::time::{Duration, SystemTime};
 
 use redis::{Cmd, Connection, ConnectionLike, RedisError, RedisResult, Value};
 use redis_session::{
-    CreateOptions, Created, KeyPrefix, LimitPolicy, Reason, SessionCommands, SessionErrorCode, Timestamp, TokenKind,
-    ValidateOptions, Validation,
+    CreateOptions, Created, InactiveReason, KeyPrefix, LimitPolicy, Reason, RefreshOptions, SessionCommands,
+    SessionErrorCode, Timestamp, TokenKind, ValidateOptions,
 };
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -61,6 +61,7 @@ impl Tour {
     fn walk(&mut self) -> Outcome {
         let key = self.key();
         let (home, cafe) = (Ipv4Addr::new(203, 0, 113, 7), Ipv4Addr::new(198, 51, 100, 23));
+        let cookie = "cookie-7f3a"; // by which the laptop is known again
 
         step("A user logs in on a laptop");
         let options = CreateOptions::new()
@@ -68,17 +69,24 @@ impl Tour {
             .idle(Duration::from_secs(1800))
             .ip(home)
             .agent("Firefox on Linux")
+            .device(cookie)
             .data("cart", "17")
             .data("theme", "dark")
             .claims(r#"{"role":"editor"}"#)
-            .token(TokenKind::Jwt);
+            .token(TokenKind::Jwt)
+            .refreshable();
         let laptop = self.redis.session_create(&key, &options)?;
         let laptop_token = self.redis.token_of(&laptop, "laptop's token")?;
+        let refresh_token = self.redis.refresh_token_of(&laptop, "laptop's refresh token")?;
         say(&format!("session {}, at most for {}", laptop.id, left_until(laptop.expires_at)));
         if let Some(end) = laptop.token_expires_at {
             say(&format!("its JWT has {} bytes and lasts {}", laptop_token.len(), left_until(end)));
         }
+        if let Some(end) = laptop.refresh_expires_at {
+            say(&format!("its refresh token lasts {}", left_until(end)));
+        }
         check(laptop.evicted.is_empty(), "nobody was logged out for it")?;
+        check(laptop.new_ip && laptop.new_device, "an address and a device that the user has no session on")?;
 
         step("A request comes with the JWT: is it genuine, and its session alive?");
         let route = self.keys.key_of_token(&laptop_token);
@@ -99,6 +107,42 @@ impl Tour {
         check(details.data.text("cart") == Some("17"), "the cart is the one the session was given")?;
         check(details.idle_expires_at.is_some(), "it ends when it is not used")?;
         check(details.new_ip, "the address is not the one of the login")?;
+
+        step("The JWT turns up on another device");
+        let elsewhere = ValidateOptions::new().device("cookie-b81d");
+        let validation = self.redis.session_validate(&key, &laptop_token, &elsewhere)?;
+        check_reason(validation.reason(), Reason::Device)?;
+        let at_home = ValidateOptions::new().device(cookie);
+        check(self.redis.session_validate(&key, &laptop_token, &at_home)?.is_active(), "on the laptop it is active")?;
+
+        step("The cart changes, and a coupon is used up");
+        let fields = [("cart", "18"), ("coupon", "SPRING")];
+        check(self.redis.session_set(&key, &laptop.id, fields)? == 2, "two fields set")?;
+        check(self.redis.session_unset(&key, &laptop.id, "coupon")? == 1, "one removed")?;
+        let session = self.redis.session_get(&key, &laptop.id)?.ok_or("the laptop's session is gone")?;
+        check(session.data.text("cart") == Some("18"), "the cart is the new one")?;
+        check(session.data.get("coupon").is_none(), "the coupon is gone")?;
+        let late = self.redis.session_set(&key, "no-such-session", fields).err().ok_or("a session was made")?;
+        check(SessionErrorCode::of(&late) == Some(SessionErrorCode::NoSession), "a write never makes a session")?;
+
+        step("The JWT ends soon: new tokens for the refresh token");
+        let from_laptop = RefreshOptions::new().ip(home).device(cookie);
+        let refreshed = self.redis.session_refresh(&key, &refresh_token, &from_laptop)?.into_result()?;
+        let laptop_token = self.redis.token_of(&refreshed, "laptop's second token")?;
+        let second_refresh_token = self.redis.refresh_token_of(&refreshed, "laptop's second refresh token")?;
+        check(refreshed.id == laptop.id, "the same session")?;
+        check(second_refresh_token != refresh_token, "and another refresh token")?;
+        let again = self.redis.session_refresh(&key, &refresh_token, &from_laptop)?.into_result()?;
+        check(again.refresh_token == refreshed.refresh_token, "a second tab, just as quick, gets the same one")?;
+
+        step("The user becomes an administrator: a new id and new tokens, so that no old one has the new rights");
+        let laptop = self.redis.session_regenerate(&key, &laptop_token)?.into_result()?;
+        self.check_inactive(&key, &laptop_token, Reason::Revoked)?;
+        let refused = self.redis.session_refresh(&key, &second_refresh_token, &from_laptop)?;
+        check_reason(refused.reason(), Reason::Revoked)?;
+        let laptop_token = self.redis.token_of(&laptop, "laptop's third token")?;
+        let session = self.redis.session_validate(&key, &laptop_token, &at_home)?.into_result()?;
+        check(session.id == laptop.id && laptop.id != refreshed.id, "active, by the new id")?;
 
         step("The user logs in on a phone too");
         let options = CreateOptions::new().ip(cafe).agent("The app on a phone").token(TokenKind::Jwt);
@@ -151,11 +195,21 @@ impl Tour {
         check(self.redis.session_count(&key)? == 0, "no session is left")?;
 
         step("Log in again: it works at once");
-        let again = self.redis.session_create(&key, &CreateOptions::new().token(TokenKind::Jwt))?;
+        let again = self.redis.session_create(&key, &CreateOptions::new().token(TokenKind::Jwt).refreshable())?;
         let new_token = self.redis.token_of(&again, "new token")?;
         let now = self.redis.session_validate(&key, &new_token, &ValidateOptions::new())?;
         check(now.is_active(), "the new token is good")?;
         self.check_inactive(&key, &laptop_token, Reason::UserRevoked)?;
+
+        step("A refresh token comes back after its successor was used: one of the two who had it is a thief");
+        let stolen = self.redis.refresh_token_of(&again, "stolen refresh token")?;
+        let anywhere = RefreshOptions::new();
+        let second = self.redis.session_refresh(&key, &stolen, &anywhere)?.into_result()?;
+        let second = self.redis.refresh_token_of(&second, "second refresh token")?;
+        let third = self.redis.session_refresh(&key, &second, &anywhere)?.into_result()?;
+        let third_token = self.redis.token_of(&third, "third token")?;
+        check_reason(self.redis.session_refresh(&key, &stolen, &anywhere)?.reason(), Reason::Reused)?;
+        self.check_inactive(&key, &third_token, Reason::Reused)?;
 
         println!("\nEverything is as it should be.");
         Ok(())
@@ -166,14 +220,7 @@ impl Tour {
     }
 
     fn check_inactive(&mut self, key: &str, token: &str, expected: Reason) -> Outcome {
-        match self.redis.session_validate(key, token, &ValidateOptions::new())? {
-            Validation::Inactive(inactive) if inactive.reason == expected => {
-                check(true, &format!("not active: {expected}"))
-            }
-            other => {
-                Err(format!("expected a token that is not active, for the reason {expected}, not {other:?}").into())
-            }
-        }
+        check_reason(self.redis.session_validate(key, token, &ValidateOptions::new())?.reason(), expected)
     }
 }
 
@@ -185,11 +232,20 @@ struct Shown {
 }
 
 impl Shown {
-    /// The new session's token, by this name from now on.
+    /// The session's new token, by this name from now on.
     fn token_of(&mut self, created: &Created, name: &'static str) -> Outcome<String> {
-        let token = created.token.clone().ok_or("the new session has no token")?;
+        self.named(created.token.as_ref(), name)
+    }
+
+    /// Its new refresh token, likewise.
+    fn refresh_token_of(&mut self, created: &Created, name: &'static str) -> Outcome<String> {
+        self.named(created.refresh_token.as_ref(), name)
+    }
+
+    fn named(&mut self, token: Option<&String>, name: &'static str) -> Outcome<String> {
+        let token = token.ok_or_else(|| format!("there is no {name}"))?;
         self.tokens.push((token.clone(), name));
-        Ok(token)
+        Ok(token.clone())
     }
 
     /// An argument as one would type it.
@@ -259,6 +315,14 @@ fn check(holds: bool, what: &str) -> Outcome {
     }
     println!("  ok {what}");
     Ok(())
+}
+
+fn check_reason(reason: Option<&InactiveReason>, expected: Reason) -> Outcome {
+    match reason {
+        Some(reason) if *reason == expected => check(true, &format!("not active: {expected}")),
+        Some(other) => Err(format!("this is not active for the reason {other}, and should be for {expected}").into()),
+        None => Err(format!("this is active, and should not be, for the reason {expected}").into()),
+    }
 }
 
 fn left_until(end: Timestamp) -> String {

@@ -21,23 +21,20 @@ use std::time::Duration;
 
 use redis::{Cmd, ConnectionLike, RedisResult, ToRedisArgs, ToSingleRedisArg, Value, cmd};
 
-use crate::options::{CreateOptions, ValidateOptions};
-use crate::replies::{self, Created, Session, Validation};
+use crate::options::{CreateOptions, RefreshOptions, ValidateOptions};
+use crate::replies::{self, Session, Validation};
+use crate::tokens::{self, Created, Grant};
 
 /// One definition of each command: its documentation, arguments, reply, how to write the one and read the other.
 macro_rules! session_commands {
     ($(
         $(#[doc = $doc:literal])+
-        fn $name:ident($($arg:ident: $type:ty),*) -> $reply:ty, by $read:path {
-            $command:expr
-        }
+        fn $name:ident($($arg:ident: $type:ty),*) -> $reply:ty, by $read:path $command:block
     )*) => {
         $(
             $(#[doc = $doc])+
             #[must_use = "a command does nothing until it is sent"]
-            pub fn $name($($arg: $type),*) -> Cmd {
-                $command
-            }
+            pub fn $name($($arg: $type),*) -> Cmd $command
         )*
 
         /// The `SESSION.*` commands as methods of every synchronous connection: `redis::Connection`, one of a
@@ -98,8 +95,39 @@ session_commands! {
     /// The error is [`SessionLimit`](crate::SessionErrorCode::SessionLimit) if the user has too many sessions and
     /// [`LimitPolicy::Reject`](crate::LimitPolicy::Reject) applies,
     /// [`SessionExists`](crate::SessionErrorCode::SessionExists) if the id that the options bring is taken.
-    fn session_create(key: impl ToSingleRedisArg, options: &CreateOptions) -> Created, by replies::created {
+    fn session_create(key: impl ToSingleRedisArg, options: &CreateOptions) -> Created, by tokens::created {
         cmd("SESSION.CREATE").arg(key).arg(options).take()
+    }
+
+    /// `SESSION.CREATE` with `FROM`: begins a session with a JWT that the user has already, be it from another issuer,
+    /// so that it can be listed, touched and revoked as any other. The token names the session, and both end together.
+    ///
+    /// The token must be one of this key's user and signed by a key of the server's key ring; if it is not good, the
+    /// answer is [`Grant::Refused`]. No further token is made unless [`CreateOptions::token`] or
+    /// [`CreateOptions::refresh`] asks for one. [`CreateOptions::id`] and [`CreateOptions::ttl`] do not go with it: the
+    /// error is [`Invalid`](crate::SessionErrorCode::Invalid).
+    ///
+    /// The other errors are those of [`session_create`], and [`SessionExists`](crate::SessionErrorCode::SessionExists)
+    /// if the session is there already, as it is the second time with one token.
+    ///
+    /// ```no_run
+    /// use redis_session::{CreateOptions, Grant, KeyPrefix, SessionCommands};
+    ///
+    /// # fn main() -> redis::RedisResult<()> {
+    /// # let mut redis = redis::Client::open("redis://127.0.0.1/")?.get_connection()?;
+    /// # let jwt = "";
+    /// let Some(key) = KeyPrefix::default().key_of_token(jwt) else { return Ok(()) }; // 401
+    /// match redis.session_register(key, jwt, &CreateOptions::new().agent("Firefox on Linux"))? {
+    ///     Grant::Granted(session) => println!("session {}", session.id),
+    ///     Grant::Refused(inactive) => println!("401: {}", inactive.reason),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn session_register(key: impl ToSingleRedisArg, jwt: impl ToSingleRedisArg, options: &CreateOptions)
+        -> Grant, by tokens::grant
+    {
+        cmd("SESSION.CREATE").arg(key).arg("FROM").arg(jwt).arg(options).take()
     }
 
     /// `SESSION.VALIDATE`: checks a token and its session, and changes nothing. A bad token is an answer,
@@ -119,6 +147,42 @@ session_commands! {
         -> Validation, by replies::validation
     {
         cmd("SESSION.TOUCH").arg(key).arg(token).arg(options).take()
+    }
+
+    /// `SESSION.REFRESH`: exchanges a refresh token for new tokens of the same session, the next refresh token among
+    /// them. It counts as a use of the session. An old access token is good until it ends.
+    ///
+    /// A refresh token can be used once. Right after, for `session.refresh-grace`, it gets the same new tokens again, so
+    /// that a client that asks twice at once, or missed the reply, need not log in anew. Later, or once its
+    /// successor was used, it is taken for stolen: its session ends, and the answer is [`Grant::Refused`] for
+    /// [`Reason::Reused`](crate::Reason::Reused) (RFC 9700 section 4.14.2).
+    ///
+    /// [`KeyPrefix::key_of_token`](crate::KeyPrefix::key_of_token) tells the key from a refresh token too.
+    fn session_refresh(key: impl ToSingleRedisArg, refresh_token: impl ToSingleRedisArg, options: &RefreshOptions)
+        -> Grant, by tokens::grant
+    {
+        cmd("SESSION.REFRESH").arg(key).arg(refresh_token).arg(options).take()
+    }
+
+    /// `SESSION.REGENERATE`: gives the session with this id or access token a new id and new tokens; the old ones are
+    /// dead at once. This is for when the user's rights change, so that nothing known from before has the new ones.
+    ///
+    /// ```no_run
+    /// use redis_session::SessionCommands;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut redis = redis::Client::open("redis://127.0.0.1/")?.get_connection()?;
+    /// # let token = "";
+    /// // The second factor was right.
+    /// let session = redis.session_regenerate("sessions:42", token)?.into_result()?;
+    /// redis.session_set("sessions:42", &session.id, [("second_factor", "yes")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn session_regenerate(key: impl ToSingleRedisArg, id_or_token: impl ToSingleRedisArg)
+        -> Grant, by tokens::grant
+    {
+        cmd("SESSION.REGENERATE").arg(key).arg(id_or_token).take()
     }
 
     /// `SESSION.GET`: the live session with this id, if there is one.
@@ -146,8 +210,53 @@ session_commands! {
         cmd("SESSION.TTL").arg(key).arg(id).take()
     }
 
+    /// `SESSION.SET`: sets fields of the session with this id, pairs of a name and a value, and keeps its others.
+    /// Replies how many it set.
+    ///
+    /// The error is [`NoSession`](crate::SessionErrorCode::NoSession) if there is no such live session: a late write
+    /// never makes one. It is [`Invalid`](crate::SessionErrorCode::Invalid) if there are no pairs, a field comes twice,
+    /// or the session would have more data than `session.max-data-bytes`.
+    ///
+    /// ```no_run
+    /// use std::collections::HashMap;
+    /// use redis_session::SessionCommands;
+    ///
+    /// # fn main() -> redis::RedisResult<()> {
+    /// # let mut redis = redis::Client::open("redis://127.0.0.1/")?.get_connection()?;
+    /// # let id = "";
+    /// redis.session_set("sessions:42", id, [("cart", "18"), ("theme", "dark")])?;
+    /// redis.session_set("sessions:42", id, [("visits", 7)])?;
+    /// let fields = HashMap::from([("cart", b"\xff\0")]);
+    /// redis.session_set("sessions:42", id, &fields)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn session_set(
+        key: impl ToSingleRedisArg,
+        id: impl ToSingleRedisArg,
+        fields: impl IntoIterator<Item = (impl ToSingleRedisArg, impl ToSingleRedisArg)>
+    ) -> u64, by replies::count {
+        let mut command = cmd("SESSION.SET");
+        command.arg(key).arg(id);
+        for (field, value) in fields {
+            command.arg(field).arg(value);
+        }
+        command
+    }
+
+    /// `SESSION.UNSET`: removes the fields with these names, one or a slice of them, from the session with this id.
+    /// Replies how many there were.
+    ///
+    /// The error is [`NoSession`](crate::SessionErrorCode::NoSession) if there is no such live session,
+    /// [`Invalid`](crate::SessionErrorCode::Invalid) if there are no names or one comes twice.
+    fn session_unset(key: impl ToSingleRedisArg, id: impl ToSingleRedisArg, fields: impl ToRedisArgs)
+        -> u64, by replies::count
+    {
+        cmd("SESSION.UNSET").arg(key).arg(id).arg(fields).take()
+    }
+
     /// `SESSION.REVOKE`: logs out the sessions with these ids or tokens, one or a slice of them. Replies how many
-    /// were alive; that none was is a success too (RFC 7009 section 2.2).
+    /// it revoked that were good until now; none is a success too (RFC 7009 section 2.2).
     ///
     /// An empty slice is refused by the server, as the error [`Invalid`](crate::SessionErrorCode::Invalid).
     fn session_revoke(key: impl ToSingleRedisArg, ids_or_tokens: impl ToRedisArgs) -> u64, by replies::count {
@@ -239,6 +348,67 @@ mod tests {
         assert_eq!(*validation.reason().unwrap(), crate::Reason::Revoked);
         let (sent, _) = run!(reply, session_touch("sessions:42", "a.b.c", &ValidateOptions::new()));
         assert_eq!(sent, "SESSION.TOUCH sessions:42 a.b.c");
+    }
+
+    #[test]
+    fn register_sends_the_jwt_before_its_options() {
+        let reply = map(&[("id", text("one")), ("expires_at", Value::Int(1)), ("token", Value::Nil)]);
+        let options = CreateOptions::new().agent("Firefox").refreshable();
+        let (sent, grant) = run!(reply.clone(), session_register("sessions:42", "a.b.c", &options));
+        assert_eq!(sent, "SESSION.CREATE sessions:42 FROM a.b.c AGENT Firefox REFRESH 0");
+        assert_eq!(grant.granted().unwrap().token, None);
+        let refused = map(&[("active", Value::Int(0)), ("reason", text("signature"))]);
+        let (sent, grant) = run!(refused, session_register("k", b"a.b.c", &CreateOptions::new()));
+        assert_eq!(sent, "SESSION.CREATE k FROM a.b.c");
+        assert_eq!(*grant.reason().unwrap(), crate::Reason::Signature);
+    }
+
+    #[test]
+    fn refresh_and_regenerate_send_a_credential_and_get_tokens_or_a_refusal() {
+        let granted = map(&[("id", text("one")), ("expires_at", Value::Int(1)), ("refresh_token", text("rsr1.y"))]);
+        let refused = map(&[("active", Value::Boolean(false)), ("reason", text("reused"))]);
+        let options = RefreshOptions::new().ip(Ipv4Addr::LOCALHOST).device("d");
+        let (sent, grant) = run!(granted.clone(), session_refresh("sessions:42", "rsr1.x", &options));
+        assert_eq!(sent, "SESSION.REFRESH sessions:42 rsr1.x IP 127.0.0.1 DEVICE d");
+        assert_eq!(grant.granted().unwrap().refresh_token.as_deref(), Some("rsr1.y"));
+        let (sent, grant) = run!(refused.clone(), session_refresh("sessions:42", "rsr1.x", &RefreshOptions::new()));
+        assert_eq!(sent, "SESSION.REFRESH sessions:42 rsr1.x");
+        assert_eq!(*grant.reason().unwrap(), crate::Reason::Reused);
+
+        let (sent, grant) = run!(granted, session_regenerate("sessions:42", "a.b.c"));
+        assert_eq!((sent.as_str(), grant.is_granted()), ("SESSION.REGENERATE sessions:42 a.b.c", true));
+        assert!(!run!(refused, session_regenerate("sessions:42", "one")).1.is_granted());
+    }
+
+    #[test]
+    fn set_takes_pairs_of_any_kind() {
+        use std::collections::BTreeMap;
+
+        let (sent, fields) =
+            run!(Value::Int(2), session_set("sessions:42", "one", [("cart", "18"), ("theme", "dark")]));
+        assert_eq!((sent.as_str(), fields), ("SESSION.SET sessions:42 one cart 18 theme dark", 2));
+        let map = BTreeMap::from([("cart".to_owned(), 18_u64), ("visits".to_owned(), 7)]);
+        let sent = "SESSION.SET sessions:42 one cart 18 visits 7";
+        assert_eq!(run!(Value::Int(2), session_set("sessions:42", "one", &map)).0, sent);
+        assert_eq!(run!(Value::Int(2), session_set("sessions:42", "one", map.clone())).0, sent);
+        assert_eq!(run!(Value::Int(2), session_set("sessions:42", "one", vec![("cart", 18), ("visits", 7)])).0, sent);
+        let none = <[(&str, &str); 0]>::default();
+        assert_eq!(run!(Value::Int(0), session_set("sessions:42", "one", none)).0, "SESSION.SET sessions:42 one");
+    }
+
+    #[test]
+    fn set_sends_names_and_values_as_the_bytes_they_are() {
+        let command = session_set("k", "one", [(&b"\xff"[..], vec![0, b'\r', b'\n'])]);
+        let args: Vec<_> = command.args_iter().collect();
+        assert_eq!(args[3..], [redis::Arg::Simple(&b"\xff"[..]), redis::Arg::Simple(b"\0\r\n")]);
+    }
+
+    #[test]
+    fn unset_takes_one_or_many() {
+        let (sent, fields) = run!(Value::Int(1), session_unset("sessions:42", "one", "cart"));
+        assert_eq!((sent.as_str(), fields), ("SESSION.UNSET sessions:42 one cart", 1));
+        let (sent, fields) = run!(Value::Int(0), session_unset("sessions:42", "one", &["cart", "theme"]));
+        assert_eq!((sent.as_str(), fields), ("SESSION.UNSET sessions:42 one cart theme", 0));
     }
 
     #[test]

@@ -32,6 +32,29 @@
 //! The server decides everything: it makes and verifies the tokens, keeps the deadlines and the number of sessions,
 //! each command in one atomic step. This crate holds no keys and no state.
 //!
+//! # Staying logged in
+//!
+//! With a refresh token, access tokens can be short-lived and sessions long. It is exchanged for two new tokens, and
+//! one that was stolen gives itself away by being used twice:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use redis_session::{CreateOptions, Grant, RefreshOptions, SessionCommands};
+//!
+//! # fn main() -> redis::RedisResult<()> {
+//! # let mut redis = redis::Client::open("redis://127.0.0.1/")?.get_connection()?;
+//! let options = CreateOptions::new().ttl(Duration::from_secs(30 * 86_400)).refreshable();
+//! let login = redis.session_create("sessions:42", &options)?;
+//! let refresh_token = login.refresh_token.expect("there is one, as `refreshable` asked for it");
+//!
+//! match redis.session_refresh("sessions:42", &refresh_token, &RefreshOptions::new())? {
+//!     Grant::Granted(tokens) => println!("two new tokens, until {:?}", tokens.refresh_expires_at),
+//!     Grant::Refused(inactive) => println!("401, log in again: {}", inactive.reason),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Connections
 //!
 //! [`SessionCommands`] is for synchronous connections, [`AsyncSessionCommands`] (feature `aio`) for asynchronous ones,
@@ -63,18 +86,18 @@ mod replies;
 mod routing;
 #[cfg(test)]
 mod testing;
+mod tokens;
 
 #[cfg(feature = "aio")]
 pub use commands::AsyncSessionCommands;
 pub use commands::SessionCommands;
 pub use error::SessionErrorCode;
-pub use options::{CreateOptions, LimitPolicy, TokenKind, ValidateOptions};
+pub use options::{CreateOptions, LimitPolicy, RefreshOptions, TokenKind, ValidateOptions};
 pub use redis;
 pub use redis_session_core::Reason;
-pub use replies::{
-    ActiveSession, Created, Details, Inactive, InactiveReason, Session, SessionData, Timestamp, Validation,
-};
+pub use replies::{ActiveSession, Details, Inactive, InactiveReason, Session, SessionData, Timestamp, Validation};
 pub use routing::{KeyPrefix, unverified_user};
+pub use tokens::{Created, Grant};
 
 /// The Rust of the README, to be compiled as it stands there.
 #[cfg(doctest)]

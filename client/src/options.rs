@@ -32,10 +32,13 @@ pub struct CreateOptions {
     limit_policy: Option<LimitPolicy>,
     ip: Option<IpAddr>,
     agent: Option<Vec<u8>>,
+    device: Option<Vec<u8>>,
     data: Vec<(Vec<u8>, Vec<u8>)>,
     claims: Option<String>,
     token: Option<TokenKind>,
     token_ttl: Option<Duration>,
+    /// Zero is `session.refresh-ttl`.
+    refresh: Option<Duration>,
 }
 
 impl CreateOptions {
@@ -100,6 +103,16 @@ impl CreateOptions {
         self
     }
 
+    /// `DEVICE`: the device to bind the session to, as 1 to 4096 bytes that only this device is known by: a long-lived
+    /// cookie of its own, the thumbprint of its key. The server keeps a digest of them. A check or a
+    /// refresh that names [another device](ValidateOptions::device) is refused then; one that names none is not.
+    /// Default: bound to none.
+    #[must_use]
+    pub fn device(mut self, fingerprint: impl Into<Vec<u8>>) -> Self {
+        self.device = Some(fingerprint.into());
+        self
+    }
+
     /// `DATA`: a field and a value to be kept with the session, both any bytes. Call it once for each field.
     #[must_use]
     pub fn data(mut self, field: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
@@ -129,6 +142,32 @@ impl CreateOptions {
         self.token_ttl = Some(ttl);
         self
     }
+
+    /// `REFRESH`: make a refresh token too, for [`session_refresh`](crate::SessionCommands::session_refresh), which
+    /// can be used for this long, at most as long as the session. Each refresh makes a new one that lasts as long
+    /// again. Sent in whole seconds, rounded up, at least one. Default: no refresh token.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use redis_session::CreateOptions;
+    ///
+    /// // Access tokens of an hour; signed in for 30 days, as long as it is used daily.
+    /// let day = Duration::from_secs(86_400);
+    /// let options =
+    ///     CreateOptions::new().ttl(30 * day).idle(day).token_ttl(Duration::from_secs(3600)).refresh(day);
+    /// ```
+    #[must_use]
+    pub fn refresh(mut self, ttl: Duration) -> Self {
+        self.refresh = Some(ttl.max(Duration::from_secs(1)));
+        self
+    }
+
+    /// `REFRESH 0`: make a refresh token too, with the lifetime that the server's `session.refresh-ttl` says.
+    #[must_use]
+    pub fn refreshable(mut self) -> Self {
+        self.refresh = Some(Duration::ZERO);
+        self
+    }
 }
 
 impl ToRedisArgs for CreateOptions {
@@ -142,6 +181,7 @@ impl ToRedisArgs for CreateOptions {
         }
         option(out, "IP", self.ip.map(|ip| ip.to_string()));
         option(out, "AGENT", self.agent.as_deref());
+        option(out, "DEVICE", self.device.as_deref());
         if !self.data.is_empty() {
             option(out, "DATA", Some(self.data.len()));
             for (field, value) in &self.data {
@@ -152,6 +192,7 @@ impl ToRedisArgs for CreateOptions {
         option(out, "CLAIMS", self.claims.as_deref());
         option(out, "TOKEN", self.token.map(TokenKind::as_str));
         option(out, "TOKENTTL", self.token_ttl.map(whole_seconds));
+        option(out, "REFRESH", self.refresh.map(whole_seconds));
     }
 
     fn num_of_args(&self) -> usize {
@@ -212,7 +253,9 @@ impl TokenKind {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ValidateOptions {
     ip: Option<IpAddr>,
+    device: Option<Vec<u8>>,
     audience: Option<String>,
+    stateless: bool,
     full: bool,
 }
 
@@ -230,10 +273,29 @@ impl ValidateOptions {
         self
     }
 
+    /// `DEVICE`: the device that the request came from, by the bytes that
+    /// [`CreateOptions::device`] bound the session to. If they are other bytes, the token is not active, for
+    /// [`Reason::Device`](crate::Reason::Device). A session that is bound to no device takes any.
+    #[must_use]
+    pub fn device(mut self, fingerprint: impl Into<Vec<u8>>) -> Self {
+        self.device = Some(fingerprint.into());
+        self
+    }
+
     /// `AUD`: the audience that the token must be for, its `aud` claim (RFC 7519 section 4.1.3).
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
+        self
+    }
+
+    /// `STATELESS`: take a JWT whose session is not here, such as one that another issuer has made, for good, unless
+    /// it, or its user since it was made, has been revoked. Its
+    /// [`expires_at`](crate::ActiveSession::expires_at) is that of the token alone. To revoke such a JWT, give
+    /// [`session_revoke`](crate::SessionCommands::session_revoke) the JWT itself: its id is not enough.
+    #[must_use]
+    pub fn stateless(mut self) -> Self {
+        self.stateless = true;
         self
     }
 
@@ -249,10 +311,73 @@ impl ValidateOptions {
 impl ToRedisArgs for ValidateOptions {
     fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
         option(out, "IP", self.ip.map(|ip| ip.to_string()));
+        option(out, "DEVICE", self.device.as_deref());
         option(out, "AUD", self.audience.as_deref());
+        if self.stateless {
+            out.write_arg(b"STATELESS");
+        }
         if self.full {
             out.write_arg(b"FULL");
         }
+    }
+
+    fn num_of_args(&self) -> usize {
+        self.to_redis_args().len()
+    }
+}
+
+/// The options of `SESSION.REFRESH`: who offers the refresh token.
+///
+/// ```
+/// use std::net::Ipv4Addr;
+/// use redis_session::RefreshOptions;
+///
+/// let options = RefreshOptions::new().ip(Ipv4Addr::new(203, 0, 113, 7)).agent("Firefox on Linux");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RefreshOptions {
+    ip: Option<IpAddr>,
+    agent: Option<Vec<u8>>,
+    device: Option<Vec<u8>>,
+}
+
+impl RefreshOptions {
+    /// From nowhere in particular: the session keeps its address and agent.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// `IP`: the address that the refresh token came from, which becomes the session's.
+    #[must_use]
+    pub fn ip(mut self, ip: impl Into<IpAddr>) -> Self {
+        self.ip = Some(ip.into());
+        self
+    }
+
+    /// `AGENT`: what the refresh token came with, a `User-Agent` header or a device's name, which becomes the
+    /// session's.
+    #[must_use]
+    pub fn agent(mut self, agent: impl Into<Vec<u8>>) -> Self {
+        self.agent = Some(agent.into());
+        self
+    }
+
+    /// `DEVICE`: the device that the refresh token came from, by the bytes that [`CreateOptions::device`] bound the
+    /// session to. If they are other bytes, the refresh is refused, for [`Reason::Device`](crate::Reason::Device). A
+    /// session that is bound to no device takes any.
+    #[must_use]
+    pub fn device(mut self, fingerprint: impl Into<Vec<u8>>) -> Self {
+        self.device = Some(fingerprint.into());
+        self
+    }
+}
+
+impl ToRedisArgs for RefreshOptions {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        option(out, "IP", self.ip.map(|ip| ip.to_string()));
+        option(out, "AGENT", self.agent.as_deref());
+        option(out, "DEVICE", self.device.as_deref());
     }
 
     fn num_of_args(&self) -> usize {
@@ -289,6 +414,7 @@ mod tests {
     fn without_options_nothing_is_sent() {
         assert!(args(&CreateOptions::new()).is_empty());
         assert!(args(&ValidateOptions::new()).is_empty());
+        assert!(args(&RefreshOptions::new()).is_empty());
     }
 
     #[test]
@@ -305,6 +431,7 @@ mod tests {
             (new().ip(Ipv4Addr::new(203, 0, 113, 7)), &["IP", "203.0.113.7"]),
             (new().ip(Ipv6Addr::LOCALHOST), &["IP", "::1"]),
             (new().agent("Firefox on Linux"), &["AGENT", "Firefox on Linux"]),
+            (new().device("laptop's cookie"), &["DEVICE", "laptop's cookie"]),
             (new().data("cart", "17").data("theme", ""), &["DATA", "2", "cart", "17", "theme", ""]),
             (new().claims(r#"{"role":"editor"}"#), &["CLAIMS", r#"{"role":"editor"}"#]),
             (new().claims(serde_json::json!({"role": "editor"})), &["CLAIMS", r#"{"role":"editor"}"#]),
@@ -312,6 +439,9 @@ mod tests {
             (new().token(TokenKind::Opaque), &["TOKEN", "OPAQUE"]),
             (new().token(TokenKind::None), &["TOKEN", "NONE"]),
             (new().token_ttl(seconds(60)), &["TOKENTTL", "60"]),
+            (new().refresh(seconds(86_400)), &["REFRESH", "86400"]),
+            (new().refresh(Duration::from_millis(1500)), &["REFRESH", "2"]),
+            (new().refreshable(), &["REFRESH", "0"]),
         ] {
             assert_eq!(args(&options), words);
         }
@@ -324,17 +454,33 @@ mod tests {
     }
 
     #[test]
+    fn a_refresh_token_of_no_time_is_not_one_of_the_servers_time() {
+        assert_eq!(args(&CreateOptions::new().refresh(Duration::ZERO)), ["REFRESH", "1"]);
+        assert_eq!(args(&CreateOptions::new().refreshable().refresh(Duration::from_secs(5))), ["REFRESH", "5"]);
+    }
+
+    #[test]
     fn values_travel_as_the_bytes_they_are() {
-        let options = CreateOptions::new().agent(&b"\xff\0"[..]).data(&b"\r\n"[..], vec![0, 255]);
-        let words: [&[u8]; 6] = [b"AGENT", b"\xff\0", b"DATA", b"1", b"\r\n", b"\0\xff"];
+        let options = CreateOptions::new().agent(&b"\xff\0"[..]).device([0xfe]).data(&b"\r\n"[..], vec![0, 255]);
+        let words: [&[u8]; 8] = [b"AGENT", b"\xff\0", b"DEVICE", b"\xfe", b"DATA", b"1", b"\r\n", b"\0\xff"];
         assert_eq!(options.to_redis_args(), words);
+        let device: [&[u8]; 2] = [b"DEVICE", b"\0\xff"];
+        assert_eq!(ValidateOptions::new().device([0, 255]).to_redis_args(), device);
+        assert_eq!(RefreshOptions::new().device([0, 255]).to_redis_args(), device);
     }
 
     #[test]
     fn each_option_of_validate_is_its_words() {
-        let options = ValidateOptions::new().ip(Ipv4Addr::LOCALHOST).audience("api").full();
-        assert_eq!(args(&options), ["IP", "127.0.0.1", "AUD", "api", "FULL"]);
+        let options = ValidateOptions::new().ip(Ipv4Addr::LOCALHOST).device("d").audience("api").stateless().full();
+        assert_eq!(args(&options), ["IP", "127.0.0.1", "DEVICE", "d", "AUD", "api", "STATELESS", "FULL"]);
         assert_eq!(args(&ValidateOptions::new().full()), ["FULL"]);
+        assert_eq!(args(&ValidateOptions::new().stateless()), ["STATELESS"]);
+    }
+
+    #[test]
+    fn each_option_of_refresh_is_its_words() {
+        let options = RefreshOptions::new().ip(Ipv4Addr::LOCALHOST).agent("Firefox").device("d");
+        assert_eq!(args(&options), ["IP", "127.0.0.1", "AGENT", "Firefox", "DEVICE", "d"]);
     }
 
     #[test]

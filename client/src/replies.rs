@@ -8,6 +8,7 @@ use redis::{FromRedisValue, ParsingError, Value};
 use redis_session_core::{Reason, UnixMillis};
 
 use crate::fields::{Fields, FromField, bare};
+use crate::tokens::{self, Created, Grant};
 
 /// A point in time of the server's clock, exact to the millisecond.
 ///
@@ -44,48 +45,6 @@ impl From<Timestamp> for SystemTime {
     fn from(timestamp: Timestamp) -> Self {
         timestamp.to_system_time()
     }
-}
-
-/// A new session: the reply of `SESSION.CREATE`.
-///
-/// Its `Debug` form leaves the token out, so that it can be logged.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Created {
-    /// The session's id.
-    pub id: String,
-    /// When the session ends at the latest.
-    pub expires_at: Timestamp,
-    /// The credential to hand to the user; it is stored nowhere. `None` after
-    /// [`TokenKind::None`](crate::TokenKind::None).
-    pub token: Option<String>,
-    /// When the token ends.
-    pub token_expires_at: Option<Timestamp>,
-    /// The ids of the sessions that were ended to make room for this one.
-    pub evicted: Vec<String>,
-}
-
-impl fmt::Debug for Created {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Created")
-            .field("id", &self.id)
-            .field("expires_at", &self.expires_at)
-            .field("token", &self.token.as_ref().map(|_| format_args!("(secret)")))
-            .field("token_expires_at", &self.token_expires_at)
-            .field("evicted", &self.evicted)
-            .finish()
-    }
-}
-
-pub(crate) fn created(reply: Value) -> Result<Created, ParsingError> {
-    let mut fields = Fields::of("a new session", reply)?;
-    Ok(Created {
-        id: fields.required("id")?,
-        expires_at: fields.required("expires_at")?,
-        token: fields.optional("token")?,
-        token_expires_at: fields.optional("token_expires_at")?,
-        evicted: fields.optional("evicted")?.unwrap_or_default(),
-    })
 }
 
 /// Whether a token is good: the reply of `SESSION.VALIDATE` and `SESSION.TOUCH`.
@@ -147,7 +106,8 @@ impl Validation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ActiveSession {
-    /// The session's id.
+    /// The session's id; of a token that is good [without a session](crate::ValidateOptions::stateless), the id that
+    /// the token has for it.
     pub id: String,
     /// When the first of its deadlines is, those of the session and that of the token.
     pub expires_at: Timestamp,
@@ -156,15 +116,18 @@ pub struct ActiveSession {
 }
 
 /// What [`ValidateOptions::full`](crate::ValidateOptions::full) adds.
+///
+/// Of a token that is good [without a session](crate::ValidateOptions::stateless) only the user and the token's end
+/// are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Details {
     /// The user whose session it is, verified.
     pub user: String,
-    /// When the session began.
-    pub created_at: Timestamp,
-    /// When it was last used.
-    pub last_seen_at: Timestamp,
+    /// When the session began; `None` without a session.
+    pub created_at: Option<Timestamp>,
+    /// When it was last used; `None` without a session.
+    pub last_seen_at: Option<Timestamp>,
     /// When it ends unless it is used before; `None` without an idle timeout.
     pub idle_expires_at: Option<Timestamp>,
     /// When the token ends; `None` if it does not before its session.
@@ -177,6 +140,15 @@ pub struct Details {
     pub new_ip: bool,
     /// What the application keeps with the session.
     pub data: SessionData,
+}
+
+impl Details {
+    /// Whether the token has a session here. If not, it is good for
+    /// [`ValidateOptions::stateless`](crate::ValidateOptions::stateless) alone.
+    #[must_use]
+    pub const fn has_session(&self) -> bool {
+        self.created_at.is_some()
+    }
 }
 
 /// A token that is not good, and why. It is an error to return where a session is needed.
@@ -257,8 +229,8 @@ pub(crate) fn validation(reply: Value) -> Result<Validation, ParsingError> {
         None => None,
         Some(user) => Some(Box::new(Details {
             user,
-            created_at: fields.required("created_at")?,
-            last_seen_at: fields.required("last_seen_at")?,
+            created_at: fields.optional("created_at")?,
+            last_seen_at: fields.optional("last_seen_at")?,
             idle_expires_at: fields.optional("idle_expires_at")?,
             token_expires_at: fields.optional("token_expires_at")?,
             ip: fields.optional("ip")?,
@@ -409,7 +381,8 @@ macro_rules! from_redis_value {
 }
 
 from_redis_value! {
-    Created = created;
+    Created = tokens::created;
+    Grant = tokens::grant;
     Validation = validation;
     Session = session;
 }
@@ -502,46 +475,6 @@ mod tests {
     }
 
     #[test]
-    fn a_new_session_is_read_from_both_protocols() {
-        for reply in both(&[
-            ("id", text("one")),
-            ("expires_at", Value::Int(AT)),
-            ("token", text("a.b.c")),
-            ("token_expires_at", Value::Int(AT - 1)),
-            ("evicted", array([text("old"), text("older")])),
-        ]) {
-            let created = Created::from_redis_value(reply).unwrap();
-            assert_eq!(created.id, "one");
-            assert_eq!(created.expires_at, at(AT));
-            assert_eq!(created.token.as_deref(), Some("a.b.c"));
-            assert_eq!(created.token_expires_at, Some(at(AT - 1)));
-            assert_eq!(created.evicted, ["old", "older"]);
-        }
-    }
-
-    #[test]
-    fn a_new_session_without_token_is_read_from_both_protocols() {
-        for reply in both(&[
-            ("id", text("one")),
-            ("expires_at", Value::Int(AT)),
-            ("token", Value::Nil),
-            ("token_expires_at", Value::Nil),
-            ("evicted", array([])),
-        ]) {
-            let created = created(reply).unwrap();
-            assert_eq!((created.token, created.token_expires_at), (None, None));
-            assert!(created.evicted.is_empty());
-        }
-    }
-
-    #[test]
-    fn the_debug_form_of_a_new_session_keeps_the_token_secret() {
-        let reply = map(&[("id", text("one")), ("expires_at", Value::Int(AT)), ("token", text("a.b.c"))]);
-        let shown = format!("{:?}", created(reply).unwrap());
-        assert!(shown.contains("one") && shown.contains("Some((secret))") && !shown.contains("a.b.c"), "{shown}");
-    }
-
-    #[test]
     fn an_active_token_is_read_from_both_protocols_with_either_boolean() {
         for yes in [Value::Boolean(true), Value::Int(1)] {
             for reply in both(&[("active", yes), ("id", text("one")), ("expires_at", Value::Int(AT))]) {
@@ -563,7 +496,8 @@ mod tests {
             let session = validation(reply).unwrap().into_result().unwrap();
             let details = session.details.unwrap();
             assert_eq!((session.id.as_str(), details.user.as_str()), ("one", "42"));
-            assert_eq!((details.created_at, details.last_seen_at), (at(AT), at(AT + 1)));
+            assert!(details.has_session());
+            assert_eq!((details.created_at, details.last_seen_at), (Some(at(AT)), Some(at(AT + 1))));
             assert_eq!((details.idle_expires_at, details.token_expires_at), (Some(at(AT + 2)), Some(at(AT + 1))));
             assert_eq!(details.ip, Some(IpAddr::from([203, 0, 113, 7])));
             assert_eq!(details.agent.as_deref(), Some("Firefox"));
@@ -591,6 +525,32 @@ mod tests {
             let details = validation(reply).unwrap().active().unwrap().details.unwrap();
             assert_eq!((details.idle_expires_at, details.token_expires_at), (None, None));
             assert_eq!((details.ip, details.agent), (None, None));
+            assert!(!details.new_ip && details.data.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_full_check_without_a_session_knows_the_user_and_the_tokens_end() {
+        for reply in both(&[
+            ("active", Value::Boolean(true)),
+            ("id", text("one")),
+            ("expires_at", Value::Int(AT)),
+            ("token_expires_at", Value::Int(AT)),
+            ("new_ip", Value::Boolean(false)),
+            ("user", text("42")),
+            ("created_at", Value::Nil),
+            ("last_seen_at", Value::Nil),
+            ("idle_expires_at", Value::Nil),
+            ("ip", Value::Nil),
+            ("agent", Value::Nil),
+            ("data", map(&[])),
+        ]) {
+            let session = validation(reply).unwrap().active().unwrap();
+            assert_eq!((session.id.as_str(), session.expires_at), ("one", at(AT)));
+            let details = session.details.unwrap();
+            assert_eq!((details.user.as_str(), details.token_expires_at), ("42", Some(at(AT))));
+            assert!(!details.has_session());
+            assert_eq!((details.created_at, details.last_seen_at, details.idle_expires_at), (None, None, None));
             assert!(!details.new_ip && details.data.is_empty());
         }
     }
@@ -728,19 +688,11 @@ mod tests {
         for reply in
             [Value::Nil, Value::Okay, Value::Int(1), text("x"), array([text("id")]), array([Value::Nil, Value::Nil])]
         {
-            assert!(created(reply.clone()).is_err());
             assert!(validation(reply.clone()).is_err());
             assert!(session(reply.clone()).is_err());
             assert!(sessions(array([reply])).is_err());
         }
         assert!(sessions(map(&full_session())).is_err());
         assert!(sessions(Value::Nil).is_err());
-    }
-
-    #[test]
-    fn an_error_does_not_show_the_token() {
-        let reply = map(&[("id", Value::Int(1)), ("token", text("a.b.c"))]);
-        assert!(!error(created(reply)).contains("a.b.c"));
-        assert!(!error(created(array([text("token"), text("a.b.c"), text("odd")]))).contains("a.b.c"));
     }
 }

@@ -1,4 +1,37 @@
-//! Login sessions and JWT checks, without Redis.
+//! Login sessions and JWT checks, without Redis: what the module decides and the client knows.
+//!
+//! Nothing here does input or output or looks at a clock; the time is passed in. The module stores one
+//! [`UserSessions`](sessions::UserSessions) under each user's key and translates commands into calls of it.
+//!
+//! ```text
+//! sessions/    one user's sessions: begin, check, use, refresh, revoke; their bytes
+//! token/       JWTs, opaque session tokens and refresh tokens, and the keys they are made with
+//! id.rs        session ids          subject.rs   users           reason.rs   why something is not active
+//! time.rs      points in time       base64url.rs strict base64url
+//! ```
+//!
+//! ```
+//! use redis_session_core::sessions::{AgentPool, Clock, Data, Limit, LimitPolicy, NewSession, TokenForm, TokenRules, UserSessions};
+//! use redis_session_core::token::Issued;
+//! use redis_session_core::{Reason, SessionId, UnixMillis};
+//!
+//! let (mut user, mut agents) = (UserSessions::new(), AgentPool::new());
+//! let at = |secs| Clock { now: UnixMillis::from_secs(secs).unwrap(), not_before: UnixMillis::ZERO };
+//! let rules = TokenRules { token_secs: 3600, leeway: 0, grace: 10_000 };
+//! let limit = Limit { sessions: 5, policy: LimitPolicy::Evict, traces: 10 };
+//! let id = SessionId::random()?;
+//! let login = NewSession {
+//!     id: id.clone(), brought: false, expires_at: at(1000).now, idle_secs: 60, ip: None, agent: None, device: None,
+//!     tokens: TokenForm::Jwt, token_ttl: None, refresh_secs: None, claims: "", data: Data::default(),
+//! };
+//!
+//! // What a login changes is decided first and carried out then, here and on every replica.
+//! let creation = user.create(login, rules, limit, at(0)).unwrap();
+//! user.apply(&creation.effects, &mut agents);
+//! assert!(user.check(&id, Issued::Unsaid, at(59)).is_ok());
+//! assert_eq!(user.check(&id, Issued::Unsaid, at(60)), Err(Reason::Idle));
+//! # Ok::<(), getrandom::Error>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

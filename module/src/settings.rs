@@ -4,6 +4,7 @@ use redis_session_core::Subject;
 use redis_session_core::token::TokenPolicy;
 
 use crate::api::{Kind, Setting};
+use crate::state::State;
 
 /// The values of all settings.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +55,7 @@ const fn number(name: &'static str, default: i64, min: i64, max: i64, of: fn(&mu
 }
 
 const fn text(name: &'static str, of: fn(&mut Settings) -> &mut String) -> Setting {
-    Setting { name, kind: Kind::Text { default: c"", of, check: any_text }, reloads_keys: false }
+    Setting { name, kind: Kind::Text { default: c"", of, check: any_text, shown: None }, reloads_keys: false }
 }
 
 const fn keys(setting: Setting) -> Setting {
@@ -77,12 +78,21 @@ pub(crate) static SETTINGS: [Setting; 18] = [
     number("max-data-bytes", 65_536, 0, 16 * 1024 * 1024, |s| &mut s.max_data_bytes),
     Setting {
         name: "key-prefix",
-        kind: Kind::Text { default: c"sessions:", of: |s| &mut s.key_prefix, check: any_text },
+        kind: Kind::Text { default: c"sessions:", of: |s| &mut s.key_prefix, check: any_text, shown: None },
         reloads_keys: false,
     },
     number("touch-granularity", 60, 0, 86_400, |s| &mut s.touch_granularity),
     number("not-before", 0, 0, (1 << 48) - 1, |s| &mut s.not_before),
-    keys(text("keys-file", |s| &mut s.keys_file)),
+    keys(Setting {
+        name: "keys-file",
+        kind: Kind::Text {
+            default: c"",
+            of: |s| &mut s.keys_file,
+            check: any_text,
+            shown: Some(State::shown_keys_file),
+        },
+        reloads_keys: false,
+    }),
     keys(text("active-kid", |s| &mut s.active_kid)),
     text("issuer", |s| &mut s.issuer),
     text("audience", |s| &mut s.audience),

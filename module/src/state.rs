@@ -5,11 +5,13 @@
 //! values that are freed, perhaps in a background thread or while a key is being opened, do not take it: they leave
 //! their agents in a list that the next writer empties.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use redis_session_core::UnixMillis;
 use redis_session_core::sessions::{AgentId, AgentPool, Clock, Limit, LimitPolicy, Target, TokenRules};
-use redis_session_core::token::{KeyRing, RefreshToken, Scratch, TokenCache, TokenPolicy, Verified};
+use redis_session_core::token::{Issued, KeyRing, RefreshToken, Scratch, TokenCache, TokenPolicy, Verified};
 use redis_session_core::{Reason, Subject};
 
 use crate::settings::Settings;
@@ -22,12 +24,29 @@ static RELEASED: Mutex<Vec<AgentId>> = Mutex::new(Vec::new());
 pub(crate) struct State {
     pub(crate) settings: Settings,
     ring: Option<KeyRing>,
+    /// The key file as it was when it was read.
+    ring_file: Option<FileState>,
     policy: TokenPolicy,
     agents: AgentPool,
     scratch: Scratch,
     cache: TokenCache,
     /// For how many tokens the cache was made.
     cache_size: usize,
+}
+
+/// What tells one version of a file from another.
+#[derive(PartialEq, Eq)]
+struct FileState {
+    modified: Option<SystemTime>,
+    length: u64,
+    inode: u64,
+}
+
+impl FileState {
+    fn of(path: &str) -> Option<Self> {
+        let file = std::fs::metadata(path).ok()?;
+        Some(Self { modified: file.modified().ok(), length: file.len(), inode: file.ino() })
+    }
 }
 
 /// The state, for as long as the guard lives.
@@ -86,12 +105,30 @@ impl State {
             }
             return Ok(());
         }
-        let json = std::fs::read(file).map_err(|error| format!("session.keys-file {file}: {error}"))?;
-        let ring =
-            KeyRing::from_jwk_set(&json, active).map_err(|error| format!("session.keys-file {file}: {error}"))?;
+        let refused = |why: &dyn std::fmt::Display| format!("session.keys-file {file}: {why}");
+        // Before it is read, so that a change meanwhile is taken for one afterwards.
+        let state = FileState::of(file);
+        let json = std::fs::read(file).map_err(|error| refused(&error))?;
+        let ring = KeyRing::from_jwk_set(&json, active).map_err(|error| refused(&error))?;
         self.cache.clear();
         self.ring = Some(ring);
+        self.ring_file = state;
         Ok(())
+    }
+
+    /// `session.keys-file`, as CONFIG shows it.
+    ///
+    /// A server keeps a setting to itself that is set to what it is, but setting this one again is to read the file
+    /// again. So once the file is not the one that was read, its name is shown in another spelling.
+    pub(crate) fn shown_keys_file(&self) -> String {
+        let file = &self.settings.keys_file;
+        if file.is_empty() || FileState::of(file) == self.ring_file {
+            file.clone()
+        } else if file.starts_with('/') {
+            format!("/.{file}")
+        } else {
+            format!("./{file}")
+        }
     }
 
     /// Checks a token by itself: everything but whether its session is alive.
@@ -115,15 +152,19 @@ impl State {
 
     /// Which session a token of the user names, be it expired or not yet valid: that is enough to revoke it.
     pub(crate) fn identify(&mut self, subject: Subject<'_>, token: &[u8], now: UnixMillis) -> Result<Target, Reason> {
-        if let Ok(token) = self.verify_refresh(subject, token) {
-            return Ok(Target { id: token.id, issued_at: None, until: None });
+        match self.verify_refresh(subject, token) {
+            Err(Reason::Type) => {}
+            other => {
+                let token = other?;
+                return Ok(Target { id: token.id, issued: Issued::ForSessionOf(token.session_began_at), until: None });
+            }
         }
         let policy = TokenPolicy { issuer: None, audience: None, leeway_secs: u32::MAX, ..self.policy };
         let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
         let token = redis_session_core::token::verify(ring, &policy, subject, token, None, now, &mut self.scratch)?;
         let leeway = self.settings.token_rules().leeway;
         let until = token.expires_at.map(|expires_at| expires_at.saturating_add(leeway));
-        Ok(Target { issued_at: token.issued_for_revocation(), id: token.id, until })
+        Ok(Target { id: token.id, issued: token.issued, until })
     }
 }
 

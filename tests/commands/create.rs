@@ -13,7 +13,20 @@ fn a_new_session_has_an_id_a_deadline_a_token_and_evicts_nobody() {
         let before = now_ms(con);
         let created = create(con, "sessions:42");
         let after = now_ms(con);
-        assert_eq!(created.names(), ["id", "expires_at", "token", "token_expires_at", "evicted"]);
+        assert_eq!(
+            created.names(),
+            [
+                "id",
+                "expires_at",
+                "token",
+                "token_expires_at",
+                "refresh_token",
+                "refresh_expires_at",
+                "evicted",
+                "new_ip",
+                "new_device"
+            ]
+        );
         assert_eq!(created.str("id").len(), 22);
         assert!((before..=after).contains(&(created.int("expires_at") - 86_400_000)));
         assert!(created.str("token").starts_with("eyJ"));
@@ -30,15 +43,17 @@ fn the_reply_is_a_map_on_resp3_and_a_flat_array_on_resp2() {
     else {
         panic!("no map")
     };
-    assert_eq!(pairs.len(), 5);
-    assert_eq!(pairs[2], (Value::SimpleString("token".into()), Value::Nil));
-    assert_eq!(pairs[4], (Value::SimpleString("evicted".into()), Value::Array(vec![])));
+    let name = |name: &str| Value::BulkString(name.into());
+    assert_eq!(pairs.len(), 9);
+    assert_eq!(pairs[2], (name("token"), Value::Nil));
+    assert_eq!(pairs[6..8], [(name("evicted"), Value::Array(vec![])), (name("new_ip"), Value::Boolean(false))]);
 
     let Value::Array(flat) = cmd(&mut server.connection(), "SESSION.CREATE sessions:42 TOKEN NONE").unwrap() else {
         panic!("no array")
     };
-    assert_eq!(flat.len(), 10);
-    assert_eq!(flat[4..6], [Value::SimpleString("token".into()), Value::Nil]);
+    assert_eq!(flat.len(), 18);
+    assert_eq!(flat[4..6], [name("token"), Value::Nil]);
+    assert_eq!(flat[14..16], [name("new_ip"), Value::Int(0)]);
 }
 
 #[test]
@@ -88,7 +103,7 @@ fn an_id_that_is_taken_is_refused() {
         let digest = server.digest("sessions:42");
         assert_eq!(
             error(con, "SESSION.CREATE sessions:42 ID one"),
-            "SESSIONEXISTS ID is taken, or was and may still have tokens"
+            "SESSIONEXISTS the id is taken, or was and may still have tokens"
         );
         assert_eq!(server.digest("sessions:42"), digest);
         create(con, "sessions:43 ID one");

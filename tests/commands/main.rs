@@ -16,6 +16,7 @@ mod issuer;
 mod keyspace;
 mod many;
 mod misuse;
+mod panics;
 mod races;
 mod read;
 mod reasons;

@@ -64,6 +64,10 @@ fn calls(key: &[u8]) -> Vec<Args> {
         call("SESSION.CREATE", &[b"ID", b"two", b"TOKEN", b"NONE"]),
         call("SESSION.VALIDATE", &[b"token"]),
         call("SESSION.TOUCH", &[b"token"]),
+        call("SESSION.REFRESH", &[b"rsr1.NDI.b25l.MQ.AAAA"]),
+        call("SESSION.REGENERATE", &[b"one"]),
+        call("SESSION.SET", &[b"one", b"field", b"value"]),
+        call("SESSION.UNSET", &[b"one", b"field"]),
         call("SESSION.GET", &[b"one"]),
         call("SESSION.LIST", &[]),
         call("SESSION.COUNT", &[]),
@@ -82,6 +86,16 @@ fn a_wrong_number_of_arguments_is_refused_by_every_command() {
         "SESSION.VALIDATE sessions:42",
         "SESSION.TOUCH",
         "SESSION.TOUCH sessions:42",
+        "SESSION.REFRESH",
+        "SESSION.REFRESH sessions:42",
+        "SESSION.REGENERATE",
+        "SESSION.REGENERATE sessions:42",
+        "SESSION.REGENERATE sessions:42 one two",
+        "SESSION.SET",
+        "SESSION.SET sessions:42 one a",
+        "SESSION.SET sessions:42 one a 1 b",
+        "SESSION.UNSET",
+        "SESSION.UNSET sessions:42 one",
         "SESSION.GET",
         "SESSION.GET sessions:42",
         "SESSION.GET sessions:42 one two",
@@ -191,6 +205,13 @@ fn an_option_given_twice_is_refused() {
         (line_of("SESSION.CREATE sessions:42 CLAIMS {} CLAIMS {}"), "ERR CLAIMS is given twice"),
         (line_of("SESSION.CREATE sessions:42 TOKEN JWT TOKEN JWT"), "ERR TOKEN is given twice"),
         (line_of("SESSION.CREATE sessions:42 TOKENTTL 1 TOKENTTL 1"), "ERR TOKENTTL is given twice"),
+        (line_of("SESSION.CREATE sessions:42 DEVICE a DEVICE a"), "ERR DEVICE is given twice"),
+        (line_of("SESSION.CREATE sessions:42 REFRESH 5 REFRESH 5"), "ERR REFRESH is given twice"),
+        (line_of("SESSION.CREATE sessions:42 FROM a FROM a"), "ERR FROM is given twice"),
+        (line_of("SESSION.VALIDATE sessions:42 token STATELESS STATELESS"), "ERR STATELESS is given twice"),
+        (line_of("SESSION.REFRESH sessions:42 token IP ::1 IP ::1"), "ERR IP is given twice"),
+        (line_of("SESSION.SET sessions:42 one a 1 a 2"), "ERR a field is given twice"),
+        (line_of("SESSION.UNSET sessions:42 one a a"), "ERR a field is given twice"),
         (line_of("SESSION.VALIDATE sessions:42 token FULL FULL"), "ERR FULL is given twice"),
         (line_of("SESSION.VALIDATE sessions:42 token IP ::1 IP ::1"), "ERR IP is given twice"),
         (line_of("SESSION.TOUCH sessions:42 token AUD a AUD a"), "ERR AUD is given twice"),
@@ -200,11 +221,12 @@ fn an_option_given_twice_is_refused() {
 
 #[test]
 fn an_option_without_its_value_is_refused() {
-    let words = ["ID", "TTL", "IDLE", "MAX", "IP", "AGENT", "DATA", "CLAIMS", "TOKEN", "TOKENTTL"];
+    let words =
+        ["ID", "TTL", "IDLE", "MAX", "IP", "AGENT", "DATA", "CLAIMS", "TOKEN", "TOKENTTL", "FROM", "DEVICE", "REFRESH"];
     let create = words.map(|word| (format!("SESSION.CREATE sessions:42 {word}"), word));
-    let checks = ["VALIDATE", "TOUCH"]
-        .into_iter()
-        .flat_map(|command| ["IP", "AUD"].map(|word| (format!("SESSION.{command} sessions:42 token {word}"), word)));
+    let checks = ["VALIDATE", "TOUCH"].into_iter().flat_map(|command| {
+        ["IP", "AUD", "DEVICE"].map(|word| (format!("SESSION.{command} sessions:42 token {word}"), word))
+    });
     let except = [("SESSION.REVOKEUSER sessions:42 EXCEPT".to_owned(), "EXCEPT")];
     let cases: Vec<_> = create.into_iter().chain(checks).chain(except).collect();
     let texts: Vec<_> = cases.iter().map(|(_, word)| format!("ERR {word} needs a value")).collect();
@@ -255,6 +277,7 @@ fn an_id_that_is_no_text_of_1_to_128_bytes_is_refused() {
         ("ID", "SESSION.CREATE sessions:42 ID"),
         ("id", "SESSION.GET sessions:42"),
         ("id", "SESSION.TTL sessions:42"),
+        ("id", "SESSION.REGENERATE sessions:42"),
         ("id", "SESSION.REVOKE sessions:42"),
         ("id", "SESSION.REVOKE sessions:42 one"),
         ("EXCEPT", "SESSION.REVOKEUSER sessions:42 EXCEPT"),
@@ -317,7 +340,7 @@ fn an_agent_or_audience_that_is_no_text_or_too_long_is_refused() {
 fn data_that_does_not_match_its_count_is_refused() {
     let long = "f".repeat(1025);
     let named = |field: &str| args(["SESSION.CREATE", "sessions:42", "DATA", "1", field, "value"]);
-    let names = "ERR DATA field names must have 1 to 1024 bytes";
+    let names = "ERR field names must have 1 to 1024 bytes";
     let count = "ERR DATA must be a whole number from 1 to 65536";
     refused(vec![
         (line_of("SESSION.CREATE sessions:42 DATA 1"), "ERR DATA needs a value"),
@@ -391,7 +414,7 @@ fn claims_that_are_not_json_are_refused() {
 
 #[test]
 fn claims_that_make_the_token_too_long_are_refused() {
-    let expected = "ERR the token would be longer than session.max-token-bytes, 8192: CLAIMS is too long";
+    let expected = "ERR a token would be longer than session.max-token-bytes, 8192";
     let claims = |length| json!({ "a": "x".repeat(length) }).to_string();
     let cases = [8192, 1_000_000].map(|length| line_and("SESSION.CREATE sessions:42 CLAIMS", claims(length)));
     all_refused(cases.into(), expected);
@@ -437,7 +460,7 @@ fn an_opaque_token_that_would_be_too_long_is_refused() {
     cmd(&mut con, "CONFIG SET session.max-token-bytes 256").unwrap();
     let key = format!("sessions:{}", "u".repeat(255));
     let text = refusal(&mut con, ["SESSION.CREATE", &key, "TOKEN", "OPAQUE"]);
-    assert!(text.starts_with("ERR the token would be longer than session.max-token-bytes, 256"), "{text}");
+    assert!(text.starts_with("ERR a token would be longer than session.max-token-bytes, 256"), "{text}");
     assert_eq!(number(&mut con, "DBSIZE"), 0);
     assert!(server.is_running());
 }
@@ -497,7 +520,22 @@ fn arguments_of_any_bytes_never_stop_the_server() {
     let bytes = [&b""[..], b"\0", b"\xff\xfe\xfd", b"\r\n", b"%s%n", &[b'x'; 300], &[0x80; 70_000], b"-1", b"{}"];
     let mut server = Server::start();
     for mut con in [server.connection(), server.connection_resp3()] {
-        let commands = ["CREATE", "VALIDATE", "TOUCH", "GET", "LIST", "COUNT", "TTL", "REVOKE", "REVOKEUSER", "APPLY"];
+        let commands = [
+            "CREATE",
+            "VALIDATE",
+            "TOUCH",
+            "REFRESH",
+            "REGENERATE",
+            "SET",
+            "UNSET",
+            "GET",
+            "LIST",
+            "COUNT",
+            "TTL",
+            "REVOKE",
+            "REVOKEUSER",
+            "APPLY",
+        ];
         let options =
             ["", "ID", "TTL", "IDLE", "MAX", "IP", "AGENT", "DATA", "CLAIMS", "TOKEN", "TOKENTTL", "AUD", "EXCEPT"];
         for command in commands {

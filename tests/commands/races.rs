@@ -157,6 +157,24 @@ fn of_revocations_of_one_session_one_counts() {
 }
 
 #[test]
+fn refreshes_with_one_token_all_get_the_same_successor() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let first = create(&mut con, "sessions:42 ID one REFRESH 1000").str("refresh_token");
+    let refreshed = at_once(&server, THREADS, |_, con| {
+        fields(cmd(con, &format!("SESSION.REFRESH sessions:42 {first}")).unwrap()).str("refresh_token")
+    });
+    let successors: HashSet<_> = refreshed.into_iter().collect();
+    assert_eq!(successors.len(), 1);
+    let second = successors.into_iter().next().unwrap();
+    assert_ne!(second, first);
+    let third = fields(cmd(&mut con, &format!("SESSION.REFRESH sessions:42 {second}")).unwrap()).str("refresh_token");
+    assert_eq!(state_with(&mut con, ["SESSION.REFRESH", "sessions:42", &first]), "reused");
+    assert_eq!(state_with(&mut con, ["SESSION.REFRESH", "sessions:42", &third]), "reused");
+    assert_eq!(number(&mut con, "SESSION.COUNT sessions:42"), 0);
+}
+
+#[test]
 fn every_login_is_ended_by_one_of_the_logouts_that_race_it_or_is_left() {
     let server = Server::start();
     let revoked = at_once(&server, 8, |n, con| {

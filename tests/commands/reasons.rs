@@ -221,8 +221,11 @@ fn a_signature_that_is_not_the_keys_is_told() {
         for token in [
             format!("{prefix}.NDM.{id}.{seal}"),
             format!("{prefix}.{user}.{}.{seal}", base64url::encode(b"one")),
-            format!("{prefix}.{user}.{id}.{}", base64url::encode(&[crate::issuer::KID.as_bytes(), b"\0"].concat())),
-            format!("{prefix}.{user}.{id}.{}", base64url::encode(&[b"issuer-1\0", &[0; 32][..]].concat())),
+            format!(
+                "{prefix}.{user}.{id}.{}",
+                base64url::encode(&[crate::issuer::KID.as_bytes(), b"\0began."].concat())
+            ),
+            format!("{prefix}.{user}.{id}.{}", base64url::encode(&[b"issuer-1\0began.", &[0; 32][..]].concat())),
         ] {
             assert_eq!(answer(con, &token), "signature", "{token}");
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args};
 
 use crate::issuer::tampered;
-use crate::wire::{create, login};
+use crate::wire::{ask, create, login};
 
 /// What MONITOR shows while `work` runs.
 fn monitored(server: &Server, work: impl FnOnce()) -> String {
@@ -83,7 +83,19 @@ fn no_command_tells_a_token() {
         ["JWT", "OPAQUE", "JWT", "OPAQUE"].map(|kind| login(&mut con, &format!("sessions:42 TOKEN {kind}"))).into();
     let others = login(&mut con, "sessions:43");
     let bad: Vec<_> = tokens.iter().map(|token| tampered(token)).collect();
+    let first = create(&mut con, "sessions:44 REFRESH 1000").str("refresh_token");
+    let mut made = vec![first.clone(), tampered(&first)];
     let told = Told::while_running(&server, || {
+        let second = ask(&mut con, &format!("SESSION.REFRESH sessions:44 {first} AGENT Firefox"));
+        let third = ask(&mut con, &format!("SESSION.REGENERATE sessions:44 {}", second.str("token")));
+        for fields in [&second, &third] {
+            made.extend([fields.str("token"), fields.str("refresh_token")]);
+        }
+        for token in &made {
+            cmd(&mut con, &format!("SESSION.REFRESH sessions:44 {token}")).unwrap();
+            cmd(&mut con, &format!("SESSION.VALIDATE sessions:44 {token} STATELESS DEVICE phone")).unwrap();
+        }
+        cmd(&mut con, &format!("SESSION.CREATE sessions:43 FROM {others}")).unwrap_err();
         for mut con in [server.connection(), server.connection_resp3()] {
             for token in tokens.iter().chain(&bad).chain([&others]) {
                 for line in [
@@ -106,7 +118,7 @@ fn no_command_tells_a_token() {
     });
     assert!(told.monitor.contains("SESSION.VALIDATE") && told.monitor.contains("(redacted)"));
     assert!(told.slowlog.contains("SESSION.REVOKEUSER") && told.slowlog.contains("(redacted)"));
-    let secrets: Vec<_> = tokens.into_iter().chain(bad).chain([others]).collect();
+    let secrets: Vec<_> = tokens.into_iter().chain(bad).chain([others]).chain(made).collect();
     told.holds_none_of(&secrets);
 }
 
@@ -133,6 +145,9 @@ fn a_token_in_the_wrong_place_is_not_told_either() {
                 format!("SESSION.GET sessions:42 {token}"),
                 format!("SESSION.TTL sessions:42 {token}"),
                 format!("SESSION.REVOKEUSER sessions:42 {token}"),
+                format!("SESSION.SET sessions:42 {token} field value"),
+                format!("SESSION.UNSET sessions:42 {token} field"),
+                format!("SESSION.REFRESH sessions:42 {token}"),
                 format!("SESSION.CREATE sessions:42 {token}"),
                 format!("SESSION.CREATE sessions:42 ID {token}"),
                 format!("SESSION.CREATE sessions:42 TTL {token}"),

@@ -184,7 +184,7 @@ fn pieces(line: &str) -> Vec<Piece<'_>> {
     while let Some(first) = rest.chars().next() {
         let end = rest.find(|letter| in_word(letter) != in_word(first)).unwrap_or(rest.len());
         let (word, behind) = rest.split_at(end);
-        pieces.push(if word.contains('.') && (word.starts_with("eyJ") || word.starts_with("rst1.")) {
+        pieces.push(if word.contains('.') && ["eyJ", "rst1.", "rsr1."].iter().any(|start| word.starts_with(start)) {
             Piece::Token(word)
         } else if word.len() == 22 && !word.contains('.') && in_word(first) {
             Piece::Id(word)

@@ -83,6 +83,25 @@ fn what_follows_a_rewrite_is_replayed_on_top_of_it() {
 }
 
 #[test]
+fn a_rewritten_log_has_uses_that_were_not_worth_logging() {
+    for preamble in ["yes", "no"] {
+        let preamble = format!("aof-use-rdb-preamble {preamble}");
+        let mut server = server().appendonly().config("session.touch-granularity 3600").config(&preamble).start();
+        let mut con = server.connection();
+        let created = create(&mut con, "sessions:42", "IDLE 86400");
+        let id = created.str("id");
+        let logged = session(&mut con, "sessions:42", &id).int("last_seen_at");
+        let_a_moment_pass(&mut con);
+        cmd_args(&mut con, ["SESSION.TOUCH", "sessions:42", &created.str("token")]).unwrap();
+        let touched = session(&mut con, "sessions:42", &id);
+        assert!(touched.int("last_seen_at") > logged);
+        rewrite(&server);
+        crash(&mut server);
+        assert_eq!(session(&mut server.connection(), "sessions:42", &id), touched, "{preamble}");
+    }
+}
+
+#[test]
 fn a_user_with_three_thousand_sessions_is_rewritten_and_replayed() {
     let mut server = server().appendonly().config("aof-use-rdb-preamble no").start();
     let mut con = server.connection();
@@ -233,8 +252,9 @@ fn a_script_logs_what_it_did_and_not_itself() {
                   return redis.call('SESSION.REVOKE', KEYS[1], 'first')";
     assert_eq!(cmd_args(&mut con, ["EVAL", script, "1", "sessions:42"]).unwrap(), Value::Int(1));
     let written = commands(&append_only_file(&server));
-    let effects = ["SESSION.APPLY", "SESSION.APPLY", "SESSION.APPLY"];
-    assert_eq!(names(&written), ["SELECT", "MULTI", effects[0], effects[1], effects[2], "EXEC"]);
+    // Servers differ in where they name the database.
+    let names: Vec<_> = names(&written).into_iter().filter(|name| *name != "SELECT").collect();
+    assert_eq!(names, ["MULTI", "SESSION.APPLY", "SESSION.APPLY", "SESSION.APPLY", "EXEC"]);
     let (stored_before, listed_before) = (stored(&server), listed(&server));
     crash(&mut server);
     assert_eq!(stored(&server), stored_before);

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use redis::Connection;
-use redis_session_tests::{Server, cmd, cmd_args, fields, wait_until};
+use redis_session_tests::{Fields, Server, cmd, cmd_args, fields, wait_until};
 
 use crate::users::{Stored, server, stored};
 
@@ -27,8 +27,8 @@ impl Random {
 struct Mix {
     random: Random,
     con: Connection,
-    /// Key, id and token of every session so far.
-    known: Vec<[String; 3]>,
+    /// Key, id, token and refresh token of every session so far.
+    known: Vec<[String; 4]>,
 }
 
 impl Mix {
@@ -57,20 +57,35 @@ impl Mix {
             &["AGENT phone", "AGENT tablet", "AGENT desktop", ""],
             &["DATA 1 theme dark", "DATA 2 a 1 b 2", ""],
             &["TOKEN OPAQUE", "TOKEN JWT", "TOKENTTL 1", ""],
+            &["REFRESH 1", "REFRESH 600", "REFRESH 0", ""],
+            &["DEVICE key", ""],
             &["ID alice", "ID 0e37df36-f698-11e6-8dd4-cb9ced3df976", "ID 0e37df36f69811e68dd4cb9ced3df976", "", "", ""],
         ];
         for choices in options {
             args.extend(self.random.pick(choices).split_whitespace().map(str::to_owned));
         }
         if let Ok(reply) = cmd_args(&mut self.con, &args) {
-            let reply = fields(reply);
-            self.known.push([key, reply.str("id"), reply.str("token")]);
+            self.learn(key, fields(reply));
+        }
+    }
+
+    fn learn(&mut self, key: String, reply: Fields) {
+        if reply.has("token") {
+            let text = |name: &str| if reply.is_null(name) { "none".to_owned() } else { reply.str(name) };
+            self.known.push([key, reply.str("id"), text("token"), text("refresh_token")]);
+        }
+    }
+
+    /// A command that may answer with new tokens.
+    fn exchange(&mut self, key: &str, args: &[&str]) {
+        if let Ok(reply) = cmd_args(&mut self.con, args) {
+            self.learn(key.to_owned(), fields(reply));
         }
     }
 
     fn step(&mut self) {
-        let none = ["sessions:0".to_owned(), "nobody".to_owned(), "no-token".to_owned()];
-        let [key, id, token] = if self.known.is_empty() {
+        let none = ["sessions:0", "nobody", "no-token", "none"].map(str::to_owned);
+        let [key, id, token, refresh] = if self.known.is_empty() {
             none
         } else {
             let recent = self.known.len().saturating_sub(60);
@@ -78,8 +93,15 @@ impl Mix {
         };
         let other = self.key();
         match self.random.below(100) {
-            0..40 => self.create(),
-            40..58 => drop(self.run(&["SESSION.TOUCH", &key, &token, "IP", "192.0.2.9"])),
+            0..30 => self.create(),
+            30..36 => {
+                self.exchange(&key, &["SESSION.REFRESH", &key, &refresh, "IP", "192.0.2.8", "AGENT", "refreshed"])
+            }
+            36..38 => self.exchange(&key, &["SESSION.REFRESH", &key, &refresh, "DEVICE", "another"]),
+            38..40 => self.exchange(&key, &["SESSION.REGENERATE", &key, &token]),
+            40..44 => drop(self.run(&["SESSION.SET", &key, &id, "theme", "light", "seen", "yes"])),
+            44..46 => drop(self.run(&["SESSION.UNSET", &key, &id, "theme", "a"])),
+            46..58 => drop(self.run(&["SESSION.TOUCH", &key, &token, "IP", "192.0.2.9"])),
             58..66 => drop(self.run(&["SESSION.REVOKE", &key, &id])),
             66..72 => drop(self.run(&["SESSION.REVOKE", &key, &token, "unknown", &id])),
             72..75 => drop(self.run(&["SESSION.REVOKEUSER", &key])),

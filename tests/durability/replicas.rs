@@ -299,6 +299,46 @@ fn a_diskless_synchronisation_replaces_what_the_replica_had() {
     }
 }
 
+/// A replica that falls behind takes in everything anew, while it goes on answering from what it had.
+#[test]
+fn a_synchronisation_that_breaks_off_leaves_what_was_there() {
+    let primary = quiet().config("repl-backlog-size 16kb\nrdbcompression no").start();
+    let replica = quiet().config("repl-diskless-load swapdb\nloading-process-events-interval-bytes 1024");
+    let replica = replica.replica_of(&primary).start();
+    let mut con = primary.connection();
+    let token = create(&mut con, "sessions:42", "TOKEN OPAQUE AGENT early").str("token");
+    primary.wait_for_sync(&replica);
+    let before = stored(&replica);
+
+    // What it misses now does not fit into the backlog.
+    cmd(&mut replica.connection(), "REPLICAOF 127.0.0.1 1").unwrap();
+    let data = "x".repeat(1000);
+    for n in 0..300 {
+        let agent = format!("agent {}", n % 7);
+        create_with(&mut con, &format!("sessions:{n}"), &["AGENT", &agent, "DATA", "1", "field", &data]);
+    }
+    assert_eq!(cmd_args(&mut con, ["SESSION.REVOKE", "sessions:42", &token]).unwrap(), Value::Int(1));
+    // Microseconds for each key, so that there is time to look and to interfere.
+    cmd(&mut con, "CONFIG SET rdb-key-save-delay 5000").unwrap();
+    cmd(&mut replica.connection(), &format!("REPLICAOF 127.0.0.1 {}", primary.port())).unwrap();
+
+    let mut there = replica.connection();
+    let is_loading = || replica.info("persistence", "async_loading") == "1";
+    for _ in 0..3 {
+        wait_until("the replica takes in the new data", is_loading);
+        assert_eq!(verdict(&mut there, "sessions:42", &token), "active");
+        assert!(error(&mut there, "SESSION.APPLY sessions:42 effects").starts_with("READONLY"));
+        cmd(&mut con, "CLIENT KILL TYPE replica").unwrap();
+        wait_until("the replica gives up", || !is_loading());
+        assert_eq!(stored(&replica), before);
+    }
+    cmd(&mut con, "CONFIG SET rdb-key-save-delay 0").unwrap();
+    primary.wait_for_sync(&replica);
+    assert_eq!(verdict(&mut there, "sessions:42", &token), "revoked");
+    assert_eq!(stored(&replica), stored(&primary));
+    assert_eq!(listed(&replica), listed(&primary));
+}
+
 #[test]
 fn settings_of_a_replica_have_no_say_in_what_it_stores() {
     let primary = quiet().start();

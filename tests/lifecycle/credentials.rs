@@ -233,6 +233,24 @@ fn a_session_that_has_no_refresh_tokens_is_not_refreshed_with_one_of_its_namesak
 }
 
 #[test]
+fn a_refresh_token_of_an_earlier_session_with_the_same_id_neither_refreshes_nor_ends_the_later_one() {
+    on_both(|server, con| {
+        let earlier = create(con, "sessions:42 ID one REFRESH 1000");
+        let earlier_next = refresh(con, &earlier.str("refresh_token")).str("refresh_token");
+        redis_session_tests::cmd(con, "DEL sessions:42").unwrap();
+        crate::steps::wait_past(con, earlier.int("expires_at") - 86_400_000);
+        let later = create(con, "sessions:42 ID one REFRESH 1000").str("refresh_token");
+        let digest = server.digest(KEY);
+        for token in [&earlier.str("refresh_token"), &earlier_next] {
+            assert_eq!(refreshed(con, token), "unknown");
+            assert_eq!(number(con, &format!("SESSION.REVOKE {KEY} {token}")), 0);
+        }
+        assert_eq!(server.digest(KEY), digest);
+        assert_eq!(refreshed(con, &later), "granted");
+    });
+}
+
+#[test]
 fn a_refresh_token_revokes_its_session() {
     on_both(|_, con| {
         let created = create(con, "sessions:42 REFRESH 1000");
@@ -267,7 +285,7 @@ fn a_refresh_token_names_the_session_to_spare() {
         let there = create(con, "sessions:42 REFRESH 1000");
         let token = here.str("refresh_token");
         let refused = refusal(con, ["SESSION.REVOKEUSER", KEY, "EXCEPT", &tampered(&token)]);
-        assert_eq!(refused, "ERR EXCEPT is not a valid token of this user: type");
+        assert_eq!(refused, "ERR EXCEPT is not a valid token of this user: signature");
         assert_eq!(number(con, &format!("SESSION.REVOKEUSER {KEY} EXCEPT {token}")), 1);
         assert_eq!(state(con, KEY, &here.str("token")), "active");
         assert_eq!(refreshed(con, there.str("refresh_token")), "user_revoked");

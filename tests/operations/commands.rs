@@ -4,10 +4,14 @@ use redis::{Connection, RedisResult, Value};
 use redis_session_tests::{Fields, Server, cmd, cmd_args, error, fields, text};
 
 /// Every command that clients may use, with its key alone or with what else it must have.
-pub const COMMANDS: [(&str, &str); 9] = [
+pub const COMMANDS: [(&str, &str); 13] = [
     ("SESSION.CREATE", ""),
     ("SESSION.VALIDATE", "token"),
     ("SESSION.TOUCH", "token"),
+    ("SESSION.REFRESH", "token"),
+    ("SESSION.REGENERATE", "id"),
+    ("SESSION.SET", "id field value"),
+    ("SESSION.UNSET", "id field"),
     ("SESSION.GET", "id"),
     ("SESSION.LIST", ""),
     ("SESSION.COUNT", ""),

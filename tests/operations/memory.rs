@@ -102,19 +102,3 @@ fn an_evicted_key_is_a_user_without_sessions() {
     let new = create(&mut con, "sessions:42", "TOKEN OPAQUE").str("token");
     assert_eq!(verdict(&mut con, "sessions:42", &new), "active");
 }
-
-#[test]
-fn defragmenting_harms_nobody() {
-    let server = Server::start();
-    let mut con = server.connection();
-    for n in 0..500 {
-        create_with_agent(&mut con, &format!("sessions:{}", n % 5), &format!("agent {}", n % 11));
-    }
-    let digest = server.digest_of_all();
-    // Only servers built for it have it.
-    let _ =
-        cmd_args(&mut con, ["CONFIG", "SET", "active-defrag-ignore-bytes", "1", "active-defrag-threshold-lower", "0"]);
-    let _ = cmd(&mut con, "CONFIG SET activedefrag yes");
-    cmd(&mut con, "MEMORY PURGE").unwrap();
-    assert_eq!(server.digest_of_all(), digest);
-}

@@ -6,7 +6,7 @@ use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, fields, jwk_set,
 use crate::commands::{create, error_code, get, set, set_error, verdict};
 
 /// Every setting, its default, and another value.
-const SETTINGS: [(&str, &str, &str); 15] = [
+const SETTINGS: [(&str, &str, &str); 18] = [
     ("session.ttl", "86400", "7200"),
     ("session.idle-timeout", "0", "900"),
     ("session.token-ttl", "3600", "600"),
@@ -22,10 +22,13 @@ const SETTINGS: [(&str, &str, &str); 15] = [
     ("session.audience", "", "the application"),
     ("session.leeway", "0", "30"),
     ("session.max-token-bytes", "8192", "4096"),
+    ("session.refresh-ttl", "2592000", "86400"),
+    ("session.refresh-grace", "10", "5"),
+    ("session.token-cache", "16384", "1000"),
 ];
 
 /// The numbers: the least and the most.
-const NUMBERS: [(&str, i64, i64); 9] = [
+const NUMBERS: [(&str, i64, i64); 12] = [
     ("session.ttl", 1, 3_162_240_000),
     ("session.idle-timeout", 0, 3_162_240_000),
     ("session.token-ttl", 1, 3_162_240_000),
@@ -35,6 +38,9 @@ const NUMBERS: [(&str, i64, i64); 9] = [
     ("session.not-before", 0, 281_474_976_710_655),
     ("session.leeway", 0, 600),
     ("session.max-token-bytes", 256, 1_048_576),
+    ("session.refresh-ttl", 1, 3_162_240_000),
+    ("session.refresh-grace", 0, 3600),
+    ("session.token-cache", 0, 1_048_576),
 ];
 
 fn with_keys() -> ServerBuilder {

@@ -22,8 +22,10 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
+use super::data::Data;
 use super::reader::Reader;
-use super::record::{Data, Session, Trace, read_tagged_id, write_tagged_id};
+use super::record::{read_tagged_id, write_tagged_id};
+use super::session::{Session, Trace};
 use super::store::Epoch;
 use crate::{SessionId, UnixMillis};
 
@@ -201,7 +203,7 @@ fn effect<'a>(reader: &mut Reader<'a>) -> Option<Effect<'a>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{Device, Refresh, TokenForm, TraceReason};
+    use super::super::session::{Device, Refresh, TokenForm, TraceReason};
     use super::*;
     use proptest::prelude::*;
     use std::net::IpAddr;

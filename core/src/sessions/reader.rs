@@ -38,4 +38,10 @@ impl<'a> Reader<'a> {
     pub(crate) fn time(&mut self) -> Option<UnixMillis> {
         self.array().map(UnixMillis::from_bytes)
     }
+
+    /// Bytes behind their number (u32), which is not 0.
+    pub(crate) fn counted(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.u32()?).ok()?;
+        self.bytes(length).filter(|bytes| !bytes.is_empty())
+    }
 }

@@ -28,15 +28,14 @@
 //! Numbers are little-endian. A session with an IPv4 address and an agent takes 54 bytes, a trace 24.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::net::IpAddr;
 
-use sha2::{Digest as _, Sha256};
-
 use super::agents::AgentId;
+use super::data::Data;
 use super::reader::Reader;
+use super::session::{Device, MAX_AGENT_BYTES, Refresh, Session, TokenForm, Trace, TraceReason, idle_deadline};
 use crate::id::{Form, Spelling};
-use crate::{Reason, SessionId, Subject, UnixMillis, base64url};
+use crate::{SessionId, UnixMillis};
 
 const ID_FORM: u16 = 0b11;
 const ID_TEXT: u16 = 3;
@@ -63,158 +62,6 @@ const TRACE_BITS: u16 = ID_FORM | TRACE | REASON;
 const TIMES: usize = 6 + 6 + 6 + 4 + 6;
 /// Generation, rotated, expires, lifetime.
 const REFRESH_BYTES: usize = 4 + 6 + 6 + 4;
-
-/// The longest user-agent text that is stored, in bytes.
-pub const MAX_AGENT_BYTES: usize = 512;
-
-/// Everything there is to know of one session. `A` is how its user agent is given: [`AgentId`] in memory, text elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session<'a, A> {
-    /// Its id.
-    pub id: SessionId,
-    /// When it began.
-    pub created_at: UnixMillis,
-    /// Its absolute deadline.
-    pub expires_at: UnixMillis,
-    /// Its last use, as replicated.
-    pub(crate) seen: UnixMillis,
-    /// Milliseconds from `seen` to its last use on this server.
-    pub(crate) ahead: u32,
-    /// When the last token issued for it has expired.
-    pub token_until: UnixMillis,
-    /// Its idle timeout in seconds; 0 for none.
-    pub idle_secs: u32,
-    /// Where it was begun from.
-    pub ip: Option<IpAddr>,
-    /// The user agent it was begun with.
-    pub agent: Option<A>,
-    /// Whether it leaves a trace when all of the user's sessions are revoked.
-    pub traced: bool,
-    /// Its refresh token, if it has one.
-    pub refresh: Option<Refresh>,
-    /// The device it is bound to.
-    pub device: Option<Device>,
-    /// What kind of tokens it has.
-    pub tokens: TokenForm,
-    /// The lifetime of its access tokens in seconds, if it has one of its own.
-    pub token_ttl: Option<u32>,
-    /// The caller's claims that each of its JWTs carries, a JSON object; empty for none.
-    pub claims: Cow<'a, str>,
-    /// The application's fields.
-    pub data: Data<'a>,
-}
-
-/// The state of a session's refresh token. The token itself is not kept: it is a code over id and generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refresh {
-    /// How often it was rotated.
-    pub generation: u32,
-    /// When it was rotated last, or first made.
-    pub rotated_at: UnixMillis,
-    /// When the current one expires.
-    pub expires_at: UnixMillis,
-    /// The lifetime of each, in seconds.
-    pub ttl_secs: u32,
-}
-
-/// A digest of a device's fingerprint: the first half of the SHA-256 of the user and the fingerprint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Device(pub(crate) [u8; 16]);
-
-impl Device {
-    /// The digest of `fingerprint`, whatever an application takes for that, for a device of `user`.
-    #[must_use]
-    pub fn of(user: Subject<'_>, fingerprint: &[u8]) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(b"redis-session device");
-        // A user has no zero byte, so none can be told as another with a longer fingerprint.
-        hash.update([0]);
-        hash.update(user.as_str());
-        hash.update([0]);
-        hash.update(fingerprint);
-        let digest: [u8; 32] = hash.finalize().into();
-        Self(digest.first_chunk().copied().unwrap_or_default())
-    }
-}
-
-/// What kind of tokens name a session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TokenForm {
-    /// JWTs.
-    #[default]
-    Jwt,
-    /// Opaque session tokens.
-    Opaque,
-    /// None that were made here.
-    None,
-}
-
-impl TokenForm {
-    fn code(self) -> u16 {
-        match self {
-            Self::Jwt => 0,
-            Self::Opaque => 1,
-            Self::None => 2,
-        }
-    }
-
-    fn from_code(code: u16) -> Option<Self> {
-        [Self::Jwt, Self::Opaque, Self::None].into_iter().find(|form| form.code() == code)
-    }
-}
-
-/// What is kept of a dead session: why it died, until its last token has expired.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trace {
-    /// The session's id.
-    pub id: SessionId,
-    /// Why it died.
-    pub reason: TraceReason,
-    /// When its last token has expired.
-    pub until: UnixMillis,
-}
-
-/// The ends of a session that outlive it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TraceReason {
-    /// Revoked by name.
-    Revoked,
-    /// Revoked with all of the user's sessions.
-    UserRevoked,
-    /// Ended to make room for a newer one.
-    Evicted,
-    /// Its refresh token was used twice.
-    Reused,
-}
-
-impl TraceReason {
-    pub(crate) const ALL: [Self; 4] = [Self::Revoked, Self::UserRevoked, Self::Evicted, Self::Reused];
-
-    fn code(self) -> u16 {
-        match self {
-            Self::Revoked => 0,
-            Self::UserRevoked => 1,
-            Self::Evicted => 2,
-            Self::Reused => 3,
-        }
-    }
-
-    fn from_code(code: u16) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.code() == code)
-    }
-}
-
-impl From<TraceReason> for Reason {
-    fn from(reason: TraceReason) -> Self {
-        match reason {
-            TraceReason::Revoked => Self::Revoked,
-            TraceReason::UserRevoked => Self::UserRevoked,
-            TraceReason::Evicted => Self::Evicted,
-            TraceReason::Reused => Self::Reused,
-        }
-    }
-}
-
 /// A user agent as records hold it: a slot of the pool in memory, text on disk and on the wire.
 pub(crate) trait AgentField<'a>: Sized {
     fn write(&self, out: &mut Vec<u8>);
@@ -247,87 +94,6 @@ impl<'a> AgentField<'a> for Cow<'a, str> {
         std::str::from_utf8(reader.bytes(length)?).ok().map(Cow::Borrowed)
     }
 }
-
-impl<'a, A> Session<'a, A> {
-    /// Its last use on this server.
-    #[must_use]
-    pub fn last_seen_at(&self) -> UnixMillis {
-        self.seen.saturating_add(u64::from(self.ahead))
-    }
-
-    /// When it dies unless it is used before, or `None` if it has no idle timeout.
-    #[must_use]
-    pub fn idle_expires_at(&self) -> Option<UnixMillis> {
-        idle_deadline(self.last_seen_at(), self.idle_secs)
-    }
-
-    /// The nearer of its two deadlines.
-    #[must_use]
-    pub fn deadline(&self) -> UnixMillis {
-        self.idle_expires_at().map_or(self.expires_at, |idle| idle.min(self.expires_at))
-    }
-
-    /// The same, borrowing nothing.
-    pub(crate) fn into_owned<'b>(self) -> Session<'b, A> {
-        Session {
-            claims: Cow::Owned(self.claims.into_owned()),
-            data: Data(Cow::Owned(self.data.0.into_owned())),
-            ..self
-        }
-    }
-
-    pub(crate) fn with_agent<B>(self, agent: Option<B>) -> Session<'a, B> {
-        Session {
-            id: self.id,
-            created_at: self.created_at,
-            expires_at: self.expires_at,
-            seen: self.seen,
-            ahead: self.ahead,
-            token_until: self.token_until,
-            idle_secs: self.idle_secs,
-            ip: self.ip,
-            agent,
-            traced: self.traced,
-            refresh: self.refresh,
-            device: self.device,
-            tokens: self.tokens,
-            token_ttl: self.token_ttl,
-            claims: self.claims,
-            data: self.data,
-        }
-    }
-}
-
-impl<A> Session<'_, A> {
-    /// When an access token issued for it at `issued_at` expires: after its lifetime (`default_secs` unless the session
-    /// has one of its own), but not after the session. In whole seconds, as a JWT says it, rounded down. An opaque
-    /// token lives as long as the session; `None` for a session without tokens of ours.
-    #[must_use]
-    pub fn token_expires_at(&self, issued_at: UnixMillis, default_secs: u64) -> Option<UnixMillis> {
-        match self.tokens {
-            TokenForm::None => None,
-            TokenForm::Opaque => Some(self.expires_at),
-            TokenForm::Jwt => {
-                let secs = self.token_ttl.map_or(default_secs, u64::from);
-                let expires_at = issued_at.saturating_add(secs.saturating_mul(1000)).min(self.expires_at);
-                UnixMillis::from_secs(expires_at.as_secs())
-            }
-        }
-    }
-
-    /// The `jti` of the JWT that comes with the present generation of its refresh token (RFC 7519 section 4.1.7).
-    /// There is one JWT for each id and generation, so it can be made again but not mistaken for another.
-    #[must_use]
-    pub fn token_id(&self) -> String {
-        let mut hash = Sha256::new();
-        hash.update(b"redis-session jti");
-        hash.update(self.refresh.map_or(0, |refresh| refresh.generation).to_le_bytes());
-        hash.update(self.id.to_string());
-        let digest: [u8; 32] = hash.finalize().into();
-        base64url::encode(digest.first_chunk::<16>().map_or(&[], |half| half))
-    }
-}
-
 #[allow(private_bounds)] // the two kinds of agent are all there are
 impl<'a, A: AgentField<'a>> Session<'a, A> {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
@@ -382,7 +148,7 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
         if let Some(secs) = self.token_ttl {
             out.extend_from_slice(&secs.to_le_bytes());
         }
-        for text in [self.claims.as_bytes(), &self.data.0] {
+        for text in [self.claims.as_bytes(), self.data.as_bytes()] {
             if !text.is_empty() {
                 out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(0).to_le_bytes());
                 out.extend_from_slice(text);
@@ -414,8 +180,8 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
         let device = if flags & DEVICE != 0 { Some(Device(reader.array()?)) } else { None };
         let token_ttl = if flags & TOKEN_TTL != 0 { Some(reader.u32()?) } else { None };
         let tokens = TokenForm::from_code((flags & TOKENS) >> TOKENS_SHIFT)?;
-        let claims = if flags & CLAIMS != 0 { std::str::from_utf8(counted(reader)?).ok()? } else { "" };
-        let data = if flags & DATA != 0 { Data::from_bytes(counted(reader)?)? } else { Data::default() };
+        let claims = if flags & CLAIMS != 0 { std::str::from_utf8(reader.counted()?).ok()? } else { "" };
+        let data = if flags & DATA != 0 { Data::from_bytes(reader.counted()?)? } else { Data::default() };
         Some(Self {
             id,
             created_at,
@@ -465,16 +231,6 @@ impl Refresh {
             ttl_secs: reader.u32()?,
         })
     }
-}
-
-/// Bytes behind their number, which is not 0.
-fn counted<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
-    let length = usize::try_from(reader.u32()?).ok()?;
-    reader.bytes(length).filter(|bytes| !bytes.is_empty())
-}
-
-fn idle_deadline(last_seen: UnixMillis, idle_secs: u32) -> Option<UnixMillis> {
-    (idle_secs > 0).then(|| last_seen.saturating_add(u64::from(idle_secs) * 1000))
 }
 
 fn id_flags(id: &SessionId) -> u16 {
@@ -733,101 +489,5 @@ pub(crate) fn set_seen(record: &mut [u8], seen: UnixMillis, ahead: u32) {
         let [a, b, c, d, e, f] = seen.to_bytes();
         let [g, h, i, j] = ahead.to_le_bytes();
         *field = [a, b, c, d, e, f, g, h, i, j];
-    }
-}
-
-/// An application's fields of one session, packed: per field the lengths of name (u16) and value (u32), then both.
-/// Names are distinct and not empty; fields keep their order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Data<'a>(Cow<'a, [u8]>);
-
-impl<'a> Data<'a> {
-    /// Packs `fields`; `None` if a name is empty, longer than 65,535 bytes or there twice, or a value longer than 2^32 - 1.
-    pub fn pack<'f>(fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>) -> Option<Data<'static>> {
-        let (mut packed, mut names) = (Vec::new(), HashSet::new());
-        for (name, value) in fields {
-            if name.is_empty() || !names.insert(name) {
-                return None;
-            }
-            packed.extend_from_slice(&u16::try_from(name.len()).ok()?.to_le_bytes());
-            packed.extend_from_slice(&u32::try_from(value.len()).ok()?.to_le_bytes());
-            packed.extend_from_slice(name);
-            packed.extend_from_slice(value);
-        }
-        Some(Data(Cow::Owned(packed)))
-    }
-
-    /// The fields packed in `bytes`; `None` if they are not what [`Data::pack`] writes.
-    fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
-        let data = Data(Cow::Borrowed(bytes));
-        let (mut names, mut length) = (HashSet::new(), 0);
-        for (name, value) in Fields(Reader(bytes)) {
-            if name.is_empty() || !names.insert(name) {
-                return None;
-            }
-            length += 6 + name.len() + value.len();
-        }
-        (length == bytes.len()).then_some(data)
-    }
-
-    /// These fields with those of `changes` set: in their old places, new ones at the end.
-    pub(crate) fn merged(&self, changes: &Data<'_>) -> Data<'static> {
-        let kept = self.iter().map(|(name, value)| (name, changes.get(name).unwrap_or(value)));
-        let added = changes.iter().filter(|(name, _)| self.get(name).is_none());
-        Data::pack(kept.chain(added)).unwrap_or_default()
-    }
-
-    /// These fields without those called as in `names`.
-    pub(crate) fn without(&self, names: &Data<'_>) -> Data<'static> {
-        Data::pack(self.iter().filter(|(name, _)| names.get(name).is_none())).unwrap_or_default()
-    }
-
-    /// Bytes of all names and values.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        self.iter().map(|(name, value)| name.len() + value.len()).sum()
-    }
-
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&u32::try_from(self.0.len()).unwrap_or(0).to_le_bytes());
-        out.extend_from_slice(&self.0);
-    }
-
-    pub(crate) fn read(reader: &mut Reader<'a>) -> Option<Self> {
-        Self::from_bytes(counted(reader)?)
-    }
-
-    /// The fields, in the order in which they were set.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        Fields(Reader(&self.0))
-    }
-
-    /// The value of the field called `name`.
-    #[must_use]
-    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
-    }
-
-    /// How many fields there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.iter().count()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-struct Fields<'a>(Reader<'a>);
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = (&'a [u8], &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (name, value) = (usize::from(self.0.u16()?), usize::try_from(self.0.u32()?).ok()?);
-        Some((self.0.bytes(name)?, self.0.bytes(value)?))
     }
 }

@@ -405,7 +405,7 @@ impl Indexed {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{Trace, TraceReason};
+    use super::super::session::{Trace, TraceReason};
     use super::*;
     use proptest::prelude::*;
 

@@ -11,7 +11,7 @@ use super::claims::{Claims, Registered};
 use super::json::{self, Members, Text, Walk};
 use super::key::Key;
 use super::ring::KeyRing;
-use super::verify::{Checked, Scratch, TokenKind, TokenPolicy, Verified, decode};
+use super::verify::{Checked, Issued, Scratch, TokenKind, TokenPolicy, Verified, decode, is_token};
 use crate::{Reason, SessionId, Subject, UnixMillis, base64url};
 
 /// What a new JWT is to say.
@@ -142,13 +142,16 @@ pub(crate) fn check(
     } else {
         None
     };
-    let verified = Verified { id, kind: TokenKind::Jwt, issued_at: claims.issued_at, expires_at: Some(expires_at) };
+    let issued = Issued::InSecondOf(claims.issued_at.unwrap_or(UnixMillis::ZERO));
+    let verified = Verified { id, kind: TokenKind::Jwt, issued, expires_at: Some(expires_at) };
     Ok(Checked { verified, not_before: claims.not_before, fault })
 }
 
 /// The session that a token is for.
 fn session_id(claims: &Registered<'_, '_>, input: &[u8]) -> Result<SessionId, Reason> {
     match claims.session.as_ref().or(claims.token_id.as_ref()) {
+        // As when a session begins with an id: none may be taken for a token.
+        Some(text) if is_token(text.as_bytes()) => Err(Reason::Malformed),
         Some(text) => SessionId::from_text(text.as_bytes()).map_err(|_| Reason::Malformed),
         None => {
             let hash = Sha256::digest(input);

@@ -57,19 +57,35 @@ impl MacKey {
     }
 
     pub(crate) fn tag(&self, message: &[u8]) -> Tag {
-        match self {
-            Self::Sha256(state) => Tag::new(&state.clone().chain_update(message).finalize().into_bytes()),
-            Self::Sha384(state) => Tag::new(&state.clone().chain_update(message).finalize().into_bytes()),
-            Self::Sha512(state) => Tag::new(&state.clone().chain_update(message).finalize().into_bytes()),
-        }
+        self.tag_of(message, b"")
     }
 
     /// Whether `tag` is the code of `message`, compared in constant time; a truncated code is not.
     pub(crate) fn verify(&self, message: &[u8], tag: &[u8]) -> bool {
+        self.verify_of(message, b"", tag)
+    }
+
+    /// The code of a message whose end is elsewhere.
+    pub(crate) fn tag_of(&self, message: &[u8], end: &[u8]) -> Tag {
         match self {
-            Self::Sha256(state) => state.clone().chain_update(message).verify_slice(tag).is_ok(),
-            Self::Sha384(state) => state.clone().chain_update(message).verify_slice(tag).is_ok(),
-            Self::Sha512(state) => state.clone().chain_update(message).verify_slice(tag).is_ok(),
+            Self::Sha256(state) => {
+                Tag::new(&state.clone().chain_update(message).chain_update(end).finalize().into_bytes())
+            }
+            Self::Sha384(state) => {
+                Tag::new(&state.clone().chain_update(message).chain_update(end).finalize().into_bytes())
+            }
+            Self::Sha512(state) => {
+                Tag::new(&state.clone().chain_update(message).chain_update(end).finalize().into_bytes())
+            }
+        }
+    }
+
+    /// As [`MacKey::verify`], of a message whose end is elsewhere.
+    pub(crate) fn verify_of(&self, message: &[u8], end: &[u8], tag: &[u8]) -> bool {
+        match self {
+            Self::Sha256(state) => state.clone().chain_update(message).chain_update(end).verify_slice(tag).is_ok(),
+            Self::Sha384(state) => state.clone().chain_update(message).chain_update(end).verify_slice(tag).is_ok(),
+            Self::Sha512(state) => state.clone().chain_update(message).chain_update(end).verify_slice(tag).is_ok(),
         }
     }
 

@@ -57,4 +57,4 @@ pub use key::Key;
 pub use opaque::{RefreshToken, verify_refresh};
 pub use ring::{KeyProblem, KeyRing, KeyRingError};
 pub use route::unverified_subject;
-pub use verify::{Scratch, TokenKind, TokenPolicy, Verified, is_token, verify};
+pub use verify::{Issued, Scratch, TokenKind, TokenPolicy, Verified, is_token, verify};

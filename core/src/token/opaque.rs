@@ -1,12 +1,15 @@
 //! Opaque session tokens and refresh tokens: the user to route by and the session's id, authenticated.
 //!
 //! ```text
-//! rst1 . base64url(user) . base64url(id's text) . base64url(kid 0x00 mac)
-//! |------------------ the mac is over this -----|
+//! rst1 . base64url(user) . base64url(id's text) . base64url(kid 0x00 began mac)
+//! |------------------ the mac is over this -----| and over |---|
 //!
-//! rsr1 . base64url(user) . base64url(id's text) . base64url(generation u32) . base64url(kid 0x00 mac)
-//! |------------------ the mac is over this ---------------------------------|
+//! rsr1 . base64url(user) . base64url(id's text) . base64url(generation u32) . base64url(kid 0x00 began mac)
+//! |------------------ the mac is over this ---------------------------------| and over |---|
 //! ```
+//!
+//! `began` is when the session began (u48, Unix milliseconds): an id that an application chooses may come again, and
+//! must not bring the earlier session's tokens back.
 //!
 //! A `kid` has no control characters, so the first zero byte ends it whatever the length of the code that follows.
 //! The code is made with a key derived for this kind of credential and this `kid`.
@@ -14,8 +17,8 @@
 use super::key::Key;
 use super::mac::MacKey;
 use super::ring::KeyRing;
-use super::verify::{Scratch, TokenKind, Verified, decode, is_token};
-use crate::{Reason, SessionId, Subject, base64url};
+use super::verify::{Issued, Scratch, TokenKind, Verified, decode, is_token};
+use crate::{Reason, SessionId, Subject, UnixMillis, base64url};
 
 /// What an opaque session token starts with.
 pub(crate) const PREFIX: &str = "rst1.";
@@ -29,36 +32,46 @@ pub struct RefreshToken {
     pub id: SessionId,
     /// How many rotations came before it.
     pub generation: u32,
+    /// When that session began.
+    pub session_began_at: UnixMillis,
 }
 
 impl Key {
-    /// An opaque token for the session `id` of `subject`, authenticated with this key; `None` if it cannot sign.
+    /// An opaque token for the session `id` of `subject` that began at `began_at`, authenticated with this key; `None`
+    /// if it cannot sign.
     ///
-    /// It holds no time: it is good as long as its session is.
+    /// It does not expire by itself: it is good as long as its session is.
     #[must_use]
-    pub fn sign_opaque(&self, subject: Subject<'_>, id: &SessionId) -> Option<String> {
-        self.seal(named(PREFIX, subject, id), self.opaque())
+    pub fn sign_opaque(&self, subject: Subject<'_>, id: &SessionId, began_at: UnixMillis) -> Option<String> {
+        self.seal(named(PREFIX, subject, id), began_at, self.opaque())
     }
 
-    /// The refresh token of this `generation` for the session `id` of `subject`, authenticated with this key; `None` if
-    /// it cannot sign.
+    /// The refresh token of this `generation` for the session `id` of `subject` that began at `began_at`,
+    /// authenticated with this key; `None` if it cannot sign.
     ///
     /// It is the same each time, so nothing secret need be stored to give it out again.
     #[must_use]
-    pub fn sign_refresh(&self, subject: Subject<'_>, id: &SessionId, generation: u32) -> Option<String> {
+    pub fn sign_refresh(
+        &self,
+        subject: Subject<'_>,
+        id: &SessionId,
+        generation: u32,
+        began_at: UnixMillis,
+    ) -> Option<String> {
         let mut token = named(REFRESH_PREFIX, subject, id);
         token.push('.');
         base64url::encode_into(&generation.to_be_bytes(), &mut token);
-        self.seal(token, self.refresh())
+        self.seal(token, began_at, self.refresh())
     }
 
-    fn seal(&self, mut token: String, mac: &MacKey) -> Option<String> {
+    fn seal(&self, mut token: String, began_at: UnixMillis, mac: &MacKey) -> Option<String> {
         if !self.can_sign() {
             return None;
         }
-        let tag = mac.tag(token.as_bytes());
+        let began_at = began_at.to_bytes();
+        let tag = mac.tag_of(token.as_bytes(), &began_at);
         token.push('.');
-        base64url::encode_into(&[self.kid().as_bytes(), b"\0", tag.as_bytes()].concat(), &mut token);
+        base64url::encode_into(&[self.kid().as_bytes(), b"\0", &began_at, tag.as_bytes()].concat(), &mut token);
         Some(token)
     }
 }
@@ -81,8 +94,8 @@ pub(crate) fn verify(
 ) -> Result<Verified, Reason> {
     let (input, seal) = split_last(token).ok_or(Reason::Malformed)?;
     let parts = input.strip_prefix(PREFIX.as_bytes()).ok_or(Reason::Malformed)?;
-    let id = authenticate(ring, subject, (input, parts, seal), Key::opaque, scratch)?;
-    Ok(Verified { id, kind: TokenKind::Opaque, issued_at: None, expires_at: None })
+    let (id, began_at) = authenticate(ring, subject, (input, parts, seal), Key::opaque, scratch)?;
+    Ok(Verified { id, kind: TokenKind::Opaque, issued: Issued::ForSessionOf(began_at), expires_at: None })
 }
 
 /// Checks a refresh token, which came with a request for `subject`. Whether its generation is the session's present one
@@ -93,11 +106,11 @@ pub(crate) fn verify(
 ///
 /// ```
 /// use redis_session_core::token::{KeyRing, Scratch, verify_refresh};
-/// use redis_session_core::{SessionId, Subject};
+/// use redis_session_core::{SessionId, Subject, UnixMillis};
 ///
 /// let ring = KeyRing::ephemeral()?;
 /// let (id, user) = (SessionId::random()?, Subject::new(b"42").unwrap());
-/// let token = ring.signing_key().and_then(|key| key.sign_refresh(user, &id, 3)).unwrap();
+/// let token = ring.signing_key().and_then(|key| key.sign_refresh(user, &id, 3, UnixMillis::ZERO)).unwrap();
 /// let verified = verify_refresh(&ring, user, token.as_bytes(), 8192, &mut Scratch::default()).unwrap();
 /// assert_eq!((verified.id, verified.generation), (id, 3));
 /// # Ok::<(), getrandom::Error>(())
@@ -119,19 +132,19 @@ pub fn verify_refresh(
     let (named, generation) = split_last(input).ok_or(Reason::Malformed)?;
     let parts = named.strip_prefix(REFRESH_PREFIX.as_bytes()).ok_or(Reason::Malformed)?;
     let generation: [u8; 4] = decode(generation, &mut scratch.first)?.try_into().map_err(|_| Reason::Malformed)?;
-    let id = authenticate(ring, subject, (input, parts, seal), Key::refresh, scratch)?;
-    Ok(RefreshToken { id, generation: u32::from_be_bytes(generation) })
+    let (id, session_began_at) = authenticate(ring, subject, (input, parts, seal), Key::refresh, scratch)?;
+    Ok(RefreshToken { id, generation: u32::from_be_bytes(generation), session_began_at })
 }
 
 /// Checks what both kinds have in common: the code (`seal`) over `input`, and that `parts` names the user; the answer is
-/// the session's id.
+/// the session's id and when it began.
 fn authenticate(
     ring: &KeyRing,
     subject: Subject<'_>,
     (input, parts, seal): (&[u8], &[u8], &[u8]),
     mac: fn(&Key) -> &MacKey,
     scratch: &mut Scratch,
-) -> Result<SessionId, Reason> {
+) -> Result<(SessionId, UnixMillis), Reason> {
     // One part more would leave a dot in the user, which is no letter of base64url.
     let (user, id) = split_last(parts).ok_or(Reason::Malformed)?;
     let user = decode(user, &mut scratch.first)?;
@@ -140,17 +153,17 @@ fn authenticate(
     let seal = decode(seal, &mut scratch.third)?;
     let kid_length = seal.iter().position(|byte| *byte == 0).ok_or(Reason::Malformed)?;
     let (kid, tag) = seal.split_at_checked(kid_length).ok_or(Reason::Malformed)?;
-    let tag = tag.strip_prefix(b"\0").ok_or(Reason::Malformed)?;
+    let (began_at, tag) = tag.strip_prefix(b"\0").and_then(<[u8]>::split_first_chunk).ok_or(Reason::Malformed)?;
     let kid = std::str::from_utf8(kid).map_err(|_| Reason::Malformed)?;
 
     let key = ring.get(kid).ok_or(Reason::UnknownKey)?;
-    if !mac(key).verify(input, tag) {
+    if !mac(key).verify_of(input, began_at, tag) {
         return Err(Reason::Signature);
     }
     if user != subject {
         return Err(Reason::Subject);
     }
-    Ok(id)
+    Ok((id, UnixMillis::from_bytes(*began_at)))
 }
 
 /// What is before and behind the last dot.

@@ -42,25 +42,22 @@ pub struct Verified {
     pub id: SessionId,
     /// Its kind.
     pub kind: TokenKind,
-    /// When it was issued, if it says so: a JWT's `iat`.
-    pub issued_at: Option<UnixMillis>,
+    /// What it tells of the time it was issued.
+    pub issued: Issued,
     /// When it expires by itself, without leeway: a JWT's `exp`. An opaque token lives as long as its session.
     pub expires_at: Option<UnixMillis>,
 }
 
-impl Verified {
-    /// When it counts as issued where revocations of a whole user are looked up: see
-    /// [`UserSessions::check`](crate::sessions::UserSessions::check).
-    ///
-    /// A JWT that does not say when it was issued counts as issued before any revocation. An opaque token never says,
-    /// and its session leaves a trace instead.
-    #[must_use]
-    pub fn issued_for_revocation(&self) -> Option<UnixMillis> {
-        match self.kind {
-            TokenKind::Jwt => Some(self.issued_at.unwrap_or(UnixMillis::ZERO)),
-            TokenKind::Opaque => None,
-        }
-    }
+/// What a credential tells of the time it was issued, for comparing that with revocations of all of a user's sessions
+/// and with the session of its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Issued {
+    /// Nothing: it is no credential, but an id.
+    Unsaid,
+    /// The second that begins at this time: a JWT's `iat`. One without `iat` counts as issued before everything.
+    InSecondOf(UnixMillis),
+    /// That it is a token of the session that began at exactly this time.
+    ForSessionOf(UnixMillis),
 }
 
 /// Whether `text`, given where either a session id or a token may stand, is to be read as a token: it has the prefix
@@ -130,7 +127,7 @@ pub(crate) fn decode<'b>(part: &[u8], buffer: &'b mut Vec<u8>) -> Result<&'b [u8
 ///
 /// let ring = KeyRing::ephemeral()?;
 /// let (id, user) = (SessionId::random()?, Subject::new(b"42").unwrap());
-/// let token = ring.signing_key().and_then(|key| key.sign_opaque(user, &id)).unwrap();
+/// let token = ring.signing_key().and_then(|key| key.sign_opaque(user, &id, UnixMillis::ZERO)).unwrap();
 ///
 /// let (policy, mut scratch) = (TokenPolicy::default(), Scratch::default());
 /// let mut check = |user| verify(&ring, &policy, user, token.as_bytes(), None, UnixMillis::ZERO, &mut scratch);
@@ -167,7 +164,11 @@ impl Checked {
         if self.verified.expires_at.is_some_and(|time| now >= time.get().saturating_add(leeway)) {
             return Err(Reason::TokenExpired);
         }
-        if [self.not_before, self.verified.issued_at].into_iter().flatten().any(|time| time.get() > soon) {
+        let issued_at = match self.verified.issued {
+            Issued::InSecondOf(time) => Some(time),
+            Issued::ForSessionOf(_) | Issued::Unsaid => None,
+        };
+        if [self.not_before, issued_at].into_iter().flatten().any(|time| time.get() > soon) {
             return Err(Reason::NotYetValid);
         }
         match self.fault {

@@ -17,15 +17,16 @@ pub(crate) extern "C" fn guarded<C: Command>(
     argv: *mut *mut raw::RedisModuleString,
     argc: c_int,
 ) -> c_int {
+    // SAFETY: these are the pointers that the server passed, and the call does not outlive this function.
+    let call = unsafe { Call::new(ctx, argv, argc) };
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: these are the pointers that the server passed, and the call does not outlive this function.
-        let call = unsafe { Call::new(ctx, argv, argc) };
-        let outcome = C::run(&call);
-        if outcome.is_err() {
-            call.redact_tokens();
-        }
-        outcome
+        #[cfg(feature = "fault-injection")]
+        inject_fault(&call);
+        C::run(&call)
     }));
+    if !matches!(outcome, Ok(Ok(()))) {
+        call.redact_tokens();
+    }
     let reply = Reply::new(ctx);
     match outcome {
         Ok(Ok(())) => {}
@@ -38,4 +39,15 @@ pub(crate) extern "C" fn guarded<C: Command>(
         }
     }
     c_int::from(false)
+}
+
+/// Panics in the worst place, if the call asks for it.
+#[cfg(feature = "fault-injection")]
+#[allow(clippy::panic)] // that is what it is for
+fn inject_fault(call: &Call<'_>) {
+    let last = (0..).map_while(|index| call.arg(index)).last();
+    if last.is_some_and(|arg| arg.bytes() == b"INJECT-PANIC") {
+        let _state = crate::state::lock();
+        panic!("injected: secret");
+    }
 }

@@ -8,7 +8,7 @@ use redis_module::{Context, raw};
 
 use super::{Arg, ERR, OK, redis};
 use crate::settings::Settings;
-use crate::state;
+use crate::state::{self, State};
 
 /// One setting: `session.<name>`.
 pub(crate) struct Setting {
@@ -25,7 +25,13 @@ pub(crate) enum Kind {
     /// A whole number within bounds.
     Number { default: i64, min: i64, max: i64, of: fn(&mut Settings) -> &mut i64 },
     /// A text that passes a test; the test says what is wrong.
-    Text { default: &'static CStr, of: fn(&mut Settings) -> &mut String, check: fn(&str) -> Result<(), String> },
+    Text {
+        default: &'static CStr,
+        of: fn(&mut Settings) -> &mut String,
+        check: fn(&str) -> Result<(), String>,
+        /// What CONFIG shows, where that may differ from what was set.
+        shown: Option<fn(&State) -> String>,
+    },
     /// One of some words; kept as the position of the word.
     Word { words: &'static [&'static CStr], of: fn(&mut Settings) -> &mut usize },
 }
@@ -204,9 +210,12 @@ unsafe extern "C" fn get_text(_name: *const c_char, private: *mut c_void) -> *mu
     // SAFETY: the server passes what it was given, and takes the string over.
     unsafe {
         match setting(private).kind {
-            Kind::Text { of, .. } => {
+            Kind::Text { of, shown, .. } => {
                 let mut state = state::lock();
-                let text = of(&mut state.settings);
+                let text = match shown {
+                    Some(shown) => shown(&state),
+                    None => of(&mut state.settings).clone(),
+                };
                 redis!(RedisModule_CreateString(null_mut(), text.as_ptr().cast(), text.len()))
             }
             Kind::Number { .. } | Kind::Word { .. } => redis!(RedisModule_CreateString(null_mut(), null(), 0)),
@@ -223,10 +232,14 @@ unsafe extern "C" fn set_text(
     // SAFETY: the server passes what it was given, a string that lives as long as this call, and its place for an error.
     unsafe {
         answer(error, || {
-            if let Kind::Text { of, check, .. } = setting(private).kind {
+            if let Kind::Text { of, check, shown, .. } = setting(private).kind {
                 let text =
                     std::str::from_utf8(Arg::borrowed(value).bytes()).map_err(|_| "must be UTF-8 text".to_owned())?;
                 check(text)?;
+                // What was shown is what is set, spelled otherwise.
+                if shown.is_some_and(|shown| shown(&state::lock()) == text) {
+                    return Ok(());
+                }
                 change(|settings| *of(settings) = text.to_owned());
             }
             Ok(())

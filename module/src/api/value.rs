@@ -77,13 +77,8 @@ unsafe fn sessions<'a>(value: *const c_void) -> &'a UserSessions {
 
 unsafe extern "C" fn rdb_load(io: *mut raw::RedisModuleIO, version: c_int) -> *mut c_void {
     contained(null_mut(), || {
-        if version > ENCODING_VERSION {
-            log_io(
-                io,
-                &format!(
-                    "sessions of encoding version {version} need a newer module; this one reads {ENCODING_VERSION}"
-                ),
-            );
+        if version != ENCODING_VERSION {
+            log_io(io, &format!("sessions of encoding version {version}: this module reads {ENCODING_VERSION}"));
             return null_mut();
         }
         let Ok(bytes) = raw::load_string_buffer(io) else { return null_mut() };

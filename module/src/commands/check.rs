@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use redis_session_core::sessions::{Alive, Clock, Device, Session, Target, UserSessions};
-use redis_session_core::token::{TokenKind, Verified, is_token};
+use redis_session_core::token::{Issued, TokenKind, Verified, is_token};
 use redis_session_core::{Reason, Subject, UnixMillis};
 
 use super::parser::{Parser, once, session_id};
@@ -89,7 +89,7 @@ impl<'a> Request<'a> {
         let verified = verified?;
         let none = UserSessions::new();
         let sessions = sessions.unwrap_or(&none);
-        let alive = match sessions.check(&verified.id, verified.issued_for_revocation(), clock) {
+        let alive = match sessions.check(&verified.id, verified.issued, clock) {
             Ok(alive) => Some(alive),
             Err(Reason::Unknown) if self.stateless && verified.kind == TokenKind::Jwt => None,
             Err(reason) => return Err(reason),
@@ -168,5 +168,5 @@ pub(super) fn named(
     if is_token(text) {
         return Ok(state.identify(subject, text, now));
     }
-    session_id(what, text).map(|id| Ok(Target { id, issued_at: None, until: None }))
+    session_id(what, text).map(|id| Ok(Target { id, issued: Issued::Unsaid, until: None }))
 }

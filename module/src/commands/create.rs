@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
-use redis_session_core::sessions::{CreateError, Data, Device, LimitPolicy, MAX_AGENT_BYTES, NewSession, TokenForm};
-use redis_session_core::token::{Claims, TokenKind, is_token};
+use redis_session_core::sessions::{
+    Clock, CreateError, Data, Device, LimitPolicy, MAX_AGENT_BYTES, NewSession, TokenForm, UserSessions,
+};
+use redis_session_core::token::{Claims, Verified, is_token};
 use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 
 use super::parser::{Parser, field_name, once, session_id};
@@ -77,30 +79,12 @@ impl Command for Create {
         let new = match options.from {
             None => begin(&options, &state, subject, now)?,
             Some(jwt) => {
-                // The same check as any request with this token would get, but for the session, which is to begin.
-                let token = state.verify(subject, jwt, None, now);
-                let token = token.and_then(|token| match (token.kind, token.expires_at) {
-                    // Within the leeway it is good still, but its session would be over as it begins.
-                    (TokenKind::Jwt, Some(expires_at)) if expires_at > now => Ok(token),
-                    (TokenKind::Jwt, _) => Err(Reason::TokenExpired),
-                    _ => Err(Reason::Type),
-                });
-                // Whoever were to name such a session by its id would be taken to offer a token.
-                let token = token.and_then(|token| {
-                    if is_token(token.id.to_string().as_bytes()) { Err(Reason::Malformed) } else { Ok(token) }
-                });
-                let alive =
-                    token.and_then(|token| match sessions.check(&token.id, token.issued_for_revocation(), clock) {
-                        Err(Reason::Unknown) | Ok(_) => Ok(token),
-                        Err(reason) => Err(reason),
-                    });
-                match alive {
+                let token = state.verify(subject, jwt, None, now).and_then(|token| registrable(token, sessions, clock));
+                let (id, expires_at) = match token {
+                    Ok(token) => token,
                     Err(reason) => return inactive(call.reply(), reason),
-                    Ok(token) => {
-                        let new = begin(&options, &state, subject, now)?;
-                        NewSession { id: token.id, expires_at: token.expires_at.unwrap_or(now), brought: true, ..new }
-                    }
-                }
+                };
+                NewSession { id, expires_at, brought: true, ..begin(&options, &state, subject, now)? }
             }
         };
         let mut limit = state.settings.limit();
@@ -121,6 +105,24 @@ impl Command for Create {
         let news = News { evicted: &creation.evicted, new_ip: creation.new_ip, new_device: creation.new_device };
         tokens.reply(call.reply(), &creation.session, &news);
         Ok(())
+    }
+}
+
+/// The id and deadline of a session that is to begin with a token from elsewhere. The token gets the same check as with
+/// any request, but that its session need not be here yet.
+fn registrable(token: Verified, sessions: &UserSessions, clock: Clock) -> Result<(SessionId, UnixMillis), Reason> {
+    let expires_at = token.expires_at.ok_or(Reason::Type)?;
+    // Within the leeway it may be good still, but the session would not be.
+    if clock.now >= expires_at {
+        return Err(Reason::TokenExpired);
+    }
+    // Whoever named such a session by its id would be taken to offer a token.
+    if is_token(token.id.to_string().as_bytes()) {
+        return Err(Reason::Malformed);
+    }
+    match sessions.check(&token.id, token.issued, clock) {
+        Err(Reason::Unknown) | Ok(_) => Ok((token.id, expires_at)),
+        Err(reason) => Err(reason),
     }
 }
 

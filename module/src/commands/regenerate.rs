@@ -2,7 +2,7 @@
 
 use redis_session_core::SessionId;
 use redis_session_core::sessions::Target;
-use redis_session_core::token::is_token;
+use redis_session_core::token::{Issued, is_token};
 
 use super::parser::{Parser, session_id};
 use super::tokens::{News, Tokens, inactive};
@@ -38,11 +38,11 @@ impl Command for Regenerate {
         let (clock, limit, rules) = (state.settings.clock(now), state.settings.limit(), state.settings.token_rules());
         let old = if is_token(text) {
             match state.verify(subject, text, None, now) {
-                Ok(token) => Target { issued_at: token.issued_for_revocation(), id: token.id, until: None },
+                Ok(token) => Target { id: token.id, issued: token.issued, until: None },
                 Err(reason) => return inactive(call.reply(), reason),
             }
         } else {
-            Target { id: session_id("id", text)?, issued_at: None, until: None }
+            Target { id: session_id("id", text)?, issued: Issued::Unsaid, until: None }
         };
         let new = SessionId::random().map_err(super::no_randomness)?;
         let none = Default::default();

@@ -45,7 +45,7 @@ impl Tokens {
                 json => Some(Claims::parse(json.as_bytes()).map_err(|why| Failure::invalid(format!("CLAIMS {why}")))?),
             };
             let token = match session.tokens {
-                TokenForm::Opaque => key.sign_opaque(subject, &session.id),
+                TokenForm::Opaque => key.sign_opaque(subject, &session.id, session.created_at),
                 TokenForm::Jwt | TokenForm::None => key.sign_jwt(&NewToken {
                     subject,
                     session: &session.id,
@@ -60,7 +60,8 @@ impl Tokens {
             tokens.access = Some((token.ok_or_else(no_key)?, expires_at));
         }
         if let Some(refresh) = session.refresh {
-            let token = key.sign_refresh(subject, &session.id, refresh.generation).ok_or_else(no_key)?;
+            let token = key.sign_refresh(subject, &session.id, refresh.generation, session.created_at);
+            let token = token.ok_or_else(no_key)?;
             tokens.refresh = Some((token, refresh.expires_at));
         }
         let max = settings.max_token_bytes;

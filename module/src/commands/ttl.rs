@@ -1,5 +1,7 @@
 //! SESSION.TTL
 
+use redis_session_core::token::Issued;
+
 use super::parser::{Parser, session_id};
 use super::{Command, Grammar, KeyUse, Spec};
 use crate::api::Call;
@@ -35,7 +37,7 @@ impl Command for Ttl {
             state.settings.subject_of(key.bytes())?;
             state.settings.clock(now)
         };
-        let alive = sessions.sessions().and_then(|sessions| sessions.check(&id, None, clock).ok());
+        let alive = sessions.sessions().and_then(|sessions| sessions.check(&id, Issued::Unsaid, clock).ok());
         let left = alive.map(|alive| alive.deadline.saturating_since(now));
         call.reply().integer(left.map_or(NONE, |left| i64::try_from(left).unwrap_or(i64::MAX)));
         Ok(())

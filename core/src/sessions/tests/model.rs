@@ -199,8 +199,8 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     && known[at].matters(now)
                 {
                     let new = id(&format!("r{number}"));
-                    let issued_at = Some(at_second(known[at].issued));
-                    let old = Target { id: known[at].id.clone(), issued_at, until: None };
+                    let issued = Issued::InSecondOf(at_second(known[at].issued));
+                    let old = Target { id: known[at].id.clone(), issued, until: None };
                     let got = pair.primary.regenerate(&old, new.clone(), RULES, &pair.agents, limit(9), clock(now));
                     prop_assert_eq!(
                         got.as_ref().map(|_| ()).map_err(|reason| *reason),
@@ -296,7 +296,7 @@ fn agree(pair: &Pair, known: &[Known], now: u64) -> Result<(), TestCaseError> {
     prop_assert_eq!(pair.ids(now), live);
     prop_assert_eq!(pair.agents.is_empty(), pair.primary.agents().next().is_none());
     for session in known.iter().filter(|session| session.matters(now)) {
-        let got = pair.primary.check(&session.id, Some(at_second(session.issued)), clock(now));
+        let got = pair.primary.check(&session.id, Issued::InSecondOf(at_second(session.issued)), clock(now));
         prop_assert_eq!(got.map(|alive| alive.deadline.get() - START), session.status(now), "{}", session.id);
         let view = pair.primary.get(&session.id, &pair.agents, clock(now));
         prop_assert_eq!(view.is_some(), session.is_live(now));

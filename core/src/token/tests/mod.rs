@@ -58,7 +58,7 @@ fn jwt() -> String {
 }
 
 fn opaque() -> String {
-    ring().signing_key().unwrap().sign_opaque(user("42"), &session()).unwrap()
+    ring().signing_key().unwrap().sign_opaque(user("42"), &session(), at(NOW)).unwrap()
 }
 
 /// A JWT with these texts, signed by `kid`.

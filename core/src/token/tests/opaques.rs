@@ -5,8 +5,9 @@ use super::*;
 /// An opaque token with these parts, authenticated by `kid`, and naming it in the seal.
 fn sealed(kid: &str, user: &[u8], id: &[u8]) -> String {
     let mut token = format!("rst1.{}.{}", base64url::encode(user), base64url::encode(id));
-    let tag = ring().get(kid).unwrap().opaque().tag(token.as_bytes());
-    write!(token, ".{}", base64url::encode(&[kid.as_bytes(), b"\0", tag.as_bytes()].concat())).unwrap();
+    let began_at = at(NOW).to_bytes();
+    let tag = ring().get(kid).unwrap().opaque().tag_of(token.as_bytes(), &began_at);
+    write!(token, ".{}", base64url::encode(&[kid.as_bytes(), b"\0", &began_at, tag.as_bytes()].concat())).unwrap();
     token
 }
 
@@ -29,6 +30,7 @@ fn shapes_other_than_four_canonical_parts_are_malformed() {
         format!("{good}\n"),
         format!("rst1.{user}=.{id}.{seal}"),
         format!("rst1.{user}.{id}.{}", base64url::encode(b"no zero byte")),
+        format!("rst1.{user}.{id}.{}", base64url::encode(b"k256\0began")),
         format!("rst1.{user}.{id}.{}", base64url::encode(b"\xff\0tag")),
         sealed("k256", b"", b"id"),
         sealed("k256", b"\xff", b"id"),
@@ -46,11 +48,11 @@ fn every_reason_comes_in_its_order() {
     let good = opaque();
     let (input, _) = good.rsplit_once('.').unwrap();
     let with_seal = |seal: &[u8]| refused(&format!("{input}.{}", base64url::encode(seal)));
-    assert_eq!(with_seal(b"other\0tag"), Some(Reason::UnknownKey));
-    assert_eq!(with_seal(b"\0tag"), Some(Reason::UnknownKey));
-    assert_eq!(with_seal(b"k256\0"), Some(Reason::Signature));
-    assert_eq!(with_seal(&[&b"k256\0"[..], &[0; 32]].concat()), Some(Reason::Signature));
-    assert_eq!(with_seal(&[&b"k256\0"[..], &[0; 31]].concat()), Some(Reason::Signature));
+    assert_eq!(with_seal(b"other\0began.tag"), Some(Reason::UnknownKey));
+    assert_eq!(with_seal(b"\0began.tag"), Some(Reason::UnknownKey));
+    assert_eq!(with_seal(b"k256\0began."), Some(Reason::Signature));
+    assert_eq!(with_seal(&[&b"k256\0began."[..], &[0; 32]].concat()), Some(Reason::Signature));
+    assert_eq!(with_seal(&[&b"k256\0began."[..], &[0; 31]].concat()), Some(Reason::Signature));
     assert_eq!(refused(&sealed("k256", b"43", b"id")), Some(Reason::Subject));
     assert_eq!(refused(&sealed("k512", b"42", b"id")), None);
 }
@@ -59,8 +61,9 @@ fn every_reason_comes_in_its_order() {
 fn a_code_made_for_a_jwt_is_none_for_an_opaque_token() {
     let good = opaque();
     let (input, _) = good.rsplit_once('.').unwrap();
-    let tag = ring().get("k256").unwrap().jwt().tag(input.as_bytes());
-    let token = format!("{input}.{}", base64url::encode(&[b"k256\0", tag.as_bytes()].concat()));
+    let began_at = at(NOW).to_bytes();
+    let tag = ring().get("k256").unwrap().jwt().tag_of(input.as_bytes(), &began_at);
+    let token = format!("{input}.{}", base64url::encode(&[b"k256\0", &began_at[..], tag.as_bytes()].concat()));
     assert_eq!(refused(&token), Some(Reason::Signature));
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 fn refresh(generation: u32) -> String {
-    ring().get("k256").unwrap().sign_refresh(user("42"), &session(), generation).unwrap()
+    ring().get("k256").unwrap().sign_refresh(user("42"), &session(), generation, at(NOW)).unwrap()
 }
 
 fn check(token: &str) -> Result<RefreshToken, Reason> {
@@ -13,7 +13,10 @@ fn check(token: &str) -> Result<RefreshToken, Reason> {
 #[test]
 fn a_refresh_token_says_its_session_and_generation_and_is_the_same_each_time() {
     for generation in [0, 1, u32::MAX] {
-        assert_eq!(check(&refresh(generation)), Ok(RefreshToken { id: session(), generation }));
+        assert_eq!(
+            check(&refresh(generation)),
+            Ok(RefreshToken { id: session(), generation, session_began_at: at(NOW) })
+        );
         assert_eq!(refresh(generation), refresh(generation));
     }
     assert_ne!(refresh(0), refresh(1));
@@ -51,13 +54,15 @@ fn every_reason_comes_in_its_order() {
     let good = refresh(7);
     let (input, _) = good.rsplit_once('.').unwrap();
     let with_seal = |seal: &[u8]| check(&format!("{input}.{}", base64url::encode(seal)));
-    assert_eq!(with_seal(b"other\0tag"), Err(Reason::UnknownKey));
-    assert_eq!(with_seal(&[&b"k256\0"[..], &[0; 32]].concat()), Err(Reason::Signature));
+    assert_eq!(with_seal(b"other\0began.tag"), Err(Reason::UnknownKey));
+    assert_eq!(with_seal(&[&b"k256\0began."[..], &[0; 32]].concat()), Err(Reason::Signature));
     for other in [ring().get("k256").unwrap().opaque(), ring().get("k256").unwrap().jwt()] {
-        let seal = [b"k256\0", other.tag(input.as_bytes()).as_bytes()].concat();
+        let began_at = at(NOW).to_bytes();
+        let tag = other.tag_of(input.as_bytes(), &began_at);
+        let seal = [b"k256\0", &began_at[..], tag.as_bytes()].concat();
         assert_eq!(with_seal(&seal), Err(Reason::Signature), "the code of another kind of credential");
     }
-    let foreign = ring().get("k256").unwrap().sign_refresh(user("43"), &session(), 7).unwrap();
+    let foreign = ring().get("k256").unwrap().sign_refresh(user("43"), &session(), 7, at(NOW)).unwrap();
     assert_eq!(check(&foreign), Err(Reason::Subject));
 }
 

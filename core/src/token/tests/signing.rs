@@ -9,7 +9,7 @@ fn a_jwt_of_every_algorithm_verifies() {
         let expected = Verified {
             id: session(),
             kind: TokenKind::Jwt,
-            issued_at: Some(at(NOW)),
+            issued: Issued::InSecondOf(at(NOW)),
             expires_at: Some(at(NOW + 3600)),
         };
         assert_eq!(check(&token), Ok(expected), "{key:?}");
@@ -19,9 +19,14 @@ fn a_jwt_of_every_algorithm_verifies() {
 #[test]
 fn an_opaque_token_of_every_algorithm_verifies() {
     for key in ring().keys() {
-        let token = key.sign_opaque(user("42"), &session()).unwrap();
+        let token = key.sign_opaque(user("42"), &session(), at(NOW)).unwrap();
         assert!(token.starts_with("rst1.NDI."), "{token}");
-        let expected = Verified { id: session(), kind: TokenKind::Opaque, issued_at: None, expires_at: None };
+        let expected = Verified {
+            id: session(),
+            kind: TokenKind::Opaque,
+            issued: Issued::ForSessionOf(at(NOW)),
+            expires_at: None,
+        };
         assert_eq!(check(&token), Ok(expected), "{key:?}");
     }
 }
@@ -63,7 +68,7 @@ fn a_key_that_only_verifies_signs_nothing() {
     let ring = KeyRing::from_jwk_set(json.as_bytes(), None).unwrap();
     let key = ring.get("k256").unwrap();
     assert!(key.sign_jwt(&new_token(&session())).is_none());
-    assert!(key.sign_opaque(user("42"), &session()).is_none());
+    assert!(key.sign_opaque(user("42"), &session(), at(NOW)).is_none());
     for token in [jwt(), opaque()] {
         let policy = TokenPolicy::default();
         let found = verify(&ring, &policy, user("42"), token.as_bytes(), None, at(NOW), &mut Scratch::default());
@@ -86,7 +91,7 @@ proptest! {
         let policy = TokenPolicy { issuer: Some(issuer.clone()), ..TokenPolicy::default() };
         let (ring, mut scratch) = (ring(), Scratch::default());
         for key in ring.keys() {
-            for token in [key.sign_jwt(&token).unwrap(), key.sign_opaque(user(&name), &id).unwrap()] {
+            for token in [key.sign_jwt(&token).unwrap(), key.sign_opaque(user(&name), &id, at(NOW)).unwrap()] {
                 let found = verify(
                     &ring, &policy, user(&name), token.as_bytes(), Some(&value), at(NOW), &mut scratch
                 );

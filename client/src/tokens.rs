@@ -1,0 +1,279 @@
+//! New tokens: the replies that hand them out, or say why there are none.
+
+use std::fmt;
+
+use redis::{ParsingError, Value};
+
+use crate::fields::Fields;
+use crate::replies::{Inactive, InactiveReason, Timestamp};
+
+/// A session's new tokens: the reply of `SESSION.CREATE`, and what a [`Grant`] brings.
+///
+/// Its `Debug` form leaves the tokens out, so that it can be logged.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Created {
+    /// The session's id.
+    pub id: String,
+    /// When the session ends at the latest.
+    pub expires_at: Timestamp,
+    /// The credential to hand to the user; it is stored nowhere. `None` after
+    /// [`TokenKind::None`](crate::TokenKind::None).
+    pub token: Option<String>,
+    /// When the token ends.
+    pub token_expires_at: Option<Timestamp>,
+    /// What [`session_refresh`](crate::SessionCommands::session_refresh) takes, once. `None` unless
+    /// [`CreateOptions::refresh`](crate::CreateOptions::refresh) asked for it when the session began.
+    pub refresh_token: Option<String>,
+    /// When the refresh token ends.
+    pub refresh_expires_at: Option<Timestamp>,
+    /// The ids of the sessions that were ended to make room for this one.
+    pub evicted: Vec<String>,
+    /// Whether the address given is one that none of the user's live sessions has; for a refresh, another than that
+    /// of the session until now. False if none was given.
+    pub new_ip: bool,
+    /// Whether none of the user's live sessions is bound to the device that this one begins on. False if none was
+    /// given.
+    pub new_device: bool,
+}
+
+impl fmt::Debug for Created {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hidden = |token: &Option<String>| token.as_ref().map(|_| format_args!("(secret)"));
+        f.debug_struct("Created")
+            .field("id", &self.id)
+            .field("expires_at", &self.expires_at)
+            .field("token", &hidden(&self.token))
+            .field("token_expires_at", &self.token_expires_at)
+            .field("refresh_token", &hidden(&self.refresh_token))
+            .field("refresh_expires_at", &self.refresh_expires_at)
+            .field("evicted", &self.evicted)
+            .field("new_ip", &self.new_ip)
+            .field("new_device", &self.new_device)
+            .finish()
+    }
+}
+
+pub(crate) fn created(reply: Value) -> Result<Created, ParsingError> {
+    tokens(Fields::of("a new session", reply)?)
+}
+
+fn tokens(mut fields: Fields) -> Result<Created, ParsingError> {
+    Ok(Created {
+        id: fields.required("id")?,
+        expires_at: fields.required("expires_at")?,
+        token: fields.optional("token")?,
+        token_expires_at: fields.optional("token_expires_at")?,
+        refresh_token: fields.optional("refresh_token")?,
+        refresh_expires_at: fields.optional("refresh_expires_at")?,
+        evicted: fields.optional("evicted")?.unwrap_or_default(),
+        new_ip: fields.optional("new_ip")?.unwrap_or(false),
+        new_device: fields.optional("new_device")?.unwrap_or(false),
+    })
+}
+
+/// What came of asking for tokens with a credential in hand: the reply of `SESSION.REFRESH`, of
+/// `SESSION.REGENERATE`, and of `SESSION.CREATE` with `FROM`. A bad credential is an answer and not an error.
+///
+/// ```no_run
+/// use redis_session::{Grant, KeyPrefix, RefreshOptions, SessionCommands};
+///
+/// # fn main() -> redis::RedisResult<()> {
+/// # let mut redis = redis::Client::open("redis://127.0.0.1/")?.get_connection()?;
+/// # let refresh_token = "";
+/// let Some(key) = KeyPrefix::default().key_of_token(refresh_token) else { return Ok(()) }; // 401
+/// match redis.session_refresh(key, refresh_token, &RefreshOptions::new())? {
+///     Grant::Granted(tokens) => println!("both tokens are new, of session {}", tokens.id),
+///     Grant::Refused(inactive) => println!("401: {}", inactive.reason),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "new tokens must reach the user, for the old ones end"]
+pub enum Grant {
+    /// The session is alive, and these are its tokens.
+    Granted(Created),
+    /// The credential is not good, and nothing was granted.
+    Refused(Inactive),
+}
+
+impl Grant {
+    /// Whether there are new tokens.
+    #[must_use]
+    pub const fn is_granted(&self) -> bool {
+        matches!(self, Self::Granted(_))
+    }
+
+    /// The tokens, if they were granted.
+    #[must_use]
+    pub fn granted(self) -> Option<Created> {
+        self.into_result().ok()
+    }
+
+    /// Why nothing was granted, if so.
+    #[must_use]
+    pub const fn reason(&self) -> Option<&InactiveReason> {
+        match self {
+            Self::Granted(_) => None,
+            Self::Refused(inactive) => Some(&inactive.reason),
+        }
+    }
+
+    /// The tokens, or why there are none as an error, for `?`.
+    ///
+    /// # Errors
+    /// If the credential is not good.
+    pub fn into_result(self) -> Result<Created, Inactive> {
+        match self {
+            Self::Granted(created) => Ok(created),
+            Self::Refused(inactive) => Err(inactive),
+        }
+    }
+}
+
+pub(crate) fn grant(reply: Value) -> Result<Grant, ParsingError> {
+    let mut fields = Fields::of("a grant", reply)?;
+    match fields.optional("active")? {
+        Some(false) => Ok(Grant::Refused(Inactive { reason: fields.required("reason")? })),
+        Some(true) | None => tokens(fields).map(Grant::Granted),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::FromRedisValue;
+    use redis_session_core::Reason;
+
+    use super::*;
+    use crate::fields::FromField;
+    use crate::testing::{array, both, map, text};
+
+    const AT: i64 = 1_790_000_000_123;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_field(Value::Int(millis)).unwrap()
+    }
+
+    fn error<T: fmt::Debug>(result: Result<T, ParsingError>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_new_session_is_read_from_both_protocols() {
+        for reply in both(&[
+            ("id", text("one")),
+            ("expires_at", Value::Int(AT)),
+            ("token", text("a.b.c")),
+            ("token_expires_at", Value::Int(AT - 1)),
+            ("refresh_token", text("rsr1.x")),
+            ("refresh_expires_at", Value::Int(AT - 2)),
+            ("evicted", array([text("old"), text("older")])),
+            ("new_ip", Value::Boolean(true)),
+            ("new_device", Value::Int(1)),
+        ]) {
+            let created = Created::from_redis_value(reply).unwrap();
+            assert_eq!(created.id, "one");
+            assert_eq!(created.expires_at, at(AT));
+            assert_eq!(created.token.as_deref(), Some("a.b.c"));
+            assert_eq!(created.token_expires_at, Some(at(AT - 1)));
+            assert_eq!(created.refresh_token.as_deref(), Some("rsr1.x"));
+            assert_eq!(created.refresh_expires_at, Some(at(AT - 2)));
+            assert_eq!(created.evicted, ["old", "older"]);
+            assert!(created.new_ip && created.new_device);
+        }
+    }
+
+    #[test]
+    fn a_new_session_without_token_is_read_from_both_protocols() {
+        for reply in both(&[
+            ("id", text("one")),
+            ("expires_at", Value::Int(AT)),
+            ("token", Value::Nil),
+            ("token_expires_at", Value::Nil),
+            ("refresh_token", Value::Nil),
+            ("refresh_expires_at", Value::Nil),
+            ("evicted", array([])),
+            ("new_ip", Value::Boolean(false)),
+            ("new_device", Value::Int(0)),
+        ]) {
+            let created = created(reply).unwrap();
+            assert_eq!((created.token, created.token_expires_at), (None, None));
+            assert_eq!((created.refresh_token, created.refresh_expires_at), (None, None));
+            assert!(created.evicted.is_empty() && !created.new_ip && !created.new_device);
+        }
+    }
+
+    #[test]
+    fn the_debug_form_of_new_tokens_keeps_them_secret() {
+        let mut fields = vec![("id", text("one")), ("expires_at", Value::Int(AT)), ("token", text("a.b.c"))];
+        let shown = format!("{:?}", created(map(&fields)).unwrap());
+        assert!(shown.contains("one") && shown.contains("token: Some((secret))"), "{shown}");
+        assert!(shown.contains("refresh_token: None") && !shown.contains("a.b.c"), "{shown}");
+        fields.push(("refresh_token", text("rsr1.x")));
+        let shown = format!("{:?}", grant(map(&fields)).unwrap());
+        assert!(shown.contains("refresh_token: Some((secret))"), "{shown}");
+        assert!(!shown.contains("a.b.c") && !shown.contains("rsr1.x"), "{shown}");
+    }
+
+    #[test]
+    fn a_grant_has_the_tokens() {
+        for reply in both(&[
+            ("id", text("one")),
+            ("expires_at", Value::Int(AT)),
+            ("token", text("a.b.c")),
+            ("refresh_token", text("rsr1.x")),
+            ("new_ip", Value::Int(1)),
+        ]) {
+            let grant = Grant::from_redis_value(reply).unwrap();
+            assert!(grant.is_granted());
+            assert_eq!(grant.reason(), None);
+            let tokens = grant.granted().unwrap();
+            assert_eq!((tokens.id.as_str(), tokens.expires_at), ("one", at(AT)));
+            assert_eq!((tokens.token.as_deref(), tokens.refresh_token.as_deref()), (Some("a.b.c"), Some("rsr1.x")));
+            assert!(tokens.new_ip && !tokens.new_device);
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_no_error_and_has_the_reason() {
+        for (name, known) in [("reused", Some(Reason::Reused)), ("device", Some(Reason::Device)), ("bad_moon", None)] {
+            for no in [Value::Boolean(false), Value::Int(0)] {
+                for reply in both(&[("active", no.clone()), ("reason", text(name))]) {
+                    let grant = grant(reply).unwrap();
+                    assert!(!grant.is_granted());
+                    assert_eq!(grant.reason().unwrap().known(), known);
+                    let inactive = grant.clone().into_result().unwrap_err();
+                    assert_eq!(inactive.to_string(), format!("no active session: {name}"));
+                    assert_eq!(grant.granted(), None);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_grant_that_is_neither_tokens_nor_a_refusal_is_an_error() {
+        assert!(error(grant(map(&[("id", text("one"))]))).contains("`expires_at` of a grant is missing"));
+        assert!(error(grant(map(&[("active", Value::Int(0))]))).contains("`reason` of a grant is missing"));
+        assert!(error(grant(map(&[("active", Value::Int(1))]))).contains("`id` of a grant is missing"));
+        assert!(error(grant(map(&[("active", text("no"))]))).contains("`active` of a grant is no boolean"));
+    }
+
+    #[test]
+    fn an_error_does_not_show_the_token() {
+        let reply = map(&[("id", Value::Int(1)), ("token", text("a.b.c"))]);
+        assert!(!error(created(reply.clone())).contains("a.b.c"));
+        assert!(!error(grant(reply)).contains("a.b.c"));
+        assert!(!error(created(array([text("token"), text("a.b.c"), text("odd")]))).contains("a.b.c"));
+    }
+
+    #[test]
+    fn what_is_no_map_is_an_error() {
+        for reply in
+            [Value::Nil, Value::Okay, Value::Int(1), text("x"), array([text("id")]), array([Value::Nil, Value::Nil])]
+        {
+            assert!(created(reply.clone()).is_err());
+            assert!(grant(reply).is_err());
+        }
+    }
+}

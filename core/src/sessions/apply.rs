@@ -1,0 +1,157 @@
+//! Carrying effects out, and the value as a whole: encoded, copied, measured.
+
+use std::borrow::Cow;
+
+use super::agents::{AgentId, AgentPool};
+use super::data::Data;
+use super::effect::{self, DecodeError, Effect};
+use super::record::{IdKey, Record, RecordRef, set_seen};
+use super::session::Session;
+use super::{SessionId, UnixMillis, UserSessions};
+
+impl UserSessions {
+    /// Carries out effects, in order. It decides nothing and reads no clock.
+    pub fn apply(&mut self, effects: &[Effect<'_>], agents: &mut AgentPool) {
+        let mut bytes = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Epoch(epoch) => self.store.set_epoch(*epoch),
+                Effect::Put(session) => {
+                    let agent = session.agent.as_deref().map(|text| agents.acquire(text));
+                    self.release_agent(&session.id, agents);
+                    bytes.clear();
+                    session.clone().with_agent(agent).write(&mut bytes);
+                    self.store.put(&bytes);
+                }
+                Effect::Seen { id, at } => {
+                    if let Some(record) = self.store.find_mut(id) {
+                        set_seen(record, *at, 0);
+                    }
+                }
+                Effect::Bury(trace) => {
+                    self.release_agent(&trace.id, agents);
+                    self.store.remove(&trace.id);
+                    bytes.clear();
+                    trace.write(&mut bytes);
+                    self.store.put(&bytes);
+                }
+                Effect::Forget(id) => {
+                    self.release_agent(id, agents);
+                    self.store.remove(id);
+                }
+                Effect::Replace { old, session } => {
+                    let agent = session.agent.as_deref().map(|text| agents.acquire(text));
+                    self.release_agent(old, agents);
+                    if session.id != *old {
+                        self.release_agent(&session.id, agents);
+                        self.store.remove(&session.id);
+                    }
+                    bytes.clear();
+                    session.clone().with_agent(agent).write(&mut bytes);
+                    self.store.replace(old, &bytes);
+                }
+                Effect::Set { id, data } => self.change_data(id, |known| known.merged(data)),
+                Effect::Unset { id, names } => self.change_data(id, |known| known.without(names)),
+                Effect::Clear { except } => self.store.retain(|record| {
+                    let kept = record.is_trace() || except.as_ref().is_some_and(|id| record.has_id(IdKey::of(id)));
+                    if let Some(agent) = record.agent().filter(|_| !kept) {
+                        agents.release(agent);
+                    }
+                    kept
+                }),
+            }
+        }
+    }
+
+    fn change_data(&mut self, id: &SessionId, change: impl FnOnce(&Data<'_>) -> Data<'static>) {
+        let Some(Record::Session(session)) = self.store.find(id).and_then(RecordRef::decode) else { return };
+        let mut bytes = Vec::new();
+        Session { data: change(&session.data), ..session }.write(&mut bytes);
+        self.store.put(&bytes);
+    }
+
+    fn release_agent(&self, id: &SessionId, agents: &mut AgentPool) {
+        if let Some(agent) = self.store.find(id).and_then(RecordRef::agent) {
+            agents.release(agent);
+        }
+    }
+
+    /// The effects that rebuild this value from nothing, encoded: its form in RDB files and rewritten logs.
+    #[must_use]
+    pub fn encode(&self, agents: &AgentPool) -> Vec<u8> {
+        self.encode_as(agents, |ahead| ahead)
+    }
+
+    /// What two equal values have in common, byte by byte: everything but the uses that are not replicated.
+    #[must_use]
+    pub fn canonical(&self, agents: &AgentPool) -> Vec<u8> {
+        self.encode_as(agents, |_| 0)
+    }
+
+    fn encode_as(&self, agents: &AgentPool, ahead: impl Fn(u32) -> u32) -> Vec<u8> {
+        let mut out = effect::start();
+        if let Some(epoch) = self.store.epoch() {
+            effect::push(&Effect::Epoch(Some(epoch)), &mut out);
+        }
+        for record in self.store.iter() {
+            match record.decode() {
+                Some(Record::Session(session)) => {
+                    let agent = session.agent.and_then(|agent| agents.get(agent)).map(Cow::Borrowed);
+                    let session = Session { ahead: ahead(session.ahead), ..session.with_agent(agent) };
+                    effect::push(&Effect::Put(session), &mut out);
+                }
+                Some(Record::Trace(trace)) => effect::push(&Effect::Bury(trace), &mut out),
+                None => {}
+            }
+        }
+        out
+    }
+
+    /// The value that [`UserSessions::encode`] wrote.
+    ///
+    /// # Errors
+    /// If the bytes are anything else; nothing is claimed from `agents` then.
+    pub fn decode(bytes: &[u8], agents: &mut AgentPool) -> Result<Self, DecodeError> {
+        let effects = effect::decode(bytes)?;
+        let mut sessions = Self::default();
+        sessions.apply(&effects, agents);
+        // What holds nothing is not stored: its key would never expire.
+        if sessions.is_empty() { Err(DecodeError::Damaged) } else { Ok(sessions) }
+    }
+
+    /// A copy with claims of its own on its agents.
+    #[must_use]
+    pub fn copy(&self, agents: &mut AgentPool) -> Self {
+        self.agents().for_each(|agent| agents.retain(agent));
+        self.clone()
+    }
+
+    /// The agents claimed by these sessions: to be released when the value is dropped.
+    pub fn agents(&self) -> impl Iterator<Item = AgentId> {
+        self.store.iter().filter_map(RecordRef::agent)
+    }
+
+    /// Whether there is nothing to keep: no session, no trace, no epoch.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.store.is_empty()
+    }
+
+    /// When nothing here is of any use any more.
+    #[must_use]
+    pub fn last_deadline(&self) -> UnixMillis {
+        self.store.deadline()
+    }
+
+    /// How many allocations the value consists of.
+    #[must_use]
+    pub fn allocations(&self) -> usize {
+        1 + self.store.allocations()
+    }
+
+    /// Bytes allocated for the value, without shared agents and without the allocator's own.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize {
+        size_of::<Self>() + self.store.allocated_bytes()
+    }
+}

@@ -1,0 +1,238 @@
+//! What is known of one session, of the trace that a dead one leaves, and of their tokens.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use sha2::{Digest as _, Sha256};
+
+use super::data::Data;
+use crate::{Reason, SessionId, Subject, UnixMillis, base64url};
+
+/// The longest user-agent text that is stored, in bytes.
+pub const MAX_AGENT_BYTES: usize = 512;
+/// Everything there is to know of one session. `A` is how its user agent is given: [`AgentId`](super::AgentId) in memory, text elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session<'a, A> {
+    /// Its id.
+    pub id: SessionId,
+    /// When it began.
+    pub created_at: UnixMillis,
+    /// Its absolute deadline.
+    pub expires_at: UnixMillis,
+    /// Its last use, as replicated.
+    pub(crate) seen: UnixMillis,
+    /// Milliseconds from `seen` to its last use on this server.
+    pub(crate) ahead: u32,
+    /// When the last token issued for it has expired.
+    pub token_until: UnixMillis,
+    /// Its idle timeout in seconds; 0 for none.
+    pub idle_secs: u32,
+    /// Where it was begun from.
+    pub ip: Option<IpAddr>,
+    /// The user agent it was begun with.
+    pub agent: Option<A>,
+    /// Whether it leaves a trace when all of the user's sessions are revoked.
+    pub traced: bool,
+    /// Its refresh token, if it has one.
+    pub refresh: Option<Refresh>,
+    /// The device it is bound to.
+    pub device: Option<Device>,
+    /// What kind of tokens it has.
+    pub tokens: TokenForm,
+    /// The lifetime of its access tokens in seconds, if it has one of its own.
+    pub token_ttl: Option<u32>,
+    /// The caller's claims that each of its JWTs carries, a JSON object; empty for none.
+    pub claims: Cow<'a, str>,
+    /// The application's fields.
+    pub data: Data<'a>,
+}
+
+/// The state of a session's refresh token. The token itself is not kept: it is a code over id and generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refresh {
+    /// How often it was rotated.
+    pub generation: u32,
+    /// When it was rotated last, or first made.
+    pub rotated_at: UnixMillis,
+    /// When the current one expires.
+    pub expires_at: UnixMillis,
+    /// The lifetime of each, in seconds.
+    pub ttl_secs: u32,
+}
+
+/// A digest of a device's fingerprint: the first half of the SHA-256 of the user and the fingerprint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Device(pub(crate) [u8; 16]);
+
+impl Device {
+    /// The digest of `fingerprint`, whatever an application takes for that, for a device of `user`.
+    #[must_use]
+    pub fn of(user: Subject<'_>, fingerprint: &[u8]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"redis-session device");
+        // A user has no zero byte, so none can be told as another with a longer fingerprint.
+        hash.update([0]);
+        hash.update(user.as_str());
+        hash.update([0]);
+        hash.update(fingerprint);
+        let digest: [u8; 32] = hash.finalize().into();
+        Self(digest.first_chunk().copied().unwrap_or_default())
+    }
+}
+
+/// What kind of tokens name a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenForm {
+    /// JWTs.
+    #[default]
+    Jwt,
+    /// Opaque session tokens.
+    Opaque,
+    /// None that were made here.
+    None,
+}
+
+impl TokenForm {
+    pub(crate) fn code(self) -> u16 {
+        match self {
+            Self::Jwt => 0,
+            Self::Opaque => 1,
+            Self::None => 2,
+        }
+    }
+
+    pub(crate) fn from_code(code: u16) -> Option<Self> {
+        [Self::Jwt, Self::Opaque, Self::None].into_iter().find(|form| form.code() == code)
+    }
+}
+
+/// What is kept of a dead session: why it died, until its last token has expired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// The session's id.
+    pub id: SessionId,
+    /// Why it died.
+    pub reason: TraceReason,
+    /// When its last token has expired.
+    pub until: UnixMillis,
+}
+
+/// The ends of a session that outlive it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceReason {
+    /// Revoked by name.
+    Revoked,
+    /// Revoked with all of the user's sessions.
+    UserRevoked,
+    /// Ended to make room for a newer one.
+    Evicted,
+    /// Its refresh token was used twice.
+    Reused,
+}
+
+impl TraceReason {
+    pub(crate) const ALL: [Self; 4] = [Self::Revoked, Self::UserRevoked, Self::Evicted, Self::Reused];
+
+    pub(crate) fn code(self) -> u16 {
+        match self {
+            Self::Revoked => 0,
+            Self::UserRevoked => 1,
+            Self::Evicted => 2,
+            Self::Reused => 3,
+        }
+    }
+
+    pub(crate) fn from_code(code: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+}
+
+impl From<TraceReason> for Reason {
+    fn from(reason: TraceReason) -> Self {
+        match reason {
+            TraceReason::Revoked => Self::Revoked,
+            TraceReason::UserRevoked => Self::UserRevoked,
+            TraceReason::Evicted => Self::Evicted,
+            TraceReason::Reused => Self::Reused,
+        }
+    }
+}
+impl<'a, A> Session<'a, A> {
+    /// Its last use on this server.
+    #[must_use]
+    pub fn last_seen_at(&self) -> UnixMillis {
+        self.seen.saturating_add(u64::from(self.ahead))
+    }
+
+    /// When it dies unless it is used before, or `None` if it has no idle timeout.
+    #[must_use]
+    pub fn idle_expires_at(&self) -> Option<UnixMillis> {
+        idle_deadline(self.last_seen_at(), self.idle_secs)
+    }
+
+    /// The nearer of its two deadlines.
+    #[must_use]
+    pub fn deadline(&self) -> UnixMillis {
+        self.idle_expires_at().map_or(self.expires_at, |idle| idle.min(self.expires_at))
+    }
+
+    /// The same, borrowing nothing.
+    pub(crate) fn into_owned<'b>(self) -> Session<'b, A> {
+        Session { claims: Cow::Owned(self.claims.into_owned()), data: self.data.into_owned(), ..self }
+    }
+
+    pub(crate) fn with_agent<B>(self, agent: Option<B>) -> Session<'a, B> {
+        Session {
+            id: self.id,
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+            seen: self.seen,
+            ahead: self.ahead,
+            token_until: self.token_until,
+            idle_secs: self.idle_secs,
+            ip: self.ip,
+            agent,
+            traced: self.traced,
+            refresh: self.refresh,
+            device: self.device,
+            tokens: self.tokens,
+            token_ttl: self.token_ttl,
+            claims: self.claims,
+            data: self.data,
+        }
+    }
+}
+
+impl<A> Session<'_, A> {
+    /// When an access token issued for it at `issued_at` expires: after its lifetime (`default_secs` unless the session
+    /// has one of its own), but not after the session. In whole seconds, as a JWT says it, rounded down. An opaque
+    /// token lives as long as the session; `None` for a session without tokens of ours.
+    #[must_use]
+    pub fn token_expires_at(&self, issued_at: UnixMillis, default_secs: u64) -> Option<UnixMillis> {
+        match self.tokens {
+            TokenForm::None => None,
+            TokenForm::Opaque => Some(self.expires_at),
+            TokenForm::Jwt => {
+                let secs = self.token_ttl.map_or(default_secs, u64::from);
+                let expires_at = issued_at.saturating_add(secs.saturating_mul(1000)).min(self.expires_at);
+                UnixMillis::from_secs(expires_at.as_secs())
+            }
+        }
+    }
+
+    /// The `jti` of the JWT that comes with the present generation of its refresh token (RFC 7519 section 4.1.7).
+    /// There is one JWT for each id and generation, so it can be made again but not mistaken for another.
+    #[must_use]
+    pub fn token_id(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(b"redis-session jti");
+        hash.update(self.refresh.map_or(0, |refresh| refresh.generation).to_le_bytes());
+        hash.update(self.id.to_string());
+        let digest: [u8; 32] = hash.finalize().into();
+        base64url::encode(digest.first_chunk::<16>().map_or(&[], |half| half))
+    }
+}
+/// When a session that was last used then dies of not being used.
+pub(crate) fn idle_deadline(last_seen: UnixMillis, idle_secs: u32) -> Option<UnixMillis> {
+    (idle_secs > 0).then(|| last_seen.saturating_add(u64::from(idle_secs) * 1000))
+}
