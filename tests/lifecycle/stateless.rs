@@ -321,7 +321,6 @@ fn what_is_remembered_of_a_denied_token_is_not_the_token() {
 }
 
 #[test]
-#[ignore = "it does: the oldest traces are forgotten, see docs/security.md on tokens without a session"]
 fn a_denied_token_does_not_come_back_when_many_more_are_denied() {
     let server = trusting_server();
     on_both_of(&server, |con| {
@@ -338,7 +337,6 @@ fn a_denied_token_does_not_come_back_when_many_more_are_denied() {
 }
 
 #[test]
-#[ignore = "it does: the oldest traces are forgotten, see docs/security.md on tokens without a session"]
 fn a_session_that_was_evicted_does_not_come_back_when_its_trace_is_forgotten() {
     let server = trusting_server();
     on_both_of(&server, |con| {

@@ -7,6 +7,7 @@ use super::data::Data;
 use super::effect::{self, DecodeError, Effect};
 use super::record::{IdKey, Record, RecordRef, set_seen};
 use super::session::Session;
+use super::store::Marks;
 use super::{SessionId, UnixMillis, UserSessions};
 
 impl UserSessions {
@@ -15,7 +16,10 @@ impl UserSessions {
         let mut bytes = Vec::new();
         for effect in effects {
             match effect {
-                Effect::Epoch(epoch) => self.store.set_epoch(*epoch),
+                Effect::Epoch(epoch) => self.store.set_marks(Marks { epoch: *epoch, ..self.store.marks() }),
+                Effect::Forgotten(forgotten) => {
+                    self.store.set_marks(Marks { forgotten: *forgotten, ..self.store.marks() });
+                }
                 Effect::Put(session) => {
                     let agent = session.agent.as_deref().map(|text| agents.acquire(text));
                     self.release_agent(&session.id, agents);
@@ -90,8 +94,9 @@ impl UserSessions {
 
     fn encode_as(&self, agents: &AgentPool, ahead: impl Fn(u32) -> u32) -> Vec<u8> {
         let mut out = effect::start();
-        if let Some(epoch) = self.store.epoch() {
-            effect::push(&Effect::Epoch(Some(epoch)), &mut out);
+        let Marks { epoch, forgotten } = self.store.marks();
+        for mark in [epoch.map(|epoch| Effect::Epoch(Some(epoch))), forgotten.map(|at| Effect::Forgotten(Some(at)))] {
+            mark.iter().for_each(|mark| effect::push(mark, &mut out));
         }
         for record in self.store.iter() {
             match record.decode() {
@@ -131,7 +136,7 @@ impl UserSessions {
         self.store.iter().filter_map(RecordRef::agent)
     }
 
-    /// Whether there is nothing to keep: no session, no trace, no epoch.
+    /// Whether there is nothing to keep: no session, no trace, no mark.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.store.is_empty()

@@ -12,7 +12,7 @@ use super::data::Data;
 use super::effect::Effect;
 use super::record::{Record, RecordRef};
 use super::session::{Session, Trace, TraceReason};
-use super::store::Epoch;
+use super::store::{Epoch, Marks};
 use super::terms::{Clock, Limit, LimitPolicy, NewSession, Origin, Target, TokenRules};
 use crate::token::{Issued, RefreshToken};
 use crate::{Reason, SessionId, UnixMillis};
@@ -119,8 +119,8 @@ impl UserSessions {
             let oldest = self.store.iter().filter(|record| clock.is_live(*record)).take(excess);
             effects.extend(oldest.filter_map(|record| bury(record, TraceReason::Evicted)));
             evicted.extend(effects.iter().filter_map(buried));
-            remember_the_newest(&mut effects, limit.traces);
-            effects.extend(self.tidy(evicted.len(), limit.traces, clock));
+            let bound = self.bound(&mut effects, limit, clock);
+            effects.extend(bound);
         }
         let session = new.begin(tokens, clock.now);
         effects.push(Effect::Put(session.clone()));
@@ -154,7 +154,7 @@ impl UserSessions {
             && clock.now < refresh.rotated_at.saturating_add(tokens.grace);
         if generation < refresh.generation && !repeated {
             let mut effects: Vec<_> = bury(record, TraceReason::Reused).into_iter().collect();
-            effects.extend(self.tidy(1, limit.traces, clock));
+            effects.extend(self.tidy(1, UnixMillis::ZERO, limit.traces, clock));
             return Refreshed::Reused { effects };
         }
         if clock.now >= refresh.expires_at {
@@ -207,7 +207,7 @@ impl UserSessions {
         session.token_until = session.tokens_until(tokens, clock.now);
         let mut effects = vec![Effect::Replace { old: old.id.clone(), session: session.clone() }];
         effects.extend(bury(record, TraceReason::Revoked));
-        effects.extend(self.tidy(1, limit.traces, clock));
+        effects.extend(self.tidy(1, UnixMillis::ZERO, limit.traces, clock));
         Ok(Grant { effects, session, issued_at: clock.now, new_ip: false })
     }
 
@@ -285,9 +285,8 @@ impl UserSessions {
             }
         }
         if !effects.is_empty() {
-            let fresh = effects.len();
-            remember_the_newest(&mut effects, limit.traces);
-            effects.extend(self.tidy(fresh, limit.traces, clock));
+            let bound = self.bound(&mut effects, limit, clock);
+            effects.extend(bound);
         }
         Revocation { effects, revoked }
     }
@@ -309,15 +308,15 @@ impl UserSessions {
                 effects.extend(bury(record, TraceReason::UserRevoked));
             }
         }
-        // More traces than are kept: the newest are.
+        // More traces than are kept: the newest are. The epoch speaks for the others.
         effects.drain(..effects.len().saturating_sub(limit.traces));
-        effects.extend(self.tidy(effects.len(), limit.traces, clock));
+        effects.extend(self.tidy(effects.len(), UnixMillis::ZERO, limit.traces, clock));
         let except = except.and_then(|record| match record.decode()? {
             Record::Session(session) => Some(session.id),
             Record::Trace(_) => None,
         });
         effects.push(Effect::Clear { except });
-        let (at, until) = match self.store.epoch() {
+        let (at, until) = match self.store.marks().epoch {
             Some(known) => (clock.now.max(known.at), until.max(known.until)),
             None => (clock.now, until),
         };
@@ -325,16 +324,39 @@ impl UserSessions {
         Revocation { effects, revoked }
     }
 
-    /// What can be forgotten: the dead that no token asks for any more, the epoch likewise, and the oldest of the
-    /// other dead as soon as `fresh` more would make them more than `traces`.
-    fn tidy(&self, fresh: usize, traces: usize, clock: Clock) -> Vec<Effect<'static>> {
+    /// Keeps what is dead within `limit` when `effects` bury more: the newest are remembered.
+    fn bound(&self, effects: &mut [Effect<'_>], limit: Limit, clock: Clock) -> Vec<Effect<'static>> {
+        let buried = effects.iter().filter(|effect| matches!(effect, Effect::Bury(_))).count();
+        let mut lost = UnixMillis::ZERO;
+        let excess = buried.saturating_sub(limit.traces);
+        for effect in effects.iter_mut().filter(|effect| matches!(effect, Effect::Bury(_))).take(excess) {
+            if let Effect::Bury(trace) = effect {
+                lost = lost.max(trace.until);
+                *effect = Effect::Forget(trace.id.clone());
+            }
+        }
+        self.tidy(buried, lost, limit.traces, clock)
+    }
+
+    /// What can be forgotten: the dead that no token asks for any more, the marks likewise, and the oldest of the other
+    /// dead as soon as `fresh` more would make them more than `traces`. That, as what is `lost` already and would have
+    /// been asked for until then, is marked, so that nothing is taken for good because it was forgotten.
+    fn tidy(&self, fresh: usize, mut lost: UnixMillis, traces: usize, clock: Clock) -> Vec<Effect<'static>> {
         let dead = self.store.iter().filter(|record| !clock.is_live(*record));
         let (spent, kept): (Vec<_>, Vec<_>) = dead.partition(|record| clock.is_spent(*record));
         let excess = (kept.len() + fresh).saturating_sub(traces).min(kept.len());
-        let forgotten = spent.into_iter().chain(kept.into_iter().take(excess));
+        let early = kept.into_iter().take(excess).inspect(|record| lost = lost.max(record.token_until()));
+        let forgotten = spent.into_iter().chain(early);
         let mut effects: Vec<_> = forgotten.filter_map(|record| id_of(record).map(Effect::Forget)).collect();
-        if self.store.epoch().is_some_and(|epoch| clock.now >= epoch.until) {
+        let Marks { epoch, forgotten } = self.store.marks();
+        if epoch.is_some_and(|epoch| clock.now >= epoch.until) {
             effects.push(Effect::Epoch(None));
+        }
+        if lost > UnixMillis::ZERO {
+            let until = forgotten.map_or(lost, |known| known.until.max(lost));
+            effects.push(Effect::Forgotten(Some(Epoch { at: clock.now, until })));
+        } else if forgotten.is_some_and(|known| clock.now >= known.until) {
+            effects.push(Effect::Forgotten(None));
         }
         effects
     }
@@ -342,7 +364,7 @@ impl UserSessions {
     /// Decides what can be forgotten without any command's asking.
     #[must_use]
     pub fn purge(&self, limit: Limit, clock: Clock) -> Vec<Effect<'static>> {
-        self.tidy(0, limit.traces, clock)
+        self.tidy(0, UnixMillis::ZERO, limit.traces, clock)
     }
 }
 
@@ -367,15 +389,5 @@ fn buried(effect: &Effect<'_>) -> Option<SessionId> {
     match effect {
         Effect::Bury(trace) => Some(trace.id.clone()),
         _ => None,
-    }
-}
-
-/// Forgets the first of the dead in `effects` that are more than `traces`.
-fn remember_the_newest(effects: &mut [Effect<'_>], traces: usize) {
-    let excess = effects.len().saturating_sub(traces);
-    for effect in effects.iter_mut().take(excess) {
-        if let Effect::Bury(trace) = effect {
-            *effect = Effect::Forget(trace.id.clone());
-        }
     }
 }

@@ -12,6 +12,7 @@
 //!           7 | id | session            insert in the place of the one with that id
 //!           8 | id | data               set these fields of the session
 //!           9 | id | data               remove the fields with these names (and empty values)
+//!           10 | at u48 | until u48     when a trace was last forgotten too early; two zeros: never
 //! id        form u8 | the id as in a record
 //! ```
 //!
@@ -40,6 +41,7 @@ const CLEAR: u8 = 6;
 const REPLACE: u8 = 7;
 const SET: u8 = 8;
 const UNSET: u8 = 9;
+const FORGOTTEN: u8 = 10;
 
 /// One change to one user's sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,8 @@ pub enum Effect<'a> {
     Bury(Trace),
     /// The session or trace is gone.
     Forget(SessionId),
+    /// A trace was forgotten at this moment while tokens still asked for it.
+    Forgotten(Option<Epoch>),
     /// All sessions are gone but `except`.
     Clear {
         /// The one that stays.
@@ -114,9 +118,9 @@ pub(crate) fn start() -> Vec<u8> {
 /// Appends one effect.
 pub(crate) fn push(effect: &Effect<'_>, out: &mut Vec<u8>) {
     match effect {
-        Effect::Epoch(epoch) => {
+        Effect::Epoch(epoch) | Effect::Forgotten(epoch) => {
             let (at, until) = epoch.map_or_else(Default::default, |epoch| (epoch.at, epoch.until));
-            out.push(EPOCH);
+            out.push(if matches!(effect, Effect::Epoch(_)) { EPOCH } else { FORGOTTEN });
             out.extend_from_slice(&at.to_bytes());
             out.extend_from_slice(&until.to_bytes());
         }
@@ -181,10 +185,8 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Effect<'_>>, DecodeError> {
 
 fn effect<'a>(reader: &mut Reader<'a>) -> Option<Effect<'a>> {
     Some(match reader.u8()? {
-        EPOCH => {
-            let epoch = Epoch { at: reader.time()?, until: reader.time()? };
-            Effect::Epoch((epoch.until > UnixMillis::ZERO).then_some(epoch))
-        }
+        EPOCH => Effect::Epoch(epoch(reader)?),
+        FORGOTTEN => Effect::Forgotten(epoch(reader)?),
         PUT => Effect::Put(Session::read(reader)?),
         SEEN => Effect::Seen { id: read_tagged_id(reader)?, at: reader.time()? },
         BURY => Effect::Bury(Trace::read(reader)?),
@@ -199,6 +201,11 @@ fn effect<'a>(reader: &mut Reader<'a>) -> Option<Effect<'a>> {
         UNSET => Effect::Unset { id: read_tagged_id(reader)?, names: Data::read(reader)? },
         _ => return None,
     })
+}
+
+fn epoch(reader: &mut Reader<'_>) -> Option<Option<Epoch>> {
+    let epoch = Epoch { at: reader.time()?, until: reader.time()? };
+    Some((epoch.until > UnixMillis::ZERO).then_some(epoch))
 }
 
 #[cfg(test)]
@@ -273,6 +280,9 @@ mod tests {
             (id(), time()).prop_map(|(id, at)| Effect::Seen { id, at }),
             (id(), reason, time()).prop_map(|(id, reason, until)| Effect::Bury(Trace { id, reason, until })),
             id().prop_map(Effect::Forget),
+            (time(), time()).prop_map(|(at, until)| {
+                Effect::Forgotten((until > UnixMillis::ZERO).then_some(Epoch { at, until }))
+            }),
             prop::option::of(id()).prop_map(|except| Effect::Clear { except }),
             (id(), session()).prop_map(|(old, session)| Effect::Replace { old, session }),
             (id(), data(1..4)).prop_map(|(id, data)| Effect::Set { id, data }),

@@ -36,7 +36,7 @@ pub use terms::{Clock, Limit, LimitPolicy, NewSession, Origin, Target, TokenRule
 use crate::token::Issued;
 use crate::{Reason, SessionId, UnixMillis};
 use record::{Record, RecordRef, set_seen};
-use store::Store;
+use store::{Marks, Store};
 
 /// A live session, as far as a check must know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub struct Alive {
     pub deadline: UnixMillis,
 }
 
-/// All sessions of one user, traces of dead ones, and the epoch.
+/// All sessions of one user, traces of dead ones, and when all or too many were revoked.
 #[derive(Clone, Debug, Default)]
 pub struct UserSessions {
     store: Store,
@@ -62,7 +62,7 @@ impl UserSessions {
     /// # Errors
     /// With the reason why it is not: `unknown`, `expired`, `idle`, `revoked`, `user_revoked`, `evicted` or `reused`.
     pub fn check(&self, id: &SessionId, issued: Issued, clock: Clock) -> Result<Alive, Reason> {
-        let epoch = self.store.epoch();
+        let Marks { epoch, forgotten } = self.store.marks();
         let Some(record) = self.store.find(id) else {
             let user_revoked = match issued {
                 Issued::Unsaid => false,
@@ -76,19 +76,33 @@ impl UserSessions {
             return Err(if user_revoked { Reason::UserRevoked } else { Reason::Unknown });
         };
         let alive = clock.status(record)?;
-        // An id that an application used before may be an earlier session's in this credential.
-        match (issued, epoch) {
-            (Issued::ForSessionOf(time), _) if time != record.created_at() => Err(Reason::Unknown),
-            // In the epoch's own second only if this one had not begun: a login right after a revocation is good.
-            (Issued::InSecondOf(time), Some(epoch))
-                if record.created_at() > epoch.at
-                    && time.as_secs() <= epoch.at.as_secs()
-                    && time.as_secs() < record.created_at().as_secs() =>
-            {
-                Err(Reason::UserRevoked)
-            }
-            _ => Ok(alive),
+        // An id that an application used before may be an earlier session's in this credential: one that was revoked
+        // with all, or alone and that forgotten. In the very second of that only if this session had not begun, for a
+        // login right after it is good.
+        let began = record.created_at();
+        let of_earlier = |time: UnixMillis, mark: Option<Epoch>| {
+            mark.is_some_and(|mark| {
+                began > mark.at && time.as_secs() <= mark.at.as_secs() && time.as_secs() < began.as_secs()
+            })
+        };
+        match issued {
+            Issued::ForSessionOf(time) if time != began => Err(Reason::Unknown),
+            Issued::InSecondOf(time) if of_earlier(time, epoch) => Err(Reason::UserRevoked),
+            Issued::InSecondOf(time) if of_earlier(time, forgotten) => Err(Reason::Unknown),
+            Issued::ForSessionOf(_) | Issued::InSecondOf(_) | Issued::Unsaid => Ok(alive),
         }
+    }
+
+    /// Whether a credential whose session is not here may have been revoked and that been forgotten, as too many traces
+    /// are: then what is good without a session must be taken for dead.
+    #[must_use]
+    pub fn may_have_forgotten(&self, issued: Issued) -> bool {
+        let forgotten = self.store.marks().forgotten;
+        forgotten.is_some_and(|forgotten| match issued {
+            Issued::Unsaid => false,
+            Issued::InSecondOf(time) => time.as_secs() <= forgotten.at.as_secs(),
+            Issued::ForSessionOf(time) => time <= forgotten.at,
+        })
     }
 
     /// The session with this id, if it is alive.

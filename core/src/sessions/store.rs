@@ -1,8 +1,8 @@
 //! Where one user's records are: in one packed allocation, or, once they are many, in one each with an index.
 //!
 //! ```text
-//! packed    0 | record | record | ...
-//!           1 | epoch at u48 | epoch until u48 | record | record | ...
+//! packed    marks u8 | [at u48 | until u48] | [at u48 | until u48] | record | record | ...
+//! marks     bit 0: the epoch is there; bit 1: so is the moment of the last trace forgotten too early
 //! ```
 //!
 //! Records stand in the order in which they were added: sessions by age, traces by death. A packed store is
@@ -24,13 +24,29 @@ const PACKED_MAX_BYTES: usize = 4096;
 /// An indexed store is packed again below this, well under the other bound lest a store flip to and fro.
 const REPACK_MAX_BYTES: usize = PACKED_MAX_BYTES / 4;
 
-/// The moment at which all of a user's sessions and tokens were revoked.
+/// A moment that tokens of this user are compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epoch {
-    /// Tokens issued at or before this are dead.
+    /// It counts for tokens issued at or before this.
     pub at: UnixMillis,
-    /// When the last of them has expired, so that the epoch can be forgotten.
+    /// When the last of them has expired, so that it can be forgotten.
     pub until: UnixMillis,
+}
+
+/// The moments of one user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// When all sessions and tokens were revoked.
+    pub(crate) epoch: Option<Epoch>,
+    /// When a trace was last forgotten while tokens still asked for it.
+    pub(crate) forgotten: Option<Epoch>,
+}
+
+impl Marks {
+    /// When none of them matters any more.
+    fn until(self) -> Option<UnixMillis> {
+        self.epoch.into_iter().chain(self.forgotten).map(|epoch| epoch.until).max()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -44,7 +60,7 @@ pub(crate) struct Packed(Box<[u8]>);
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Indexed {
-    epoch: Option<Epoch>,
+    marks: Marks,
     records: BTreeMap<u64, Box<[u8]>>,
     by_id: HashTable<u64>,
     hasher: RandomState,
@@ -61,17 +77,17 @@ impl Default for Store {
 }
 
 impl Store {
-    pub(crate) fn epoch(&self) -> Option<Epoch> {
+    pub(crate) fn marks(&self) -> Marks {
         match self {
-            Self::Packed(packed) => packed.epoch(),
-            Self::Indexed(indexed) => indexed.epoch,
+            Self::Packed(packed) => packed.marks(),
+            Self::Indexed(indexed) => indexed.marks,
         }
     }
 
-    pub(crate) fn set_epoch(&mut self, epoch: Option<Epoch>) {
+    pub(crate) fn set_marks(&mut self, marks: Marks) {
         match self {
-            Self::Packed(packed) => packed.set_epoch(epoch),
-            Self::Indexed(indexed) => indexed.epoch = epoch,
+            Self::Packed(packed) => packed.set_marks(marks),
+            Self::Indexed(indexed) => indexed.marks = marks,
         }
     }
 
@@ -165,7 +181,7 @@ impl Store {
                 packed.0 = kept.into_boxed_slice();
             }
             Self::Indexed(indexed) => {
-                let mut kept = Indexed { epoch: indexed.epoch, ..Indexed::default() };
+                let mut kept = Indexed { marks: indexed.marks, ..Indexed::default() };
                 for (_, bytes) in std::mem::take(&mut indexed.records) {
                     if RecordRef::whole(&bytes).is_some_and(&mut keep) {
                         kept.push(bytes);
@@ -182,7 +198,7 @@ impl Store {
             && indexed.bytes <= REPACK_MAX_BYTES
         {
             let mut packed = Packed::default();
-            packed.set_epoch(indexed.epoch);
+            packed.set_marks(indexed.marks);
             let mut bytes = packed.0.to_vec();
             bytes.reserve_exact(1 + indexed.bytes);
             if bytes.is_empty() {
@@ -200,18 +216,18 @@ impl Store {
         matches!(self, Self::Indexed(indexed) if indexed.records.len() < bound)
     }
 
-    /// Whether there is neither a record nor an epoch.
+    /// Whether there is neither a record nor a mark.
     pub(crate) fn is_empty(&self) -> bool {
-        self.epoch().is_none() && self.iter().next().is_none()
+        self.marks() == Marks::default() && self.iter().next().is_none()
     }
 
-    /// When nothing here is of any use any more: the last deadline of all records and of the epoch.
+    /// When nothing here is of any use any more: the last deadline of all records and marks.
     pub(crate) fn deadline(&self) -> UnixMillis {
         let records = match self {
             Self::Packed(packed) => packed.iter().map(RecordRef::last_deadline).max(),
             Self::Indexed(indexed) => Some(indexed.deadline),
         };
-        records.into_iter().chain(self.epoch().map(|epoch| epoch.until)).max().unwrap_or_default()
+        records.into_iter().chain(self.marks().until()).max().unwrap_or_default()
     }
 
     /// How many allocations there are.
@@ -240,23 +256,25 @@ impl Store {
 }
 
 impl Packed {
-    fn epoch(&self) -> Option<Epoch> {
+    fn marks(&self) -> Marks {
         let mut reader = Reader(&self.0);
-        match reader.u8()? {
-            0 => None,
-            _ => Some(Epoch { at: reader.time()?, until: reader.time()? }),
-        }
+        let bits = reader.u8().unwrap_or(0);
+        let mut read = |bit| {
+            if bits & bit == 0 {
+                return None;
+            }
+            Some(Epoch { at: reader.time()?, until: reader.time()? })
+        };
+        Marks { epoch: read(1), forgotten: read(2) }
     }
 
-    fn set_epoch(&mut self, epoch: Option<Epoch>) {
-        let mut head = Vec::with_capacity(13);
-        match epoch {
-            None => head.push(0),
-            Some(epoch) => {
-                head.push(1);
-                head.extend_from_slice(&epoch.at.to_bytes());
-                head.extend_from_slice(&epoch.until.to_bytes());
-            }
+    fn set_marks(&mut self, marks: Marks) {
+        let bits = u8::from(marks.epoch.is_some()) | (u8::from(marks.forgotten.is_some()) << 1);
+        let mut head = Vec::with_capacity(25);
+        head.push(bits);
+        for epoch in [marks.epoch, marks.forgotten].into_iter().flatten() {
+            head.extend_from_slice(&epoch.at.to_bytes());
+            head.extend_from_slice(&epoch.until.to_bytes());
         }
         self.splice(0, self.records_start(), &head);
     }
@@ -265,7 +283,8 @@ impl Packed {
         match self.0.first() {
             None => 0,
             Some(0) => 1,
-            Some(_) => 13,
+            Some(1 | 2) => 13,
+            Some(_) => 25,
         }
     }
 
@@ -288,7 +307,7 @@ impl Packed {
 
     fn put(&mut self, record: &[u8]) {
         if self.0.is_empty() {
-            self.set_epoch(None);
+            self.set_marks(Marks::default());
         }
         let id = RecordRef::whole(record).map(RecordRef::id_key);
         let (start, end) = id.and_then(|id| self.span(id)).unwrap_or((self.0.len(), self.0.len()));
@@ -307,7 +326,7 @@ impl Packed {
     }
 
     fn to_indexed(&self) -> Indexed {
-        let mut indexed = Indexed { epoch: self.epoch(), ..Indexed::default() };
+        let mut indexed = Indexed { marks: self.marks(), ..Indexed::default() };
         for record in self.iter() {
             indexed.push(record.bytes().into());
         }
@@ -427,7 +446,7 @@ mod tests {
         Replace(u8, u8),
         Remove(u8),
         Retain(u8),
-        Epoch(Option<u32>),
+        Marks(Option<u32>, Option<u32>),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -436,7 +455,7 @@ mod tests {
             1 => (any::<u8>(), any::<u8>()).prop_map(|(old, new)| Step::Replace(old, new)),
             2 => any::<u8>().prop_map(Step::Remove),
             1 => (1..8u8).prop_map(Step::Retain),
-            1 => any::<Option<u32>>().prop_map(Step::Epoch),
+            1 => any::<(Option<u32>, Option<u32>)>().prop_map(|(one, two)| Step::Marks(one, two)),
         ]
     }
 
@@ -444,7 +463,7 @@ mod tests {
         /// The same steps on a plain list give the same records, packed or indexed.
         #[test]
         fn a_store_is_an_ordered_list(size in 1..100usize, steps in prop::collection::vec(step(), 1..300)) {
-            let (mut store, mut list, mut epoch) = (Store::default(), Vec::<(u8, u32)>::new(), None);
+            let (mut store, mut list, mut marks) = (Store::default(), Vec::<(u8, u32)>::new(), Marks::default());
             for step in steps {
                 match step {
                     Step::Put(n, until) => {
@@ -469,19 +488,20 @@ mod tests {
                         store.retain(|record| drop.iter().all(|gone| record.bytes() != trace(gone.0, size, gone.1)));
                         list.retain(|known| known.0 % 8 >= part);
                     }
-                    Step::Epoch(until) => {
-                        epoch = until.map(|until| {
+                    Step::Marks(one, two) => {
+                        let epoch = |until: u32| {
                             let until = UnixMillis::new(u64::from(until)).unwrap();
                             Epoch { at: UnixMillis::ZERO, until }
-                        });
-                        store.set_epoch(epoch);
+                        };
+                        marks = Marks { epoch: one.map(epoch), forgotten: two.map(epoch) };
+                        store.set_marks(marks);
                     }
                 }
                 let bytes: Vec<_> = list.iter().map(|(n, until)| trace(*n, size, *until)).collect();
                 prop_assert_eq!(store.iter().map(|record| record.bytes().to_vec()).collect::<Vec<_>>(), bytes);
-                prop_assert_eq!(store.epoch(), epoch);
-                prop_assert_eq!(store.is_empty(), list.is_empty() && epoch.is_none());
-                let last = list.iter().map(|known| u64::from(known.1)).chain(epoch.map(|epoch| epoch.until.get())).max();
+                prop_assert_eq!(store.marks(), marks);
+                prop_assert_eq!(store.is_empty(), list.is_empty() && marks == Marks::default());
+                let last = list.iter().map(|known| u64::from(known.1)).chain(marks.until().map(UnixMillis::get)).max();
                 prop_assert_eq!(store.deadline().get(), last.unwrap_or(0));
                 for n in [0, 100, 255] {
                     prop_assert_eq!(store.find(&id(n, size)).is_some(), list.iter().any(|known| known.0 == n));

@@ -91,7 +91,13 @@ impl<'a> Request<'a> {
         let sessions = sessions.unwrap_or(&none);
         let alive = match sessions.check(&verified.id, verified.issued, clock) {
             Ok(alive) => Some(alive),
-            Err(Reason::Unknown) if self.stateless && verified.kind == TokenKind::Jwt => None,
+            Err(Reason::Unknown)
+                if self.stateless
+                    && verified.kind == TokenKind::Jwt
+                    && !sessions.may_have_forgotten(verified.issued) =>
+            {
+                None
+            }
             Err(reason) => return Err(reason),
         };
         if let Some(fingerprint) = self.device

@@ -121,6 +121,7 @@ fn registrable(token: Verified, sessions: &UserSessions, clock: Clock) -> Result
         return Err(Reason::Malformed);
     }
     match sessions.check(&token.id, token.issued, clock) {
+        Err(Reason::Unknown) if sessions.may_have_forgotten(token.issued) => Err(Reason::Unknown),
         Err(Reason::Unknown) | Ok(_) => Ok((token.id, expires_at)),
         Err(reason) => Err(reason),
     }

@@ -296,6 +296,38 @@ fn a_login_loop_cannot_fill_memory() {
 }
 
 #[test]
+fn what_was_forgotten_too_early_is_not_taken_for_good() {
+    let mut pair = Pair::default();
+    let few = Limit { traces: 2, ..limit(9) };
+    let issued = |millis| Issued::InSecondOf(at(millis));
+    let revoke = |pair: &mut Pair, text: &str, now: u64| {
+        let foreign = Target { issued: issued(0), until: Some(at(50_000)), ..target(text) };
+        let revocation = pair.primary.revoke(&[foreign], few, clock(now));
+        pair.carry_out(&revocation.effects);
+    };
+    ["a", "b"].iter().for_each(|text| revoke(&mut pair, text, 1500));
+    assert!(!pair.primary.may_have_forgotten(issued(0)));
+    revoke(&mut pair, "c", 2500);
+    assert_eq!(pair.check("a", 0, 2500), Err(Reason::Unknown), "forgotten, as it says");
+    assert!(pair.primary.may_have_forgotten(issued(0)) && pair.primary.may_have_forgotten(issued(2000)));
+    assert!(!pair.primary.may_have_forgotten(issued(3000)), "nothing issued later was revoked then");
+    pair.create(NewSession { brought: true, ..new("a", 4000, 9000) }, few, 4000).unwrap();
+    assert_eq!(pair.check("a", 0, 4000), Err(Reason::Unknown), "its id used again does not wake it");
+    assert!(pair.check("a", 4000, 4000).is_ok());
+    let many: Vec<_> = (0..5).map(|n| Target { until: Some(at(60_000)), ..target(&format!("m{n}")) }).collect();
+    let revocation = pair.primary.revoke(&many, few, clock(5000));
+    pair.carry_out(&revocation.effects);
+    assert!(pair.primary.may_have_forgotten(issued(5000)), "many at once too");
+    let bytes = pair.primary.encode(&pair.agents);
+    let read = UserSessions::decode(&bytes, &mut AgentPool::new()).unwrap();
+    assert!(read.may_have_forgotten(issued(5000)));
+    assert_eq!(pair.primary.last_deadline(), at(60_000));
+    let spent = pair.primary.purge(few, clock(60_000));
+    pair.carry_out(&spent);
+    assert!(!pair.primary.may_have_forgotten(issued(0)) && pair.primary.is_empty());
+}
+
+#[test]
 fn not_before_logs_everyone_out() {
     let mut pair = Pair::default();
     pair.create(new("a", 0, 9000), limit(9), 0).unwrap();
