@@ -6,8 +6,9 @@
 //! ```
 //!
 //! Records stand in the order in which they were added: sessions by age, traces by death. A packed store is
-//! searched from the front. Past [`PACKED_MAX_BYTES`] it becomes an indexed one, in which finding, adding and
-//! removing take logarithmic time however many sessions one user has; it is packed again when little is left.
+//! searched from the front. Past [`PACKED_MAX_RECORDS`] or [`PACKED_MAX_BYTES`] it becomes an indexed one, in which
+//! finding, adding and removing take logarithmic time however many sessions one user has; it is packed again when little
+//! is left.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -19,10 +20,12 @@ use super::reader::Reader;
 use super::record::{IdKey, RecordRef};
 use crate::{SessionId, UnixMillis};
 
-/// About 75 sessions: where a search from the front starts to cost more than an index.
+/// Where a search from the front starts to cost more than an index. An index takes about as much again as the records.
+const PACKED_MAX_RECORDS: usize = 24;
+/// What may be copied for each change: a few sessions with data.
 const PACKED_MAX_BYTES: usize = 4096;
-/// An indexed store is packed again below this, well under the other bound lest a store flip to and fro.
-const REPACK_MAX_BYTES: usize = PACKED_MAX_BYTES / 4;
+/// An indexed store is packed again at a quarter of both bounds, lest it flip to and fro.
+const REPACK: usize = 4;
 
 /// A moment that tokens of this user are compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +137,7 @@ impl Store {
 
     fn index(&mut self) {
         if let Self::Packed(packed) = self
-            && packed.0.len() > PACKED_MAX_BYTES
+            && (packed.0.len() > PACKED_MAX_BYTES || packed.iter().nth(PACKED_MAX_RECORDS).is_some())
         {
             *self = Self::Indexed(Box::new(packed.to_indexed()));
         }
@@ -195,7 +198,8 @@ impl Store {
 
     fn repack(&mut self) {
         if let Self::Indexed(indexed) = self
-            && indexed.bytes <= REPACK_MAX_BYTES
+            && indexed.bytes <= PACKED_MAX_BYTES / REPACK
+            && indexed.records.len() <= PACKED_MAX_RECORDS / REPACK
         {
             let mut packed = Packed::default();
             packed.set_marks(indexed.marks);
