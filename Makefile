@@ -6,10 +6,10 @@ unexport LIBCLANG_PATH
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench lint fmt setup clean
+.PHONY: help run demo test test-servers bench lint fmt setup clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
 
 run: setup ## build the module and start redis-server with it in the foreground (PORT=6379)
 	@scripts/run
@@ -23,6 +23,9 @@ test: setup ## run every test; integration tests start servers of their own on f
 	else \
 	    cargo test --workspace --all-features --no-fail-fast; \
 	fi
+
+test-servers: setup ## run the integration tests on Redis 8 and Valkey 8 and 9 too (SERVERS="redis-8 valkey-9")
+	@scripts/test-servers $(SERVERS)
 
 bench: setup ## run the benchmarks
 	cargo bench -p redis-session-benches
