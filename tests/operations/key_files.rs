@@ -52,7 +52,7 @@ fn the_log_warns_that_there_is_no_file() {
 fn servers_with_the_same_file_know_each_others_tokens() {
     let start = || ServerBuilder::new().keys(&["one"]).start();
     let (here, there) = (start(), start());
-    let created = create(&mut here.connection(), "sessions:42", "ID mine TOKEN OPAQUE");
+    let created = create(&mut here.connection(), "sessions:42", "ID mine");
     create(&mut there.connection(), "sessions:42", "ID mine TOKEN NONE");
     assert_eq!(verdict(&mut there.connection(), "sessions:42", &created.str("token")), "active");
     let stranger = ServerBuilder::new().keys(&["two"]).start();
