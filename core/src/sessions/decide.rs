@@ -69,6 +69,7 @@ pub struct Grant<'a> {
     /// Whether the address is another than the session had; false if none was given.
     pub new_ip: bool,
 }
+
 /// Why fields were not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeError {
@@ -86,6 +87,7 @@ pub struct Revocation {
     /// How many sessions were alive and are not any more.
     pub revoked: usize,
 }
+
 impl UserSessions {
     /// Decides a login.
     ///
@@ -253,6 +255,7 @@ impl UserSessions {
             Some(Record::Trace(_)) | None => Data::default(),
         }
     }
+
     /// Decides to revoke these sessions. What is dead already counts nothing (RFC 7009 section 2.2). A JWT that is good
     /// without a session here is denied for as long as it would be.
     #[must_use]
@@ -260,29 +263,35 @@ impl UserSessions {
         let mut targets: Vec<_> = targets.iter().collect();
         // Of several tokens of one session, the one that is good longest.
         targets.sort_by_key(|target| Reverse(target.until));
-        let mut named = HashSet::new();
+        let mut done = HashSet::new();
         let (mut effects, mut revoked) = (Vec::new(), 0);
-        for Target { id, issued, until } in targets.into_iter().filter(|target| named.insert(&target.id)) {
+        for Target { id, issued, until } in targets {
+            if done.contains(id) {
+                continue;
+            }
             let record = self.store.find(id);
             let known_until = record.map(RecordRef::token_until);
             let until = until.filter(|until| clock.now < *until);
-            let bury = |reason, until| Effect::Bury(Trace { id: id.clone(), reason, until });
-            match (self.check(id, *issued, clock), until) {
+            let (reason, until) = match (self.check(id, *issued, clock), until) {
                 (Ok(_), _) => {
-                    effects.push(bury(TraceReason::Revoked, known_until.max(until).unwrap_or(clock.now)));
                     revoked += 1;
+                    (TraceReason::Revoked, known_until.max(until).unwrap_or(clock.now))
                 }
                 (Err(Reason::Unknown), Some(until)) if record.is_none() => {
-                    effects.push(bury(TraceReason::Revoked, until));
                     revoked += 1;
+                    (TraceReason::Revoked, until)
                 }
                 // It is dead already, but would be forgotten while this token is good.
-                (Err(_), Some(until)) if known_until.is_some_and(|known| known < until) => {
-                    let reason = record.and_then(RecordRef::trace_reason).unwrap_or(TraceReason::Revoked);
-                    effects.push(bury(reason, until));
+                (Err(_), Some(until))
+                    if record.is_some_and(|record| !clock.is_live(record) && record.token_until() < until) =>
+                {
+                    (record.and_then(RecordRef::trace_reason).unwrap_or(TraceReason::Revoked), until)
                 }
-                (Err(_), _) => {}
-            }
+                // Not a token of what is here now, if anything is.
+                (Err(_), _) => continue,
+            };
+            done.insert(id);
+            effects.push(Effect::Bury(Trace { id: id.clone(), reason, until }));
         }
         if !effects.is_empty() {
             let bound = self.bound(&mut effects, limit, clock);
@@ -374,6 +383,7 @@ fn owned(record: RecordRef<'_>, agents: &AgentPool) -> Option<Session<'static, C
     let agent = session.agent.and_then(|agent| agents.get(agent)).map(|text| Cow::Owned(text.to_owned()));
     Some(session.into_owned().with_agent(agent))
 }
+
 fn id_of(record: RecordRef<'_>) -> Option<SessionId> {
     record.decode().map(|record| match record {
         Record::Session(session) => session.id,

@@ -50,6 +50,7 @@ pub struct Alive {
 pub struct UserSessions {
     store: Store,
 }
+
 impl UserSessions {
     /// No sessions.
     #[must_use]
@@ -127,6 +128,7 @@ impl UserSessions {
     pub fn count(&self, clock: Clock) -> usize {
         self.store.iter().filter(|record| clock.is_live(*record)).count()
     }
+
     /// Records a use of a live session. The value is always changed, but there is an effect to replicate only once the
     /// last use has moved by more than `granularity` milliseconds or a tenth of the idle timeout, whichever is less:
     /// so a session can idle out that much early after a failover, never late.
@@ -162,5 +164,6 @@ fn view<'a>(record: RecordRef<'a>, agents: &'a AgentPool) -> Option<Session<'a, 
         Record::Trace(_) => None,
     }
 }
+
 #[cfg(test)]
 mod tests;

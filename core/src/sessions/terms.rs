@@ -89,6 +89,7 @@ pub struct Origin<'a> {
     /// From which device.
     pub device: Option<Device>,
 }
+
 /// A session to revoke or to regenerate, by its id or by a token of it.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -99,6 +100,7 @@ pub struct Target {
     /// Of a JWT: when it stops being good. So long it is denied if its session is not here.
     pub until: Option<UnixMillis>,
 }
+
 impl Clock {
     pub(super) fn status(self, record: RecordRef<'_>) -> Result<Alive, Reason> {
         if let Some(reason) = record.trace_reason() {
@@ -127,6 +129,7 @@ impl Clock {
         self.now >= record.token_until() && !self.is_live(record)
     }
 }
+
 impl<'a> NewSession<'a> {
     /// The session as it begins.
     pub(super) fn begin(self, tokens: TokenRules, now: UnixMillis) -> Session<'a, Cow<'a, str>> {

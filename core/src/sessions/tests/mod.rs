@@ -560,6 +560,21 @@ fn an_id_that_comes_again_does_not_bring_the_earlier_sessions_tokens_back() {
 }
 
 #[test]
+fn a_token_of_an_earlier_session_with_the_id_revokes_nothing_of_the_later_one() {
+    let mut pair = Pair::default();
+    let epoch = pair.primary.revoke_all(None, 100_000, limit(9), clock(500));
+    pair.carry_out(&epoch.effects);
+    pair.create(NewSession { brought: true, ..new("a", 2500, 5000) }, limit(9), 2500).unwrap();
+    let earlier = Target { issued: Issued::InSecondOf(at(0)), until: Some(at(50_000)), ..target("a") };
+    let revoked = |pair: &Pair, targets: &[Target]| pair.primary.revoke(targets, limit(9), clock(2500));
+    let alone = revoked(&pair, std::slice::from_ref(&earlier));
+    assert_eq!((alone.revoked, alone.effects), (0, Vec::new()));
+    for targets in [[earlier.clone(), target("a")], [target("a"), earlier.clone()]] {
+        assert_eq!(revoked(&pair, &targets).revoked, 1, "the id next to it is not overlooked");
+    }
+}
+
+#[test]
 fn a_jwt_is_good_for_its_lifetime_in_whole_seconds_but_not_longer_than_its_session() {
     let session = |new: NewSession<'static>| new.begin(RULES, at(700));
     let jwt = session(NewSession { token_ttl: Some(2), ..with_jwt("a", 700, 100_000) });
