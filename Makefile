@@ -6,7 +6,7 @@ unexport LIBCLANG_PATH
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-servers bench lint fmt setup clean
+.PHONY: help run keys demo example test test-browser test-servers soak memcheck bench fuzz lint fmt setup clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -14,21 +14,42 @@ help: ## list the targets
 run: setup ## build the module and start redis-server with it in the foreground (PORT=6379)
 	@scripts/run
 
+FILE ?= data/keys.json
+keys: setup ## make a key file, or put a new key in front of those it has (FILE=data/keys.json)
+	@cargo run --release --quiet -p redis-session-core --bin redis-session-keys -- '$(FILE)'
+
 demo: setup ## a tour of the commands, against a throw-away server
 	@scripts/demo
 
+example: setup ## start the example, a login service with a page, and a throw-away server for it (PORT=8080)
+	@scripts/example
+
 test: setup ## run every test; integration tests start servers of their own on free ports
+	@scripts/client-libraries
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	    cargo nextest run --workspace --all-features --no-fail-fast && cargo test --workspace --all-features --doc; \
 	else \
 	    cargo test --workspace --all-features --no-fail-fast; \
 	fi
 
+test-browser: setup ## run the tests that open the example's pages in Chromium
+	@scripts/test-browser
+
 test-servers: setup ## run the integration tests on Redis 8 and Valkey 8 and 9 too (SERVERS="redis-8 valkey-9")
 	@scripts/test-servers $(SERVERS)
 
+soak: setup ## run a million random commands, a hundred kills and their like (REDIS_TEST_COMMANDS=, _ROUNDS=, _SEED=)
+	@scripts/soak
+
+memcheck: ## run integration tests inside valgrind (TESTS="refresh:: payloads::" for others than the usual ones)
+	@scripts/setup --memcheck
+	@scripts/memcheck $(TESTS)
+
 bench: setup ## run the benchmarks
 	cargo bench -p redis-session-benches
+
+fuzz: ## fuzz what reads bytes from outside (TARGET=value RUNS=1000000); needs rustup
+	@TARGET="$(TARGET)" RUNS="$(RUNS)" scripts/fuzz
 
 lint: setup ## check formatting and run clippy; a warning is an error
 	@scripts/setup --lint

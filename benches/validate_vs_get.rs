@@ -1,4 +1,5 @@
-//! SESSION.VALIDATE and plain GET through one real server, in turn, by redis-benchmark: the ratio of their throughputs.
+//! SESSION.VALIDATE and plain GET through one real server, in turn, by redis-benchmark: the ratio of their throughputs;
+//! and that of checks of tokens of other issuers, which are remembered, to a check of a token of ours.
 //!
 //! GET is the limit: it returns one string and checks nothing. Run on a quiet machine with two cores or more;
 //! `ROUNDS` and `REQUESTS` in the environment change how much is measured.
@@ -8,12 +9,20 @@
 use std::env;
 use std::process::Command;
 
-use redis_session_tests::{Server, cmd, fields};
+use jsonwebtoken::Algorithm;
+use redis_session_tests::{Server, cmd, cmd_args, fields, now_ms};
+use serde_json::json;
+
+/// The keys of the integration tests.
+#[allow(dead_code)]
+#[path = "../tests/tokens/issuer.rs"]
+mod issuer;
 
 fn main() {
     let rounds = number("ROUNDS", 7);
     let requests = number("REQUESTS", 400_000);
-    let server = Server::start();
+    let keys = issuer::set_of(&issuer::ALGORITHMS.map(issuer::jwk));
+    let server = Server::builder().file("keys.json", keys).config("session.keys-file keys.json").start();
     let mut con = server.connection();
     let mut login = |key: &str| {
         let login = cmd(&mut con, &format!("SESSION.CREATE {key} TTL 86400 TOKENTTL 86400 IP 203.0.113.9 MAX 1000000"));
@@ -21,6 +30,16 @@ fn main() {
     };
     let token = login("sessions:42");
     let of_many = (0..100_000).map(|_| login("sessions:43")).nth(50_000).expect("a token");
+    let exp = now_ms(&mut con) / 1000 + 86_400;
+    let foreign = [Algorithm::RS256, Algorithm::ES256].map(|algorithm| {
+        let name = issuer::name(algorithm);
+        let claims =
+            json!({ "sub": name, "sid": "BwcHBwcHBwcHBwcHBwcHBw", "exp": exp, "jti": "DDDDDDDDDDDDDDDDDDDDDw" });
+        let token = issuer::issue(algorithm, &issuer::header(algorithm), &claims.to_string());
+        let key = format!("sessions:{name}");
+        cmd_args(&mut con, ["SESSION.CREATE", &key, "FROM", &token, "IP", "203.0.113.9"]).expect("a login");
+        (name, key, token)
+    });
     let json = format!(r#"{{"user":"42","ip":"203.0.113.9","token":"{token}"}}"#);
     redis::cmd("SET").arg("session:42").arg(json).exec(&mut con).expect("SET");
 
@@ -28,6 +47,7 @@ fn main() {
         let requests = if pipeline == 1 { requests / 4 } else { requests };
         let run = |command: &[&str]| throughput(server.port(), pipeline, requests, command);
         let (mut get, mut validate, mut many, mut ratios, mut many_ratios) = (vec![], vec![], vec![], vec![], vec![]);
+        let mut foreign_ratios = [vec![], vec![]];
         for _ in 0..rounds {
             get.push(run(&["GET", "session:42"]));
             validate.push(run(&["SESSION.VALIDATE", "sessions:42", &token]));
@@ -35,6 +55,9 @@ fn main() {
             let last = |runs: &[f64]| runs.last().copied().unwrap_or(f64::NAN);
             ratios.push(last(&validate) / last(&get));
             many_ratios.push(last(&many) / last(&validate));
+            for ((_, key, token), ratios) in foreign.iter().zip(&mut foreign_ratios) {
+                ratios.push(run(&["SESSION.VALIDATE", key, token]) / last(&validate));
+            }
         }
         let (get, validate, many) = (median(get), median(validate), median(many));
         println!("-c 50 -P {pipeline}, {rounds} rounds of {requests} requests each, medians");
@@ -43,6 +66,9 @@ fn main() {
         println!("  the same, of 100,000 sessions      {many:>10.0} requests/s");
         println!("  VALIDATE / GET                     {:>10.2}", median(ratios));
         println!("  100,000 sessions / 1               {:>10.2}", median(many_ratios));
+        for ((name, ..), ratios) in foreign.iter().zip(foreign_ratios) {
+            println!("  {name} / HS256                      {:>10.2}", median(ratios));
+        }
     }
 }
 

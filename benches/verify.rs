@@ -1,21 +1,76 @@
-//! What a check and a signature cost, each from scratch: nothing remembers a token that was seen before.
+//! What a check and a signature cost: of each algorithm, a token that was never seen (`cold`), one that is remembered
+//! (`remembered`), and the same check by the library `jsonwebtoken` with its RustCrypto backend (`jsonwebtoken`).
 //!
 //! `cargo bench -p redis-session-benches --bench verify`
 
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use redis_session_core::token::{Claims, KeyRing, NewToken, Scratch, TokenPolicy, verify};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use redis_session_core::token::{Claims, KeyRing, NewToken, Scratch, TokenCache, TokenPolicy, verify};
 use redis_session_core::{SessionId, Subject, UnixMillis};
+use serde_json::json;
+
+/// The keys of the integration tests.
+#[allow(dead_code)]
+#[path = "../tests/tokens/issuer.rs"]
+mod issuer;
 
 const ISSUER: &str = "https://login.example.com";
 const AUDIENCE: &str = "api";
+const USER: &str = "7c9e6679-7425-40de-944b";
+/// As late as the other library's clock can be.
+const EXP: u64 = 9_000_000_000;
 
-fn tokens(criterion: &mut Criterion) {
+fn algorithms(criterion: &mut Criterion) {
+    let keys = KeyRing::from_jwk_set(issuer::set_of(&issuer::ALGORITHMS.map(issuer::jwk)).as_bytes(), None);
+    let ring = keys.expect("good keys");
+    let policy = TokenPolicy { issuer: Some(ISSUER.into()), audience: Some(AUDIENCE.into()), ..TokenPolicy::default() };
+    let subject = Subject::new(USER.as_bytes()).expect("a user");
+    let now = UnixMillis::new(1_790_000_000_000).expect("a time");
+    let claims = json!({
+        "iss": ISSUER, "sub": USER, "aud": AUDIENCE, "exp": EXP, "iat": 1_790_000_000,
+        "jti": "DDDDDDDDDDDDDDDDDDDDDw", "sid": "BwcHBwcHBwcHBwcHBwcHBw", "role": "admin",
+    });
+    let mut scratch = Scratch::default();
+    let mut cache = TokenCache::default();
+    cache.resize(16);
+    for algorithm in issuer::ALGORITHMS {
+        let token = issuer::issue(algorithm, &issuer::header(algorithm), &claims.to_string());
+        let name = issuer::name(algorithm).to_lowercase();
+        let mut group = criterion.benchmark_group(format!("verify/{name}"));
+        let mut cold = || verify(&ring, &policy, subject, black_box(token.as_bytes()), None, now, &mut scratch);
+        cold().expect("a good token");
+        group.bench_function("cold", |bench| bench.iter(&mut cold));
+        let mut remembered =
+            || cache.verify(&ring, &policy, subject, black_box(token.as_bytes()), None, now, &mut scratch);
+        remembered().expect("a good token");
+        group.bench_function("remembered", |bench| bench.iter(&mut remembered));
+
+        let key = match algorithm {
+            Algorithm::ES256 => DecodingKey::from_ec_components(issuer::X, issuer::Y).expect("a point"),
+            Algorithm::EdDSA => DecodingKey::from_ed_components(issuer::ED_X).expect("a point"),
+            Algorithm::RS256 | Algorithm::PS256 => {
+                DecodingKey::from_rsa_components(issuer::N, "AQAB").expect("a modulus")
+            }
+            _ => DecodingKey::from_secret(&issuer::SECRET),
+        };
+        let mut validation = Validation::new(algorithm);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_audience(&[AUDIENCE]);
+        validation.sub = Some(USER.into());
+        let theirs = || jsonwebtoken::decode::<serde_json::Value>(black_box(&token), &key, &validation);
+        theirs().expect("a good token");
+        group.bench_function("jsonwebtoken", |bench| bench.iter(theirs));
+        group.finish();
+    }
+}
+
+fn ours(criterion: &mut Criterion) {
     let ring = KeyRing::ephemeral().expect("randomness");
     let key = ring.signing_key().expect("an ephemeral key signs");
     let policy = TokenPolicy { issuer: Some(ISSUER.into()), audience: Some(AUDIENCE.into()), ..TokenPolicy::default() };
-    let subject = Subject::new(b"7c9e6679-7425-40de-944b").expect("a user");
+    let subject = Subject::new(USER.as_bytes()).expect("a user");
     let session = SessionId::from_random([7; 16]);
     let claims = Claims::parse(br#"{"role":"admin"}"#).expect("claims");
     let now = UnixMillis::new(1_790_000_000_000).expect("a time");
@@ -25,6 +80,7 @@ fn tokens(criterion: &mut Criterion) {
         token_id: "DDDDDDDDDDDDDDDDDDDDDw",
         issued_at: now,
         expires_at: now.saturating_add(3_600_000),
+        token_type: None,
         issuer: Some(ISSUER),
         audience: Some(AUDIENCE),
         claims: Some(&claims),
@@ -34,14 +90,24 @@ fn tokens(criterion: &mut Criterion) {
     println!("a JWT of {} bytes, an opaque token of {}", jwt.len(), opaque.len());
 
     let mut scratch = Scratch::default();
-    let mut check = |token: &str| verify(&ring, &policy, subject, token.as_bytes(), None, now, &mut scratch);
-    check(&jwt).expect("a good token");
-    check(&opaque).expect("a good token");
-    criterion.bench_function("verify/hs256", |bench| bench.iter(|| check(black_box(&jwt))));
-    criterion.bench_function("verify/opaque", |bench| bench.iter(|| check(black_box(&opaque))));
+    let mut cache = TokenCache::default();
+    cache.resize(16);
+    for (name, token) in [("ours", &jwt), ("opaque", &opaque)] {
+        let mut group = criterion.benchmark_group(format!("verify/{name}"));
+        let mut cold = || verify(&ring, &policy, subject, black_box(token.as_bytes()), None, now, &mut scratch);
+        cold().expect("a good token");
+        group.bench_function("cold", |bench| bench.iter(&mut cold));
+        let mut remembered =
+            || cache.verify(&ring, &policy, subject, black_box(token.as_bytes()), None, now, &mut scratch);
+        remembered().expect("a good token");
+        group.bench_function("remembered", |bench| bench.iter(&mut remembered));
+        group.finish();
+    }
     criterion.bench_function("sign/hs256", |bench| bench.iter(|| key.sign_jwt(black_box(&new))));
+    let typed = NewToken { token_type: Some("at+jwt"), ..new };
+    criterion.bench_function("sign/hs256_of_a_type", |bench| bench.iter(|| key.sign_jwt(black_box(&typed))));
     criterion.bench_function("sign/opaque", |bench| bench.iter(|| key.sign_opaque(black_box(subject), &session, now)));
 }
 
-criterion_group!(benches, tokens);
+criterion_group!(benches, ours, algorithms);
 criterion_main!(benches);

@@ -17,10 +17,12 @@
 //! # }
 //! ```
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use redis::{Cmd, ConnectionLike, RedisResult, ToRedisArgs, ToSingleRedisArg, Value, cmd};
 
+use crate::keys::{self, KeyRing};
 use crate::options::{CreateOptions, RefreshOptions, ValidateOptions};
 use crate::replies::{self, Session, Validation};
 use crate::tokens::{self, Created, Grant};
@@ -267,6 +269,18 @@ session_commands! {
     /// can log in again at once. Replies how many sessions were alive.
     fn session_revoke_user(key: impl ToSingleRedisArg) -> u64, by replies::count {
         cmd("SESSION.REVOKEUSER").arg(key).take()
+    }
+
+    /// `SESSION.STATS`: what is stored on this server, and what has happened since it started, by name. A newer server
+    /// may have more names. On a cluster it is the answer of one node.
+    fn session_stats() -> BTreeMap<String, u64>, by replies::stats {
+        cmd("SESSION.STATS")
+    }
+
+    /// `SESSION.KEYS`: the keys that sign and verify tokens on this server, without their secrets. On a cluster it is the
+    /// answer of one node.
+    fn session_keys() -> KeyRing, by keys::key_ring {
+        cmd("SESSION.KEYS")
     }
 
     /// `SESSION.REVOKEUSER` with `EXCEPT`: logs the user out everywhere but in the session with this id or token, as

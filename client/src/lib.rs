@@ -60,7 +60,7 @@
 //! [`SessionCommands`] is for synchronous connections, [`AsyncSessionCommands`] (feature `aio`) for asynchronous ones,
 //! with the same methods. Both work with every connection of the [`redis`] crate: a plain one, one of a pool, one of
 //! a cluster, where each command goes straight to the node that has the user's key. What else a connection needs
-//! (reconnecting, TLS, clusters, another runtime than Tokio) are features of `redis`:
+//! (reconnecting, TLS, another runtime than Tokio) are features of `redis`:
 //!
 //! ```toml
 //! [dependencies]
@@ -70,6 +70,91 @@
 //!
 //! For pipelines and transactions, [`commands`] has each command as a function.
 //!
+//! # Cluster and Sentinel
+//!
+//! The features `cluster`, `cluster-async` (with `aio`) and `sentinel` turn on those of `redis`. Every server needs the
+//! same key file.
+//!
+//! ```no_run
+//! # #[cfg(feature = "cluster")]
+//! # fn main() -> redis::RedisResult<()> {
+//! use redis_session::redis::cluster::ClusterClient;
+//! use redis_session::{KeyPrefix, SessionCommands};
+//!
+//! let nodes = ClusterClient::new(["redis://10.0.0.1/", "redis://10.0.0.2/", "redis://10.0.0.3/"])?;
+//! let mut redis = nodes.get_connection()?; // or get_async_connection
+//! let keys = KeyPrefix::default().hash_tag(); // `sessions:{42}`: in one slot with `cart:{42}`
+//! let login = redis.session_create(keys.key("42"), &Default::default())?;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "cluster"))]
+//! # fn main() {}
+//! ```
+//!
+//! A logout stands after a crash of the primary if all replicas have it. `WAIT` tells how many do; it must go over the
+//! same connection, so it goes in one pipeline with the command:
+//!
+//! ```no_run
+//! # #[cfg(feature = "sentinel")]
+//! # fn main() -> redis::RedisResult<()> {
+//! use redis_session::commands::session_revoke;
+//! use redis_session::redis::sentinel::{SentinelClient, SentinelServerType};
+//!
+//! let sentinels = vec!["redis://10.0.0.1:26379/", "redis://10.0.0.2:26379/", "redis://10.0.0.3:26379/"];
+//! let mut primary = SentinelClient::build(sentinels, "sessions".into(), None, SentinelServerType::Master)?;
+//! let mut redis = primary.get_connection()?; // a new one after an error: the primary may be another
+//! # let token = "";
+//! let (revoked, replicas): (u64, u64) = redis::pipe()
+//!     .add_command(session_revoke("sessions:42", token))
+//!     .cmd("WAIT").arg(2).arg(1000) // replicas, milliseconds
+//!     .query(&mut redis)?;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "sentinel"))]
+//! # fn main() {}
+//! ```
+//!
+//! A pipeline's `query_async` does the same on an asynchronous cluster connection. A synchronous one takes pipelines
+//! only as [`ConnectionLike::req_packed_commands`](redis::ConnectionLike::req_packed_commands):
+//!
+//! ```no_run
+//! # #[cfg(feature = "cluster")]
+//! # fn main() -> redis::RedisResult<()> {
+//! # use redis_session::commands::session_revoke;
+//! # use redis_session::redis::cluster::ClusterClient;
+//! use redis_session::redis::{ConnectionLike, from_redis_value, pipe};
+//!
+//! # let mut redis = ClusterClient::new(["redis://10.0.0.1/"])?.get_connection()?;
+//! # let token = "";
+//! let mut both = pipe();
+//! both.add_command(session_revoke("sessions:42", token)).cmd("WAIT").arg(1).arg(1000);
+//! let replies = redis.req_packed_commands(&both.get_packed_pipeline(), 0, 2)?;
+//! let [revoked, replicas]: [u64; 2] = from_redis_value(redis::Value::Array(replies))?;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "cluster"))]
+//! # fn main() {}
+//! ```
+//!
+//! A cluster connection sends a command again whose connection broke, and so may do it twice. What each of them does
+//! then, and which errors a failover shows, is in `docs/operations.md`. After an I/O error get a new synchronous
+//! connection from the `ClusterClient`: the old one goes on asking the node that is gone.
+//!
+//! # A store
+//!
+//! `SessionStore` (feature `store`) is the comfortable layer for asynchronous applications: a policy in one place, the
+//! user taken from the token, typed data, errors that say 401 or 503. What else there is, none of it by default:
+//!
+//! | feature | |
+//! |---|---|
+//! | `aio` | asynchronous commands |
+//! | `cluster`, `cluster-async`, `sentinel` | connections to Redis Cluster and by Redis Sentinel |
+//! | `store` | `SessionStore` |
+//! | `connection-manager` | `SessionStore::connect`: a connection that comes back by itself, with every wait bounded |
+//! | `offline` | while Redis is away, JWTs can be checked without it, and the answer says so |
+//! | `encryption` | session data that Redis, its files and its replicas cannot read |
+//! | `axum` | a layer and extractors for web applications |
+//!
 //! # Errors
 //!
 //! A bad token is an answer and not an error. Errors are [`redis::RedisError`]s as for any command;
@@ -78,12 +163,18 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub mod axum;
 pub mod commands;
 mod error;
 mod fields;
+mod keys;
 mod options;
 mod replies;
 mod routing;
+#[cfg(feature = "store")]
+mod store;
 #[cfg(test)]
 mod testing;
 mod tokens;
@@ -92,11 +183,24 @@ mod tokens;
 pub use commands::AsyncSessionCommands;
 pub use commands::SessionCommands;
 pub use error::SessionErrorCode;
+pub use keys::{Key, KeyRing};
 pub use options::{CreateOptions, LimitPolicy, RefreshOptions, TokenKind, ValidateOptions};
 pub use redis;
 pub use redis_session_core::Reason;
 pub use replies::{ActiveSession, Details, Inactive, InactiveReason, Session, SessionData, Timestamp, Validation};
 pub use routing::{KeyPrefix, unverified_user};
+#[cfg(feature = "connection-manager")]
+#[cfg_attr(docsrs, doc(cfg(feature = "connection-manager")))]
+pub use store::ReconnectingConnection;
+#[cfg(feature = "store")]
+#[cfg_attr(docsrs, doc(cfg(feature = "store")))]
+pub use store::{Assurance, Authenticated, DataError, Login, Policy, SessionStore, StoreError, Visitor};
+#[cfg(feature = "encryption")]
+#[cfg_attr(docsrs, doc(cfg(feature = "encryption")))]
+pub use store::{DataKeys, DataKeysError};
+#[cfg(feature = "offline")]
+#[cfg_attr(docsrs, doc(cfg(feature = "offline")))]
+pub use store::{LocalVerifier, LocalVerifierError};
 pub use tokens::{Created, Grant};
 
 /// The Rust of the README, to be compiled as it stands there.

@@ -1,5 +1,6 @@
 //! What the server answers.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -22,6 +23,11 @@ use crate::tokens::{self, Created, Grant};
 pub struct Timestamp(UnixMillis);
 
 impl Timestamp {
+    #[cfg(feature = "offline")]
+    pub(crate) const fn new(time: UnixMillis) -> Self {
+        Self(time)
+    }
+
     /// Milliseconds since the Unix epoch, less than 2^48.
     #[must_use]
     pub const fn unix_millis(self) -> u64 {
@@ -208,6 +214,16 @@ impl InactiveReason {
     }
 }
 
+impl InactiveReason {
+    /// Whether the token is genuine, for all that it is not good: signed with a key of the server, so that its user is
+    /// the one that it names.
+    #[must_use]
+    pub fn is_of_genuine_token(&self) -> bool {
+        use Reason::{Algorithm, Malformed, Signature, UnknownKey};
+        self.known().is_some_and(|reason| !matches!(reason, Malformed | Algorithm | UnknownKey | Signature))
+    }
+}
+
 impl PartialEq<Reason> for InactiveReason {
     fn eq(&self, other: &Reason) -> bool {
         self.known() == Some(*other)
@@ -304,6 +320,15 @@ pub(crate) fn count(reply: Value) -> Result<u64, ParsingError> {
         Value::Int(count) => u64::try_from(count).map_err(|_| format!("the reply {count} is no count").into()),
         _ => Err("the reply is no count".into()),
     }
+}
+
+pub(crate) fn stats(reply: Value) -> Result<BTreeMap<String, u64>, ParsingError> {
+    let wrong = || ParsingError::from("the reply is no map of figures");
+    let figures = bare(reply).into_map_iter().map_err(|_| wrong())?;
+    figures
+        .map(|(name, figure)| Some((String::from_field(bare(name))?, count(figure).ok()?)))
+        .collect::<Option<_>>()
+        .ok_or_else(wrong)
 }
 
 pub(crate) fn time_left(reply: Value) -> Result<Option<Duration>, ParsingError> {

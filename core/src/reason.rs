@@ -16,7 +16,8 @@ pub enum Reason {
     UnknownKey,
     /// The signature or MAC does not match (RFC 7515 section 5.2).
     Signature,
-    /// Another kind of token than this command takes (RFC 8725 section 3.11).
+    /// Another kind of token than this command takes, or a JWT of another `typ` than the policy's (RFC 8725 section
+    /// 3.11).
     Type,
     /// `exp` is now or earlier (RFC 7519 section 4.1.4).
     TokenExpired,

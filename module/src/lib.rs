@@ -3,7 +3,10 @@
 //! ```text
 //! commands/     a file per command: parse, open, ask core, replicate and notify, reply
 //! settings.rs   session.* settings        state.rs   what the commands share
-//! error.rs      refused commands          api/       the calls into the server; all `unsafe` code
+//! key_file.rs   the key file              error.rs   refused commands
+//! audit.rs      the audit stream          slots.rs   of a cluster
+//! sweep.rs      taking out what is dead   stats.rs   figures for INFO and SESSION.STATS
+//! api/          the calls into the server; all `unsafe` code
 //! ```
 
 // The server's API is C: `unsafe` stays in `api`, where each use says why it is sound.
@@ -11,10 +14,15 @@
 
 #[allow(unsafe_code)]
 mod api;
+mod audit;
 mod commands;
 mod error;
+mod key_file;
 mod settings;
+mod slots;
 mod state;
+mod stats;
+mod sweep;
 
 use redis_module::{Context, RedisString, Status};
 
@@ -35,13 +43,10 @@ fn load(ctx: &Context, args: &[&[u8]]) -> Result<(), String> {
     hide_panics();
     settings::check_arguments(args)?;
     api::TYPE.create(ctx).then_some(()).ok_or("the server refused the data type sessions1")?;
-    ctx.set_module_options(
-        redis_module::raw::ModuleOptions::HANDLE_IO_ERRORS
-            | redis_module::raw::ModuleOptions::HANDLE_REPL_ASYNC_LOAD
-            | redis_module::raw::ModuleOptions::NO_IMPLICIT_SIGNAL_MODIFIED,
-    );
+    api::declare_options(ctx);
     commands::TABLE.iter().try_for_each(|entry| api::register(ctx, entry))?;
     api::register_settings(ctx, &settings::SETTINGS, args)?;
+    api::register_info(ctx).then_some(()).ok_or("the server refused the section of INFO")?;
     let mut state = state::lock();
     state.reload_keys()?;
     if state.settings.keys_file.is_empty() {
@@ -50,6 +55,9 @@ fn load(ctx: &Context, args: &[&[u8]]) -> Result<(), String> {
              nor be known to other servers",
         );
     }
+    drop(state);
+    // Last: a timer must not be left behind by a module that was not loaded.
+    api::start_ticking(ctx);
     Ok(())
 }
 

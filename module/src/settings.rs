@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) key_prefix: String,
     /// Seconds by which a last use may be ahead of what is replicated.
     pub(crate) touch_granularity: i64,
+    /// Microseconds of each tenth of a second in which dead sessions may be swept; 0 for never.
+    pub(crate) sweep_time: i64,
     /// Unix milliseconds; sessions and tokens older than that are dead.
     pub(crate) not_before: i64,
     /// The JWK Set file; none for a random key.
@@ -39,10 +41,16 @@ pub(crate) struct Settings {
     pub(crate) issuer: String,
     /// `aud` of tokens, made and demanded; none for neither.
     pub(crate) audience: String,
+    /// `typ` of JWTs, made and demanded; none for `JWT` and any.
+    pub(crate) token_type: String,
     /// Seconds by which clocks may differ.
     pub(crate) leeway: i64,
     /// How many verified tokens are remembered.
     pub(crate) token_cache: i64,
+    /// The stream that life-cycle events are written to; none for no such log.
+    pub(crate) audit_stream: String,
+    /// About how many entries it keeps; 0 for all.
+    pub(crate) audit_maxlen: i64,
     /// The longest token that is looked at.
     pub(crate) max_token_bytes: i64,
 }
@@ -63,7 +71,7 @@ const fn keys(setting: Setting) -> Setting {
 }
 
 /// All settings, with default and bounds.
-pub(crate) static SETTINGS: [Setting; 18] = [
+pub(crate) static SETTINGS: [Setting; 22] = [
     number("ttl", 86_400, 1, MAX_SECONDS, |s| &mut s.ttl),
     number("idle-timeout", 0, 0, MAX_SECONDS, |s| &mut s.idle_timeout),
     number("token-ttl", 3600, 1, MAX_SECONDS, |s| &mut s.token_ttl),
@@ -82,6 +90,7 @@ pub(crate) static SETTINGS: [Setting; 18] = [
         reloads_keys: false,
     },
     number("touch-granularity", 60, 0, 86_400, |s| &mut s.touch_granularity),
+    number("sweep-time", 1000, 0, 25_000, |s| &mut s.sweep_time),
     number("not-before", 0, 0, (1 << 48) - 1, |s| &mut s.not_before),
     keys(Setting {
         name: "keys-file",
@@ -96,8 +105,19 @@ pub(crate) static SETTINGS: [Setting; 18] = [
     keys(text("active-kid", |s| &mut s.active_kid)),
     text("issuer", |s| &mut s.issuer),
     text("audience", |s| &mut s.audience),
+    Setting {
+        name: "token-type",
+        kind: Kind::Text { default: c"", of: |s| &mut s.token_type, check: media_type, shown: None },
+        reloads_keys: false,
+    },
     number("leeway", 0, 0, 600, |s| &mut s.leeway),
     number("token-cache", 16_384, 0, 1_048_576, |s| &mut s.token_cache),
+    Setting {
+        name: "audit-stream",
+        kind: Kind::Text { default: c"", of: |s| &mut s.audit_stream, check: stream_name, shown: None },
+        reloads_keys: false,
+    },
+    number("audit-maxlen", 100_000, 0, 1_000_000_000_000, |s| &mut s.audit_maxlen),
     number("max-token-bytes", 8192, 256, 1024 * 1024, |s| &mut s.max_token_bytes),
 ];
 
@@ -106,6 +126,28 @@ fn any_text(text: &str) -> Result<(), String> {
         return Err("must be at most 4096 bytes without control characters".into());
     }
     Ok(())
+}
+
+fn stream_name(name: &str) -> Result<(), String> {
+    // On a cluster, a hash tag is put behind it.
+    if name.contains(['{', '}']) {
+        return Err("must not contain { or }".into());
+    }
+    any_text(name)
+}
+
+/// RFC 6838 section 4.2, of which RFC 7515 section 4.1.9 allows to leave the first part and the slash out.
+fn media_type(text: &str) -> Result<(), String> {
+    let is_name = |name: &str| {
+        name.len() <= 127
+            && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+    };
+    let parts: Vec<&str> = text.split('/').collect();
+    if text.is_empty() || (parts.len() <= 2 && parts.into_iter().all(is_name)) {
+        return Ok(());
+    }
+    Err("must be a media type, such as JWT or at+jwt".into())
 }
 
 impl Settings {
@@ -126,6 +168,7 @@ impl Settings {
     pub(crate) fn token_policy(&self) -> TokenPolicy {
         let optional = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         TokenPolicy {
+            token_type: optional(&self.token_type),
             issuer: optional(&self.issuer),
             audience: optional(&self.audience),
             leeway_secs: u32::try_from(self.leeway).unwrap_or(0),

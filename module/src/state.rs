@@ -2,21 +2,28 @@
 //!
 //! All of it is used by the server's main thread alone, one command at a time; the lock only makes that visible to the
 //! compiler. Two rules keep it free. Nobody holds it while calling anything that may call back into this module. And
-//! values that are freed, perhaps in a background thread or while a key is being opened, do not take it: they leave
-//! their agents in a list that the next writer empties.
+//! values that are freed in a background thread, or while the lock is held, do not take it: they leave their agents in a
+//! list that the next writer empties.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use redis_session_core::UnixMillis;
 use redis_session_core::sessions::{AgentId, AgentPool, Clock, Limit, LimitPolicy, Target, TokenRules};
 use redis_session_core::token::{Issued, KeyRing, RefreshToken, Scratch, TokenCache, TokenPolicy, Verified};
 use redis_session_core::{Reason, Subject};
 
+use crate::api::{log_notice, log_warning};
+use crate::key_file::{self, Source};
 use crate::settings::Settings;
 
-static STATE: LazyLock<Mutex<State>> = LazyLock::new(|| Mutex::new(State::default()));
+static STATE: LazyLock<Mutex<State>> = LazyLock::new(|| {
+    LazyLock::force(&MAIN_THREAD);
+    Mutex::new(State::default())
+});
+/// The thread that loads the module.
+static MAIN_THREAD: LazyLock<ThreadId> = LazyLock::new(|| thread::current().id());
 static RELEASED: Mutex<Vec<AgentId>> = Mutex::new(Vec::new());
 
 /// What the commands share.
@@ -24,8 +31,11 @@ static RELEASED: Mutex<Vec<AgentId>> = Mutex::new(Vec::new());
 pub(crate) struct State {
     pub(crate) settings: Settings,
     ring: Option<KeyRing>,
-    /// The key file as it was when it was read.
-    ring_file: Option<FileState>,
+    /// The key file that the ring was read from.
+    ring_source: Option<Source>,
+    ring_loaded_at: UnixMillis,
+    /// Whether the last attempt to read another ring was refused.
+    ring_refused: bool,
     policy: TokenPolicy,
     agents: AgentPool,
     scratch: Scratch,
@@ -34,29 +44,21 @@ pub(crate) struct State {
     cache_size: usize,
 }
 
-/// What tells one version of a file from another.
-#[derive(PartialEq, Eq)]
-struct FileState {
-    modified: Option<SystemTime>,
-    length: u64,
-    inode: u64,
-}
-
-impl FileState {
-    fn of(path: &str) -> Option<Self> {
-        let file = std::fs::metadata(path).ok()?;
-        Some(Self { modified: file.modified().ok(), length: file.len(), inode: file.ino() })
-    }
-}
-
 /// The state, for as long as the guard lives.
 pub(crate) fn lock() -> MutexGuard<'static, State> {
     // A handler that panicked was stopped between two whole changes or has left a value that is still in bounds.
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Leaves the agents of a value that is freed for the next writer to release.
-pub(crate) fn release_later(agents: impl Iterator<Item = AgentId>) {
+/// Releases the agents of a value that is freed: now, so that a server that evicts sees what it has gained, or else with
+/// the next writer. A background thread may not even try to lock: the main thread could fork meanwhile.
+pub(crate) fn release(agents: impl Iterator<Item = AgentId>) {
+    if *MAIN_THREAD == thread::current().id()
+        && let Ok(mut state) = STATE.try_lock()
+    {
+        agents.for_each(|agent| state.agents.release(agent));
+        return;
+    }
     RELEASED.lock().unwrap_or_else(PoisonError::into_inner).extend(agents);
 }
 
@@ -78,6 +80,9 @@ impl State {
     /// Takes over what has been set.
     pub(crate) fn settings_changed(&mut self) {
         self.policy = self.settings.token_policy();
+        if !self.settings.audit_stream.is_empty() {
+            crate::slots::prepare();
+        }
         let size = usize::try_from(self.settings.token_cache).unwrap_or(0);
         if self.cache_size != size {
             self.cache.resize(size);
@@ -92,28 +97,47 @@ impl State {
 
     /// Reads the key ring from `session.keys-file`, or makes one of a random key. If that fails the old ring stays.
     pub(crate) fn reload_keys(&mut self) -> Result<(), String> {
+        let refused = std::mem::replace(&mut self.ring_refused, true);
         let (file, active) = (&self.settings.keys_file, &self.settings.active_kid);
-        let active = Some(active.as_str()).filter(|kid| !kid.is_empty());
         if file.is_empty() {
-            if active.is_some() {
+            if !active.is_empty() {
                 return Err("session.active-kid names a key, but session.keys-file is empty".into());
             }
             // A ring that lasts as long as the process is made once, not whenever a setting changes.
             if !self.ring.as_ref().is_some_and(KeyRing::is_ephemeral) {
-                self.cache.clear();
-                self.ring = Some(KeyRing::ephemeral().map_err(|error| format!("no randomness for a key: {error}"))?);
+                let ring = KeyRing::ephemeral().map_err(|error| format!("no randomness for a key: {error}"))?;
+                self.take_over(ring, None);
             }
+            self.ring_refused = false;
             return Ok(());
         }
-        let refused = |why: &dyn std::fmt::Display| format!("session.keys-file {file}: {why}");
-        // Before it is read, so that a change meanwhile is taken for one afterwards.
-        let state = FileState::of(file);
-        let json = std::fs::read(file).map_err(|error| refused(&error))?;
-        let ring = KeyRing::from_jwk_set(&json, active).map_err(|error| refused(&error))?;
+        // A server that was refused a setting sets the old one again, as it was shown, and is not to get a file for it
+        // that is another by now.
+        let restored = |source: &&Source| {
+            (source.path == *file || key_file::otherwise(&source.path) == *file) && source.active_kid == *active
+        };
+        if let Some(source) = self.ring_source.as_ref().filter(restored).filter(|_| refused) {
+            self.settings.keys_file.clone_from(&source.path);
+        } else {
+            let (ring, source, warnings) = key_file::read(file, active)?;
+            warnings.iter().for_each(|warning| log_warning(warning));
+            log_notice(&summary(file, &ring));
+            self.take_over(ring, Some(source));
+        }
+        self.ring_refused = false;
+        Ok(())
+    }
+
+    fn take_over(&mut self, ring: KeyRing, source: Option<Source>) {
         self.cache.clear();
         self.ring = Some(ring);
-        self.ring_file = state;
-        Ok(())
+        self.ring_source = source;
+        self.ring_loaded_at = key_file::now();
+    }
+
+    /// The file that the ring was read from, unless it is a random key, and when.
+    pub(crate) fn ring_origin(&self) -> (Option<&Source>, UnixMillis) {
+        (self.ring_source.as_ref(), self.ring_loaded_at)
     }
 
     /// `session.keys-file`, as CONFIG shows it.
@@ -122,13 +146,16 @@ impl State {
     /// again. So once the file is not the one that was read, its name is shown in another spelling.
     pub(crate) fn shown_keys_file(&self) -> String {
         let file = &self.settings.keys_file;
-        if file.is_empty() || FileState::of(file) == self.ring_file {
+        if !self.ring_source.as_ref().is_some_and(Source::has_changed) {
             file.clone()
-        } else if file.starts_with('/') {
-            format!("/.{file}")
         } else {
-            format!("./{file}")
+            key_file::otherwise(file)
         }
+    }
+
+    /// How many checks found their token in the cache, and how many did not.
+    pub(crate) fn cache_hits_and_misses(&self) -> (u64, u64) {
+        self.cache.hits_and_misses()
     }
 
     /// Checks a token by itself: everything but whether its session is alive.
@@ -159,7 +186,8 @@ impl State {
                 return Ok(Target { id: token.id, issued: Issued::ForSessionOf(token.session_began_at), until: None });
             }
         }
-        let policy = TokenPolicy { issuer: None, audience: None, leeway_secs: u32::MAX, ..self.policy };
+        let policy =
+            TokenPolicy { token_type: None, issuer: None, audience: None, leeway_secs: u32::MAX, ..self.policy };
         let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
         let token = redis_session_core::token::verify(ring, &policy, subject, token, None, now, &mut self.scratch)?;
         let leeway = self.settings.token_rules().leeway;
@@ -168,7 +196,19 @@ impl State {
     }
 }
 
+/// What was read, for the log.
+fn summary(file: &str, ring: &KeyRing) -> String {
+    let signs = ring.signing_key().map_or_else(|| "none signs".into(), |key| format!("{:?} signs", key.kid()));
+    let (keys, ignored) = (ring.keys().len(), ring.ignored().len());
+    format!("session.keys-file {file}: keys {keys}, of which {signs}; ignored {ignored}")
+}
+
 impl Settings {
+    /// How long the sweep may take at each tick; `None` if it is off.
+    pub(crate) fn sweep(&self) -> Option<Duration> {
+        u64::try_from(self.sweep_time).ok().filter(|micros| *micros > 0).map(Duration::from_micros)
+    }
+
     pub(crate) fn clock(&self, now: UnixMillis) -> Clock {
         Clock { now, not_before: UnixMillis::saturating_from(self.not_before) }
     }

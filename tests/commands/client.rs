@@ -141,6 +141,15 @@ fn reading_and_revoking() {
         assert_eq!(con.session_get(KEY, "one").unwrap(), None);
         assert_eq!(con.session_revoke_others(KEY, "four").unwrap(), 1);
         assert_eq!(con.session_count(KEY).unwrap(), 1);
+        assert!(con.session_stats().unwrap()["created"] >= 4);
+        let ring = con.session_keys().unwrap();
+        let [key] = &ring.keys[..] else { panic!("{ring:?}") };
+        assert_eq!(
+            (key.kid.clone(), key.status.as_str(), key.alg.as_deref()),
+            (ring.active_kid, "active", Some("HS256"))
+        );
+        assert_eq!((key.bits, key.can_sign, &key.thumbprint, &key.ignored), (Some(256), true, &None, &None));
+        assert!(ring.loaded_at.unix_millis() > 1_700_000_000_000 && !ring.file_changed);
         assert_eq!(con.session_revoke_user(KEY).unwrap(), 1);
         assert!(con.session_list(KEY).unwrap().is_empty());
     });
@@ -235,6 +244,8 @@ async fn asynchronous_connections_have_the_same_commands() {
         assert_eq!(con.session_get(KEY, "none").await.unwrap(), None);
         assert_eq!(con.session_list(KEY).await.unwrap()[0].id, "three");
         assert_eq!(con.session_count(KEY).await.unwrap(), 3);
+        assert!(con.session_stats().await.unwrap()["created"] >= 3);
+        assert_eq!(con.session_keys().await.unwrap().keys.len(), 1);
         assert!(con.session_ttl(KEY, "one").await.unwrap().is_some());
         assert_eq!(con.session_revoke(KEY, &["two"]).await.unwrap(), 1);
         assert_eq!(con.session_revoke_others(KEY, &token).await.unwrap(), 1);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! create, check, reasons, read, revoke, revoke_user    what each command does
-//! misuse, secrets                                      what it refuses, and what it never tells
+//! misuse, secrets, hostile                             what it refuses, and what it never tells
 //! keyspace, watchers, many, races                      one key per user: as a key, watched, large, and contended
 //! client                                               the same through the client crate
 //!
@@ -12,6 +12,7 @@
 mod check;
 mod client;
 mod create;
+mod hostile;
 mod issuer;
 mod keyspace;
 mod many;

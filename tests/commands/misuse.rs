@@ -109,6 +109,7 @@ fn a_wrong_number_of_arguments_is_refused_by_every_command() {
         "SESSION.REVOKE",
         "SESSION.REVOKE sessions:42",
         "SESSION.REVOKEUSER",
+        "SESSION.STATS all",
         "SESSION.APPLY",
         "SESSION.APPLY sessions:42",
         "SESSION.APPLY sessions:42 a b",

@@ -119,7 +119,10 @@ fn what_happens_to_sessions_is_told_to_subscribers() {
         cmd(con, "DEL sessions:42").unwrap();
     });
     let told: Vec<_> = told.iter().filter(|event| *event != "expire").collect();
-    assert_eq!(told, ["session.create", "session.create", "session.revoke", "session.revokeuser", "del"]);
+    assert_eq!(
+        told,
+        ["session.create", "session.evict", "session.create", "session.revoke", "session.revokeuser", "del"]
+    );
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn crash(server: &mut Server) {
 
 /// Rewrites the append-only file.
 #[track_caller]
-fn rewrite(server: &Server) {
+pub fn rewrite(server: &Server) {
     // One may be under way already.
     let idle = || server.info("persistence", "aof_rewrite_in_progress") == "0";
     wait_until("no rewrite is under way", idle);
@@ -32,7 +32,7 @@ fn rewrite(server: &Server) {
 
 /// The one file with this ending in the folder of the append-only file.
 #[track_caller]
-fn part(server: &Server, ending: &str) -> std::path::PathBuf {
+pub fn part(server: &Server, ending: &str) -> std::path::PathBuf {
     let parts = fs::read_dir(server.dir().join("appendonlydir")).unwrap().map(|entry| entry.unwrap().path());
     let parts: Vec<_> = parts.filter(|path| path.to_string_lossy().ends_with(ending)).collect();
     assert_eq!(parts.len(), 1, "{ending}: {parts:?}");

@@ -1,13 +1,23 @@
 //! What survives: restarts, log rewrites, replication.
 
 mod append_only_file;
+mod broken_transfers;
+mod chance;
+mod crash;
+mod cut_logs;
 mod effects;
+mod eviction;
 mod expiry;
 mod keyspace;
 mod lazy_free;
+mod lonely_replicas;
+mod mix;
 mod payloads;
 mod random_mix;
 mod replicas;
 mod restarts;
+mod sweep;
+mod touch_traffic;
 mod users;
+mod version_1;
 mod wire;

@@ -1,11 +1,16 @@
 //! DUMP and RESTORE, with payloads that nobody dumped.
 
 use redis::{Connection, RedisResult, Value};
-use redis_session_tests::{Server, cmd, cmd_args};
+use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args};
 
-use crate::users::{create, create_with, int, listed, server, session, stored, users_in_every_state};
+use crate::users::{self, create, create_with, int, listed, session, stored, users_in_every_state};
 
-fn dump(con: &mut Connection, key: &str) -> Vec<u8> {
+/// Without a sweep, which would tidy up what a damaged payload has brought while it is looked at.
+fn server() -> ServerBuilder {
+    users::server().config("session.sweep-time 0")
+}
+
+pub fn dump(con: &mut Connection, key: &str) -> Vec<u8> {
     redis::cmd("DUMP").arg(key).query(con).unwrap()
 }
 
@@ -14,7 +19,7 @@ fn restore(con: &mut Connection, key: &str, payload: &[u8]) -> RedisResult<Value
 }
 
 /// A payload's value, without the version of its format and the checksum that follow it.
-fn value_of(payload: &[u8]) -> &[u8] {
+pub fn value_of(payload: &[u8]) -> &[u8] {
     &payload[..payload.len() - 10]
 }
 
@@ -34,7 +39,7 @@ fn crc64(bytes: &[u8]) -> u64 {
 }
 
 /// A small user with something of everything: every form of id and address, agent, data, traces, an epoch.
-fn small_user(con: &mut Connection) {
+pub fn small_user(con: &mut Connection) {
     cmd(con, "SESSION.REVOKEUSER sessions:42").unwrap();
     create(con, "sessions:42", "ID gone TOKEN OPAQUE");
     create(con, "sessions:42", "IP 192.0.2.1 AGENT phone IDLE 600 DATA 2 a b cc dd");

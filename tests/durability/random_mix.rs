@@ -1,188 +1,210 @@
 //! A long mix of all commands, different each time, that must leave the same everywhere.
+//!
+//! `REDIS_TEST_COMMANDS` says how many commands, `REDIS_TEST_SEED` which.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::fs;
 
 use redis::Connection;
-use redis_session_tests::{Fields, Server, cmd, cmd_args, fields, wait_until};
+use redis_session_tests::{Server, cmd, now_ms, wait_until};
 
-use crate::users::{Stored, server, stored};
+use crate::append_only_file::{part, rewrite};
+use crate::chance::{Random, amount};
+use crate::mix::Mix;
+use crate::restarts::background_save;
+use crate::users::{Stored, int, server, stored};
 
-/// Numbers that the seed decides (xorshift64*).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let number = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
-        usize::try_from(number).unwrap() % bound
-    }
-
-    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())].clone()
-    }
-}
-
-struct Mix {
-    random: Random,
-    con: Connection,
-    /// Key, id, token and refresh token of every session so far.
-    known: Vec<[String; 4]>,
-}
-
-impl Mix {
-    fn key(&mut self) -> String {
-        format!("sessions:{}", self.random.below(6))
-    }
-
-    fn run(&mut self, args: &[&str]) -> bool {
-        match cmd_args(&mut self.con, args) {
-            Ok(_) => true,
-            Err(error) => {
-                assert!(error.code().is_some(), "{args:?}: {error}");
-                false
-            }
-        }
-    }
-
-    fn create(&mut self) {
-        let key = self.key();
-        let mut args = vec!["SESSION.CREATE".to_owned(), key.clone()];
-        let options = [
-            &["TTL 1", "TTL 600", "TTL 90000", "", "", ""][..],
-            &["IDLE 1", "IDLE 600", "", ""],
-            &["MAX 1", "MAX 3", "MAX 200 REJECT", "REJECT", "", "", ""],
-            &["IP 192.0.2.7", "IP 2001:db8::7", ""],
-            &["AGENT phone", "AGENT tablet", "AGENT desktop", ""],
-            &["DATA 1 theme dark", "DATA 2 a 1 b 2", ""],
-            &["TOKEN OPAQUE", "TOKEN JWT", "TOKENTTL 1", ""],
-            &["REFRESH 1", "REFRESH 600", "REFRESH 0", ""],
-            &["DEVICE key", ""],
-            &["ID alice", "ID 0e37df36-f698-11e6-8dd4-cb9ced3df976", "ID 0e37df36f69811e68dd4cb9ced3df976", "", "", ""],
-        ];
-        for choices in options {
-            args.extend(self.random.pick(choices).split_whitespace().map(str::to_owned));
-        }
-        if let Ok(reply) = cmd_args(&mut self.con, &args) {
-            self.learn(key, fields(reply));
-        }
-    }
-
-    fn learn(&mut self, key: String, reply: Fields) {
-        if reply.has("token") {
-            let text = |name: &str| if reply.is_null(name) { "none".to_owned() } else { reply.str(name) };
-            self.known.push([key, reply.str("id"), text("token"), text("refresh_token")]);
-        }
-    }
-
-    /// A command that may answer with new tokens.
-    fn exchange(&mut self, key: &str, args: &[&str]) {
-        if let Ok(reply) = cmd_args(&mut self.con, args) {
-            self.learn(key.to_owned(), fields(reply));
-        }
-    }
-
-    fn step(&mut self) {
-        let none = ["sessions:0", "nobody", "no-token", "none"].map(str::to_owned);
-        let [key, id, token, refresh] = if self.known.is_empty() {
-            none
-        } else {
-            let recent = self.known.len().saturating_sub(60);
-            self.random.pick(&self.known[recent..])
-        };
-        let other = self.key();
-        match self.random.below(100) {
-            0..30 => self.create(),
-            30..36 => {
-                self.exchange(&key, &["SESSION.REFRESH", &key, &refresh, "IP", "192.0.2.8", "AGENT", "refreshed"])
-            }
-            36..38 => self.exchange(&key, &["SESSION.REFRESH", &key, &refresh, "DEVICE", "another"]),
-            38..40 => self.exchange(&key, &["SESSION.REGENERATE", &key, &token]),
-            40..44 => drop(self.run(&["SESSION.SET", &key, &id, "theme", "light", "seen", "yes"])),
-            44..46 => drop(self.run(&["SESSION.UNSET", &key, &id, "theme", "a"])),
-            46..58 => drop(self.run(&["SESSION.TOUCH", &key, &token, "IP", "192.0.2.9"])),
-            58..66 => drop(self.run(&["SESSION.REVOKE", &key, &id])),
-            66..72 => drop(self.run(&["SESSION.REVOKE", &key, &token, "unknown", &id])),
-            72..75 => drop(self.run(&["SESSION.REVOKEUSER", &key])),
-            75..79 => drop(self.run(&["SESSION.REVOKEUSER", &key, "EXCEPT", &token])),
-            79..82 => drop(self.run(&["COPY", &key, &other, "REPLACE"])),
-            82..84 => drop(self.run(&["RENAME", &key, &other])),
-            84..86 => {
-                let delete = self.random.pick(&["DEL", "UNLINK"]);
-                self.run(&[delete, &key]);
-            }
-            86..90 => {
-                self.run(&["MULTI"]);
-                self.run(&["SESSION.REVOKE", &key, &id]);
-                self.run(&["SESSION.CREATE", &key, "TOKEN", "NONE", "AGENT", "in a transaction"]);
-                self.run(&["SESSION.CREATE", &other, "TOKEN", "NONE", "MAX", "2"]);
-                assert!(self.run(&["EXEC"]));
-            }
-            90..94 => {
-                let script = "redis.call('SESSION.REVOKE', KEYS[1], ARGV[1]) \
-                              return redis.call('SESSION.CREATE', KEYS[1], 'AGENT', 'in a script', 'TOKEN', 'NONE')";
-                self.run(&["EVAL", script, "1", &key, &id]);
-            }
-            94..97 => {
-                let granularity = self.random.pick(&["0", "60"]);
-                assert!(self.run(&["CONFIG", "SET", "session.touch-granularity", granularity]));
-            }
-            97..98 => drop(self.run(&["PERSIST", &key])),
-            98..99 => drop(self.run(&["EXPIRE", &key, "5000"])),
-            _ => {
-                let payload: Option<Vec<u8>> = redis::cmd("DUMP").arg(&key).query(&mut self.con).unwrap();
-                if let Some(payload) = payload {
-                    redis::cmd("RESTORE").arg(other).arg(0).arg(payload).arg("REPLACE").exec(&mut self.con).unwrap();
-                }
-            }
-        }
-    }
-}
-
-/// Runs 2000 commands that `REDIS_TEST_SEED` decides, or else chance.
-fn run_mix(server: &Server) {
-    let chance = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
-    let seed = std::env::var("REDIS_TEST_SEED").map_or(chance, |seed| seed.parse().expect("REDIS_TEST_SEED"));
-    eprintln!("REDIS_TEST_SEED={seed}");
-    let mut mix = Mix { random: Random(seed), con: server.connection(), known: Vec::new() };
-    for _ in 0..2000 {
-        mix.step();
-    }
-    assert!(mix.known.len() > 200, "{}", mix.known.len());
-}
-
-/// What is stored once nothing expires any more within the next minutes.
+/// What is stored once nothing short-lived is left, and nothing more changes by itself.
 fn settled(server: &Server) -> Stored {
+    stop_sweeping(server);
     let mut con = server.connection();
     wait_until("short-lived users are gone", || {
-        let (now, all) = (redis_session_tests::now_ms(&mut con), stored(server));
-        all.values().all(|(_, expires_at)| *expires_at < 0 || *expires_at > now + 60_000)
+        let (now, all) = (now_ms(&mut con), stored(server));
+        all.values().all(|(_, expires_at)| *expires_at < 0 || *expires_at > now + 1_000_000)
     });
+    // PERSIST and RESTORE leave users without a deadline. A log that is rewritten as commands gives them theirs again.
+    for (key, _) in stored(server).into_iter().filter(|(_, (_, expires_at))| *expires_at < 0) {
+        assert_eq!(int(&mut con, &format!("EXPIRE {key} 90000")), 1);
+    }
     stored(server)
 }
 
-#[test]
-fn replicas_equal_their_primary_after_a_random_mix() {
-    let primary = server().start();
-    let replica = server().replica_of(&primary).start();
-    primary.wait_for_sync(&replica);
-    run_mix(&primary);
-    let expected = settled(&primary);
-    primary.wait_for_sync(&replica);
-    assert!(!expected.is_empty());
-    assert_eq!(stored(&replica), expected);
+/// Makes a server leave dead sessions where they are, if it would do otherwise: what it removes between two looks would
+/// look like a difference.
+fn stop_sweeping(server: &Server) {
+    let mut con = server.connection();
+    let known: Vec<String> = redis::cmd("CONFIG").arg("GET").arg("session.sweep-time").query(&mut con).unwrap();
+    if !known.is_empty() {
+        cmd(&mut con, "CONFIG SET session.sweep-time 0").unwrap();
+    }
+}
+
+/// Fails unless both hold the same, key by key.
+#[track_caller]
+fn assert_same(there: &Stored, expected: &Stored, what: &str) {
+    let keys: std::collections::BTreeSet<_> = expected.keys().chain(there.keys()).collect();
+    let different: Vec<_> = keys.into_iter().filter(|key| there.get(*key) != expected.get(*key)).collect();
+    let pairs: Vec<_> = different.iter().take(5).map(|key| (key, there.get(*key), expected.get(*key))).collect();
+    assert!(different.is_empty(), "{what}: {} of {} users differ: {pairs:?}", different.len(), expected.len());
+}
+
+/// A primary, its replica, and a replica of that, in this order.
+struct Chain {
+    servers: Vec<Server>,
+    partial: i64,
+}
+
+/// Which server has logged everything from the first command on.
+const LOGGER: &str = "logger";
+
+impl Chain {
+    fn new() -> Self {
+        let quiet = || server().config("repl-backlog-size 64mb\nrepl-diskless-sync yes\nappendfsync no");
+        let logger = quiet().config(format!("appendonly yes\naof-use-rdb-preamble no\n# {LOGGER}"));
+        // Nobody has data to keep when it starts, but each of these two takes in a snapshot without a file then.
+        let servers = vec![
+            logger.config("repl-diskless-load swapdb").start(),
+            quiet().config("repl-diskless-load swapdb").start(),
+            quiet().config("repl-diskless-load on-empty-db").start(),
+        ];
+        let chain = Self { servers, partial: 0 };
+        chain.link();
+        chain.wait();
+        chain
+    }
+
+    fn primary(&self) -> &Server {
+        &self.servers[0]
+    }
+
+    /// Makes each server a replica of the one before it.
+    fn link(&self) {
+        command(&self.servers[0], "REPLICAOF NO ONE");
+        for pair in self.servers.windows(2) {
+            command(&pair[1], &format!("REPLICAOF 127.0.0.1 {}", pair[0].port()));
+        }
+    }
+
+    /// Waits until all have everything.
+    fn wait(&self) {
+        self.servers.windows(2).for_each(|pair| pair[0].wait_for_sync(&pair[1]));
+    }
+
+    fn is_logger(server: &Server) -> bool {
+        fs::read_to_string(server.config_path()).unwrap().contains(LOGGER)
+    }
+
+    /// Lets something go wrong while commands are on their way.
+    fn disturb(&mut self, mix: &mut Mix, con: &mut Connection, commands: usize) {
+        match mix.random().below(5) {
+            0 => {
+                let at = mix.random().below(2);
+                mix.run(con, commands / 2);
+                command(&self.servers[at], "CLIENT KILL TYPE replica");
+                mix.run(con, commands / 2);
+            }
+            1 => {
+                let at = 1 + mix.random().below(2);
+                mix.run(con, commands / 2);
+                command(&self.servers[at], "CLIENT KILL TYPE master");
+                mix.run(con, commands / 2);
+            }
+            // Away for a while: what was missed is in the backlog. Or it takes itself for a primary meanwhile, so that
+            // everything is sent again, in the place of what it has.
+            2 => {
+                let at = if Self::is_logger(&self.servers[1]) { 2 } else { 1 };
+                if mix.random().once_in(2) {
+                    command(&self.servers[at], "REPLICAOF 127.0.0.1 1");
+                } else {
+                    command(&self.servers[at], "REPLICAOF NO ONE");
+                    command(&self.servers[at], "SESSION.CREATE sessions:nobody AGENT nobody TTL 90000");
+                    command(&self.servers[at], "SESSION.REVOKEUSER sessions:busy-0");
+                }
+                mix.run(con, commands);
+                self.link();
+            }
+            // The last one crashes and has nothing left.
+            3 if !Self::is_logger(&self.servers[2]) => {
+                mix.run(con, commands / 2);
+                self.servers[2].kill();
+                self.servers[2].start_again();
+                self.link();
+                mix.run(con, commands / 2);
+            }
+            // The primary and its replica change places.
+            _ => {
+                mix.run(con, commands);
+                self.wait();
+                self.servers.swap(0, 1);
+                self.link();
+            }
+        }
+        self.partial = self.partial.max(sum(&self.servers, "sync_partial_ok"));
+    }
+}
+
+fn command(server: &Server, line: &str) {
+    cmd(&mut server.connection(), line).unwrap_or_else(|error| panic!("{line}: {error}"));
+}
+
+fn sum(servers: &[Server], name: &str) -> i64 {
+    servers.iter().map(|server| server.info("stats", name).parse::<i64>().unwrap()).sum()
 }
 
 #[test]
-fn a_log_of_a_random_mix_gives_what_was_there() {
-    let mut server = server().appendonly().start();
-    run_mix(&server);
-    let expected = settled(&server);
-    assert!(!expected.is_empty());
-    server.kill();
-    server.start_again();
-    assert_eq!(stored(&server), expected);
-    cmd(&mut server.connection(), "DEBUG RELOAD").unwrap();
-    assert_eq!(stored(&server), expected);
+fn a_random_mix_leaves_the_same_on_replicas_and_after_every_kind_of_restart() {
+    let commands = amount("REDIS_TEST_COMMANDS", 6000);
+    let disturbances = 12;
+    let mut mix = Mix::new(Random::of_this_run(), (commands / 2000).clamp(40, 400));
+    let mut chain = Chain::new();
+    for _ in 0..disturbances {
+        let mut con = chain.primary().connection();
+        chain.disturb(&mut mix, &mut con, commands / disturbances);
+    }
+    mix.assert_was_varied();
+    eprintln!("partial synchronisations: {}, full ones: {}", chain.partial, sum(&chain.servers, "sync_full"));
+    assert!(chain.partial > 0);
+
+    chain.wait();
+    let expected = settled(chain.primary());
+    assert!(expected.len() > 20, "{}", expected.len());
+    chain.wait();
+    for (server, place) in chain.servers.iter().zip(["the primary", "the replica", "the replica's replica"]) {
+        assert_same(&stored(server), &expected, place);
+        assert!(!server.log_contains("Skipping diskless-load"));
+    }
+
+    let at = chain.servers.iter().position(Chain::is_logger).unwrap();
+    let mut server = chain.servers.swap_remove(at);
+    command(&server, "REPLICAOF NO ONE");
+    drop(chain);
+    assert!(!server.log_contains("Full resync from master"), "its log was to hold every command");
+    assert_all_restarts(&mut server, &expected);
+}
+
+/// Fails unless the server holds what it should after a restart from its log, from one that was rewritten as commands, from one
+/// that was rewritten as a snapshot, and from a snapshot alone.
+fn assert_all_restarts(server: &mut Server, expected: &Stored) {
+    // Also for what comes next; only this keeps a setting that there may not be.
+    stop_sweeping(server);
+    command(server, "CONFIG REWRITE");
+    let crash = |server: &mut Server, how: &str| {
+        server.kill();
+        server.start_again();
+        assert_same(&stored(server), expected, how);
+    };
+    crash(server, "from the log");
+    command(server, "CONFIG SET aof-use-rdb-preamble no");
+    rewrite(server);
+    part(server, ".base.aof");
+    crash(server, "from a log that was rewritten as commands");
+    command(server, "CONFIG SET aof-use-rdb-preamble yes");
+    rewrite(server);
+    part(server, ".base.rdb");
+    crash(server, "from a log that was rewritten as a snapshot");
+    command(server, "CONFIG SET appendonly no");
+    command(server, "CONFIG REWRITE");
+    background_save(server);
+    crash(server, "from a snapshot");
+    command(server, "DEBUG RELOAD");
+    assert_same(&stored(server), expected, "from a snapshot in place");
 }

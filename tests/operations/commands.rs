@@ -3,7 +3,10 @@
 use redis::{Connection, RedisResult, Value};
 use redis_session_tests::{Fields, Server, cmd, cmd_args, error, fields, text};
 
-/// Every command that clients may use, with its key alone or with what else it must have.
+/// The commands without a key.
+pub const KEYLESS: [&str; 2] = ["SESSION.STATS", "SESSION.KEYS"];
+
+/// Every command with a key that clients may use, with its key alone or with what else it must have.
 pub const COMMANDS: [(&str, &str); 13] = [
     ("SESSION.CREATE", ""),
     ("SESSION.VALIDATE", "token"),

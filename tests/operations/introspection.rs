@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use redis::{Connection, Value};
 use redis_session_tests::{Fields, Server, cmd, cmd_args, fields, list, text};
 
-use crate::commands::{COMMANDS, READERS, create, int, on_key};
+use crate::commands::{COMMANDS, KEYLESS, READERS, create, int, on_key};
 
 /// Name, arity and flags, as COMMAND INFO tells them.
-const INFO: [(&str, i64, &[&str]); 14] = [
+const INFO: [(&str, i64, &[&str]); 16] = [
     ("SESSION.CREATE", -2, &["denyoom", "module", "write"]),
     ("SESSION.VALIDATE", -3, &["fast", "module", "readonly"]),
     ("SESSION.TOUCH", -3, &["fast", "module", "write"]),
@@ -22,6 +22,8 @@ const INFO: [(&str, i64, &[&str]); 14] = [
     ("SESSION.UNSET", -4, &["module", "write"]),
     ("SESSION.REVOKE", -3, &["module", "write"]),
     ("SESSION.REVOKEUSER", -2, &["module", "write"]),
+    ("SESSION.STATS", 1, &["fast", "loading", "module", "readonly", "stale"]),
+    ("SESSION.KEYS", 1, &["loading", "module", "readonly", "stale"]),
     ("SESSION.APPLY", 3, &["module", "skip_monitor", "skip_slowlog", "write"]),
 ];
 
@@ -48,7 +50,7 @@ fn there_are_these_commands_and_no_others() {
     assert_eq!(found, expected);
     let plain = Server::builder().without_module().start();
     let count = |con: &mut Connection| int(con, "COMMAND COUNT");
-    assert_eq!(count(&mut con) - count(&mut plain.connection()), 14);
+    assert_eq!(count(&mut con) - count(&mut plain.connection()), 16);
 }
 
 #[test]
@@ -64,7 +66,8 @@ fn arity_and_flags_are_those_of_the_documentation() {
         let mut found: Vec<_> = found.iter().map(String::as_str).collect();
         found.sort_unstable();
         assert_eq!(found, flags, "{name}");
-        assert_eq!(info[3..6], [Value::Int(1), Value::Int(1), Value::Int(1)], "{name}: where its key is");
+        let key = i64::from(!KEYLESS.contains(&name));
+        assert_eq!(info[3..6], [Value::Int(key), Value::Int(key), Value::Int(key)], "{name}: where its key is");
     }
 }
 
@@ -74,10 +77,10 @@ fn the_number_of_arguments_is_checked() {
     let mut con = server.connection();
     for (name, arity, _) in INFO {
         let least = usize::try_from(arity.abs()).unwrap();
-        let mut counts = vec![least - 1];
-        if arity > 0 {
-            counts.push(least + 1);
-        }
+        // A command is one word at least.
+        let fewer = (least > 1).then(|| least - 1);
+        let more = (arity > 0).then(|| least + 1);
+        let counts = fewer.into_iter().chain(more);
         for count in counts {
             let line = std::iter::once(name).chain(std::iter::repeat_n("sessions:1", count - 1)).collect::<Vec<_>>();
             let error = cmd_args(&mut con, line).unwrap_err().to_string();
@@ -142,6 +145,10 @@ fn every_command_is_documented() {
             assert_eq!(docs.str("since"), "0.1.0", "{name}");
             assert!(docs.str("complexity").starts_with("O("), "{name}");
             assert_eq!(docs.str("module"), "session", "{name}");
+            if KEYLESS.contains(&name) {
+                assert!(!docs.has("arguments"), "{name}");
+                continue;
+            }
             let args = list(docs.get("arguments").unwrap().clone());
             let key = fields(args[0].clone());
             assert_eq!((key.str("name"), key.str("type"), key.int("key_spec_index")), ("key".into(), "key".into(), 0));

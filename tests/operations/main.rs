@@ -1,6 +1,7 @@
 //! What operators rely on: settings, access control, introspection, and that the documents tell the truth.
 
 mod access;
+mod audit;
 mod commands;
 mod introspection;
 mod key_files;
@@ -8,3 +9,4 @@ mod loading;
 mod memory;
 mod redis_conf;
 mod settings;
+mod stats;

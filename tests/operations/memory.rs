@@ -102,3 +102,21 @@ fn an_evicted_key_is_a_user_without_sessions() {
     let new = create(&mut con, "sessions:42", "TOKEN OPAQUE").str("token");
     assert_eq!(verdict(&mut con, "sessions:42", &new), "active");
 }
+
+#[test]
+fn showing_the_settings_takes_no_memory() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let mut show = || {
+        let mut pipe = redis::pipe();
+        for _ in 0..100 {
+            pipe.cmd("CONFIG").arg("GET").arg("session.*").ignore();
+        }
+        pipe.exec(&mut con).unwrap();
+        server.info("memory", "used_memory").parse::<i64>().unwrap()
+    };
+    let before = show();
+    let after = (0..100).map(|_| show()).last().unwrap();
+    // Even one byte for each text that was shown would be more.
+    assert!(after - before < 50_000, "{before} {after}");
+}

@@ -113,12 +113,14 @@ fn the_application_of_the_file_may_do_everything_with_sessions_and_nothing_else(
     }
     let token = create(&mut con, "sessions:42", "").str("token");
     assert_eq!(verdict(&mut con, "sessions:42", &token), "active");
+    cmd(&mut con, "SESSION.STATS").unwrap();
     for line in [
         "GET sessions:42",
         "DEL sessions:42",
         "KEYS *",
         "FLUSHALL",
         "CONFIG GET session.*",
+        "SESSION.KEYS",
         "SESSION.APPLY sessions:42 effects",
         "ACL LOG",
         "MODULE LIST",
@@ -151,6 +153,8 @@ fn the_monitor_of_the_file_sees_no_session() {
     let server = start(&with_users(&redis_conf()));
     let mut con = log_in(&server, "monitor");
     cmd(&mut con, "INFO").unwrap();
+    cmd(&mut con, "SESSION.STATS").unwrap();
+    cmd(&mut con, "SESSION.KEYS").unwrap();
     for (command, _) in COMMANDS {
         assert!(is_denied(&mut con, &on_key(command, "sessions:42")), "{command}");
     }

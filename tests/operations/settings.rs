@@ -6,7 +6,7 @@ use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, fields, jwk_set,
 use crate::commands::{create, error_code, get, set, set_error, verdict};
 
 /// Every setting, its default, and another value.
-const SETTINGS: [(&str, &str, &str); 18] = [
+const SETTINGS: [(&str, &str, &str); 22] = [
     ("session.ttl", "86400", "7200"),
     ("session.idle-timeout", "0", "900"),
     ("session.token-ttl", "3600", "600"),
@@ -15,32 +15,38 @@ const SETTINGS: [(&str, &str, &str); 18] = [
     ("session.max-data-bytes", "65536", "1000"),
     ("session.key-prefix", "sessions:", "login:"),
     ("session.touch-granularity", "60", "5"),
+    ("session.sweep-time", "1000", "0"),
     ("session.not-before", "0", "1700000000000"),
     ("session.keys-file", "", "keys.json"),
     ("session.active-kid", "", "two"),
     ("session.issuer", "", "https://issuer.example"),
     ("session.audience", "", "the application"),
+    ("session.token-type", "", "at+jwt"),
     ("session.leeway", "0", "30"),
     ("session.max-token-bytes", "8192", "4096"),
     ("session.refresh-ttl", "2592000", "86400"),
     ("session.refresh-grace", "10", "5"),
     ("session.token-cache", "16384", "1000"),
+    ("session.audit-stream", "", "audit"),
+    ("session.audit-maxlen", "100000", "5"),
 ];
 
 /// The numbers: the least and the most.
-const NUMBERS: [(&str, i64, i64); 12] = [
+const NUMBERS: [(&str, i64, i64); 14] = [
     ("session.ttl", 1, 3_162_240_000),
     ("session.idle-timeout", 0, 3_162_240_000),
     ("session.token-ttl", 1, 3_162_240_000),
     ("session.max-per-user", 1, 1_000_000),
     ("session.max-data-bytes", 0, 16_777_216),
     ("session.touch-granularity", 0, 86_400),
+    ("session.sweep-time", 0, 25_000),
     ("session.not-before", 0, 281_474_976_710_655),
     ("session.leeway", 0, 600),
     ("session.max-token-bytes", 256, 1_048_576),
     ("session.refresh-ttl", 1, 3_162_240_000),
     ("session.refresh-grace", 0, 3600),
     ("session.token-cache", 0, 1_048_576),
+    ("session.audit-maxlen", 0, 1_000_000_000_000),
 ];
 
 fn with_keys() -> ServerBuilder {

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::binaries;
 use crate::keys::jwk_set;
 use crate::port::free_port;
-use crate::server::Server;
+use crate::server::{Role, Server};
 
 /// A server to be started: with the module and without persistence, unless it is told otherwise.
 ///
@@ -22,6 +22,7 @@ use crate::server::Server;
 #[derive(Clone, Debug)]
 pub struct ServerBuilder {
     module: bool,
+    role: Role,
     module_args: Vec<String>,
     lines: Vec<String>,
     files: Vec<(String, Vec<u8>)>,
@@ -37,7 +38,14 @@ impl Default for ServerBuilder {
 impl ServerBuilder {
     /// A server with the module.
     pub fn new() -> Self {
-        Self { module: true, module_args: Vec::new(), lines: Vec::new(), files: Vec::new(), first_port: None }
+        Self {
+            module: true,
+            role: Role::Data,
+            module_args: Vec::new(),
+            lines: Vec::new(),
+            files: Vec::new(),
+            first_port: None,
+        }
     }
 
     /// A server that does not load the module.
@@ -55,6 +63,12 @@ impl ServerBuilder {
     /// Adds a line of `redis.conf`, or several. A setting that is given again counts as it is given last.
     pub fn config(mut self, lines: impl Into<String>) -> Self {
         self.lines.push(lines.into());
+        self
+    }
+
+    /// Adds lines before all others, which so count for more.
+    pub(crate) fn config_first(mut self, lines: impl Into<String>) -> Self {
+        self.lines.insert(0, lines.into());
         self
     }
 
@@ -78,6 +92,11 @@ impl ServerBuilder {
     /// Makes the server a replica. [`Server::wait_for_sync`] awaits its data.
     pub fn replica_of(self, primary: &Server) -> Self {
         self.config(format!("replicaof 127.0.0.1 {}", primary.port()))
+    }
+
+    /// Makes it a Sentinel, which loads no module and takes what it watches as lines of its configuration.
+    pub(crate) fn sentinel(self) -> Self {
+        Self { role: Role::Sentinel, ..self.without_module() }
     }
 
     /// Starts the server and waits until it answers.
@@ -109,8 +128,8 @@ impl ServerBuilder {
         let mut port = self.first_port.unwrap_or_else(free_port);
         loop {
             fs::write(config_path(&dir), self.config_file(port)).expect("the server's redis.conf");
-            match Server::launch(&dir, port) {
-                Ok(child) => return Ok(Server::new(dir, port, child)),
+            match Server::launch(&dir, port, self.role) {
+                Ok(child) => return Ok(Server::new(dir, port, self.role, child)),
                 Err(failed) if failed.port_was_taken => port = free_port(),
                 Err(failed) => return Err(failed.report),
             }

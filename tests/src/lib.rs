@@ -13,28 +13,34 @@
 //! - [`cmd`], [`cmd_args`], [`error`]: send a command as it is written in the documentation.
 //! - [`fields`], [`list`], [`text`]: read replies, whichever protocol version they came over.
 //! - [`jwk_set`]: keys for a [`ServerBuilder::keys`] file, so that tokens outlive a server.
+//! - [`Cluster`], [`Sentinels`]: servers that are one Redis Cluster, or watched by Redis Sentinel.
 //! - [`wait_until`]: await a condition, where one would otherwise sleep.
 //!
 //! Everything here panics when something is not as expected: a panic is how a test reports.
 //!
-//! Four variables of the environment choose other programs: `REDIS_SERVER` and `REDIS_CLI` (a command, or a command
+//! Variables of the environment choose other programs: `REDIS_SERVER` and `REDIS_CLI` (a command, or a command
 //! with arguments separated by white space) and `REDIS_SESSION_MODULE` (the path of the module); `REDIS_TEST_WAIT`
-//! is how many seconds a wait may take, 30 by default.
+//! is how many seconds a wait may take, 30 by default. With `REDIS_TEST_ORDERLY_END`, a server that is dropped is asked
+//! to end rather than killed, so that a checker of memory around it can report.
 
 mod binaries;
 mod builder;
+mod cluster;
 mod command;
 mod fields;
 mod keys;
 mod port;
+mod sentinel;
 mod server;
 mod wait;
 
 pub use binaries::module_path;
 pub use builder::ServerBuilder;
+pub use cluster::Cluster;
 pub use command::{cmd, cmd_args, error, now_ms};
 pub use fields::{Fields, fields, list, text};
 pub use keys::jwk_set;
+pub use sentinel::Sentinels;
 pub use server::{Output, Server};
 pub use wait::wait_until;
 

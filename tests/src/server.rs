@@ -1,10 +1,11 @@
 //! A running server.
 
+use std::env;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use redis::{Client, Connection, ErrorKind, RedisError, ServerErrorKind};
@@ -24,8 +25,18 @@ use crate::wait::{Deadline, wait_until};
 pub struct Server {
     dir: TempDir,
     port: u16,
+    role: Role,
     /// None while the server is down because the test wanted it so.
     child: Option<Child>,
+}
+
+/// What the program is started as.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Role {
+    /// A server that holds data.
+    Data,
+    /// One that watches others: Redis Sentinel.
+    Sentinel,
 }
 
 /// What `redis-cli` printed.
@@ -179,12 +190,17 @@ impl Server {
         let deadline = Deadline::new();
         // Clients and replicas know its port, so here a port that is taken can only be awaited.
         self.child = loop {
-            match Self::launch(&self.dir, self.port) {
+            match Self::launch(&self.dir, self.port, self.role) {
                 Ok(child) => break Some(child),
                 Err(failed) if failed.port_was_taken && !deadline.has_passed() => deadline.pause(),
                 Err(failed) => panic!("{}", failed.report),
             }
         };
+    }
+
+    /// Whether it should be running: the test has neither killed it nor shut it down.
+    pub(crate) fn is_up(&self) -> bool {
+        self.child.is_some()
     }
 
     /// Whether its process runs. False after a crash, a kill or a shutdown.
@@ -241,17 +257,20 @@ impl Server {
         }
     }
 
-    pub(crate) fn new(dir: TempDir, port: u16, child: Child) -> Self {
-        Self { dir, port, child: Some(child) }
+    pub(crate) fn new(dir: TempDir, port: u16, role: Role, child: Child) -> Self {
+        Self { dir, port, role, child: Some(child) }
     }
 
     /// Starts a server with the configuration file that is in `dir`, and waits until it answers.
-    pub(crate) fn launch(dir: &TempDir, port: u16) -> Result<Child, LaunchError> {
+    pub(crate) fn launch(dir: &TempDir, port: u16, role: Role) -> Result<Child, LaunchError> {
         let config = config_path(dir);
         let log = OpenOptions::new().create(true).append(true).open(log_path(dir.path())).expect("the server's log");
         let log_start = usize::try_from(log.metadata().expect("the log's size").len()).expect("a log in memory");
         let mut command = binaries::server_command();
         command.arg(&config).current_dir(dir.path()).stdin(Stdio::null());
+        if let Role::Sentinel = role {
+            command.arg("--sentinel");
+        }
         command.stdout(log.try_clone().expect("the server's log")).stderr(log);
         let mut child = command.spawn().unwrap_or_else(|error| {
             panic!("{command:?}: {error}. Install Redis (scripts/setup does), or name the server in REDIS_SERVER")
@@ -283,6 +302,9 @@ impl Drop for Server {
         let mut went_down = None;
         if let Some(mut child) = self.child.take() {
             went_down = child.try_wait().ok().flatten();
+            if went_down.is_none() && env::var_os("REDIS_TEST_ORDERLY_END").is_some() && !std::thread::panicking() {
+                terminate(&mut child);
+            }
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -294,6 +316,18 @@ impl Drop for Server {
         } else if let Some(status) = went_down {
             panic!("the server went down by itself: {status}; the log:\n{}", self.log());
         }
+    }
+}
+
+/// Asks a server to end, and waits: what watches its memory has the last word then.
+fn terminate(child: &mut Child) {
+    let asked = Command::new("kill").arg(child.id().to_string()).status();
+    let deadline = Deadline::new();
+    while asked.as_ref().is_ok_and(ExitStatus::success)
+        && matches!(child.try_wait(), Ok(None))
+        && !deadline.has_passed()
+    {
+        deadline.pause();
     }
 }
 

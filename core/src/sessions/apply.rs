@@ -1,6 +1,7 @@
 //! Carrying effects out, and the value as a whole: encoded, copied, measured.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::agents::{AgentId, AgentPool};
 use super::data::Data;
@@ -65,6 +66,7 @@ impl UserSessions {
                 }),
             }
         }
+        self.store.settle();
     }
 
     fn change_data(&mut self, id: &SessionId, change: impl FnOnce(&Data<'_>) -> Data<'static>) {
@@ -118,10 +120,12 @@ impl UserSessions {
     /// If the bytes are anything else; nothing is claimed from `agents` then.
     pub fn decode(bytes: &[u8], agents: &mut AgentPool) -> Result<Self, DecodeError> {
         let effects = effect::decode(bytes)?;
+        if !is_value(&effects) {
+            return Err(DecodeError::Damaged);
+        }
         let mut sessions = Self::default();
         sessions.apply(&effects, agents);
-        // What holds nothing is not stored: its key would never expire.
-        if sessions.is_empty() { Err(DecodeError::Damaged) } else { Ok(sessions) }
+        Ok(sessions)
     }
 
     /// A copy with claims of its own on its agents.
@@ -148,6 +152,12 @@ impl UserSessions {
         self.store.deadline()
     }
 
+    /// The allocations that hold the records from the place `from` on, which is 0 at first, each with its place: for a
+    /// defragmentation, which moves them and leaves what is in them.
+    pub fn allocations_from(&mut self, from: u64) -> impl Iterator<Item = (u64, &mut Box<[u8]>)> {
+        self.store.allocations_from(from)
+    }
+
     /// How many allocations the value consists of.
     #[must_use]
     pub fn allocations(&self) -> usize {
@@ -159,4 +169,24 @@ impl UserSessions {
     pub fn allocated_bytes(&self) -> usize {
         size_of::<Self>() + self.store.allocated_bytes()
     }
+}
+
+/// Whether these are the effects that a value is encoded as: marks, then each record once. Others would be carried out
+/// as well, but a small file could hold enough of them, each about the whole value, to keep the server busy for hours.
+fn is_value(effects: &[Effect<'_>]) -> bool {
+    let mut records = effects;
+    if let [Effect::Epoch(Some(_)), rest @ ..] = records {
+        records = rest;
+    }
+    if let [Effect::Forgotten(Some(_)), rest @ ..] = records {
+        records = rest;
+    }
+    let mut ids = HashSet::with_capacity(records.len());
+    // What holds nothing is not stored: its key would never expire.
+    !effects.is_empty()
+        && records.iter().all(|effect| match effect {
+            Effect::Put(session) => ids.insert(&session.id),
+            Effect::Bury(trace) => ids.insert(&trace.id),
+            _ => false,
+        })
 }

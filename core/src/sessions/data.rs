@@ -1,7 +1,7 @@
 //! An application's fields of one session.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::reader::Reader;
 
@@ -41,14 +41,22 @@ impl<'a> Data<'a> {
 
     /// These fields with those of `changes` set: in their old places, new ones at the end.
     pub(crate) fn merged(&self, changes: &Data<'_>) -> Data<'static> {
-        let kept = self.iter().map(|(name, value)| (name, changes.get(name).unwrap_or(value)));
-        let added = changes.iter().filter(|(name, _)| self.get(name).is_none());
+        let changed: HashMap<_, _> = changes.iter().collect();
+        let known = self.names();
+        let kept = self.iter().map(|(name, value)| (name, changed.get(name).copied().unwrap_or(value)));
+        let added = changes.iter().filter(|(name, _)| !known.contains(name));
         Data::pack(kept.chain(added)).unwrap_or_default()
     }
 
     /// These fields without those called as in `names`.
     pub(crate) fn without(&self, names: &Data<'_>) -> Data<'static> {
-        Data::pack(self.iter().filter(|(name, _)| names.get(name).is_none())).unwrap_or_default()
+        let gone = names.names();
+        Data::pack(self.iter().filter(|(name, _)| !gone.contains(name))).unwrap_or_default()
+    }
+
+    /// The names, to look up many: one by one, that takes the product of two numbers that clients choose.
+    pub(crate) fn names(&self) -> HashSet<&[u8]> {
+        self.iter().map(|(name, _)| name).collect()
     }
 
     /// Bytes of all names and values.

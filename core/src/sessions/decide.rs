@@ -88,6 +88,15 @@ pub struct Revocation {
     pub revoked: usize,
 }
 
+/// A part of a sweep that was decided.
+#[derive(Clone, Debug)]
+pub struct Purge {
+    /// What it changes.
+    pub effects: Vec<Effect<'static>>,
+    /// Where to go on; `None` if that was all.
+    pub next: Option<u64>,
+}
+
 impl UserSessions {
     /// Decides a login.
     ///
@@ -244,7 +253,8 @@ impl UserSessions {
     ) -> Result<(Vec<Effect<'a>>, usize), ChangeError> {
         self.check(id, Issued::Unsaid, clock).map_err(ChangeError::Dead)?;
         let data = self.data(id);
-        let removed = names.iter().filter(|(name, _)| data.get(name).is_some()).count();
+        let known = data.names();
+        let removed = names.iter().filter(|(name, _)| known.contains(name)).count();
         let effects = if removed > 0 { vec![Effect::Unset { id: id.clone(), names }] } else { Vec::new() };
         Ok((effects, removed))
     }
@@ -357,23 +367,49 @@ impl UserSessions {
         let early = kept.into_iter().take(excess).inspect(|record| lost = lost.max(record.token_until()));
         let forgotten = spent.into_iter().chain(early);
         let mut effects: Vec<_> = forgotten.filter_map(|record| id_of(record).map(Effect::Forget)).collect();
-        let Marks { epoch, forgotten } = self.store.marks();
-        if epoch.is_some_and(|epoch| clock.now >= epoch.until) {
-            effects.push(Effect::Epoch(None));
-        }
+        effects.extend(self.spent_marks(clock));
         if lost > UnixMillis::ZERO {
-            let until = forgotten.map_or(lost, |known| known.until.max(lost));
+            let until = self.store.marks().forgotten.map_or(lost, |known| known.until.max(lost));
             effects.push(Effect::Forgotten(Some(Epoch { at: clock.now, until })));
-        } else if forgotten.is_some_and(|known| clock.now >= known.until) {
-            effects.push(Effect::Forgotten(None));
         }
         effects
     }
 
-    /// Decides what can be forgotten without any command's asking.
+    /// Decides what a sweep is to do with what is dead: what no token asks for any more is forgotten, and what else has
+    /// died of time leaves a trace.
+    ///
+    /// It looks at about `most` records from `from` on, which is 0 at first, and says where to go on.
     #[must_use]
-    pub fn purge(&self, limit: Limit, clock: Clock) -> Vec<Effect<'static>> {
-        self.tidy(0, UnixMillis::ZERO, limit.traces, clock)
+    pub fn purge(&self, from: u64, most: usize, clock: Clock) -> Purge {
+        let (records, next) = self.store.part(from, most);
+        let mut effects: Vec<_> = records
+            .filter_map(|record| {
+                let died_of = clock.died_of(record);
+                if clock.is_spent(record) { id_of(record).map(Effect::Forget) } else { bury(record, died_of?) }
+            })
+            .collect();
+        if next.is_none() {
+            effects.extend(self.spent_marks(clock));
+        }
+        Purge { effects, next }
+    }
+
+    /// How many sessions these effects, decided by the same `clock`, take away that have died of time.
+    #[must_use]
+    pub fn expired_among(&self, effects: &[Effect<'_>], clock: Clock) -> usize {
+        let ended = effects.iter().filter_map(|effect| match effect {
+            Effect::Bury(Trace { id, .. }) | Effect::Forget(id) => self.store.find(id),
+            _ => None,
+        });
+        ended.filter(|record| clock.died_of(*record).is_some()).count()
+    }
+
+    /// The marks that no token asks for any more.
+    fn spent_marks(&self, clock: Clock) -> impl Iterator<Item = Effect<'static>> {
+        let Marks { epoch, forgotten } = self.store.marks();
+        let is_spent = |mark: Option<Epoch>| mark.is_some_and(|mark| clock.now >= mark.until);
+        let epoch = is_spent(epoch).then_some(Effect::Epoch(None));
+        epoch.into_iter().chain(is_spent(forgotten).then_some(Effect::Forgotten(None)))
     }
 }
 

@@ -9,13 +9,15 @@
 //! ```text
 //! decide.rs     what a command is to do          terms.rs     what it brings along: clock, limits, whom
 //! effect.rs     decisions, and their encoding
-//! apply.rs      carrying them out                session.rs   what is known of a session
+//! apply.rs      carrying them out                audit.rs     what they mean
+//!                                                session.rs   what is known of a session
 //! store.rs      where the records are            record.rs    their bytes       data.rs   fields
 //! agents.rs     user agents, shared              reader.rs    reading bytes from outside
 //! ```
 
 mod agents;
 mod apply;
+mod audit;
 mod data;
 mod decide;
 mod effect;
@@ -26,8 +28,9 @@ mod store;
 mod terms;
 
 pub use agents::{AgentId, AgentPool};
+pub use audit::{AuditEvent, Happening};
 pub use data::Data;
-pub use decide::{ChangeError, CreateError, Creation, Grant, Refreshed, Revocation};
+pub use decide::{ChangeError, CreateError, Creation, Grant, Purge, Refreshed, Revocation};
 pub use effect::{DecodeError, Effect, decode as decode_effects, encode as encode_effects};
 pub use session::{Device, MAX_AGENT_BYTES, Refresh, Session, TokenForm, Trace, TraceReason};
 pub use store::Epoch;
@@ -121,6 +124,12 @@ impl UserSessions {
     #[must_use]
     pub fn device(&self, id: &SessionId) -> Option<Device> {
         self.store.find(id).and_then(RecordRef::device)
+    }
+
+    /// How many sessions are stored: the live ones and those that have died of time and not been swept yet.
+    #[must_use]
+    pub fn stored(&self) -> usize {
+        self.store.sessions()
     }
 
     /// How many sessions are alive.

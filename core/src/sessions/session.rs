@@ -128,10 +128,15 @@ pub enum TraceReason {
     Evicted,
     /// Its refresh token was used twice.
     Reused,
+    /// It reached its absolute deadline.
+    Expired,
+    /// It was not used for its idle timeout.
+    Idle,
 }
 
 impl TraceReason {
-    pub(crate) const ALL: [Self; 4] = [Self::Revoked, Self::UserRevoked, Self::Evicted, Self::Reused];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Revoked, Self::UserRevoked, Self::Evicted, Self::Reused, Self::Expired, Self::Idle];
 
     pub(crate) fn code(self) -> u16 {
         match self {
@@ -139,6 +144,8 @@ impl TraceReason {
             Self::UserRevoked => 1,
             Self::Evicted => 2,
             Self::Reused => 3,
+            Self::Expired => 4,
+            Self::Idle => 5,
         }
     }
 
@@ -154,6 +161,8 @@ impl From<TraceReason> for Reason {
             TraceReason::UserRevoked => Self::UserRevoked,
             TraceReason::Evicted => Self::Evicted,
             TraceReason::Reused => Self::Reused,
+            TraceReason::Expired => Self::Expired,
+            TraceReason::Idle => Self::Idle,
         }
     }
 }

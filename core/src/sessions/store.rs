@@ -69,8 +69,12 @@ pub(crate) struct Indexed {
     hasher: RandomState,
     next: u64,
     bytes: usize,
+    /// How many of the records are sessions.
+    sessions: usize,
     /// The last deadline of all records.
     deadline: UnixMillis,
+    /// Whether a record with that deadline has gone, so that it may be earlier now.
+    is_stale: bool,
 }
 
 impl Default for Store {
@@ -124,6 +128,28 @@ impl Store {
             Self::Indexed(indexed) => (None, Some(indexed.iter())),
         };
         packed.into_iter().flatten().chain(indexed.into_iter().flatten())
+    }
+
+    /// About `most` records from the place `from` on, which is 0 at first, and the place to go on from.
+    pub(crate) fn part(&self, from: u64, most: usize) -> (impl Iterator<Item = RecordRef<'_>>, Option<u64>) {
+        let (packed, indexed, next) = match self {
+            // They are few.
+            Self::Packed(packed) => (Some(packed.iter()), None, None),
+            Self::Indexed(indexed) => {
+                let next = indexed.records.range(from..).nth(most).map(|(at, _)| *at);
+                let part = indexed.records.range(from..next.unwrap_or(u64::MAX));
+                (None, Some(part.filter_map(|(_, bytes)| RecordRef::whole(bytes))), next)
+            }
+        };
+        (packed.into_iter().flatten().chain(indexed.into_iter().flatten()), next)
+    }
+
+    /// How many of the records are sessions.
+    pub(crate) fn sessions(&self) -> usize {
+        match self {
+            Self::Packed(packed) => packed.iter().filter(|record| !record.is_trace()).count(),
+            Self::Indexed(indexed) => indexed.sessions,
+        }
     }
 
     /// Puts `record` where the record with its id is, or at the end.
@@ -225,6 +251,16 @@ impl Store {
         self.marks() == Marks::default() && self.iter().next().is_none()
     }
 
+    /// To be called when records have gone: then [`Store::deadline`] is right again. It looks at all records, and so waits
+    /// until the last of many has gone.
+    pub(crate) fn settle(&mut self) {
+        if let Self::Indexed(indexed) = self
+            && std::mem::take(&mut indexed.is_stale)
+        {
+            indexed.deadline = indexed.iter().map(RecordRef::last_deadline).max().unwrap_or_default();
+        }
+    }
+
     /// When nothing here is of any use any more: the last deadline of all records and marks.
     pub(crate) fn deadline(&self) -> UnixMillis {
         let records = match self {
@@ -232,6 +268,15 @@ impl Store {
             Self::Indexed(indexed) => Some(indexed.deadline),
         };
         records.into_iter().chain(self.marks().until()).max().unwrap_or_default()
+    }
+
+    /// The allocations that hold the records from the place `from` on.
+    pub(crate) fn allocations_from(&mut self, from: u64) -> impl Iterator<Item = (u64, &mut Box<[u8]>)> {
+        let (packed, indexed) = match self {
+            Self::Packed(packed) => (Some((0, &mut packed.0)), None),
+            Self::Indexed(indexed) => (None, Some(indexed.records.range_mut(from..).map(|(at, bytes)| (*at, bytes)))),
+        };
+        packed.into_iter().chain(indexed.into_iter().flatten())
     }
 
     /// How many allocations there are.
@@ -370,6 +415,7 @@ impl Indexed {
             return self.push(bytes.into());
         };
         let deadline = record.last_deadline();
+        self.sessions += usize::from(!record.is_trace());
         let old = self.records.insert(at, bytes.into());
         self.bytes += bytes.len();
         self.forget(old.as_deref());
@@ -397,6 +443,7 @@ impl Indexed {
         let Some(record) = RecordRef::whole(&bytes) else { return };
         let hash = self.hasher.hash_one(record.id_key().as_parts());
         self.deadline = self.deadline.max(record.last_deadline());
+        self.sessions += usize::from(!record.is_trace());
         self.bytes += bytes.len();
         self.records.insert(at, bytes);
         let (records, hasher) = (&self.records, &self.hasher);
@@ -420,9 +467,8 @@ impl Indexed {
     fn forget(&mut self, old: Option<&[u8]>) {
         let Some(old) = old.and_then(RecordRef::whole) else { return };
         self.bytes -= old.bytes().len();
-        if old.last_deadline() >= self.deadline {
-            self.deadline = self.iter().map(RecordRef::last_deadline).max().unwrap_or_default();
-        }
+        self.sessions -= usize::from(!old.is_trace());
+        self.is_stale |= old.last_deadline() >= self.deadline;
     }
 }
 
@@ -501,9 +547,13 @@ mod tests {
                         store.set_marks(marks);
                     }
                 }
+                store.settle();
                 let bytes: Vec<_> = list.iter().map(|(n, until)| trace(*n, size, *until)).collect();
-                prop_assert_eq!(store.iter().map(|record| record.bytes().to_vec()).collect::<Vec<_>>(), bytes);
+                prop_assert_eq!(store.iter().map(|record| record.bytes().to_vec()).collect::<Vec<_>>(), &bytes[..]);
                 prop_assert_eq!(store.marks(), marks);
+                let parts = std::iter::successors(Some(Some(0)), |at| Some(store.part((*at)?, 7).1));
+                let parts = parts.map_while(|at| at).flat_map(|at| store.part(at, 7).0);
+                prop_assert_eq!(parts.map(|record| record.bytes().to_vec()).collect::<Vec<_>>(), bytes);
                 prop_assert_eq!(store.is_empty(), list.is_empty() && marks == Marks::default());
                 let last = list.iter().map(|known| u64::from(known.1)).chain(marks.until().map(UnixMillis::get)).max();
                 prop_assert_eq!(store.deadline().get(), last.unwrap_or(0));
@@ -521,6 +571,7 @@ mod tests {
         (0..200).for_each(|n| store.put(&trace(n, 40, 1)));
         assert!(matches!(store, Store::Indexed(_)));
         assert_eq!(store.iter().count(), 200);
+        assert_eq!(store.allocations_from(150).count(), 50);
         store.retain(|record| record.has_id(IdKey::of(&id(7, 40))));
         assert!(matches!(store, Store::Packed(_)));
         assert_eq!(store.iter().count(), 1);

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::Alive;
 use super::data::Data;
 use super::record::RecordRef;
-use super::session::{Device, Refresh, Session, TokenForm};
+use super::session::{Device, Refresh, Session, TokenForm, TraceReason};
 use crate::token::Issued;
 use crate::{Reason, SessionId, UnixMillis};
 
@@ -122,6 +122,18 @@ impl Clock {
 
     pub(super) fn is_live(self, record: RecordRef<'_>) -> bool {
         self.status(record).is_ok()
+    }
+
+    /// Of which deadline a session has died, if it has.
+    pub(super) fn died_of(self, record: RecordRef<'_>) -> Option<TraceReason> {
+        if record.is_trace() {
+            return None;
+        }
+        match self.status(record) {
+            Err(Reason::Expired) => Some(TraceReason::Expired),
+            Err(Reason::Idle) => Some(TraceReason::Idle),
+            _ => None,
+        }
     }
 
     /// Whether nothing can ever ask for this record again: it is dead and so are all of its tokens.

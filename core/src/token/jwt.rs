@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::algorithm::Algorithm;
 use super::claims::{Claims, Registered};
 use super::json::{self, Members, Text, Walk};
-use super::key::Key;
+use super::key::{Key, TYPE, header};
 use super::ring::KeyRing;
 use super::verify::{Checked, Issued, Scratch, TokenKind, TokenPolicy, Verified, decode, is_token};
 use crate::{Reason, SessionId, Subject, UnixMillis, base64url};
@@ -27,6 +27,8 @@ pub struct NewToken<'a> {
     pub issued_at: UnixMillis,
     /// `exp`, which is in whole seconds: rounded down, so that no token outlives its session.
     pub expires_at: UnixMillis,
+    /// The header's `typ`; `JWT` if none is given.
+    pub token_type: Option<&'a str>,
     /// `iss`, if any.
     pub issuer: Option<&'a str>,
     /// `aud`, if any.
@@ -77,16 +79,18 @@ impl Key {
     /// The length of the result is the caller's to bound, see [`Claims::parse`].
     #[must_use]
     pub fn sign_jwt(&self, token: &NewToken<'_>) -> Option<String> {
-        if !self.can_sign() {
-            return None;
-        }
+        let secret = self.signer()?;
         let payload = token.payload()?;
         // Base64url takes 4 letters for 3 bytes, and so 86 for the longest code.
-        let mut token = String::with_capacity(self.header().len() + payload.len() / 3 * 4 + 92);
-        token.push_str(self.header());
+        let header = match token.token_type {
+            None | Some(TYPE) => Cow::Borrowed(&*secret.header),
+            Some(typ) => Cow::Owned(header(self.algorithm(), self.kid(), typ)),
+        };
+        let mut token = String::with_capacity(header.len() + payload.len() / 3 * 4 + 92);
+        token.push_str(&header);
         token.push('.');
         base64url::encode_into(&payload, &mut token);
-        let tag = self.jwt().tag(token.as_bytes());
+        let tag = secret.jwt.tag(token.as_bytes());
         token.push('.');
         base64url::encode_into(tag.as_bytes(), &mut token);
         Some(token)
@@ -103,11 +107,13 @@ pub(crate) fn check(
     scratch: &mut Scratch,
 ) -> Result<Checked, Reason> {
     // Our own header is told by its text. Its kid is unique, so it names this key and no other.
-    let signer = ring
-        .keys()
-        .find(|key| token.strip_prefix(key.header().as_bytes()).is_some_and(|behind| behind.first() == Some(&b'.')));
+    let signer = ring.keys().find_map(|key| {
+        let header = &key.secret()?.header;
+        let behind = token.strip_prefix(header.as_bytes())?;
+        (behind.first() == Some(&b'.')).then_some((key, header.len()))
+    });
     let header_length = match signer {
-        Some(key) => key.header().len(),
+        Some((_, length)) => length,
         None => token.iter().position(|byte| *byte == b'.').ok_or(Reason::Malformed)?,
     };
     let (header, behind) = token.split_at_checked(header_length).ok_or(Reason::Malformed)?;
@@ -122,17 +128,23 @@ pub(crate) fn check(
     let input = token.get(..token.len() - signature.len() - 1).ok_or(Reason::Malformed)?;
     let payload = decode(payload, &mut scratch.first)?;
     let signature = decode(signature, &mut scratch.second)?;
-    let key = match signer {
-        Some(key) => key,
-        None => signer_named_by(ring, decode(header, &mut scratch.third)?)?,
+    let (key, type_is_right) = match signer {
+        Some((key, _)) => (key, policy.allows_type(Some(TYPE))),
+        None => {
+            let header = Header::read(decode(header, &mut scratch.third)?)?;
+            (header.signer(ring)?, policy.allows_type(header.typ.as_deref()))
+        }
     };
-    if !key.jwt().verify(input, signature) {
+    if !key.verifies_jwt(input, signature) {
         return Err(Reason::Signature);
     }
 
     let claims = Registered::read(payload, audience).ok_or(Reason::Malformed)?;
     let expires_at = claims.expires_at.ok_or(Reason::Malformed)?;
     let id = session_id(&claims, input)?;
+    if !type_is_right {
+        return Err(Reason::Type);
+    }
     let fault = if policy.issuer.is_some() && claims.issuer.as_deref() != policy.issuer.as_deref() {
         Some(Reason::Issuer)
     } else if audience.is_some() && !claims.audience_matches {
@@ -161,31 +173,38 @@ fn session_id(claims: &Registered<'_, '_>, input: &[u8]) -> Result<SessionId, Re
     }
 }
 
-/// The key that must have signed a token with this header, and whose algorithm the header's is.
-fn signer_named_by<'r>(ring: &'r KeyRing, header: &[u8]) -> Result<&'r Key, Reason> {
-    let mut read = Header::default();
-    json::read_object(header, &mut read).map_err(|_| Reason::Malformed)?;
-    let algorithm = read.algorithm.ok_or(Reason::Malformed)?;
-    let algorithm = Algorithm::from_name(&algorithm).ok_or(Reason::Algorithm)?;
-    let key = match read.kid {
-        Some(kid) => ring.get(&kid).ok_or(Reason::UnknownKey)?,
-        None => {
-            let mut fitting = ring.keys().filter(|key| key.algorithm() == algorithm);
-            match (fitting.next(), fitting.next()) {
-                (Some(key), None) => key,
-                _ => return Err(Reason::UnknownKey),
-            }
-        }
-    };
-    if key.algorithm() == algorithm { Ok(key) } else { Err(Reason::Algorithm) }
-}
-
 /// The members of a header that matter. Keys and their addresses (`jwk`, `jku`, `x5u`, `x5c`) never do
 /// (RFC 8725 section 3.10).
 #[derive(Default)]
 struct Header<'de> {
     algorithm: Option<Cow<'de, str>>,
     kid: Option<Cow<'de, str>>,
+    typ: Option<Cow<'de, str>>,
+}
+
+impl<'de> Header<'de> {
+    fn read(json: &'de [u8]) -> Result<Self, Reason> {
+        let mut header = Self::default();
+        json::read_object(json, &mut header).map_err(|_| Reason::Malformed)?;
+        Ok(header)
+    }
+
+    /// The key that must have signed a token with this header, and whose algorithm the header's is.
+    fn signer<'r>(&self, ring: &'r KeyRing) -> Result<&'r Key, Reason> {
+        let algorithm = self.algorithm.as_deref().ok_or(Reason::Malformed)?;
+        let algorithm = Algorithm::from_name(algorithm).ok_or(Reason::Algorithm)?;
+        let key = match &self.kid {
+            Some(kid) => ring.get(kid).ok_or(Reason::UnknownKey)?,
+            None => {
+                let mut fitting = ring.keys().filter(|key| key.algorithm() == algorithm);
+                match (fitting.next(), fitting.next()) {
+                    (Some(key), None) => key,
+                    _ => return Err(Reason::UnknownKey),
+                }
+            }
+        };
+        if key.algorithm() == algorithm { Ok(key) } else { Err(Reason::Algorithm) }
+    }
 }
 
 impl<'de> Members<'de> for Header<'de> {
@@ -193,6 +212,7 @@ impl<'de> Members<'de> for Header<'de> {
         match name {
             "alg" => self.algorithm = Some(values.next_value::<Text<'de>>()?.0),
             "kid" => self.kid = Some(values.next_value::<Text<'de>>()?.0),
+            "typ" => self.typ = Some(values.next_value::<Text<'de>>()?.0),
             // No extension is understood, the unencoded payload included (RFC 7515 section 4.1.11, RFC 7797).
             "crit" | "b64" => return Err(A::Error::custom("an extension that must be understood")),
             _ => return Ok(false),

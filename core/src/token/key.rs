@@ -2,31 +2,55 @@
 
 use std::fmt;
 
-use super::algorithm::Algorithm;
+use super::algorithm::{Algorithm, Hash};
 use super::mac::MacKey;
+use super::public::PublicKey;
 use crate::base64url;
 
 /// A key, bound to one algorithm (RFC 8725 section 3.1).
 ///
-/// Its secret is kept only as HMAC states, and neither [`Debug`](fmt::Debug) nor any accessor shows it.
+/// A secret is kept only as HMAC states, and neither [`Debug`](fmt::Debug) nor any accessor shows it.
 pub struct Key {
     kid: Box<str>,
     algorithm: Algorithm,
+    bits: usize,
     can_sign: bool,
-    header: Box<str>,
-    jwt: MacKey,
-    opaque: MacKey,
-    refresh: MacKey,
+    material: Material,
 }
 
+enum Material {
+    Secret(Box<Secret>),
+    Public(PublicKey),
+}
+
+/// What is made of a secret.
+pub(crate) struct Secret {
+    /// The header of the JWTs that it signs, as base64url.
+    pub(crate) header: Box<str>,
+    /// What JWTs are signed with.
+    pub(crate) jwt: MacKey,
+    /// What opaque session tokens are authenticated with.
+    pub(crate) opaque: MacKey,
+    /// What refresh tokens are authenticated with.
+    pub(crate) refresh: MacKey,
+}
+
+/// The `typ` of the JWTs that are made here, unless another is asked for.
+pub(crate) const TYPE: &str = "JWT";
+
 impl Key {
-    /// `kid` is checked by the caller.
-    pub(crate) fn new(kid: &str, algorithm: Algorithm, secret: &[u8], can_sign: bool) -> Self {
-        let header = serde_json::json!({ "alg": algorithm.as_str(), "kid": kid, "typ": "JWT" }).to_string();
-        let jwt = MacKey::new(algorithm, secret);
+    /// A key of a secret. `kid` is checked by the caller, and `hash` is the algorithm's.
+    pub(crate) fn secret_of(kid: &str, (algorithm, hash): (Algorithm, Hash), secret: &[u8], can_sign: bool) -> Self {
+        let jwt = MacKey::new(hash, secret);
         let (opaque, refresh) = (derive(&jwt, OPAQUE, kid), derive(&jwt, REFRESH, kid));
-        let header = base64url::encode(header.as_bytes()).into();
-        Self { kid: kid.into(), algorithm, can_sign, header, jwt, opaque, refresh }
+        let header = header(algorithm, kid, TYPE).into();
+        let material = Material::Secret(Box::new(Secret { header, jwt, opaque, refresh }));
+        Self { kid: kid.into(), algorithm, bits: secret.len().saturating_mul(8), can_sign, material }
+    }
+
+    /// A public key, which only verifies JWTs. `kid` is checked by the caller.
+    pub(crate) fn public_of(kid: &str, algorithm: Algorithm, key: PublicKey) -> Self {
+        Self { kid: kid.into(), algorithm, bits: key.bits(), can_sign: false, material: Material::Public(key) }
     }
 
     /// The key's id (RFC 7517 section 4.5), which tokens name it by. 1 to 128 bytes without control characters.
@@ -41,31 +65,54 @@ impl Key {
         self.algorithm
     }
 
-    /// Whether it may make tokens, or only check them (a JWK whose `key_ops` lacks `sign`).
+    /// How long it is: the secret, the modulus or the curve's field, in bits.
+    #[must_use]
+    pub fn bits(&self) -> usize {
+        self.bits
+    }
+
+    /// The thumbprint of a public key (RFC 7638, SHA-256, base64url). A secret has none: it would tell whether a guess
+    /// is right.
+    #[must_use]
+    pub fn thumbprint(&self) -> Option<&str> {
+        match &self.material {
+            Material::Public(key) => Some(key.thumbprint()),
+            Material::Secret(_) => None,
+        }
+    }
+
+    /// Whether it may make tokens, or only check them (a public key, or a JWK whose `key_ops` lacks `sign`).
     #[must_use]
     pub fn can_sign(&self) -> bool {
         self.can_sign
     }
 
-    /// The header of the JWTs it signs, as base64url.
-    pub(crate) fn header(&self) -> &str {
-        &self.header
+    /// What is made of its secret, unless it is a public key.
+    pub(crate) fn secret(&self) -> Option<&Secret> {
+        match &self.material {
+            Material::Secret(secret) => Some(secret),
+            Material::Public(_) => None,
+        }
     }
 
-    /// What JWTs are signed with.
-    pub(crate) fn jwt(&self) -> &MacKey {
-        &self.jwt
+    /// That, if it may make tokens.
+    pub(crate) fn signer(&self) -> Option<&Secret> {
+        self.secret().filter(|_| self.can_sign)
     }
 
-    /// What opaque session tokens are authenticated with.
-    pub(crate) fn opaque(&self) -> &MacKey {
-        &self.opaque
+    /// Whether `signature` is this key's for the JWT with this signing input.
+    pub(crate) fn verifies_jwt(&self, input: &[u8], signature: &[u8]) -> bool {
+        match &self.material {
+            Material::Secret(secret) => secret.jwt.verify(input, signature),
+            Material::Public(key) => key.verifies(input, signature),
+        }
     }
+}
 
-    /// What refresh tokens are authenticated with.
-    pub(crate) fn refresh(&self) -> &MacKey {
-        &self.refresh
-    }
+/// The header of JWTs of this type, as base64url.
+pub(crate) fn header(algorithm: Algorithm, kid: &str, typ: &str) -> String {
+    let header = serde_json::json!({ "alg": algorithm.as_str(), "kid": kid, "typ": typ }).to_string();
+    base64url::encode(header.as_bytes())
 }
 
 /// The kind of credential, in a derivation: the prefix of the opaque session tokens.
@@ -95,26 +142,34 @@ impl fmt::Debug for Key {
 mod tests {
     use super::*;
 
+    const HS256: (Algorithm, Hash) = (Algorithm::Hs256, Hash::Sha256);
+
     #[test]
     fn debug_shows_no_key_material() {
-        let key = Key::new("k1", Algorithm::Hs256, &[7; 32], true);
+        let key = Key::secret_of("k1", HS256, &[7; 32], true);
         assert_eq!(format!("{key:?}"), r#"Key { kid: "k1", algorithm: Hs256, can_sign: true, .. }"#);
     }
 
     #[test]
+    fn a_secret_has_a_length_and_no_thumbprint() {
+        let key = Key::secret_of("k1", HS256, &[7; 33], true);
+        assert_eq!((key.bits(), key.thumbprint()), (264, None));
+    }
+
+    #[test]
     fn the_header_names_algorithm_and_key() {
-        let key = Key::new("a\"b", Algorithm::Hs384, &[7; 48], true);
-        let header = base64url::decode(key.header().as_bytes()).unwrap();
+        let header = base64url::decode(header(Algorithm::Hs384, "a\"b", TYPE).as_bytes()).unwrap();
         assert_eq!(header, br#"{"alg":"HS384","kid":"a\"b","typ":"JWT"}"#);
     }
 
     #[test]
     fn a_code_of_one_kind_of_credential_or_kid_passes_for_no_other() {
-        let key = Key::new("k1", Algorithm::Hs256, &[7; 32], true);
-        let same_secret = Key::new("k2", Algorithm::Hs256, &[7; 32], true);
-        let tag = key.opaque().tag(b"message");
-        assert!(key.opaque().verify(b"message", tag.as_bytes()));
-        for other in [key.jwt(), key.refresh(), same_secret.opaque()] {
+        let key = Key::secret_of("k1", HS256, &[7; 32], true);
+        let same_secret = Key::secret_of("k2", HS256, &[7; 32], true);
+        let (key, same_secret) = (key.secret().unwrap(), same_secret.secret().unwrap());
+        let tag = key.opaque.tag(b"message");
+        assert!(key.opaque.verify(b"message", tag.as_bytes()));
+        for other in [&key.jwt, &key.refresh, &same_secret.opaque] {
             assert!(!other.verify(b"message", tag.as_bytes()));
         }
     }

@@ -1,7 +1,7 @@
 //! Tokens and the keys they are signed with.
 //!
-//! Two kinds name a session: JWTs, and opaque session tokens. Both are codes under a [`KeyRing`], so nothing secret is
-//! stored with a session. [`verify`] checks either; [`KeyRing::signing_key`] makes them.
+//! Two kinds name a session: JWTs, and opaque session tokens. Both are codes or signatures under a [`KeyRing`], so
+//! nothing secret is stored with a session. [`verify`] checks either; [`KeyRing::signing_key`] makes them.
 //!
 //! ```
 //! use redis_session_core::token::{KeyRing, NewToken, Scratch, TokenPolicy, verify};
@@ -12,7 +12,7 @@
 //! let (now, later) = (UnixMillis::from_secs(1000).unwrap(), UnixMillis::from_secs(4600).unwrap());
 //! let token = NewToken {
 //!     subject: user, session: &session, token_id: "t1", issued_at: now, expires_at: later,
-//!     issuer: None, audience: None, claims: None,
+//!     token_type: None, issuer: None, audience: None, claims: None,
 //! };
 //! let token = ring.signing_key().and_then(|key| key.sign_jwt(&token)).unwrap();
 //!
@@ -30,19 +30,24 @@
 //!   jwt.rs       signing and checking JWTs          claims.rs   the claims in them
 //!   opaque.rs    signing and checking `rst1.`       route.rs    whose token, unchecked
 //! ring.rs        the keys, and which one signs      jwk.rs      reading them from a JWK Set
-//!   key.rs       one key                            mac.rs      HMAC under it
+//!   key.rs       one key                            problem.rs  what may be wrong with them
+//!   mac.rs       HMAC under a secret                public.rs   signatures under a public key
+//!   ed25519.rs   which points are keys
 //! algorithm.rs   the algorithms' names              json.rs     strict JSON for all of these
 //! ```
 
 mod algorithm;
 mod cache;
 mod claims;
+mod ed25519;
 mod json;
 mod jwk;
 mod jwt;
 mod key;
 mod mac;
 mod opaque;
+mod problem;
+mod public;
 mod ring;
 mod route;
 #[cfg(test)]
@@ -52,9 +57,11 @@ mod verify;
 pub use algorithm::Algorithm;
 pub use cache::TokenCache;
 pub use claims::{Claims, ClaimsError};
+pub use jwk::IgnoredKey;
 pub use jwt::NewToken;
 pub use key::Key;
 pub use opaque::{RefreshToken, verify_refresh};
-pub use ring::{KeyProblem, KeyRing, KeyRingError};
+pub use problem::{Ignored, KeyProblem, KeyRingError};
+pub use ring::KeyRing;
 pub use route::unverified_subject;
 pub use verify::{Issued, Scratch, TokenKind, TokenPolicy, Verified, is_token, verify};

@@ -14,7 +14,7 @@
 //! A `kid` has no control characters, so the first zero byte ends it whatever the length of the code that follows.
 //! The code is made with a key derived for this kind of credential and this `kid`.
 
-use super::key::Key;
+use super::key::{Key, Secret};
 use super::mac::MacKey;
 use super::ring::KeyRing;
 use super::verify::{Issued, Scratch, TokenKind, Verified, decode, is_token};
@@ -43,7 +43,7 @@ impl Key {
     /// It does not expire by itself: it is good as long as its session is.
     #[must_use]
     pub fn sign_opaque(&self, subject: Subject<'_>, id: &SessionId, began_at: UnixMillis) -> Option<String> {
-        self.seal(named(PREFIX, subject, id), began_at, self.opaque())
+        self.seal(named(PREFIX, subject, id), began_at, |secret| &secret.opaque)
     }
 
     /// The refresh token of this `generation` for the session `id` of `subject` that began at `began_at`,
@@ -61,15 +61,12 @@ impl Key {
         let mut token = named(REFRESH_PREFIX, subject, id);
         token.push('.');
         base64url::encode_into(&generation.to_be_bytes(), &mut token);
-        self.seal(token, began_at, self.refresh())
+        self.seal(token, began_at, |secret| &secret.refresh)
     }
 
-    fn seal(&self, mut token: String, began_at: UnixMillis, mac: &MacKey) -> Option<String> {
-        if !self.can_sign() {
-            return None;
-        }
+    fn seal(&self, mut token: String, began_at: UnixMillis, mac: fn(&Secret) -> &MacKey) -> Option<String> {
         let began_at = began_at.to_bytes();
-        let tag = mac.tag_of(token.as_bytes(), &began_at);
+        let tag = mac(self.signer()?).tag_of(token.as_bytes(), &began_at);
         token.push('.');
         base64url::encode_into(&[self.kid().as_bytes(), b"\0", &began_at, tag.as_bytes()].concat(), &mut token);
         Some(token)
@@ -94,7 +91,7 @@ pub(crate) fn verify(
 ) -> Result<Verified, Reason> {
     let (input, seal) = split_last(token).ok_or(Reason::Malformed)?;
     let parts = input.strip_prefix(PREFIX.as_bytes()).ok_or(Reason::Malformed)?;
-    let (id, began_at) = authenticate(ring, subject, (input, parts, seal), Key::opaque, scratch)?;
+    let (id, began_at) = authenticate(ring, subject, (input, parts, seal), |secret| &secret.opaque, scratch)?;
     Ok(Verified { id, kind: TokenKind::Opaque, issued: Issued::ForSessionOf(began_at), expires_at: None })
 }
 
@@ -132,7 +129,7 @@ pub fn verify_refresh(
     let (named, generation) = split_last(input).ok_or(Reason::Malformed)?;
     let parts = named.strip_prefix(REFRESH_PREFIX.as_bytes()).ok_or(Reason::Malformed)?;
     let generation: [u8; 4] = decode(generation, &mut scratch.first)?.try_into().map_err(|_| Reason::Malformed)?;
-    let (id, session_began_at) = authenticate(ring, subject, (input, parts, seal), Key::refresh, scratch)?;
+    let (id, session_began_at) = authenticate(ring, subject, (input, parts, seal), |secret| &secret.refresh, scratch)?;
     Ok(RefreshToken { id, generation: u32::from_be_bytes(generation), session_began_at })
 }
 
@@ -142,7 +139,7 @@ fn authenticate(
     ring: &KeyRing,
     subject: Subject<'_>,
     (input, parts, seal): (&[u8], &[u8], &[u8]),
-    mac: fn(&Key) -> &MacKey,
+    mac: fn(&Secret) -> &MacKey,
     scratch: &mut Scratch,
 ) -> Result<(SessionId, UnixMillis), Reason> {
     // One part more would leave a dot in the user, which is no letter of base64url.
@@ -156,8 +153,8 @@ fn authenticate(
     let (began_at, tag) = tag.strip_prefix(b"\0").and_then(<[u8]>::split_first_chunk).ok_or(Reason::Malformed)?;
     let kid = std::str::from_utf8(kid).map_err(|_| Reason::Malformed)?;
 
-    let key = ring.get(kid).ok_or(Reason::UnknownKey)?;
-    if !mac(key).verify_of(input, began_at, tag) {
+    let secret = ring.get(kid).and_then(Key::secret).ok_or(Reason::UnknownKey)?;
+    if !mac(secret).verify_of(input, began_at, tag) {
         return Err(Reason::Signature);
     }
     if user != subject {

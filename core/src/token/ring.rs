@@ -1,11 +1,9 @@
 //! The key ring: which keys verify, and which one signs.
 
-use thiserror::Error;
-
-use super::algorithm::Algorithm;
-use super::json::{Fault, JsonError};
-use super::jwk;
+use super::algorithm::{Algorithm, Hash};
+use super::jwk::{self, IgnoredKey};
 use super::key::Key;
+use super::problem::KeyRingError;
 use crate::base64url;
 
 /// The keys that tokens are made and checked with; never empty.
@@ -14,113 +12,20 @@ pub struct KeyRing {
     keys: Vec<Key>,
     /// The place of the key that signs.
     signing: Option<usize>,
+    /// What the set has beside them.
+    ignored: Vec<IgnoredKey>,
     ephemeral: bool,
-}
-
-/// Why a JWK Set makes no key ring. Never quotes key material.
-#[derive(Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum KeyRingError {
-    /// Not JSON, or no object, or more behind it.
-    #[error("is not a JSON object (line {line}, column {column})")]
-    Json {
-        /// Where reading stopped, from 1.
-        line: usize,
-        /// Where reading stopped, from 1.
-        column: usize,
-    },
-    /// An object has one member twice (RFC 7517 section 4).
-    #[error("has an object with one member twice (line {line}, column {column})")]
-    DuplicateMember {
-        /// Where reading stopped, from 1.
-        line: usize,
-        /// Where reading stopped, from 1.
-        column: usize,
-    },
-    /// Arrays and objects inside each other for more than 16 levels.
-    #[error("is nested deeper than 16 levels")]
-    TooDeep,
-    /// The object has no array of objects `keys` (RFC 7517 section 5).
-    #[error("is not a JWK Set: it has no array \"keys\" of objects")]
-    NoSet,
-    /// `keys` is empty.
-    #[error("holds no keys")]
-    NoKeys,
-    /// One of the keys will not do.
-    #[error("{key}: {problem}")]
-    Key {
-        /// `key "kid"`, or `key number n` (from 1) if it has no usable `kid`.
-        key: String,
-        /// What is wrong with it.
-        problem: KeyProblem,
-    },
-    /// No key has the `kid` that is to sign.
-    #[error("has no key {kid:?} to sign with")]
-    NoActiveKey {
-        /// The `kid` asked for.
-        kid: String,
-    },
-    /// The key that is to sign may only verify.
-    #[error("key {kid:?} cannot sign: its \"key_ops\" lacks \"sign\"")]
-    ActiveCannotSign {
-        /// The `kid` asked for.
-        kid: String,
-    },
-}
-
-/// What is wrong with one key of a JWK Set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum KeyProblem {
-    /// `kid` is missing or is not 1 to 128 bytes of text without control characters.
-    #[error("\"kid\" must be a string of 1 to 128 bytes without control characters")]
-    Kid,
-    /// Another key has the same `kid`.
-    #[error("another key has the same \"kid\"")]
-    DuplicateKid,
-    /// `kty` is missing or unknown.
-    #[error("\"kty\" must be \"oct\"")]
-    KeyType,
-    /// `alg` is missing or unknown: every key is bound to one algorithm (RFC 8725 section 3.1).
-    #[error("\"alg\" must be one of HS256, HS384, HS512")]
-    Algorithm,
-    /// `use` is there and is not `sig` (RFC 7517 section 4.2).
-    #[error("\"use\" must be \"sig\" where it is given")]
-    Use,
-    /// `key_ops` is there and does not allow to verify, or is not an array of different strings (RFC 7517 section 4.3).
-    #[error("\"key_ops\" must be an array of different strings with \"verify\" among them where it is given")]
-    KeyOps,
-    /// `k` is missing or is not base64url (RFC 7518 section 6.4.1).
-    #[error("\"k\" must be base64url without padding")]
-    Secret,
-    /// The secret is shorter than the hash (RFC 7518 section 3.2).
-    #[error("the secret has {bits} bits, and {algorithm} needs {needed} or more")]
-    ShortSecret {
-        /// The key's algorithm.
-        algorithm: Algorithm,
-        /// Bits in the secret.
-        bits: usize,
-        /// Bits that the algorithm asks for.
-        needed: usize,
-    },
-}
-
-impl From<JsonError> for KeyRingError {
-    fn from(JsonError { fault, line, column }: JsonError) -> Self {
-        match fault {
-            Fault::Syntax => Self::Json { line, column },
-            Fault::Duplicate(_) => Self::DuplicateMember { line, column },
-            Fault::TooDeep => Self::TooDeep,
-        }
-    }
 }
 
 impl KeyRing {
     /// The ring of the JWK Set `json` (RFC 7517 section 5), which signs with the key `active_kid`, or else with the
     /// first that can.
     ///
-    /// Each key needs a `kid` of its own, `kty` `oct`, an `alg`, and a secret `k` as long as the hash (RFC 7518
-    /// section 3.2). Members that mean nothing here are ignored.
+    /// A secret (`kty` `oct`) needs a `kid` of its own, an `alg`, and a `k` as long as the hash (RFC 7518 section 3.2).
+    /// A public key (`RSA`, `EC`, `OKP`) needs a `kid` of its own, and an `alg` unless the curve says it; it only
+    /// verifies. Public keys that are for another use, or of a type, curve or algorithm that is not known here, are
+    /// [ignored](KeyRing::ignored), as RFC 7517 section 5 has it: issuers publish them too. So are members that mean
+    /// nothing here.
     ///
     /// # Errors
     /// If the set or one of its keys will not do, or `active_kid` names no key that can sign. The error names the key
@@ -135,7 +40,7 @@ impl KeyRing {
     /// # Ok::<(), redis_session_core::token::KeyRingError>(())
     /// ```
     pub fn from_jwk_set(json: &[u8], active_kid: Option<&str>) -> Result<Self, KeyRingError> {
-        let keys = jwk::read_set(json)?;
+        let (keys, ignored) = jwk::read_set(json)?;
         let signing = match active_kid {
             None => keys.iter().position(Key::can_sign),
             Some(kid) => match keys.iter().position(|key| key.kid() == kid) {
@@ -144,7 +49,7 @@ impl KeyRing {
                 Some(_) => return Err(KeyRingError::ActiveCannotSign { kid: kid.to_owned() }),
             },
         };
-        Ok(Self { keys, signing, ephemeral: false })
+        Ok(Self { keys, signing, ignored, ephemeral: false })
     }
 
     /// A ring of one random HS256 key of 256 bits with a random `kid`: its tokens outlive no restart and are good on
@@ -156,8 +61,8 @@ impl KeyRing {
         let (mut kid, mut secret) = ([0; 8], [0; 32]);
         getrandom::fill(&mut kid)?;
         getrandom::fill(&mut secret)?;
-        let key = Key::new(&base64url::encode(&kid), Algorithm::Hs256, &secret, true);
-        Ok(Self { keys: vec![key], signing: Some(0), ephemeral: true })
+        let key = Key::secret_of(&base64url::encode(&kid), (Algorithm::Hs256, Hash::Sha256), &secret, true);
+        Ok(Self { keys: vec![key], signing: Some(0), ignored: Vec::new(), ephemeral: true })
     }
 
     /// The key that signs, if there is one.
@@ -177,6 +82,17 @@ impl KeyRing {
         self.keys.iter()
     }
 
+    /// The keys of the set that were left out, in its order.
+    pub fn ignored(&self) -> impl ExactSizeIterator<Item = &IgnoredKey> {
+        self.ignored.iter()
+    }
+
+    /// Whether there is a secret among the keys, with which tokens can be made.
+    #[must_use]
+    pub fn has_secrets(&self) -> bool {
+        self.keys.iter().any(|key| key.secret().is_some())
+    }
+
     /// Whether the ring was made by [`KeyRing::ephemeral`].
     #[must_use]
     pub fn is_ephemeral(&self) -> bool {
@@ -187,6 +103,7 @@ impl KeyRing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::KeyProblem;
     use proptest::prelude::*;
 
     /// 32, 48 and 64 bytes.
@@ -260,12 +177,14 @@ mod tests {
         let short = |bits, needed, algorithm| KeyProblem::ShortSecret { algorithm, bits, needed };
         for (key, expected) in [
             (r#"{"kid":"a"}"#, KeyProblem::KeyType),
-            (r#"{"kid":"a","kty":"RSA","alg":"RS256"}"#, KeyProblem::KeyType),
             (r#"{"kid":"a","kty":["oct"]}"#, KeyProblem::KeyType),
+            (r#"{"kid":"a","kty":"Oct","alg":"HS256","k":"AAAA"}"#, KeyProblem::KeyType),
+            (r#"{"kid":"a","kty":"RSA","alg":"RS256","k":"AAAA"}"#, KeyProblem::KeyType),
             (r#"{"kid":"a","kty":"oct","k":"AAAA"}"#, KeyProblem::Algorithm),
             (r#"{"kid":"a","kty":"oct","k":"AAAA","alg":"none"}"#, KeyProblem::Algorithm),
             (r#"{"kid":"a","kty":"oct","k":"AAAA","alg":"hs256"}"#, KeyProblem::Algorithm),
             (r#"{"kid":"a","kty":"oct","k":"AAAA","alg":"A256GCM"}"#, KeyProblem::Algorithm),
+            (r#"{"kid":"a","kty":"oct","k":"AAAA","alg":"RS256"}"#, KeyProblem::Algorithm),
             (r#"{"kid":"a","kty":"oct","alg":"HS256"}"#, KeyProblem::Secret),
             (r#"{"kid":"a","kty":"oct","alg":"HS256","k":5}"#, KeyProblem::Secret),
             (r#"{"kid":"a","kty":"oct","alg":"HS256","k":"AA=="}"#, KeyProblem::Secret),
@@ -300,8 +219,8 @@ mod tests {
         for kid in ["", "a\\u0000b", "a\\nb", &long] {
             assert_eq!(problem(&jwk(kid, "HS256", "")), none, "{kid}");
         }
-        assert_eq!(problem(r#"{"kty":"oct"}"#), none);
-        assert_eq!(problem(r#"{"kid":7,"kty":"oct"}"#), none);
+        assert_eq!(problem(r#"{"kty":"oct","alg":"HS256"}"#), none);
+        assert_eq!(problem(r#"{"kid":7,"kty":"oct","alg":"HS256"}"#), none);
         assert!(load(&[&jwk(&"k".repeat(128), "HS256", "")], None).is_ok());
 
         let twice = load(&[&jwk("a", "HS256", ""), &jwk("\\u0061", "HS512", "")], None).unwrap_err();

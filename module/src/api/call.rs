@@ -48,8 +48,7 @@ impl<'a> Call<'a> {
 
     /// The clock of this server, read anew.
     pub(crate) fn now(&self) -> UnixMillis {
-        // SAFETY: takes no arguments.
-        UnixMillis::saturating_from(unsafe { redis!(RedisModule_Milliseconds()) })
+        clock()
     }
 
     /// Whether this comes from the primary or from an append-only file that is loaded, not from a client.
@@ -114,9 +113,20 @@ impl<'a> Arg<'a> {
     }
 }
 
+/// The clock of this server, read anew.
+pub(super) fn clock() -> UnixMillis {
+    // SAFETY: takes no arguments.
+    UnixMillis::saturating_from(unsafe { redis!(RedisModule_Milliseconds()) })
+}
+
 /// Writes a line to the server's log, level `warning`.
 pub(crate) fn log_warning(text: &str) {
     log(c"warning", text);
+}
+
+/// Writes a line to the server's log, level `notice`.
+pub(crate) fn log_notice(text: &str) {
+    log(c"notice", text);
 }
 
 fn log(level: &CStr, text: &str) {

@@ -8,6 +8,7 @@ use redis_module::raw;
 use super::{Call, Reply, log_warning};
 use crate::commands::Command;
 use crate::error::Failure;
+use crate::stats;
 
 /// The callback that the server calls for command `C`.
 ///
@@ -34,6 +35,7 @@ pub(crate) extern "C" fn guarded<C: Command>(
         Ok(Err(failure)) => reply.error(&failure.to_string()),
         // What the panic said may hold what the client sent: the panic hook has logged where it happened.
         Err(_) => {
+            stats::PANICS.add(1);
             log_warning(&format!("a bug: {} panicked and was stopped", C::SPEC.name));
             reply.error("ERR internal error, see the server's log");
         }

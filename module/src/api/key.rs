@@ -4,12 +4,14 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;
 
 use redis_module::raw;
-use redis_session_core::sessions::{Effect, UserSessions, encode_effects};
+use redis_session_core::sessions::{Clock, Effect, UserSessions, encode_effects};
 
 use super::value::is_ours;
-use super::{Arg, Call, TYPE, redis};
+use super::{Arg, Call, TYPE, redis, stream};
+use crate::audit;
 use crate::error::Failure;
 use crate::state;
+use crate::stats::{self, Share};
 
 /// An open key that holds sessions or nothing.
 struct Key<'a> {
@@ -18,10 +20,12 @@ struct Key<'a> {
 }
 
 impl Key<'_> {
-    fn open(call: &Call<'_>, name: Arg<'_>, mode: u32) -> Result<Self, Failure> {
+    /// # Safety
+    /// The context must be that of the running command or timer.
+    unsafe fn open(ctx: *mut raw::RedisModuleCtx, name: Arg<'_>, mode: u32) -> Result<Self, Failure> {
         let mode = c_int::try_from(mode).unwrap_or(0);
-        // SAFETY: context and name are those of the running command.
-        let key = unsafe { redis!(RedisModule_OpenKey(call.ctx(), name.string(), mode)) };
+        // SAFETY: as the caller says; the name is good as long as it lives.
+        let key = unsafe { redis!(RedisModule_OpenKey(ctx, name.string(), mode)) };
         let key = Self { key: key.cast(), lifetime: PhantomData };
         if key.is_empty() || is_ours(key.key) { Ok(key) } else { Err(Failure::WrongType) }
     }
@@ -53,7 +57,8 @@ pub(crate) struct KeyForReading<'a>(Key<'a>);
 
 impl<'a> KeyForReading<'a> {
     pub(super) fn open(call: &Call<'_>, name: Arg<'a>) -> Result<Self, Failure> {
-        Key::open(call, name, raw::REDISMODULE_READ).map(Self)
+        // SAFETY: the context is that of the running command.
+        unsafe { Key::open(call.ctx(), name, raw::REDISMODULE_READ) }.map(Self)
     }
 
     /// The sessions stored there.
@@ -69,12 +74,27 @@ pub(crate) struct KeyForWriting<'a> {
     key: Key<'a>,
     name: Arg<'a>,
     ctx: *mut raw::RedisModuleCtx,
+    /// Whether a client asked for it, and not the time.
+    by_client: bool,
 }
 
 impl<'a> KeyForWriting<'a> {
     pub(super) fn open(call: &Call<'_>, name: Arg<'a>) -> Result<Self, Failure> {
-        let key = Key::open(call, name, raw::REDISMODULE_READ | raw::REDISMODULE_WRITE)?;
-        Ok(Self { key, name, ctx: call.ctx() })
+        let mode = raw::REDISMODULE_READ | raw::REDISMODULE_WRITE;
+        // SAFETY: the context is that of the running command.
+        let key = unsafe { Key::open(call.ctx(), name, mode) }?;
+        Ok(Self { key, name, ctx: call.ctx(), by_client: true })
+    }
+
+    /// The key keeps its age and frequency of use, by which the server evicts keys.
+    ///
+    /// # Safety
+    /// The context must be that of the running command or timer.
+    pub(super) unsafe fn open_quietly(ctx: *mut raw::RedisModuleCtx, name: Arg<'a>) -> Result<Self, Failure> {
+        let mode = raw::REDISMODULE_READ | raw::REDISMODULE_WRITE | raw::REDISMODULE_OPEN_KEY_NOTOUCH;
+        // SAFETY: as the caller says.
+        let key = unsafe { Key::open(ctx, name, mode) }?;
+        Ok(Self { key, name, ctx, by_client: false })
     }
 
     /// The sessions stored there.
@@ -89,15 +109,32 @@ impl<'a> KeyForWriting<'a> {
         self.key.value().map(|value| unsafe { &mut *value })
     }
 
-    /// Carries out `effects` here, replicates them, and tells watchers and subscribers (`event`).
+    /// Carries out `effects`, decided by `clock`, here, replicates them, writes them into the audit stream if there is one,
+    /// and tells watchers and subscribers: of `events`, and before them of sessions that had died of time.
     ///
     /// Subscribers may be modules that call us back, so the state must not be locked by the caller.
-    pub(crate) fn commit(&mut self, effects: &[Effect<'_>], event: &CStr) {
+    pub(crate) fn commit<'e>(
+        &mut self,
+        effects: &[Effect<'_>],
+        events: impl IntoIterator<Item = &'e CStr>,
+        clock: Clock,
+    ) {
         if effects.is_empty() {
             return;
         }
+        let expired = self.sessions().map_or(0, |sessions| sessions.expired_among(effects, clock));
+        let entries = audit::entries(self.name.bytes(), self.sessions(), effects, clock, || self.is_cluster());
         self.carry_out(effects);
-        self.pass_on(effects, event);
+        self.replicate(effects);
+        if let Some(entries) = entries {
+            // SAFETY: the context is that of the running command or timer.
+            unsafe { stream::append(self.ctx, self.by_client, entries) };
+        }
+        let expire = (expired > 0).then_some(c"session.expire");
+        stats::EXPIRED.add(expired);
+        for event in expire.into_iter().chain(events) {
+            self.notify(raw::REDISMODULE_NOTIFY_MODULE, event);
+        }
     }
 
     /// Replicates `effects` that are in memory already, and tells subscribers.
@@ -106,10 +143,6 @@ impl<'a> KeyForWriting<'a> {
         if let Some(sessions) = self.sessions() {
             self.expire_at(sessions.last_deadline().as_i64());
         }
-        self.pass_on(effects, event);
-    }
-
-    fn pass_on(&self, effects: &[Effect<'_>], event: &CStr) {
         self.replicate(effects);
         self.notify(raw::REDISMODULE_NOTIFY_MODULE, event);
     }
@@ -126,7 +159,9 @@ impl<'a> KeyForWriting<'a> {
             unsafe { redis!(RedisModule_ModuleTypeSetValue(self.key.key, TYPE.raw(), value.cast::<c_void>())) };
         }
         let Some(sessions) = self.sessions_mut() else { return };
+        let before = Share::of(sessions);
         sessions.apply(effects, state::lock().agents());
+        before.becomes(Share::of(sessions));
         if sessions.is_empty() {
             // SAFETY: the key is open for writing, and no reference to its value is left.
             unsafe { redis!(RedisModule_DeleteKey(self.key.key)) };
@@ -152,6 +187,12 @@ impl<'a> KeyForWriting<'a> {
                 bytes.len(),
             ));
         }
+    }
+
+    fn is_cluster(&self) -> bool {
+        // SAFETY: the context is that of the running command or timer.
+        let flags = unsafe { redis!(RedisModule_GetContextFlags(self.ctx)) }.unsigned_abs();
+        flags & raw::REDISMODULE_CTX_FLAGS_CLUSTER != 0
     }
 
     fn expire_at(&self, deadline: i64) {

@@ -1,16 +1,23 @@
 //! The rooms where the module API is called: everything `unsafe` is here, behind types that are safe to use.
 
+mod background;
 mod call;
 mod guard;
 mod key;
+mod memory;
+mod options;
 mod register;
 mod reply;
 mod settings;
+mod stream;
 mod value;
 
-pub(crate) use call::{Arg, Call, log_warning};
+pub(crate) use background::{Cursor, Tick, register_info, start_ticking};
+use call::clock;
+pub(crate) use call::{Arg, Call, log_notice, log_warning};
 pub(crate) use guard::guarded;
 pub(crate) use key::{KeyForReading, KeyForWriting};
+pub(crate) use options::declare_options;
 pub(crate) use register::{register, require_api};
 pub(crate) use reply::Reply;
 pub(crate) use settings::{Kind, Setting, names, register_settings};

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_uint, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{null, null_mut};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use redis_module::{Context, raw};
 
@@ -206,10 +207,13 @@ unsafe extern "C" fn set_number(
     }
 }
 
+/// The text that was shown last. The server copies what it is shown, and leaves the string to us.
+static SHOWN: AtomicPtr<raw::RedisModuleString> = AtomicPtr::new(null_mut());
+
 unsafe extern "C" fn get_text(_name: *const c_char, private: *mut c_void) -> *mut raw::RedisModuleString {
-    // SAFETY: the server passes what it was given, and takes the string over.
+    // SAFETY: the server passes what it was given. It has copied the string before it asks for another.
     unsafe {
-        match setting(private).kind {
+        let text = match setting(private).kind {
             Kind::Text { of, shown, .. } => {
                 let mut state = state::lock();
                 let text = match shown {
@@ -219,7 +223,12 @@ unsafe extern "C" fn get_text(_name: *const c_char, private: *mut c_void) -> *mu
                 redis!(RedisModule_CreateString(null_mut(), text.as_ptr().cast(), text.len()))
             }
             Kind::Number { .. } | Kind::Word { .. } => redis!(RedisModule_CreateString(null_mut(), null(), 0)),
+        };
+        let last = SHOWN.swap(text, Ordering::Relaxed);
+        if !last.is_null() {
+            redis!(RedisModule_FreeString(null_mut(), last));
         }
+        text
     }
 }
 

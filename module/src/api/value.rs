@@ -11,8 +11,9 @@ use redis_module::native_types::RedisType;
 use redis_module::{logging, raw};
 use redis_session_core::sessions::UserSessions;
 
-use super::redis;
+use super::{OK, redis};
 use crate::state;
+use crate::stats::Share;
 
 /// Of the file format, see `redis_session_core::sessions`.
 const ENCODING_VERSION: c_int = 1;
@@ -35,7 +36,7 @@ pub(crate) static TYPE: SessionsType = SessionsType(RedisType::new(
         aux_save: None,
         aux_save_triggers: 0,
         unlink: None,
-        defrag: None,
+        defrag: Some(defrag),
         mem_usage2: None,
         free_effort2: None,
         unlink2: None,
@@ -70,9 +71,15 @@ fn contained<R>(otherwise: R, callback: impl FnOnce() -> R) -> R {
 
 /// # Safety
 /// `value` must be what the server has stored for a key of our type.
-unsafe fn sessions<'a>(value: *const c_void) -> &'a UserSessions {
+pub(super) unsafe fn sessions<'a>(value: *const c_void) -> &'a UserSessions {
     // SAFETY: every such value is a `Box<UserSessions>`.
     unsafe { &*value.cast::<UserSessions>() }
+}
+
+/// A value that the server is to store, and to give back to [`free`].
+fn stored(sessions: UserSessions) -> *mut c_void {
+    Share::default().becomes(Share::of(&sessions));
+    Box::into_raw(Box::new(sessions)).cast()
 }
 
 unsafe extern "C" fn rdb_load(io: *mut raw::RedisModuleIO, version: c_int) -> *mut c_void {
@@ -83,7 +90,7 @@ unsafe extern "C" fn rdb_load(io: *mut raw::RedisModuleIO, version: c_int) -> *m
         }
         let Ok(bytes) = raw::load_string_buffer(io) else { return null_mut() };
         match UserSessions::decode(bytes.as_ref(), state::lock().agents()) {
-            Ok(sessions) => Box::into_raw(Box::new(sessions)).cast(),
+            Ok(sessions) => stored(sessions),
             Err(error) => {
                 log_io(io, &format!("sessions cannot be loaded: {error}"));
                 null_mut()
@@ -139,7 +146,8 @@ unsafe extern "C" fn free(value: *mut c_void) {
     contained((), || {
         // SAFETY: the server gives up a stored value, once.
         let sessions = unsafe { Box::from_raw(value.cast::<UserSessions>()) };
-        state::release_later(sessions.agents());
+        Share::of(&sessions).becomes(Share::default());
+        state::release(sessions.agents());
     });
 }
 
@@ -155,8 +163,52 @@ unsafe extern "C" fn copy(
 ) -> *mut c_void {
     contained(null_mut(), || {
         // SAFETY: the server passes a stored value.
-        let copy = unsafe { sessions(value) }.copy(state::lock().agents());
-        Box::into_raw(Box::new(copy)).cast()
+        stored(unsafe { sessions(value) }.copy(state::lock().agents()))
+    })
+}
+
+/// Moves the value's allocations to where the allocator wants them; 1 if it must go on later.
+unsafe extern "C" fn defrag(
+    ctx: *mut raw::RedisModuleDefragCtx,
+    _key: *mut raw::RedisModuleString,
+    value: *mut *mut c_void,
+) -> c_int {
+    contained(0, || {
+        let mut from = 0;
+        // SAFETY: the context is that of the running defragmentation. There is a cursor only for a large value, which is
+        // moved in parts.
+        if unsafe { redis!(RedisModule_DefragCursorGet(ctx, &raw mut from)) } != OK || from == 0 {
+            from = 0;
+            // SAFETY: `value` is the server's place for a stored value, which it moves as a whole and lets go of.
+            unsafe {
+                let moved = redis!(RedisModule_DefragAlloc(ctx, *value));
+                if !moved.is_null() {
+                    *value = moved;
+                }
+            }
+        }
+        // SAFETY: a stored value, which nobody else uses meanwhile.
+        let sessions = unsafe { &mut *(*value).cast::<UserSessions>() };
+        for (at, bytes) in sessions.allocations_from(from) {
+            // SAFETY: as above.
+            let stops = at > from
+                && unsafe { redis!(RedisModule_DefragShouldStop(ctx)) } != 0
+                && unsafe { redis!(RedisModule_DefragCursorSet(ctx, at)) } == OK;
+            if stops {
+                return 1;
+            }
+            if !bytes.is_empty() {
+                let old = Box::into_raw(std::mem::take(bytes));
+                // SAFETY: our allocator is the server's, so the bytes are an allocation of it. It has either copied
+                // them to a new one of the same size and freed this, or done nothing.
+                *bytes = unsafe {
+                    let moved = redis!(RedisModule_DefragAlloc(ctx, old.cast())).cast::<u8>();
+                    let start = if moved.is_null() { old.cast::<u8>() } else { moved };
+                    Box::from_raw(std::ptr::slice_from_raw_parts_mut(start, old.len()))
+                };
+            }
+        }
+        0
     })
 }
 

@@ -12,6 +12,7 @@ use super::{Grammar, Kind};
 use crate::api::{Arg, Call, Reply};
 use crate::error::Failure;
 use crate::state::{self, State};
+use crate::stats::Counter;
 
 /// ```text
 /// key token [IP ip] [DEVICE fingerprint] [AUD audience] [STATELESS] [FULL]
@@ -108,10 +109,11 @@ impl<'a> Request<'a> {
         Ok(Passed { verified, alive })
     }
 
-    /// Writes the reply of a check.
+    /// Writes the reply of a check, and counts it under `passed` or its reason.
     pub(super) fn reply(
         &self,
         reply: Reply,
+        passed: &Counter,
         answer: Result<Passed, Reason>,
         subject: Subject<'_>,
         sessions: Option<&UserSessions>,
@@ -121,6 +123,7 @@ impl<'a> Request<'a> {
             Ok(passed) => passed,
             Err(reason) => return inactive(reply, reason),
         };
+        passed.add(1);
         let deadline = alive.map(|alive| alive.deadline).into_iter().chain(verified.expires_at).min();
         let reply = reply.map(if self.full { 12 } else { 3 });
         reply.name("active").boolean(true);

@@ -14,6 +14,7 @@ use super::{Command, Grammar, KeyUse, Kind, Spec, no_randomness};
 use crate::api::{Arg, Call};
 use crate::error::Failure;
 use crate::state::{self, State};
+use crate::stats;
 
 /// ```text
 /// SESSION.CREATE key [ID id | FROM jwt] [TTL seconds] [IDLE seconds] [MAX n] [EVICT | REJECT] [IP ip] [AGENT text]
@@ -101,7 +102,10 @@ impl Command for Create {
         let tokens = Tokens::mint(&state, subject, &creation.session, now)?;
         drop(state);
 
-        key_sessions.commit(&creation.effects, c"session.create");
+        let evict = (!creation.evicted.is_empty()).then_some(c"session.evict");
+        key_sessions.commit(&creation.effects, evict.into_iter().chain([c"session.create"]), clock);
+        stats::CREATED.add(1);
+        stats::EVICTED.add(creation.evicted.len());
         let news = News { evicted: &creation.evicted, new_ip: creation.new_ip, new_device: creation.new_device };
         tokens.reply(call.reply(), &creation.session, &news);
         Ok(())

@@ -5,6 +5,7 @@ mod check;
 mod count;
 mod create;
 mod get;
+mod keys;
 mod list;
 mod parser;
 mod refresh;
@@ -12,6 +13,7 @@ mod regenerate;
 mod revoke;
 mod revoke_user;
 mod set;
+mod stats;
 mod tokens;
 mod touch;
 mod ttl;
@@ -49,7 +51,6 @@ pub(crate) struct Spec {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyUse {
     /// It has none.
-    #[allow(dead_code)]
     None,
     Reads,
     Updates,
@@ -91,7 +92,12 @@ pub(crate) enum Kind {
 impl Spec {
     /// The ACL categories, where the server lets modules name them.
     pub(crate) fn categories(&self) -> String {
-        let kind = if self.key == KeyUse::Reads { "read" } else { "write" };
+        let kind = match self.key {
+            // As INFO and CONFIG: for operators, not for who may read some keys.
+            KeyUse::None => "admin",
+            KeyUse::Reads => "read",
+            KeyUse::Updates | KeyUse::Inserts | KeyUse::Deletes => "write",
+        };
         let speed = if self.flags.split(' ').any(|flag| flag == "fast") { "fast" } else { "slow" };
         format!("{kind} {speed}")
     }
@@ -110,7 +116,7 @@ const fn entry<C: Command>() -> Entry {
 }
 
 /// All commands.
-pub(crate) static TABLE: [Entry; 14] = [
+pub(crate) static TABLE: [Entry; 16] = [
     entry::<create::Create>(),
     entry::<validate::Validate>(),
     entry::<touch::Touch>(),
@@ -124,6 +130,8 @@ pub(crate) static TABLE: [Entry; 14] = [
     entry::<set::Unset>(),
     entry::<revoke::Revoke>(),
     entry::<revoke_user::RevokeUser>(),
+    entry::<stats::Stats>(),
+    entry::<keys::Keys>(),
     entry::<apply::Apply>(),
 ];
 

@@ -9,6 +9,7 @@ use super::{Command, Grammar, KeyUse, Kind, Spec};
 use crate::api::Call;
 use crate::error::Failure;
 use crate::state;
+use crate::stats;
 
 /// ```text
 /// SESSION.REFRESH key refresh-token [IP ip] [AGENT text] [DEVICE fingerprint]
@@ -68,14 +69,16 @@ impl Command for Refresh {
             Refreshed::Refused(reason) => return inactive(call.reply(), reason),
             Refreshed::Reused { effects } => {
                 drop(state);
-                key_sessions.commit(&effects, c"session.reuse");
+                key_sessions.commit(&effects, Some(c"session.reuse"), clock);
+                stats::REUSED.add(1);
                 return inactive(call.reply(), Reason::Reused);
             }
         };
         let tokens = Tokens::mint(&state, subject, &grant.session, grant.issued_at)?;
         drop(state);
 
-        key_sessions.commit(&grant.effects, c"session.refresh");
+        key_sessions.commit(&grant.effects, Some(c"session.refresh"), clock);
+        stats::REFRESHED.add(1);
         let news = News { new_ip: grant.new_ip, ..News::default() };
         tokens.reply(call.reply(), &grant.session, &news);
         Ok(())

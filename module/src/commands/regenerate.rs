@@ -10,6 +10,7 @@ use super::{Command, Grammar, KeyUse, Spec};
 use crate::api::Call;
 use crate::error::Failure;
 use crate::state;
+use crate::stats;
 
 /// ```text
 /// SESSION.REGENERATE key id-or-token
@@ -54,7 +55,8 @@ impl Command for Regenerate {
         let tokens = Tokens::mint(&state, subject, &grant.session, grant.issued_at)?;
         drop(state);
 
-        key_sessions.commit(&grant.effects, c"session.regenerate");
+        key_sessions.commit(&grant.effects, Some(c"session.regenerate"), clock);
+        stats::REGENERATED.add(1);
         tokens.reply(call.reply(), &grant.session, &News::default());
         Ok(())
     }

@@ -6,6 +6,7 @@ use super::{Command, Grammar, KeyUse, Spec};
 use crate::api::Call;
 use crate::error::Failure;
 use crate::state;
+use crate::stats;
 
 /// ```text
 /// SESSION.REVOKE key id-or-token [id-or-token ...]
@@ -45,7 +46,8 @@ impl Command for Revoke {
 
         let none = Default::default();
         let revocation = sessions.sessions().unwrap_or(&none).revoke(&targets, limit, clock);
-        sessions.commit(&revocation.effects, c"session.revoke");
+        sessions.commit(&revocation.effects, Some(c"session.revoke"), clock);
+        stats::REVOKED.add(revocation.revoked);
         call.reply().count(revocation.revoked);
         Ok(())
     }

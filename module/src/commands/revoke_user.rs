@@ -6,6 +6,7 @@ use super::{Command, Grammar, KeyUse, Kind, Spec};
 use crate::api::Call;
 use crate::error::Failure;
 use crate::state;
+use crate::stats;
 
 /// ```text
 /// SESSION.REVOKEUSER key [EXCEPT id-or-token]
@@ -60,7 +61,8 @@ impl Command for RevokeUser {
             limit,
             clock,
         );
-        sessions.commit(&revocation.effects, c"session.revokeuser");
+        sessions.commit(&revocation.effects, Some(c"session.revokeuser"), clock);
+        stats::REVOKED.add(revocation.revoked);
         call.reply().count(revocation.revoked);
         Ok(())
     }

@@ -47,7 +47,7 @@ impl Command for Set {
         let none = Default::default();
         let effects =
             key_sessions.sessions().unwrap_or(&none).set(&id, data, max, clock).map_err(|why| refused(why, max))?;
-        key_sessions.commit(&effects, c"session.set");
+        key_sessions.commit(&effects, Some(c"session.set"), clock);
         call.reply().count(count);
         Ok(())
     }
@@ -81,7 +81,7 @@ impl Command for Unset {
         let none = Default::default();
         let changed = key_sessions.sessions().unwrap_or(&none).unset(&id, names, clock);
         let (effects, removed) = changed.map_err(|why| refused(why, 0))?;
-        key_sessions.commit(&effects, c"session.unset");
+        key_sessions.commit(&effects, Some(c"session.unset"), clock);
         call.reply().count(removed);
         Ok(())
     }

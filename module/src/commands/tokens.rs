@@ -9,6 +9,7 @@ use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 use crate::api::Reply;
 use crate::error::Failure;
 use crate::state::State;
+use crate::stats;
 
 /// A session's tokens, each with its expiry.
 pub(super) struct Tokens {
@@ -52,6 +53,7 @@ impl Tokens {
                     token_id: &session.token_id(),
                     issued_at,
                     expires_at,
+                    token_type: Some(settings.token_type.as_str()).filter(|typ| !typ.is_empty()),
                     issuer: Some(settings.issuer.as_str()).filter(|issuer| !issuer.is_empty()),
                     audience: Some(settings.audience.as_str()).filter(|audience| !audience.is_empty()),
                     claims: claims.as_ref(),
@@ -100,6 +102,7 @@ impl Tokens {
 
 /// The reply to a credential that is not good.
 pub(super) fn inactive(reply: Reply, reason: Reason) -> Result<(), Failure> {
+    stats::refused(reason);
     let reply = reply.map(2);
     reply.name("active").boolean(false);
     reply.name("reason").text(reason.as_str());

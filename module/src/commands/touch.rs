@@ -5,6 +5,7 @@ use super::{Command, KeyUse, Spec};
 use crate::api::Call;
 use crate::error::Failure;
 use crate::state;
+use crate::stats;
 
 /// ```text
 /// SESSION.TOUCH key token [IP ip] [DEVICE fingerprint] [AUD audience] [STATELESS] [FULL]
@@ -40,6 +41,6 @@ impl Command for Touch {
             // Again, for the deadline has moved.
             answer = answer.and_then(|passed| request.look_up(Ok(passed.verified), subject, key.sessions(), clock));
         }
-        request.reply(call.reply(), answer, subject, key.sessions(), clock)
+        request.reply(call.reply(), &stats::TOUCHED, answer, subject, key.sessions(), clock)
     }
 }

@@ -5,6 +5,7 @@ use super::{Command, KeyUse, Spec};
 use crate::api::Call;
 use crate::error::Failure;
 use crate::state;
+use crate::stats;
 
 /// ```text
 /// SESSION.VALIDATE key token [IP ip] [DEVICE fingerprint] [AUD audience] [STATELESS] [FULL]
@@ -27,6 +28,6 @@ impl Command for Validate {
         let key = call.open_for_reading(request.key)?;
         let (subject, clock, verified) = request.verify(&mut state::lock(), call.now())?;
         let answer = request.look_up(verified, subject, key.sessions(), clock);
-        request.reply(call.reply(), answer, subject, key.sessions(), clock)
+        request.reply(call.reply(), &stats::VALIDATED, answer, subject, key.sessions(), clock)
     }
 }

@@ -63,6 +63,12 @@ struct Pair {
     replica_agents: AgentPool,
 }
 
+/// Effects that borrow nothing, as replicas get them.
+fn encoded(effects: &[Effect<'_>]) -> Vec<Effect<'static>> {
+    let bytes = encode_effects(effects).leak();
+    decode_effects(bytes).unwrap()
+}
+
 impl Pair {
     fn carry_out(&mut self, effects: &[Effect<'_>]) {
         self.primary.apply(effects, &mut self.agents);
@@ -92,6 +98,18 @@ impl Pair {
         let revocation = self.primary.revoke_all(except.as_ref(), 1000, limit(100), clock(now));
         self.carry_out(&revocation.effects);
         revocation.revoked
+    }
+
+    /// Sweeps in small parts; the answer is how many effects that took.
+    fn purge(&mut self, now: u64) -> usize {
+        let (mut from, mut count) = (Some(0), 0);
+        while let Some(at) = from {
+            let purge = self.primary.purge(at, 3, clock(now));
+            self.carry_out(&purge.effects);
+            count += purge.effects.len();
+            from = purge.next;
+        }
+        count
     }
 
     fn check(&self, text: &str, issued: u64, now: u64) -> Result<Alive, Reason> {
@@ -191,8 +209,7 @@ fn a_revoked_session_says_so_until_its_last_token_has_expired_and_its_id_stays_t
     assert_eq!(pair.create(new("a", 20, 5000), limit(9), 20), Err(CreateError::Exists));
     assert_eq!(pair.primary.touch(&id("a"), 0, clock(20)), None);
     assert_eq!(pair.check("a", 0, 4999), Err(Reason::Revoked));
-    let spent = pair.primary.purge(limit(9), clock(5000));
-    pair.carry_out(&spent);
+    pair.purge(5000);
     assert!(pair.primary.is_empty());
     pair.create(new("a", 5000, 5000), limit(9), 5000).unwrap();
 }
@@ -243,10 +260,129 @@ fn an_epoch_is_kept_until_the_last_token_before_it_has_expired() {
     pair.create(new("a", 0, 9000), limit(9), 0).unwrap();
     pair.revoke_all(None, 10);
     assert_eq!(pair.primary.last_deadline(), at(9000));
-    assert!(pair.primary.purge(limit(9), clock(8999)).is_empty());
-    let spent = pair.primary.purge(limit(9), clock(9000));
-    pair.carry_out(&spent);
+    assert_eq!(pair.purge(8999), 0);
+    pair.purge(9000);
     assert!(pair.primary.is_empty());
+}
+
+#[test]
+fn a_sweep_leaves_a_trace_of_what_died_of_time_until_its_last_token_has_expired() {
+    let mut pair = Pair::default();
+    let idle = |text| NewSession { idle_secs: 1, ..with_jwt(text, 0, 600_000) };
+    pair.create(idle("a"), limit(9), 0).unwrap();
+    pair.create(idle("b"), limit(9), 0).unwrap();
+    pair.create(NewSession { brought: true, ..new("c", 0, 1500) }, limit(9), 0).unwrap();
+    let seen = pair.primary.touch(&id("b"), 0, clock(999));
+    pair.replicate(&seen.into_iter().collect::<Vec<_>>());
+    assert_eq!(pair.primary.stored(), 3);
+    let sweep = pair.primary.purge(0, 99, clock(1500));
+    assert_eq!(pair.primary.expired_among(&sweep.effects, clock(1500)), 2);
+    assert_eq!(pair.purge(1500), 2);
+    assert_eq!(pair.primary.stored(), 1);
+    assert_eq!(pair.primary.agents().count(), 1, "a trace has no agent");
+    assert_eq!(pair.check("a", 0, 1500), Err(Reason::Idle));
+    assert_eq!(pair.check("c", 0, 1500), Err(Reason::Unknown), "its last token expired with it");
+    assert!(pair.check("b", 0, 1500).is_ok());
+    assert_eq!(pair.purge(1500), 0, "what was swept stays so");
+    assert_eq!(pair.primary.expired_among(&[Effect::Forget(id("a"))], clock(3000)), 0, "a trace expired before");
+    assert_eq!(pair.purge(3_600_000), 2);
+    assert!(pair.primary.is_empty());
+}
+
+/// What the effects mean: event, id, agent.
+fn told(pair: &Pair, effects: &[Effect<'_>], now: u64) -> Vec<String> {
+    let events = pair.primary.audit(effects, &pair.agents, clock(now));
+    let text = |id: Option<SessionId>| id.map_or_else(|| "-".to_owned(), |id| id.to_string());
+    let line = |event: AuditEvent<'_>| {
+        let AuditEvent { happening, id, old_id, agent, .. } = event;
+        let old = old_id.map_or_else(String::new, |old| format!(" was {old}"));
+        format!("{happening:?} {}{old} {}", text(id), agent.as_deref().unwrap_or("-"))
+    };
+    events.into_iter().map(line).collect()
+}
+
+#[test]
+fn effects_tell_an_auditor_what_happens_to_which_session() {
+    let mut pair = Pair::default();
+    let with_agent = |text| NewSession { agent: Some("phone"), idle_secs: 9, ..with_jwt(text, 0, 600_000) };
+    let creation = pair.primary.create(with_agent("a"), RULES, limit(2), clock(0)).unwrap();
+    assert_eq!(told(&pair, &creation.effects, 0), ["Created a phone"]);
+    pair.carry_out(&encoded(&creation.effects));
+    pair.create(with_agent("b"), limit(2), 0).unwrap();
+    let creation =
+        pair.primary.create(NewSession { agent: None, ..new("c", 0, 5000) }, RULES, limit(2), clock(1)).unwrap();
+    assert_eq!(told(&pair, &creation.effects, 1), ["Ended(Evicted) a phone", "Created c -"]);
+    pair.carry_out(&encoded(&creation.effects));
+
+    let revocation = pair.primary.revoke(&[target("b"), target("a"), target("none")], limit(9), clock(2));
+    assert_eq!(told(&pair, &revocation.effects, 2), ["Ended(Revoked) b phone"]);
+    let foreign = Target { issued: Issued::InSecondOf(at(0)), until: Some(at(9000)), ..target("jwt") };
+    let denial = pair.primary.revoke(&[foreign], limit(9), clock(2));
+    assert_eq!(told(&pair, &denial.effects, 2), ["Ended(Revoked) jwt -"]);
+    let all = pair.primary.revoke_all(Some(&id("c")), 1000, limit(9), clock(2));
+    assert_eq!(told(&pair, &all.effects, 2), ["AllRevoked(1) - -"]);
+    let renewed = pair.primary.regenerate(&target("b"), id("n"), RULES, &pair.agents, limit(9), clock(2)).unwrap();
+    assert_eq!(told(&pair, &renewed.effects, 2), ["Regenerated n was b phone"]);
+    let sweep = pair.primary.purge(0, 99, clock(9500));
+    assert_eq!(told(&pair, &sweep.effects, 9500), ["Ended(Idle) b phone", "Ended(Expired) c -"]);
+    let late = pair.primary.revoke_all(None, 1000, limit(9), clock(9500));
+    assert_eq!(told(&pair, &late.effects, 9500), ["Ended(Idle) b phone", "Ended(Expired) c -", "AllRevoked(0) - -"]);
+    let set = pair.primary.set(&id("b"), Data::pack([(&b"x"[..], &b"y"[..])]).unwrap(), 99, clock(2)).unwrap();
+    assert!(told(&pair, &set, 2).is_empty());
+}
+
+#[test]
+fn what_is_forgotten_at_once_is_told_with_the_reason_too() {
+    let mut pair = Pair::default();
+    ["a", "b"].iter().for_each(|text| drop(pair.create(with_jwt(text, 0, 600_000), limit(9), 0).unwrap()));
+    let no_traces = Limit { traces: 0, ..limit(2) };
+    let revocation = pair.primary.revoke(&[target("a")], no_traces, clock(1));
+    assert_eq!(told(&pair, &revocation.effects, 1), ["Ended(Revoked) a Mozilla/5.0"]);
+    let creation = pair.primary.create(new("c", 0, 5000), RULES, no_traces, clock(1)).unwrap();
+    assert_eq!(told(&pair, &creation.effects, 1), ["Ended(Evicted) a Mozilla/5.0", "Created c Mozilla/5.0"]);
+}
+
+#[test]
+fn refreshes_and_thefts_are_told_to_an_auditor() {
+    let mut pair = Pair::default();
+    pair.create(NewSession { refresh_secs: Some(600), ..with_jwt("a", 0, 600_000) }, limit(9), 0).unwrap();
+    let offer = |pair: &Pair, generation, now| {
+        let token = RefreshToken { id: id("a"), generation, session_began_at: at(0) };
+        match pair.primary.refresh(&token, Origin::default(), RULES, &pair.agents, limit(9), clock(now)) {
+            Refreshed::Granted(grant) => encoded(&grant.effects),
+            Refreshed::Reused { effects } => effects,
+            Refreshed::Refused(reason) => panic!("{reason}"),
+        }
+    };
+    let effects = offer(&pair, 0, 10);
+    assert_eq!(told(&pair, &effects, 10), ["Refreshed a Mozilla/5.0"]);
+    pair.carry_out(&effects);
+    assert!(told(&pair, &offer(&pair, 0, 10), 10).is_empty(), "a repetition within the grace is nothing new");
+    let effects = offer(&pair, 1, 20);
+    pair.carry_out(&effects);
+    assert_eq!(told(&pair, &offer(&pair, 0, 30), 30), ["Ended(Reused) a Mozilla/5.0"]);
+}
+
+#[test]
+fn a_sweep_leaves_what_not_before_took_as_that_may_be_taken_back() {
+    let mut pair = Pair::default();
+    pair.create(with_jwt("a", 0, 600_000), limit(9), 0).unwrap();
+    let clock = Clock { now: at(20), not_before: at(10) };
+    assert!(pair.primary.purge(0, 99, clock).effects.is_empty());
+}
+
+#[test]
+fn a_sweep_of_many_goes_on_where_it_stopped() {
+    let mut pair = Pair::default();
+    for n in 0..100u64 {
+        pair.create(new(&format!("s{n}"), 0, 1000 + n % 2 * 5000), limit(900), 0).unwrap();
+    }
+    let first = pair.primary.purge(0, 10, clock(2000));
+    assert_eq!((first.effects.len(), first.next), (5, Some(10)));
+    let last = pair.primary.purge(90, 10, clock(2000));
+    assert_eq!((last.effects.len(), last.next), (5, None));
+    assert_eq!(pair.purge(2000), 50);
+    assert_eq!(pair.primary.stored(), 50);
 }
 
 #[test]
@@ -322,8 +458,7 @@ fn what_was_forgotten_too_early_is_not_taken_for_good() {
     let read = UserSessions::decode(&bytes, &mut AgentPool::new()).unwrap();
     assert!(read.may_have_forgotten(issued(5000)));
     assert_eq!(pair.primary.last_deadline(), at(60_000));
-    let spent = pair.primary.purge(few, clock(60_000));
-    pair.carry_out(&spent);
+    pair.purge(60_000);
     assert!(!pair.primary.may_have_forgotten(issued(0)) && pair.primary.is_empty());
 }
 
@@ -508,8 +643,7 @@ fn a_token_from_elsewhere_is_denied_until_it_would_expire() {
     assert_eq!(revoke(&mut pair, 2), 0);
     assert_eq!(pair.check("elsewhere", 0, 4999), Err(Reason::Revoked));
     assert_eq!(pair.primary.last_deadline(), at(5000));
-    let spent = pair.primary.purge(limit(9), clock(5000));
-    pair.carry_out(&spent);
+    pair.purge(5000);
     assert!(pair.primary.is_empty());
     assert_eq!(revoke(&mut pair, 5000), 0, "what has expired needs no trace");
     pair.revoke_all(None, 10);
@@ -611,4 +745,77 @@ fn a_value_survives_its_encoding_and_a_damaged_one_claims_nothing() {
     let mut none = AgentPool::new();
     assert!(UserSessions::decode(&bytes[..bytes.len() - 1], &mut none).is_err());
     assert!(none.is_empty());
+}
+
+fn bury(n: u32, until: u64) -> Effect<'static> {
+    let id = SessionId::from_text(n.to_string().as_bytes()).unwrap();
+    Effect::Bury(Trace { id, reason: TraceReason::Revoked, until: at(until) })
+}
+
+#[test]
+fn effects_that_are_more_than_a_value_are_refused_as_one() {
+    let epoch = Effect::Epoch(Some(Epoch { at: at(0), until: at(9) }));
+    let forgotten = Effect::Forgotten(Some(Epoch { at: at(0), until: at(9) }));
+    let decode = |effects: &[&Effect<'_>]| {
+        let effects: Vec<_> = effects.iter().copied().cloned().collect();
+        UserSessions::decode(&encode_effects(&effects), &mut AgentPool::new()).map(|_| ())
+    };
+    assert_eq!(decode(&[&epoch, &forgotten, &bury(1, 9), &bury(2, 9)]), Ok(()));
+    assert_eq!(decode(&[&forgotten]), Ok(()));
+    for more in [
+        &bury(1, 8),
+        &epoch,
+        &forgotten,
+        &Effect::Epoch(None),
+        &Effect::Forget(id("1")),
+        &Effect::Clear { except: None },
+        &Effect::Clear { except: Some(id("1")) },
+        &Effect::Seen { id: id("1"), at: at(1) },
+        &Effect::Unset { id: id("1"), names: Data::pack([(&b"name"[..], &b""[..])]).unwrap() },
+    ] {
+        assert_eq!(decode(&[&epoch, &bury(1, 9), more]), Err(DecodeError::Damaged), "{more:?}");
+    }
+    assert_eq!(decode(&[&forgotten, &epoch]), Err(DecodeError::Damaged));
+    assert_eq!(decode(&[&Effect::Epoch(None), &bury(1, 9)]), Err(DecodeError::Damaged));
+    assert_eq!(decode(&[]), Err(DecodeError::Damaged));
+}
+
+/// One after the other, each with a look at all that are left, they would take minutes.
+#[test]
+fn very_many_traces_that_end_together_are_forgotten_together() {
+    let mut pair = Pair::default();
+    let traces: Vec<_> = (0..100_000).map(|n| bury(n, 5)).collect();
+    pair.carry_out(&traces);
+    assert_eq!(pair.primary.last_deadline(), at(5));
+    pair.carry_out(&[bury(100_000, 4)]);
+    pair.carry_out(&pair.primary.purge(0, usize::MAX, clock(5)).effects);
+    assert!(pair.primary.is_empty());
+}
+
+#[test]
+fn the_last_deadline_goes_with_its_record() {
+    let mut pair = Pair::default();
+    let traces: Vec<_> = (0..100).map(|n| bury(n, 5 + u64::from(n))).collect();
+    pair.carry_out(&traces);
+    for n in (1..100_u32).rev() {
+        assert_eq!(pair.primary.last_deadline(), at(5 + u64::from(n)));
+        pair.carry_out(&[Effect::Forget(id(&n.to_string()))]);
+    }
+    assert_eq!(pair.primary.last_deadline(), at(5));
+}
+
+/// Looked up one by one, they would take minutes.
+#[test]
+fn very_many_fields_are_set_and_removed_at_once() {
+    let mut pair = Pair::default();
+    pair.create(new("a", 0, 5000), limit(9), 0).unwrap();
+    let names: Vec<_> = (0..120_000).map(|n| format!("field {n}")).collect();
+    let data = |names: &[String]| Data::pack(names.iter().map(|name| (name.as_bytes(), &b"v"[..]))).unwrap();
+    for fields in [&names[..60_000], &names[30_000..]] {
+        pair.carry_out(&pair.primary.set(&id("a"), data(fields), usize::MAX, clock(1)).unwrap());
+    }
+    assert_eq!(pair.fields("a", 1).len(), 120_000);
+    let (effects, removed) = pair.primary.unset(&id("a"), data(&names[1..]), clock(1)).unwrap();
+    pair.carry_out(&effects);
+    assert_eq!((removed, pair.fields("a", 1)), (119_999, vec![("field 0".into(), "v".into())]));
 }

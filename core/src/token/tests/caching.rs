@@ -104,3 +104,114 @@ proptest! {
         }
     }
 }
+
+/// With the algorithms of public keys, key rings that are read anew, and all settings.
+#[cfg(feature = "public-keys")]
+mod mixed {
+    use std::sync::LazyLock;
+
+    use serde_json::json;
+
+    use super::super::issuer::{PUBLIC, issued, jwk, ring_of};
+    use super::*;
+
+    const ALGORITHMS: [Algorithm; 5] = [Algorithm::Hs256, PUBLIC[0], PUBLIC[1], PUBLIC[2], PUBLIC[3]];
+
+    fn key(algorithm: Algorithm, letter: &str) -> serde_json::Value {
+        match algorithm.hmac() {
+            Some(_) => json!({ "kty": "oct", "kid": "HS256", "alg": "HS256", "k": letter.repeat(64) }),
+            None => jwk(algorithm),
+        }
+    }
+
+    /// All keys; all but one; and all, but with another secret of the same name.
+    static RINGS: LazyLock<Vec<KeyRing>> = LazyLock::new(|| {
+        let without = ALGORITHMS.map(|left_out| {
+            ALGORITHMS.into_iter().filter(|kept| *kept != left_out).map(|kept| key(kept, "Q")).collect::<Vec<_>>()
+        });
+        let all = ["Q", "A"].map(|letter| ALGORITHMS.map(|algorithm| key(algorithm, letter)).to_vec());
+        without.into_iter().chain(all).map(|keys| ring_of(&keys).unwrap()).collect()
+    });
+
+    /// Of each algorithm: two good ones, one that is no JSON, and one of each with a bit of its signature changed.
+    static TOKENS: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let claims = |exp: u64| {
+            let nbf = NOW - 10;
+            format!(r#"{{"sub":"42","exp":{exp},"nbf":{nbf},"iss":"me","aud":["api","web"],"sid":"s"}}"#)
+        };
+        let mut tokens = Vec::new();
+        for algorithm in ALGORITHMS {
+            let header = |typ: &str| format!(r#"{{"alg":"{algorithm}","kid":"{algorithm}","typ":"{typ}"}}"#);
+            let good =
+                [issued(algorithm, header("JWT"), claims(NOW)), issued(algorithm, header("at+jwt"), claims(NOW + 5))];
+            for token in &good {
+                let (input, signature) = token.rsplit_once('.').unwrap();
+                let mut signature = base64url::decode(signature.as_bytes()).unwrap();
+                signature[7] ^= 1;
+                tokens.push(format!("{input}.{}", base64url::encode(&signature)));
+            }
+            tokens.extend(good);
+            tokens.push(issued(algorithm, header("JWT"), "no JSON"));
+        }
+        tokens
+    });
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Check { token: usize, user: &'static str, audience: Option<&'static str>, now: u64 },
+        Ring(usize),
+        Type(Option<&'static str>),
+        Issuer(Option<&'static str>),
+        Audience(Option<&'static str>),
+        Leeway(u32),
+        Bytes(usize),
+        Resize(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let maybe = |words: &'static [&'static str]| prop::option::of(prop::sample::select(words));
+        let (users, audiences) = (prop::sample::select(&["42", "43"][..]), maybe(&["api", "phone"]));
+        prop_oneof![
+            20 => (0..25usize, users, audiences, NOW - 12..NOW + 9)
+                .prop_map(|(token, user, audience, now)| Step::Check { token, user, audience, now }),
+            2 => (0..7usize).prop_map(Step::Ring),
+            1 => maybe(&["jwt", "at+jwt"]).prop_map(Step::Type),
+            1 => maybe(&["me", "you"]).prop_map(Step::Issuer),
+            1 => maybe(&["web", "phone"]).prop_map(Step::Audience),
+            1 => (0..3u32).prop_map(Step::Leeway),
+            1 => prop::sample::select(&[200, 300, 8192][..]).prop_map(Step::Bytes),
+            1 => (0..40usize).prop_map(Step::Resize),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_changes_the_answer_is_the_same_with_and_without(
+            steps in prop::collection::vec(step(), 1..150)
+        ) {
+            let (mut cache, mut scratch) = (TokenCache::default(), Scratch::default());
+            let (mut ring, mut policy) = (&RINGS[5], TokenPolicy::default());
+            cache.resize(32);
+            for step in steps {
+                match step {
+                    Step::Ring(at) => {
+                        ring = &RINGS[at];
+                        cache.clear();
+                    }
+                    Step::Type(typ) => policy.token_type = typ.map(str::to_owned),
+                    Step::Issuer(issuer) => policy.issuer = issuer.map(str::to_owned),
+                    Step::Audience(audience) => policy.audience = audience.map(str::to_owned),
+                    Step::Leeway(seconds) => policy.leeway_secs = seconds,
+                    Step::Bytes(max) => policy.max_token_bytes = max,
+                    Step::Resize(entries) => cache.resize(entries),
+                    Step::Check { token, user: name, audience, now } => {
+                        let (token, name, now) = (TOKENS[token].as_bytes(), user(name), at(now));
+                        let plain = verify(ring, &policy, name, token, audience, now, &mut scratch);
+                        let cached = cache.verify(ring, &policy, name, token, audience, now, &mut scratch);
+                        prop_assert_eq!(cached, plain);
+                    }
+                }
+            }
+        }
+    }
+}

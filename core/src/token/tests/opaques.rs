@@ -6,7 +6,7 @@ use super::*;
 fn sealed(kid: &str, user: &[u8], id: &[u8]) -> String {
     let mut token = format!("rst1.{}.{}", base64url::encode(user), base64url::encode(id));
     let began_at = at(NOW).to_bytes();
-    let tag = ring().get(kid).unwrap().opaque().tag_of(token.as_bytes(), &began_at);
+    let tag = ring().get(kid).unwrap().secret().unwrap().opaque.tag_of(token.as_bytes(), &began_at);
     write!(token, ".{}", base64url::encode(&[kid.as_bytes(), b"\0", &began_at, tag.as_bytes()].concat())).unwrap();
     token
 }
@@ -62,7 +62,7 @@ fn a_code_made_for_a_jwt_is_none_for_an_opaque_token() {
     let good = opaque();
     let (input, _) = good.rsplit_once('.').unwrap();
     let began_at = at(NOW).to_bytes();
-    let tag = ring().get("k256").unwrap().jwt().tag_of(input.as_bytes(), &began_at);
+    let tag = ring().get("k256").unwrap().secret().unwrap().jwt.tag_of(input.as_bytes(), &began_at);
     let token = format!("{input}.{}", base64url::encode(&[b"k256\0", &began_at[..], tag.as_bytes()].concat()));
     assert_eq!(refused(&token), Some(Reason::Signature));
 }

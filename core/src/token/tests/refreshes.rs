@@ -56,13 +56,15 @@ fn every_reason_comes_in_its_order() {
     let with_seal = |seal: &[u8]| check(&format!("{input}.{}", base64url::encode(seal)));
     assert_eq!(with_seal(b"other\0began.tag"), Err(Reason::UnknownKey));
     assert_eq!(with_seal(&[&b"k256\0began."[..], &[0; 32]].concat()), Err(Reason::Signature));
-    for other in [ring().get("k256").unwrap().opaque(), ring().get("k256").unwrap().jwt()] {
+    let ring = ring();
+    let key = ring.get("k256").unwrap().secret().unwrap();
+    for other in [&key.opaque, &key.jwt] {
         let began_at = at(NOW).to_bytes();
         let tag = other.tag_of(input.as_bytes(), &began_at);
         let seal = [b"k256\0", &began_at[..], tag.as_bytes()].concat();
         assert_eq!(with_seal(&seal), Err(Reason::Signature), "the code of another kind of credential");
     }
-    let foreign = ring().get("k256").unwrap().sign_refresh(user("43"), &session(), 7, at(NOW)).unwrap();
+    let foreign = ring.get("k256").unwrap().sign_refresh(user("43"), &session(), 7, at(NOW)).unwrap();
     assert_eq!(check(&foreign), Err(Reason::Subject));
 }
 

@@ -1,0 +1,315 @@
+//! The layer: takes the token from a request and asks about it, once.
+
+use std::fmt;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use ::axum::http::request::Parts;
+use ::axum::http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use ::axum::response::{IntoResponse as _, Response};
+use redis::aio::ConnectionLike;
+use redis_session_core::Reason;
+use tower_layer::Layer;
+use tower_service::Service;
+use tracing::field::{Empty, display};
+use tracing::{Instrument as _, Span};
+
+use super::cookie::SessionCookie;
+use super::extract::{Checked, Rejection, Session};
+use super::origin;
+use crate::replies::{Inactive, InactiveReason};
+use crate::routing::unverified_user;
+use crate::store::{Assurance, SessionStore, StoreError, Visitor};
+
+/// Checks the token of each request, once, and hands the session to the handlers: see [the module](super).
+#[derive(Clone)]
+pub struct SessionLayer<C> {
+    store: SessionStore<C>,
+    options: Arc<Options>,
+}
+
+type ClientIp = dyn Fn(&Parts) -> Option<IpAddr> + Send + Sync;
+type OnRefused = dyn Fn(&Parts, &Refused) + Send + Sync;
+
+/// A token that was refused: what a line in the audit log says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refused {
+    /// Why.
+    pub reason: InactiveReason,
+    /// Whose token it is; `None` if its signature is not good, for then anybody may have written the name.
+    pub user: Option<String>,
+    /// Who brought it.
+    pub visitor: Visitor,
+}
+
+#[derive(Clone, Default)]
+struct Options {
+    cookie: Option<SessionCookie>,
+    trusted_origins: Vec<HeaderValue>,
+    device_headers: Vec<HeaderName>,
+    client_ip: Option<Arc<ClientIp>>,
+    on_refused: Option<Arc<OnRefused>>,
+    required: bool,
+    only_validates: bool,
+}
+
+impl<C> fmt::Debug for SessionLayer<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionLayer")
+            .field("cookie", &self.options.cookie)
+            .field("device_headers", &self.options.device_headers)
+            .field("required", &self.options.required)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C> SessionLayer<C> {
+    /// A layer that takes tokens from `Authorization: Bearer` and slides the idle timers of their sessions.
+    #[must_use]
+    pub fn new(store: SessionStore<C>) -> Self {
+        Self { store, options: Arc::default() }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
+        change(Arc::make_mut(&mut self.options));
+        self
+    }
+
+    /// Take the token from this cookie where there is no header.
+    ///
+    /// A browser sends cookies with what other sites make it send, too. So a request that may change something (any but
+    /// `GET`, `HEAD` and `OPTIONS`) and has no header `Authorization` is answered 403 if the browser says that it comes
+    /// from elsewhere, be there a cookie or not: a login that another site makes is one as well. Let no `GET` change
+    /// anything.
+    #[must_use]
+    pub fn cookie(self, cookie: SessionCookie) -> Self {
+        self.with(|options| options.cookie = Some(cookie))
+    }
+
+    /// Take what pages of these origins send as if it came from here: `https://app.example`.
+    #[must_use]
+    pub fn trusted_origins(self, origins: impl IntoIterator<Item = HeaderValue>) -> Self {
+        self.with(|options| options.trusted_origins = origins.into_iter().collect())
+    }
+
+    /// Tell devices apart by the values of these headers, and bind sessions to them: see [`Visitor::device`]. Choose
+    /// headers that a browser does not change: a version in one logs everybody out with each update.
+    #[must_use]
+    pub fn device_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.with(|options| options.device_headers = headers.into_iter().collect())
+    }
+
+    /// How to tell a client's address. Behind a proxy that is a header which the proxy sets, and which nobody else can:
+    /// trust none that a client may bring.
+    #[must_use]
+    pub fn client_ip(self, ip: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
+        self.with(|options| options.client_ip = Some(Arc::new(ip)))
+    }
+
+    /// What to do with the reason for which a token was refused: a line in the audit log.
+    #[must_use]
+    pub fn on_refused(self, hook: impl Fn(&Parts, &Refused) + Send + Sync + 'static) -> Self {
+        self.with(|options| options.on_refused = Some(Arc::new(hook)))
+    }
+
+    /// Let no request through without a session, whatever its handler takes.
+    #[must_use]
+    pub fn required(self) -> Self {
+        self.with(|options| options.required = true)
+    }
+
+    /// Slide no idle timers: for requests that a user does not make, as those of a page that refreshes itself.
+    #[must_use]
+    pub fn without_touching(self) -> Self {
+        self.with(|options| options.only_validates = true)
+    }
+}
+
+impl<S, C: Clone> Layer<S> for SessionLayer<C> {
+    type Service = SessionService<S, C>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SessionService { inner, layer: self.clone() }
+    }
+}
+
+/// What a [`SessionLayer`] makes of a service.
+#[derive(Clone, Debug)]
+pub struct SessionService<S, C> {
+    inner: S,
+    layer: SessionLayer<C>,
+}
+
+impl<S, C, B> Service<Request<B>> for SessionService<S, C>
+where
+    S: Service<Request<B>, Response = Response> + Clone + Send + 'static,
+    S::Future: Send,
+    C: ConnectionLike + Clone + Send + Sync + 'static,
+    B: Send + 'static,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The one that is ready is this one, and not its clone.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let SessionLayer { store, options } = self.layer.clone();
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            if options.is_foreign(&parts) {
+                tracing::warn!(method = %parts.method, "a request that another site made was refused");
+                return Ok(Rejection::Foreign.into_response());
+            }
+            let visitor = options.visitor(&parts);
+            let span = tracing::debug_span!("session", outcome = Empty);
+            let checked = options.check(&store, &parts, &visitor, &span).instrument(span.clone()).await;
+            if let (true, Err(rejection)) = (options.required, &checked) {
+                return Ok(rejection.into_response());
+            }
+            parts.extensions.insert(visitor);
+            parts.extensions.insert(Checked(checked));
+            inner.call(Request::from_parts(parts, body)).await
+        })
+    }
+}
+
+impl Options {
+    fn visitor(&self, parts: &Parts) -> Visitor {
+        let mut visitor = Visitor::new();
+        if let Some(ip) = self.client_ip.as_ref().and_then(|ip| ip(parts)) {
+            visitor = visitor.ip(ip);
+        }
+        if let Some(agent) = parts.headers.get(header::USER_AGENT) {
+            visitor = visitor.agent(String::from_utf8_lossy(agent.as_bytes()));
+        }
+        if !self.device_headers.is_empty() {
+            visitor = visitor.device(fingerprint(&self.device_headers, &parts.headers));
+        }
+        visitor
+    }
+
+    fn is_foreign(&self, parts: &Parts) -> bool {
+        self.cookie.is_some()
+            && !parts.headers.contains_key(header::AUTHORIZATION)
+            && origin::is_foreign(parts, &self.trusted_origins)
+    }
+
+    /// Whose request it is.
+    async fn check<C: ConnectionLike + Clone + Send + Sync>(
+        &self,
+        store: &SessionStore<C>,
+        parts: &Parts,
+        visitor: &Visitor,
+        span: &Span,
+    ) -> Result<Session, Rejection> {
+        let refused = |reason: InactiveReason, token: &str| {
+            span.record("outcome", display(&reason));
+            if let Some(hook) = &self.on_refused {
+                let user = if reason.is_of_genuine_token() { unverified_user(token) } else { None };
+                hook(parts, &Refused { reason, user, visitor: visitor.clone() });
+            }
+            Rejection::Refused
+        };
+        let malformed = |()| refused(InactiveReason::Known(Reason::Malformed), "");
+        let Some(token) = self.token(&parts.headers).map_err(malformed)? else {
+            span.record("outcome", "none");
+            return Err(Rejection::Missing);
+        };
+        let checked = match self.only_validates {
+            true => store.authenticate(&token, visitor).await,
+            false => store.touch(&token, visitor).await,
+        };
+        match checked {
+            Ok(session) => {
+                let outcome = if session.assurance == Assurance::Session { "active" } else { "token_only" };
+                span.record("outcome", outcome);
+                Ok(Session::new(session, token))
+            }
+            Err(StoreError::Refused(Inactive { reason })) => Err(refused(reason, &token)),
+            Err(error) => {
+                span.record("outcome", "unavailable");
+                tracing::error!(%error, "sessions cannot be checked");
+                Err(Rejection::Unavailable)
+            }
+        }
+    }
+
+    /// The token that a request brings; an error if what it brings cannot be one.
+    fn token(&self, headers: &HeaderMap) -> Result<Option<String>, ()> {
+        let mut given = headers.get_all(header::AUTHORIZATION).iter();
+        match (given.next(), given.next()) {
+            (Some(value), None) => bearer(value.to_str().map_err(|_| ())?).map(Some).ok_or(()),
+            (Some(_), Some(_)) => Err(()),
+            (None, _) => self.cookie.as_ref().map_or(Ok(None), |cookie| cookie.token(headers)),
+        }
+    }
+}
+
+/// The token of an `Authorization` header (RFC 6750 section 2.1; the scheme is not case-sensitive: RFC 9110 section
+/// 11.1).
+fn bearer(value: &str) -> Option<String> {
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim_start_matches(' ');
+    (scheme.eq_ignore_ascii_case("Bearer") && !token.is_empty()).then(|| token.to_owned())
+}
+
+/// Names and values, one to a line: neither has line breaks.
+fn fingerprint(names: &[HeaderName], headers: &HeaderMap) -> Vec<u8> {
+    let mut fingerprint = Vec::new();
+    for name in names {
+        fingerprint.extend(name.as_str().as_bytes());
+        for value in headers.get_all(name) {
+            fingerprint.extend(b"\n ");
+            fingerprint.extend(value.as_bytes());
+        }
+        fingerprint.push(b'\n');
+    }
+    // More than the server takes of a fingerprint cannot be told apart.
+    fingerprint.truncate(4096);
+    fingerprint
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bearer_token_is_what_stands_behind_the_scheme() {
+        for (value, token) in [
+            ("Bearer abc", Some("abc")),
+            ("bearer   abc", Some("abc")),
+            ("Bearer", None),
+            ("Bearer ", None),
+            ("Basic abc", None),
+            ("Bearerabc", None),
+            ("", None),
+        ] {
+            assert_eq!(bearer(value).as_deref(), token, "{value}");
+        }
+    }
+
+    #[test]
+    fn fingerprints_differ_as_headers_do() {
+        let names = [header::ACCEPT_LANGUAGE, header::ACCEPT_ENCODING];
+        let of = |headers: &[(HeaderName, &'static str)]| {
+            let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
+            fingerprint(&names, &headers.collect())
+        };
+        let one = of(&[(header::ACCEPT_LANGUAGE, "de"), (header::USER_AGENT, "any")]);
+        assert_eq!(one, of(&[(header::ACCEPT_LANGUAGE, "de"), (header::USER_AGENT, "other")]));
+        assert_ne!(one, of(&[(header::ACCEPT_ENCODING, "de")]));
+        assert_ne!(one, of(&[(header::ACCEPT_LANGUAGE, "de"), (header::ACCEPT_ENCODING, "")]));
+        assert_ne!(one, of(&[]));
+        assert_eq!(of(&[(header::ACCEPT_LANGUAGE, "x".repeat(9000).leak())]).len(), 4096);
+    }
+}

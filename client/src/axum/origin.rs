@@ -1,0 +1,101 @@
+//! Requests that another site made a browser send.
+
+use ::axum::http::request::Parts;
+use ::axum::http::{HeaderName, HeaderValue, header};
+
+/// Fetch Metadata (W3C), section 2.4: what a browser says of itself, and no script can.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Whether another site made a browser send this request, and it may change something.
+///
+/// Browsers tell: in `Sec-Fetch-Site`, and before there was such a thing in the `Origin` of whatever is not `GET`.
+/// What tells neither is no browser, and has no cookies but its own. Another host of the same domain is another site
+/// here.
+pub(super) fn is_foreign(parts: &Parts, trusted: &[HeaderValue]) -> bool {
+    if parts.method.is_safe() {
+        return false;
+    }
+    let origin = parts.headers.get(header::ORIGIN);
+    if origin.is_some_and(|origin| trusted.contains(origin)) {
+        return false;
+    }
+    match (parts.headers.get(SEC_FETCH_SITE), origin) {
+        (Some(site), _) => site != "same-origin" && site != "none",
+        (None, Some(origin)) => !is_of_this_host(origin, parts),
+        (None, None) => false,
+    }
+}
+
+/// Without the scheme, which a server behind a proxy does not know.
+fn is_of_this_host(origin: &HeaderValue, parts: &Parts) -> bool {
+    let host = match parts.headers.get(header::HOST) {
+        Some(host) => host.to_str().ok(),
+        None => parts.uri.authority().map(::axum::http::uri::Authority::as_str),
+    };
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    host.zip(origin).is_some_and(|(host, (_, origin))| origin.eq_ignore_ascii_case(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use ::axum::http::Request;
+
+    use super::*;
+
+    fn foreign(method: &str, headers: &[(&'static str, &'static str)]) -> bool {
+        let request = headers.iter().fold(Request::builder().method(method), |request, (name, value)| {
+            request.header(HeaderName::from_static(name), *value)
+        });
+        let trusted = [HeaderValue::from_static("https://app.example")];
+        is_foreign(&request.body(()).unwrap().into_parts().0, &trusted)
+    }
+
+    #[test]
+    fn what_a_browser_says_of_the_sites_counts() {
+        for (site, is) in
+            [("same-origin", false), ("none", false), ("same-site", true), ("cross-site", true), ("odd", true)]
+        {
+            assert_eq!(foreign("POST", &[("sec-fetch-site", site)]), is, "{site}");
+            let origin = ("origin", "https://this.example");
+            assert_eq!(foreign("POST", &[("sec-fetch-site", site), origin, ("host", "this.example")]), is, "{site}");
+        }
+    }
+
+    #[test]
+    fn an_older_browser_names_the_origin() {
+        for (origin, is) in [
+            ("https://this.example:8443", false),
+            ("http://This.Example:8443", false),
+            ("https://this.example", true),
+            ("https://other.example:8443", true),
+            ("https://this.example:8443.other.example", true),
+            ("null", true),
+            ("", true),
+        ] {
+            for method in ["POST", "PUT", "PATCH", "DELETE"] {
+                assert_eq!(foreign(method, &[("origin", origin), ("host", "this.example:8443")]), is, "{origin}");
+            }
+        }
+        assert!(foreign("POST", &[("origin", "https://this.example")]), "nobody knows the host");
+    }
+
+    #[test]
+    fn what_is_no_browser_is_not_foreign() {
+        assert!(!foreign("POST", &[("host", "this.example")]));
+        assert!(!foreign("POST", &[]));
+    }
+
+    #[test]
+    fn what_changes_nothing_may_come_from_everywhere() {
+        for method in ["GET", "HEAD", "OPTIONS"] {
+            assert!(!foreign(method, &[("sec-fetch-site", "cross-site"), ("origin", "https://other.example")]));
+        }
+    }
+
+    #[test]
+    fn other_origins_can_be_trusted() {
+        assert!(!foreign("POST", &[("sec-fetch-site", "cross-site"), ("origin", "https://app.example")]));
+        assert!(!foreign("POST", &[("origin", "https://app.example"), ("host", "this.example")]));
+        assert!(foreign("POST", &[("sec-fetch-site", "cross-site"), ("origin", "http://app.example")]));
+    }
+}

@@ -1,0 +1,108 @@
+//! Tokens without Redis: what can be said of a JWT by itself.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use redis_session_core::token::{KeyRing, KeyRingError, Scratch, TokenKind, TokenPolicy, verify};
+use redis_session_core::{Reason, Subject, UnixMillis};
+
+use super::{Assurance, Authenticated};
+use crate::replies::{Inactive, InactiveReason, Timestamp};
+
+/// Checks JWTs as the server does, with the same keys, for the time that Redis is away.
+///
+/// It cannot know of logouts: see [`Assurance::TokenOnly`]. Keep access tokens short-lived, for until the last one
+/// expires is how long a session can outlive its logout. Opaque tokens are refused, because they are nothing without
+/// their session.
+///
+/// With the public keys of another issuer (ES256, RS256, PS256, EdDSA) the application holds no secret. With the server's own key file it holds what
+/// signs tokens: guard it as the server's.
+pub struct LocalVerifier {
+    ring: KeyRing,
+    policy: TokenPolicy,
+}
+
+/// Why a JWK Set cannot be used; the text names the key.
+#[derive(Debug)]
+pub struct LocalVerifierError(KeyRingError);
+
+impl fmt::Display for LocalVerifierError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for LocalVerifierError {}
+
+impl fmt::Debug for LocalVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalVerifier").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+impl LocalVerifier {
+    /// With the keys of a JWK Set (RFC 7517 section 5), as in the server's `session.keys-file`.
+    ///
+    /// ```
+    /// use redis_session::LocalVerifier;
+    ///
+    /// let keys = r#"{"keys":[{"kty":"oct","kid":"1","alg":"HS256",
+    ///     "k":"c2l4dGVlbiBieXRlcyB0d2ljZSBtYWtlIGEga2V5Li4"}]}"#;
+    /// let verifier = LocalVerifier::from_jwk_set(keys)?.issuer("https://login.example");
+    /// # Ok::<(), redis_session::LocalVerifierError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If it is none, or has a key that is not good.
+    pub fn from_jwk_set(json: impl AsRef<[u8]>) -> Result<Self, LocalVerifierError> {
+        let ring = KeyRing::from_jwk_set(json.as_ref(), None).map_err(LocalVerifierError)?;
+        Ok(Self { ring, policy: TokenPolicy::default() })
+    }
+
+    /// The `iss` that tokens must have: the server's `session.issuer`.
+    #[must_use]
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.policy.issuer = Some(issuer.into());
+        self
+    }
+
+    /// The audience that tokens must be for: the server's `session.audience`.
+    #[must_use]
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.policy.audience = Some(audience.into());
+        self
+    }
+
+    /// Seconds by which clocks may differ: the server's `session.leeway`.
+    #[must_use]
+    pub fn leeway_secs(mut self, secs: u32) -> Self {
+        self.policy.leeway_secs = secs;
+        self
+    }
+
+    /// What the token by itself is worth, now.
+    pub(super) fn verify(&self, user: &str, token: &str) -> Result<Authenticated, Inactive> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let now = UnixMillis::saturating_from(i64::try_from(now).unwrap_or(i64::MAX));
+        self.verify_at(user, token, now)
+    }
+
+    fn verify_at(&self, user: &str, token: &str, now: UnixMillis) -> Result<Authenticated, Inactive> {
+        let refused = |reason| Inactive { reason: InactiveReason::Known(reason) };
+        let subject = Subject::new(user.as_bytes()).map_err(|_| refused(Reason::Malformed))?;
+        let mut scratch = Scratch::default();
+        let verified = verify(&self.ring, &self.policy, subject, token.as_bytes(), None, now, &mut scratch);
+        let verified = verified.map_err(refused)?;
+        // Without an end of its own, a token is worth what its session is, and that is not known.
+        let (TokenKind::Jwt, Some(expires_at)) = (verified.kind, verified.expires_at) else {
+            return Err(refused(Reason::Type));
+        };
+        Ok(Authenticated {
+            user: user.to_owned(),
+            id: verified.id.to_string(),
+            expires_at: Timestamp::new(expires_at),
+            assurance: Assurance::TokenOnly,
+            details: None,
+        })
+    }
+}

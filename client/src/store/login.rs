@@ -1,0 +1,185 @@
+//! Who logs in, and who makes a request.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use super::data;
+use super::error::StoreError;
+use super::policy::Policy;
+use crate::options::{CreateOptions, RefreshOptions, ValidateOptions};
+
+/// Where a request comes from, as far as an application wants to know.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Visitor {
+    ip: Option<IpAddr>,
+    agent: Option<String>,
+    device: Option<Vec<u8>>,
+}
+
+/// Leaves the fingerprint out.
+impl fmt::Debug for Visitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Visitor").field("ip", &self.ip).field("agent", &self.agent).finish_non_exhaustive()
+    }
+}
+
+impl Visitor {
+    /// Somebody.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The address. It is kept with the session; a check from another one is not refused, but tells.
+    #[must_use]
+    pub fn ip(mut self, ip: impl Into<IpAddr>) -> Self {
+        self.ip = Some(ip.into());
+        self
+    }
+
+    /// The user agent, to be shown to the user. Of a longer text, the first 512 bytes are kept; control characters are
+    /// not.
+    #[must_use]
+    pub fn agent(mut self, agent: impl AsRef<str>) -> Self {
+        let clean: String = agent.as_ref().chars().filter(|c| !c.is_control()).collect();
+        let start = (0..=clean.len().min(512)).rev().find_map(|end| clean.get(..end));
+        self.agent = start.filter(|agent| !agent.is_empty()).map(str::to_owned);
+        self
+    }
+
+    /// What the application knows the device by. A session that began with one is refused without the same one, and
+    /// kept by others; checks without one are not compared.
+    #[must_use]
+    pub fn device(mut self, fingerprint: impl Into<Vec<u8>>) -> Self {
+        self.device = Some(fingerprint.into());
+        self
+    }
+
+    /// The address, if it is known.
+    #[must_use]
+    pub fn known_ip(&self) -> Option<IpAddr> {
+        self.ip
+    }
+
+    /// The user agent, if it is known, without control characters.
+    #[must_use]
+    pub fn known_agent(&self) -> Option<&str> {
+        self.agent.as_deref()
+    }
+
+    pub(super) fn check(&self, details: bool) -> ValidateOptions {
+        let mut options = ValidateOptions::new();
+        if let Some(ip) = self.ip {
+            options = options.ip(ip);
+        }
+        if let Some(device) = &self.device {
+            options = options.device(device.as_slice());
+        }
+        if details { options.full() } else { options }
+    }
+
+    pub(super) fn refresh(&self) -> RefreshOptions {
+        let mut options = RefreshOptions::new();
+        if let Some(ip) = self.ip {
+            options = options.ip(ip);
+        }
+        if let Some(agent) = &self.agent {
+            options = options.agent(agent.as_str());
+        }
+        if let Some(device) = &self.device {
+            options = options.device(device.as_slice());
+        }
+        options
+    }
+}
+
+/// A user who has shown who they are, and is to be logged in.
+///
+/// ```
+/// use redis_session::{Login, StoreError, Visitor};
+///
+/// # fn example() -> Result<(), StoreError> {
+/// let visitor = Visitor::new().ip([203, 0, 113, 7]).agent("Firefox on Linux");
+/// let login = Login::new("42").visitor(&visitor).remember(true).claims(r#"{"role":"editor"}"#);
+/// let login = login.data(&std::collections::HashMap::from([("theme", "dark")]))?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Login {
+    pub(super) user: String,
+    pub(super) fields: Vec<(String, Vec<u8>)>,
+    visitor: Visitor,
+    remember: bool,
+    claims: Option<String>,
+}
+
+/// Leaves the data out.
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user, visitor, remember, .. } = self;
+        f.debug_struct("Login")
+            .field("user", user)
+            .field("visitor", visitor)
+            .field("remember", remember)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Login {
+    /// This user.
+    #[must_use]
+    pub fn new(user: impl Into<String>) -> Self {
+        let (user, visitor) = (user.into(), Visitor::default());
+        Self { user, fields: Vec::new(), visitor, remember: false, claims: None }
+    }
+
+    /// From there.
+    #[must_use]
+    pub fn visitor(mut self, visitor: &Visitor) -> Self {
+        self.visitor = visitor.clone();
+        self
+    }
+
+    /// Whether the user asked to be remembered: see [`Policy::remembered`].
+    #[must_use]
+    pub fn remember(mut self, remember: bool) -> Self {
+        self.remember = remember;
+        self
+    }
+
+    /// A JSON object whose members every JWT of the session carries.
+    #[must_use]
+    pub fn claims(mut self, json: impl fmt::Display) -> Self {
+        self.claims = Some(json.to_string());
+        self
+    }
+
+    /// What to keep with the session from the start: see [`SessionStore::data`](super::SessionStore::data).
+    ///
+    /// # Errors
+    /// [`StoreError::Data`] if `data` has no named fields.
+    pub fn data<T: Serialize + ?Sized>(mut self, data: &T) -> Result<Self, StoreError> {
+        self.fields = data::write(data)?;
+        Ok(self)
+    }
+
+    pub(super) fn options(&self, policy: &Policy) -> CreateOptions {
+        let mut options = if self.remember { policy.remembered.clone() } else { policy.ordinary.clone() };
+        if let Some(ip) = self.visitor.ip {
+            options = options.ip(ip);
+        }
+        if let Some(agent) = &self.visitor.agent {
+            options = options.agent(agent.as_str());
+        }
+        if let Some(device) = &self.visitor.device {
+            options = options.device(device.as_slice());
+        }
+        match &self.claims {
+            Some(claims) => options.claims(claims),
+            None => options,
+        }
+    }
+}

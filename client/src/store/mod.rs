@@ -1,0 +1,427 @@
+//! The comfortable layer: [`SessionStore`], with a policy, over a connection that can be cloned.
+//!
+//! ```text
+//! mod.rs      the store          login.rs       a login: who, where from, with what      policy.rs   for how long
+//! error.rs    what can go wrong  data.rs        what an application keeps, typed
+//! connect.rs  a connection that comes back (feature `connection-manager`)
+//! local.rs    tokens without Redis (feature `offline`)
+//! seal.rs     data that Redis cannot read (feature `encryption`)
+//! ```
+
+#[cfg(feature = "connection-manager")]
+mod connect;
+mod data;
+mod error;
+#[cfg(feature = "offline")]
+mod local;
+mod login;
+mod policy;
+#[cfg(feature = "encryption")]
+mod seal;
+
+use std::fmt;
+use std::sync::Arc;
+
+use redis::aio::ConnectionLike;
+use redis_session_core::Reason;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+#[cfg(feature = "connection-manager")]
+pub use connect::ReconnectingConnection;
+pub use error::{DataError, StoreError};
+#[cfg(feature = "offline")]
+pub use local::{LocalVerifier, LocalVerifierError};
+pub use login::{Login, Visitor};
+pub use policy::Policy;
+#[cfg(feature = "encryption")]
+pub use seal::{DataKeys, DataKeysError};
+
+use crate::commands::AsyncSessionCommands as _;
+use crate::replies::{ActiveSession, Details, Inactive, InactiveReason, Session, Timestamp, Validation};
+use crate::routing::{KeyPrefix, unverified_user};
+use crate::tokens::Created;
+
+/// Logins, checks and logouts of an application: one policy, over a connection that can be cloned.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use redis_session::{CreateOptions, Login, Policy, SessionStore, StoreError, Visitor};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let redis = redis::Client::open("redis://127.0.0.1/")?.get_multiplexed_async_connection().await?;
+/// let policy = Policy::new(CreateOptions::new().idle(Duration::from_secs(1800)));
+/// let sessions = SessionStore::new(redis).policy(policy);
+///
+/// // The password was right.
+/// let visitor = Visitor::new().agent("Firefox on Linux");
+/// let login = sessions.login(&Login::new("42").visitor(&visitor)).await?;
+/// let token = login.token.expect("there is one, unless the policy says otherwise");
+///
+/// // Each request.
+/// match sessions.touch(&token, &visitor).await {
+///     Ok(session) => println!("user {}", session.user),
+///     Err(StoreError::Refused(inactive)) => println!("401, and for the log: {}", inactive.reason),
+///     Err(error) => println!("503, and for the log: {error}"),
+/// }
+///
+/// // Log out, here or everywhere.
+/// sessions.logout(&token).await?;
+/// sessions.logout_everywhere("42").await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It is cheap to clone, and every method takes `&self`: keep one in the application's state. The connection is any
+/// asynchronous one of the [`redis`] crate that can be cloned, of a cluster too; `SessionStore::connect` (feature
+/// `connection-manager`) makes one that comes back by itself.
+///
+/// # When Redis is away
+///
+/// Nobody is let in: every method fails with [`StoreError::Unavailable`]. With the feature `offline`, a store that was
+/// given a [`LocalVerifier`] checks JWTs by itself meanwhile, and says so: see [`Assurance`].
+#[derive(Clone)]
+pub struct SessionStore<C> {
+    connection: C,
+    keys: KeyPrefix,
+    policy: Arc<Policy>,
+    #[cfg(feature = "offline")]
+    local: Option<Arc<LocalVerifier>>,
+    #[cfg(feature = "encryption")]
+    data_keys: Option<Arc<DataKeys>>,
+}
+
+/// What is known of a token that was found good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Assurance {
+    /// Redis said that the session is alive.
+    Session,
+    /// Redis could not be asked: the token is genuine and has not expired, but whether the user has logged out since
+    /// it was issued is not known. Let nobody do anything now that a thief must not do.
+    TokenOnly,
+}
+
+/// The session of a token that was found good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Authenticated {
+    /// The user, verified.
+    pub user: String,
+    /// The session's id.
+    pub id: String,
+    /// When the first of its deadlines is, those of the session and that of the token.
+    pub expires_at: Timestamp,
+    /// How far this can be relied on.
+    pub assurance: Assurance,
+    /// The rest, if [`Policy::details`] asks for it and Redis was asked.
+    pub details: Option<Box<Details>>,
+}
+
+impl<C> fmt::Debug for SessionStore<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionStore").field("keys", &self.keys).field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+impl<C> SessionStore<C> {
+    /// A store with the server's settings for everything, and its default key prefix.
+    pub fn new(connection: C) -> Self {
+        Self {
+            connection,
+            keys: KeyPrefix::default(),
+            policy: Arc::default(),
+            #[cfg(feature = "offline")]
+            local: None,
+            #[cfg(feature = "encryption")]
+            data_keys: None,
+        }
+    }
+
+    /// For how long sessions and tokens last, and how many a user may have.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = Arc::new(policy);
+        self
+    }
+
+    /// How keys are called, if not `sessions:` and the user.
+    #[must_use]
+    pub fn keys(mut self, keys: KeyPrefix) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// While Redis is away, let `verifier` tell whether a JWT is good. See [`Assurance::TokenOnly`] for what that does
+    /// not tell.
+    #[cfg(feature = "offline")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "offline")))]
+    #[must_use]
+    pub fn when_away(mut self, verifier: LocalVerifier) -> Self {
+        self.local = Some(Arc::new(verifier));
+        self
+    }
+
+    /// Seal what is kept with sessions, so that Redis, its files and its replicas see only ciphertext.
+    #[cfg(feature = "encryption")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "encryption")))]
+    #[must_use]
+    pub fn encrypt(mut self, keys: DataKeys) -> Self {
+        self.data_keys = Some(Arc::new(keys));
+        self
+    }
+}
+
+impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
+    /// Logs a user in: a new session, and its tokens.
+    ///
+    /// # Errors
+    /// [`StoreError::Limit`] if the user has as many sessions as the policy allows and it says to refuse more,
+    /// [`StoreError::Unavailable`] and [`StoreError::Redis`] as always.
+    pub async fn login(&self, login: &Login) -> Result<Created, StoreError> {
+        let mut options = login.options(&self.policy);
+        #[cfg(feature = "encryption")]
+        if let Some(keys) = &self.data_keys
+            && !login.fields.is_empty()
+        {
+            // What is sealed is bound to the session's id, so the id must be known before.
+            let id = redis_session_core::SessionId::random().map_err(DataError::sealing)?.to_string();
+            for (name, value) in &login.fields {
+                options = options.data(name.as_bytes(), keys.seal(&login.user, &id, name, value)?);
+            }
+            options = options.id(id);
+            return Ok(self.connection().session_create(self.keys.key(&login.user), &options).await?);
+        }
+        for (name, value) in &login.fields {
+            options = options.data(name.as_bytes(), value.as_slice());
+        }
+        Ok(self.connection().session_create(self.keys.key(&login.user), &options).await?)
+    }
+
+    /// Checks a token and its session, and changes nothing: for requests that the user does not make, and for replicas.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] if the token is not good, with the reason, for the log and not for strangers;
+    /// [`StoreError::Unavailable`] if Redis is away and no local verifier was given.
+    pub async fn authenticate(&self, token: &str, visitor: &Visitor) -> Result<Authenticated, StoreError> {
+        self.check(token, visitor, false).await
+    }
+
+    /// Checks a token and its session, and notes that the session is in use, so that its idle timeout starts anew: for
+    /// each request that the user makes.
+    ///
+    /// # Errors
+    /// As [`SessionStore::authenticate`].
+    pub async fn touch(&self, token: &str, visitor: &Visitor) -> Result<Authenticated, StoreError> {
+        self.check(token, visitor, true).await
+    }
+
+    async fn check(&self, token: &str, visitor: &Visitor, touches: bool) -> Result<Authenticated, StoreError> {
+        let user = user_of(token)?;
+        let options = visitor.check(self.policy.details);
+        let key = self.keys.key(&user);
+        let mut connection = self.connection();
+        let answer = match touches {
+            true => connection.session_touch(key, token, &options).await,
+            false => connection.session_validate(key, token, &options).await,
+        };
+        match answer.map_err(StoreError::from) {
+            Ok(Validation::Active(ActiveSession { id, expires_at, details, .. })) => {
+                Ok(Authenticated { user, id, expires_at, assurance: Assurance::Session, details })
+            }
+            Ok(Validation::Inactive(inactive)) => Err(StoreError::Refused(inactive)),
+            #[cfg(feature = "offline")]
+            Err(StoreError::Unavailable(error)) => match &self.local {
+                Some(verifier) => verifier.verify(&user, token).map_err(StoreError::Refused),
+                None => Err(StoreError::Unavailable(error)),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Exchanges a refresh token for new tokens of the same session. Both must reach the user: the old refresh token is
+    /// worth nothing more but for the few seconds of the server's grace.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] if it is not good: log in again. The reason `reused` means that it was used before, so
+    /// that somebody may have stolen it, and that the session has been ended.
+    pub async fn refresh(&self, refresh_token: &str, visitor: &Visitor) -> Result<Created, StoreError> {
+        let key = self.keys.key(&user_of(refresh_token)?);
+        let grant = self.connection().session_refresh(key, refresh_token, &visitor.refresh()).await?;
+        grant.into_result().map_err(StoreError::Refused)
+    }
+
+    /// Gives the session of this access token a new id and new tokens, as after a change of the user's rights. Its data
+    /// stay.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] if the token is not good.
+    pub async fn regenerate(&self, token: &str) -> Result<Created, StoreError> {
+        let user = user_of(token)?;
+        #[cfg(feature = "encryption")]
+        if let Some(keys) = &self.data_keys {
+            // What is sealed is bound to the old id.
+            let old = self.check(token, &Visitor::new(), false).await?;
+            let fields = match self.session(&user, &old.id).await? {
+                Some(session) => keys.open_all(&user, &old.id, &session.data)?,
+                None => Vec::new(),
+            };
+            let grant = self.connection().session_regenerate(self.keys.key(&user), token).await?;
+            let created = grant.into_result().map_err(StoreError::Refused)?;
+            self.put(&user, &created.id, fields).await?;
+            return Ok(created);
+        }
+        let grant = self.connection().session_regenerate(self.keys.key(&user), token).await?;
+        grant.into_result().map_err(StoreError::Refused)
+    }
+
+    /// Logs out the session of this token, of whatever kind and be it expired. Whether it was alive; that it was not is
+    /// a success too (RFC 7009 section 2.2).
+    ///
+    /// # Errors
+    /// If Redis is away, or refuses.
+    pub async fn logout(&self, token: &str) -> Result<bool, StoreError> {
+        match unverified_user(token) {
+            Some(user) => self.logout_session(&user, token).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Logs out one of a user's sessions, by its id: another device. Whether it was alive.
+    ///
+    /// # Errors
+    /// As [`SessionStore::logout`]. [`StoreError::Redis`] if the text can be no id.
+    pub async fn logout_session(&self, user: &str, id: &str) -> Result<bool, StoreError> {
+        Ok(self.connection().session_revoke(self.keys.key(user), id).await? > 0)
+    }
+
+    /// Logs a user out everywhere, and says of how many sessions. No token from before is good any more.
+    ///
+    /// # Errors
+    /// As [`SessionStore::logout`].
+    pub async fn logout_everywhere(&self, user: &str) -> Result<u64, StoreError> {
+        Ok(self.connection().session_revoke_user(self.keys.key(user)).await?)
+    }
+
+    /// Logs a user out everywhere but in the session with this id or token, as after a change of password, and says of
+    /// how many other sessions.
+    ///
+    /// # Errors
+    /// As [`SessionStore::logout`]. [`StoreError::Redis`] if the token to be spared is not one of this user: then
+    /// nothing is logged out.
+    pub async fn logout_others(&self, user: &str, id_or_token: &str) -> Result<u64, StoreError> {
+        Ok(self.connection().session_revoke_others(self.keys.key(user), id_or_token).await?)
+    }
+
+    /// Where a user is logged in: the live sessions, the newest first.
+    ///
+    /// # Errors
+    /// If Redis is away, or refuses.
+    pub async fn devices(&self, user: &str) -> Result<Vec<Session>, StoreError> {
+        Ok(self.connection().session_list(self.keys.key(user)).await?)
+    }
+
+    /// How many live sessions a user has.
+    ///
+    /// # Errors
+    /// If Redis is away, or refuses.
+    pub async fn count(&self, user: &str) -> Result<u64, StoreError> {
+        Ok(self.connection().session_count(self.keys.key(user)).await?)
+    }
+
+    /// A live session, if there is one with this id.
+    ///
+    /// # Errors
+    /// If Redis is away, or refuses.
+    pub async fn session(&self, user: &str, id: &str) -> Result<Option<Session>, StoreError> {
+        Ok(self.connection().session_get(self.keys.key(user), id).await?)
+    }
+
+    /// What the application keeps with a live session: its fields as the fields of `T`. `None` if there is no such live
+    /// session.
+    ///
+    /// Each field of `T` is a field of the session, and its value is JSON there. A value that is no JSON, as
+    /// `SESSION.SET` may have put it there, is taken for a string.
+    ///
+    /// ```no_run
+    /// # use redis_session::{SessionStore, StoreError};
+    /// # async fn example(
+    /// #     sessions: SessionStore<redis::aio::MultiplexedConnection>, user: &str, id: &str,
+    /// # ) -> Result<(), StoreError> {
+    /// #[derive(Default, serde::Serialize, serde::Deserialize)]
+    /// #[serde(default)]
+    /// struct Cart {
+    ///     items: Vec<String>,
+    ///     coupon: Option<String>,
+    /// }
+    ///
+    /// let mut cart: Cart = sessions.data(user, id).await?.unwrap_or_default();
+    /// cart.items.push("a book".into());
+    /// sessions.set_data(user, id, &cart).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`StoreError::Data`] if the fields are not those of a `T`, or were sealed with a key that is not known.
+    pub async fn data<T: DeserializeOwned>(&self, user: &str, id: &str) -> Result<Option<T>, StoreError> {
+        let Some(session) = self.session(user, id).await? else { return Ok(None) };
+        #[cfg(feature = "encryption")]
+        if let Some(keys) = &self.data_keys {
+            return Ok(Some(data::read(keys.open_all(user, id, &session.data)?)?));
+        }
+        Ok(Some(data::read(data::plain(&session.data)?)?))
+    }
+
+    /// Sets fields of a live session: those of `data`, a struct or a map with names. Its other fields stay, and a
+    /// session that has ended is not brought back.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSession`] if there is no such live session, [`StoreError::Data`] if `data` has no named fields.
+    pub async fn set_data<T: Serialize + Sync + ?Sized>(
+        &self,
+        user: &str,
+        id: &str,
+        data: &T,
+    ) -> Result<(), StoreError> {
+        self.put(user, id, data::write(data)?).await
+    }
+
+    /// Removes fields of a live session, and says how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSession`] if there is no such live session.
+    pub async fn remove_data(&self, user: &str, id: &str, fields: &[&str]) -> Result<u64, StoreError> {
+        if fields.is_empty() {
+            return Ok(0);
+        }
+        Ok(self.connection().session_unset(self.keys.key(user), id, fields).await?)
+    }
+
+    async fn put(&self, user: &str, id: &str, fields: Vec<(String, Vec<u8>)>) -> Result<(), StoreError> {
+        if fields.is_empty() {
+            return Ok(());
+        }
+        #[cfg(feature = "encryption")]
+        let fields = match &self.data_keys {
+            Some(keys) => fields
+                .into_iter()
+                .map(|(name, value)| Ok((keys.seal(user, id, &name, &value)?, name)))
+                .map(|sealed: Result<_, DataError>| sealed.map(|(value, name)| (name, value)))
+                .collect::<Result<_, _>>()?,
+            None => fields,
+        };
+        self.connection().session_set(self.keys.key(user), id, fields).await?;
+        Ok(())
+    }
+
+    fn connection(&self) -> C {
+        self.connection.clone()
+    }
+}
+
+/// The user that a token names; what names none is no token.
+fn user_of(token: &str) -> Result<String, StoreError> {
+    let malformed = || StoreError::Refused(Inactive { reason: InactiveReason::Known(Reason::Malformed) });
+    unverified_user(token).ok_or_else(malformed)
+}

@@ -1,0 +1,59 @@
+//! For how long sessions last, and how many there may be.
+
+use std::time::Duration;
+
+use crate::options::CreateOptions;
+
+/// What every login of an application has in common.
+///
+/// ```
+/// use std::time::Duration;
+/// use redis_session::{CreateOptions, LimitPolicy, Policy};
+///
+/// let day = Duration::from_secs(86_400);
+/// // Signed in for a day, or until half an hour without a request; on five devices.
+/// let ordinary = CreateOptions::new().ttl(day).idle(Duration::from_secs(1800)).max_sessions(5);
+/// // "Remember me": for 60 days as long as the application is used weekly.
+/// let remembered = ordinary.clone().ttl(60 * day).idle(7 * day).refresh(7 * day);
+/// let policy = Policy::new(ordinary).remembered(remembered);
+/// ```
+///
+/// A JWT lasts for the server's `session.token-ttl`, an hour, unless the options have a
+/// [`token_ttl`](CreateOptions::token_ttl), and a cookie with it no longer. For cookies, choose
+/// [`TokenKind::Opaque`](crate::TokenKind::Opaque): such a token lasts as long as its session.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub(super) ordinary: CreateOptions,
+    pub(super) remembered: CreateOptions,
+    pub(super) details: bool,
+}
+
+impl Default for Policy {
+    /// The server's settings, and 30 days for who asks to be remembered.
+    fn default() -> Self {
+        Self::new(CreateOptions::new())
+    }
+}
+
+impl Policy {
+    /// A login as these options say. Who asks to be remembered has the same, and 30 days instead of their lifetime.
+    #[must_use]
+    pub fn new(ordinary: CreateOptions) -> Self {
+        let remembered = ordinary.clone().ttl(Duration::from_secs(30 * 86_400));
+        Self { ordinary, remembered, details: false }
+    }
+
+    /// A login with [`Login::remember`](super::Login::remember).
+    #[must_use]
+    pub fn remembered(mut self, options: CreateOptions) -> Self {
+        self.remembered = options;
+        self
+    }
+
+    /// Each check brings [all there is to know](super::Authenticated::details) of the session, at some cost.
+    #[must_use]
+    pub fn details(mut self) -> Self {
+        self.details = true;
+        self
+    }
+}

@@ -1,0 +1,190 @@
+//! Data that Redis cannot read: each field sealed by the client.
+//!
+//! ```text
+//! sealed value   version 1 | length of kid u8 | kid | nonce (24) | XChaCha20-Poly1305 ciphertext | tag (16)
+//! associated     "redis-session data" | all up to the nonce | user | id | field, each with its length u32 in front
+//! ```
+//!
+//! Nonces are random: with 192 bits, as many fields can be sealed with one key as anybody ever will. The
+//! associated data bind a value to its place, so whoever can write to Redis cannot move it to another session.
+
+use std::fmt;
+
+use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+
+use super::data::{Fields, name_of};
+use super::error::DataError;
+use crate::replies::SessionData;
+
+const VERSION: u8 = 1;
+const NONCE: usize = 24;
+
+/// The keys that session data are sealed with: one to seal, and any number of older ones to open.
+///
+/// ```
+/// use redis_session::DataKeys;
+///
+/// let (old, new) = ([1; 32], [2; 32]); // from the application's own store of secrets
+/// let keys = DataKeys::new("2026-11", new)?.older("2026-05", old)?;
+/// # Ok::<(), redis_session::DataKeysError>(())
+/// ```
+///
+/// What was sealed with an older key is sealed with the first one when it is set the next time. A key can go when the
+/// last session that was written with it has ended.
+#[derive(Clone)]
+pub struct DataKeys(Vec<(String, XChaCha20Poly1305)>);
+
+/// A key's id that cannot be one: it has 1 to 255 bytes, and each is given once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataKeysError(());
+
+impl fmt::Display for DataKeysError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key's id must have 1 to 255 bytes and be given once")
+    }
+}
+
+impl std::error::Error for DataKeysError {}
+
+/// Shows the ids alone.
+impl fmt::Debug for DataKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(kid, _)| kid)).finish()
+    }
+}
+
+impl DataKeys {
+    /// The key to seal with: 32 bytes from a CSPRNG, and what it is called.
+    ///
+    /// # Errors
+    /// If the id is empty or longer than 255 bytes.
+    pub fn new(kid: impl Into<String>, key: [u8; 32]) -> Result<Self, DataKeysError> {
+        Self(Vec::new()).older(kid, key)
+    }
+
+    /// One more key, that opens what was sealed with it.
+    ///
+    /// # Errors
+    /// If the id is empty, longer than 255 bytes, or given already.
+    pub fn older(mut self, kid: impl Into<String>, key: [u8; 32]) -> Result<Self, DataKeysError> {
+        let kid = kid.into();
+        if kid.is_empty() || kid.len() > 255 || self.0.iter().any(|(known, _)| *known == kid) {
+            return Err(DataKeysError(()));
+        }
+        self.0.push((kid, XChaCha20Poly1305::new(&key.into())));
+        Ok(self)
+    }
+
+    pub(super) fn seal(&self, user: &str, id: &str, field: &str, value: &[u8]) -> Result<Vec<u8>, DataError> {
+        let (kid, cipher) = self.0.first().ok_or(DataError::Randomness)?;
+        let mut nonce = [0; NONCE];
+        getrandom::fill(&mut nonce).map_err(DataError::sealing)?;
+        let mut sealed = header(kid);
+        let aad = associated(&sealed, user, id, field);
+        let ciphertext = cipher
+            .encrypt(&XNonce::from(nonce), Payload { msg: value, aad: &aad })
+            .map_err(|_| DataError::Sealed { field: field.to_owned() })?;
+        sealed.extend(nonce);
+        sealed.extend(ciphertext);
+        Ok(sealed)
+    }
+
+    pub(super) fn open(&self, user: &str, id: &str, field: &str, sealed: &[u8]) -> Result<Vec<u8>, DataError> {
+        self.try_open(user, id, field, sealed).ok_or_else(|| DataError::Sealed { field: field.to_owned() })
+    }
+
+    fn try_open(&self, user: &str, id: &str, field: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (head, rest) = sealed.split_at_checked(2)?;
+        let [VERSION, length] = *head else { return None };
+        let (kid, rest) = rest.split_at_checked(usize::from(length))?;
+        let (kid, cipher) = self.0.iter().find(|(known, _)| known.as_bytes() == kid)?;
+        let (nonce, ciphertext) = rest.split_first_chunk::<NONCE>()?;
+        let aad = associated(&header(kid), user, id, field);
+        cipher.decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad: &aad }).ok()
+    }
+
+    pub(super) fn open_all(&self, user: &str, id: &str, data: &SessionData) -> Result<Fields, DataError> {
+        data.iter()
+            .map(|(name, value)| {
+                let name = name_of(name)?;
+                let value = self.open(user, id, &name, value)?;
+                Ok((name, value))
+            })
+            .collect()
+    }
+}
+
+fn header(kid: &str) -> Vec<u8> {
+    let mut header = vec![VERSION, u8::try_from(kid.len()).unwrap_or(0)];
+    header.extend(kid.as_bytes());
+    header
+}
+
+fn associated(header: &[u8], user: &str, id: &str, field: &str) -> Vec<u8> {
+    let mut aad = b"redis-session data".to_vec();
+    aad.extend(header);
+    for part in [user, id, field] {
+        aad.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
+        aad.extend(part.as_bytes());
+    }
+    aad
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys() -> DataKeys {
+        DataKeys::new("new", [2; 32]).unwrap()
+    }
+
+    #[test]
+    fn what_was_sealed_opens_in_its_place_alone() {
+        let sealed = keys().seal("42", "id", "cart", b"a secret book").unwrap();
+        assert!(!sealed.windows(6).any(|part| part == b"secret"));
+        assert_eq!(keys().open("42", "id", "cart", &sealed).unwrap(), b"a secret book");
+        for (user, id, field) in
+            [("43", "id", "cart"), ("42", "ie", "cart"), ("42", "id", "name"), ("4", "2id", "cart")]
+        {
+            assert!(keys().open(user, id, field, &sealed).is_err(), "{user} {id} {field}");
+        }
+    }
+
+    #[test]
+    fn a_changed_value_does_not_open() {
+        let sealed = keys().seal("42", "id", "cart", b"value").unwrap();
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(keys().open("42", "id", "cart", &changed).is_err(), "byte {at}");
+            assert!(keys().open("42", "id", "cart", &sealed[..at]).is_err(), "cut to {at}");
+        }
+        assert!(keys().open("42", "id", "cart", b"\"plain\"").is_err(), "what was never sealed");
+    }
+
+    #[test]
+    fn an_older_key_opens_and_the_first_seals() {
+        let before = keys().seal("42", "id", "cart", b"value").unwrap();
+        let rotated = DataKeys::new("newer", [3; 32]).unwrap().older("new", [2; 32]).unwrap();
+        assert_eq!(rotated.open("42", "id", "cart", &before).unwrap(), b"value");
+        let after = rotated.seal("42", "id", "cart", b"value").unwrap();
+        assert!(keys().open("42", "id", "cart", &after).is_err(), "that key is not known there");
+        let other = DataKeys::new("new", [9; 32]).unwrap();
+        assert!(other.open("42", "id", "cart", &before).is_err(), "another key of that name");
+    }
+
+    #[test]
+    fn no_two_sealed_values_are_alike() {
+        let seal = || keys().seal("42", "id", "cart", b"value").unwrap();
+        assert_ne!(seal(), seal());
+    }
+
+    #[test]
+    fn ids_of_keys_are_checked() {
+        assert!(DataKeys::new("", [0; 32]).is_err());
+        assert!(DataKeys::new("x".repeat(256), [0; 32]).is_err());
+        assert!(keys().older("new", [1; 32]).is_err());
+        assert_eq!(format!("{:?}", keys()), "[\"new\"]");
+    }
+}

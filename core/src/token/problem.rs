@@ -1,0 +1,170 @@
+//! What is wrong with a JWK Set or one of its keys, for the operator who reads it in a log.
+
+use thiserror::Error;
+
+use super::algorithm::Algorithm;
+use super::json::{Fault, JsonError};
+
+/// Why a JWK Set makes no key ring. Never quotes key material.
+#[derive(Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum KeyRingError {
+    /// Not JSON, or no object, or more behind it.
+    #[error("is not a JSON object (line {line}, column {column})")]
+    Json {
+        /// Where reading stopped, from 1.
+        line: usize,
+        /// Where reading stopped, from 1.
+        column: usize,
+    },
+    /// An object has one member twice (RFC 7517 section 4).
+    #[error("has an object with one member twice (line {line}, column {column})")]
+    DuplicateMember {
+        /// Where reading stopped, from 1.
+        line: usize,
+        /// Where reading stopped, from 1.
+        column: usize,
+    },
+    /// Arrays and objects inside each other for more than 16 levels.
+    #[error("is nested deeper than 16 levels")]
+    TooDeep,
+    /// The object has no array of objects `keys` (RFC 7517 section 5).
+    #[error("is not a JWK Set: it has no array \"keys\" of objects")]
+    NoSet,
+    /// `keys` is empty.
+    #[error("holds no keys")]
+    NoKeys,
+    /// There are keys, but none that is of use here.
+    #[error("holds no key that can be used here; {key} {why}")]
+    NoneUsable {
+        /// `key "kid"`, or `key number 1` if it has no usable `kid`: the first that was ignored.
+        key: String,
+        /// Why.
+        why: Ignored,
+    },
+    /// One of the keys will not do.
+    #[error("{key}: {problem}")]
+    Key {
+        /// `key "kid"`, or `key number n` (from 1) if it has no usable `kid`.
+        key: String,
+        /// What is wrong with it.
+        problem: KeyProblem,
+    },
+    /// No key has the `kid` that is to sign.
+    #[error("has no key {kid:?} to sign with")]
+    NoActiveKey {
+        /// The `kid` asked for.
+        kid: String,
+    },
+    /// The key that is to sign may only verify.
+    #[error("key {kid:?} cannot sign: it is a public key, or its \"key_ops\" lacks \"sign\"")]
+    ActiveCannotSign {
+        /// The `kid` asked for.
+        kid: String,
+    },
+}
+
+/// What is wrong with one key of a JWK Set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum KeyProblem {
+    /// `kid` is missing or is not 1 to 128 bytes of text without control characters.
+    #[error("\"kid\" must be a string of 1 to 128 bytes without control characters")]
+    Kid,
+    /// Another key has the same `kid`.
+    #[error("another key has the same \"kid\"")]
+    DuplicateKid,
+    /// `kty` is missing or no string, or there is a `k` and it is not `oct`.
+    #[error("\"kty\" must be a string, and \"oct\" for a key with a secret \"k\"")]
+    KeyType,
+    /// The `alg` of a secret is missing or not one of these, or another key's is no string: every key is bound to one
+    /// algorithm (RFC 8725 section 3.1).
+    #[error("\"alg\" must be a string, and HS256, HS384 or HS512 for a secret")]
+    Algorithm,
+    /// `alg` is missing, and the key type leaves it open.
+    #[error("\"alg\" is missing: an RSA key may be for RS256 or PS256, so write which into the file")]
+    OpenAlgorithm,
+    /// `alg` is one for keys of another type.
+    #[error("\"alg\" is not one for this type of key")]
+    OtherAlgorithm,
+    /// There is a `d`: the private key is the issuer's alone.
+    #[error("it is a private key: only its public members belong here, not \"d\" and those behind it")]
+    Private,
+    /// `crv` is missing or no string.
+    #[error("\"crv\" must be a string")]
+    Curve,
+    /// `x` or `y` of a key of P-256 is missing or not all of a coordinate (RFC 7518 section 6.2.1).
+    #[error("\"x\" and \"y\" must be base64url without padding, of 32 bytes each")]
+    Coordinates,
+    /// `x` of an Ed25519 key is missing or of another length (RFC 8037 section 2).
+    #[error("\"x\" must be base64url without padding, of 32 bytes")]
+    Point,
+    /// The point is not on the curve.
+    #[error("the point is not on the curve")]
+    NotOnCurve,
+    /// The point of an Ed25519 key has a small order, so that anybody can sign, or is spelled in a second way.
+    #[error("the point is one that nobody has a private key for")]
+    WeakPoint,
+    /// `n` or `e` is missing or no number as RFC 7518 section 6.3.1 writes it, or `n` is even.
+    #[error("\"n\" and \"e\" must be base64url of odd numbers, without padding and leading zero bytes")]
+    Modulus,
+    /// The modulus is too short (RFC 7518 section 3.3), or so long that checking a signature takes too much time.
+    #[error("the modulus has {bits} bits, and 2048 to 8192 are needed")]
+    ModulusBits {
+        /// Bits in the modulus.
+        bits: usize,
+    },
+    /// The exponent invites attacks, or is so large that checking a signature takes too much time.
+    #[error("\"e\" must be an odd number from 65537 (AQAB) to 4294967295")]
+    Exponent,
+    /// This crate was built without its feature `public-keys`.
+    #[error("it is a public key, and this program was built without the feature public-keys")]
+    NoPublicKeys,
+    /// `use` is there and is not `sig` (RFC 7517 section 4.2), or no string.
+    #[error("\"use\" must be \"sig\" where it is given")]
+    Use,
+    /// `key_ops` is there and does not allow to verify, or is not an array of different strings (RFC 7517 section 4.3).
+    #[error("\"key_ops\" must be an array of different strings with \"verify\" among them where it is given")]
+    KeyOps,
+    /// `k` is missing or is not base64url (RFC 7518 section 6.4.1).
+    #[error("\"k\" must be base64url without padding")]
+    Secret,
+    /// The secret is shorter than the hash (RFC 7518 section 3.2).
+    #[error("the secret has {bits} bits, and {algorithm} needs {needed} or more")]
+    ShortSecret {
+        /// The key's algorithm.
+        algorithm: Algorithm,
+        /// Bits in the secret.
+        bits: usize,
+        /// Bits that the algorithm asks for.
+        needed: usize,
+    },
+}
+
+impl From<JsonError> for KeyRingError {
+    fn from(JsonError { fault, line, column }: JsonError) -> Self {
+        match fault {
+            Fault::Syntax => Self::Json { line, column },
+            Fault::Duplicate(_) => Self::DuplicateMember { line, column },
+            Fault::TooDeep => Self::TooDeep,
+        }
+    }
+}
+
+/// Why a key of a JWK Set is not used, though nothing is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Ignored {
+    /// Its `use` is not `sig`, or its `key_ops` are neither `sign` nor `verify`: it is for encryption.
+    #[error("is not for signatures")]
+    Use,
+    /// Its `kty` is not `oct`, `RSA`, `EC` or `OKP`.
+    #[error("is of a type that is not supported")]
+    KeyType,
+    /// Its `crv` is not `P-256` or `Ed25519`.
+    #[error("is on a curve that is not supported")]
+    Curve,
+    /// Its `alg` is not one that is supported.
+    #[error("is for an algorithm that is not supported")]
+    Algorithm,
+}

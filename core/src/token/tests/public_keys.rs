@@ -1,0 +1,295 @@
+//! Public keys: which are taken, which are refused and why, and which are left out.
+
+use serde_json::{Value, json};
+
+use super::issuer::{ED_X, N, PUBLIC, X, Y, answer, good, header, issued, jwk, mixed_ring, ring_of};
+use super::*;
+
+/// A key with a member changed; null takes it out.
+fn changed(algorithm: Algorithm, name: &str, value: Value) -> Value {
+    let mut key = jwk(algorithm);
+    match value {
+        Value::Null => drop(key.as_object_mut().unwrap().remove(name)),
+        value => key[name] = value,
+    }
+    key
+}
+
+#[track_caller]
+fn problem(key: &Value) -> KeyProblem {
+    match ring_of(std::slice::from_ref(key)) {
+        Err(KeyRingError::Key { key: named, problem }) => {
+            assert_eq!(named, format!("key {}", key["kid"]), "{key}");
+            problem
+        }
+        other => panic!("{key}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_token_of_every_public_algorithm_verifies() {
+    let ring = mixed_ring();
+    for algorithm in PUBLIC {
+        let verified = answer(ring, good(algorithm)).unwrap();
+        assert_eq!(verified.id.to_string(), "one");
+        assert_eq!((verified.kind, verified.expires_at), (TokenKind::Jwt, Some(at(NOW + 1))));
+        assert_eq!(verified.issued, Issued::InSecondOf(at(NOW)));
+    }
+}
+
+#[test]
+fn a_public_key_verifies_jwts_and_does_nothing_else() {
+    let ring = mixed_ring();
+    assert_eq!(ring.signing_key().map(Key::kid), Some("HS256"));
+    for algorithm in PUBLIC {
+        let key = ring.get(algorithm.as_str()).unwrap();
+        assert!(!key.can_sign());
+        assert!(key.sign_jwt(&new_token(&session())).is_none());
+        assert!(key.sign_opaque(user("42"), &session(), at(NOW)).is_none());
+        assert!(key.sign_refresh(user("42"), &session(), 0, at(NOW)).is_none());
+        let set = json!({ "keys": [jwk(algorithm)] }).to_string();
+        let kid = algorithm.as_str();
+        assert!(KeyRing::from_jwk_set(set.as_bytes(), None).unwrap().signing_key().is_none());
+        let error = KeyRing::from_jwk_set(set.as_bytes(), Some(kid)).unwrap_err();
+        assert_eq!(error, KeyRingError::ActiveCannotSign { kid: kid.into() });
+    }
+    assert!(ring.has_secrets());
+    assert!(!ring_of(&PUBLIC.map(jwk)).unwrap().has_secrets());
+}
+
+#[test]
+fn a_key_that_a_curve_leaves_one_algorithm_for_needs_no_alg() {
+    for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
+        let ring = ring_of(&[changed(algorithm, "alg", Value::Null)]).unwrap();
+        assert_eq!(ring.keys().next().unwrap().algorithm(), algorithm);
+        assert!(answer(&ring, good(algorithm)).is_ok());
+    }
+    assert_eq!(problem(&changed(Algorithm::Rs256, "alg", Value::Null)), KeyProblem::OpenAlgorithm);
+}
+
+#[test]
+fn one_modulus_may_be_two_keys_each_of_one_algorithm() {
+    let ring = mixed_ring();
+    for (signs, named) in [(Algorithm::Rs256, Algorithm::Ps256), (Algorithm::Ps256, Algorithm::Rs256)] {
+        assert_eq!(answer(ring, issued(signs, header(named), issuer::CLAIMS)), Err(Reason::Signature));
+        let mixed = format!(r#"{{"alg":"{signs}","kid":"{named}"}}"#);
+        assert_eq!(answer(ring, issued(signs, mixed, issuer::CLAIMS)), Err(Reason::Algorithm));
+    }
+}
+
+/// RFC 7638 section 3.1, RFC 8037 appendix A.3.
+#[test]
+fn thumbprints_are_those_of_the_rfcs() {
+    let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3\
+        oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu\
+        6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awa\
+        pJzKnqDKgw";
+    let rsa = json!({ "kty": "RSA", "n": n, "e": "AQAB", "alg": "RS256", "kid": "2011-04-29" });
+    let ring = ring_of(&[rsa, jwk(Algorithm::EdDsa), jwk(Algorithm::Es256)]).unwrap();
+    let shown: Vec<_> = ring.keys().map(|key| (key.thumbprint().unwrap(), key.bits())).collect();
+    assert_eq!(shown[0], ("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", 2048));
+    assert_eq!(shown[1], ("kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k", 256));
+    assert_eq!(shown[2].1, 256);
+}
+
+#[test]
+fn a_point_that_is_none_of_the_curve_is_refused() {
+    let far = base64url::encode(&[0xff; 32]);
+    let zero = base64url::encode(&[0; 32]);
+    for (name, value) in [("x", &far), ("y", &far), ("x", &zero), ("y", &zero), ("x", &Y.to_owned())] {
+        assert_eq!(problem(&changed(Algorithm::Es256, name, json!(value))), KeyProblem::NotOnCurve, "{name} {value}");
+    }
+    let mut both = changed(Algorithm::Es256, "x", json!(zero));
+    both["y"] = json!(zero);
+    assert_eq!(problem(&both), KeyProblem::NotOnCurve, "the point at infinity, as some write it");
+    let two = base64url::encode(&[&[2][..], &[0; 31]].concat());
+    assert_eq!(problem(&changed(Algorithm::EdDsa, "x", json!(two))), KeyProblem::NotOnCurve);
+}
+
+#[test]
+fn coordinates_have_all_their_bytes_and_no_others() {
+    let (short, long) = (base64url::encode(&[1; 31]), base64url::encode(&[1; 33]));
+    let padded = format!("{X}=");
+    for value in [json!(""), json!(short), json!(long), json!(padded), json!(5), Value::Null] {
+        for name in ["x", "y"] {
+            assert_eq!(problem(&changed(Algorithm::Es256, name, value.clone())), KeyProblem::Coordinates, "{value}");
+        }
+        assert_eq!(problem(&changed(Algorithm::EdDsa, "x", value.clone())), KeyProblem::Point, "{value}");
+    }
+}
+
+/// Whoever gives out such a key can sign, and so can everybody else: under the point of order 1, R = 0 and S = 0 is a
+/// signature of every message (RFC 8032 section 5.1.7 asks for 8SB = 8R + 8kA).
+#[test]
+fn a_key_under_which_everybody_can_sign_is_refused() {
+    for first in [0, 1] {
+        let mut point = [0; 32];
+        point[0] = first;
+        let key = changed(Algorithm::EdDsa, "x", json!(base64url::encode(&point)));
+        assert_eq!(problem(&key), KeyProblem::WeakPoint);
+    }
+    // That it is the check which stops it, and not the library:
+    use aws_lc_rs::signature::{ED25519, ParsedPublicKey};
+    let mut identity = [0; 32];
+    identity[0] = 1;
+    let signature = [identity, [0; 32]].concat();
+    assert!(ParsedPublicKey::new(&ED25519, identity).unwrap().verify_sig(b"anything", &signature).is_ok());
+}
+
+#[test]
+fn a_modulus_has_2048_to_8192_bits() {
+    let modulus = |bits: usize| {
+        let mut bytes = vec![0xff; bits.div_ceil(8)];
+        if !bits.is_multiple_of(8) {
+            bytes[0] = (1 << (bits % 8)) - 1;
+        }
+        base64url::encode(&bytes)
+    };
+    for bits in [8, 512, 1024, 2040, 2047, 8193, 16_384] {
+        let key = changed(Algorithm::Rs256, "n", json!(modulus(bits)));
+        assert_eq!(problem(&key), KeyProblem::ModulusBits { bits });
+    }
+    for bits in [2048, 3072, 4096, 8192] {
+        let ring = ring_of(&[changed(Algorithm::Ps256, "n", json!(modulus(bits)))]).unwrap();
+        assert_eq!(ring.keys().next().unwrap().bits(), bits);
+    }
+}
+
+#[test]
+fn a_modulus_is_an_odd_number_as_the_rfc_writes_it() {
+    let bytes = base64url::decode(N.as_bytes()).unwrap();
+    let leading = base64url::encode(&[&[0], &bytes[..]].concat());
+    let even = base64url::encode(&[&bytes[..255], &[0xce]].concat());
+    for value in [json!(leading), json!(even), json!(""), json!(format!("{N}=")), json!(7), Value::Null] {
+        assert_eq!(problem(&changed(Algorithm::Rs256, "n", value.clone())), KeyProblem::Modulus, "{value}");
+    }
+}
+
+#[test]
+fn an_exponent_is_odd_and_neither_small_nor_huge() {
+    for bytes in [&[1][..], &[2], &[3], &[17], &[255, 255], &[1, 0, 0], &[1, 0, 2], &[1, 0, 0, 0, 1], &[1; 200]] {
+        let key = changed(Algorithm::Rs256, "e", json!(base64url::encode(bytes)));
+        assert_eq!(problem(&key), KeyProblem::Exponent, "{bytes:?}");
+    }
+    for value in [json!(""), json!("AAEAAQ"), json!("AQAB="), json!(65_537), Value::Null] {
+        assert_eq!(problem(&changed(Algorithm::Rs256, "e", value.clone())), KeyProblem::Modulus, "{value}");
+    }
+    for bytes in [&[1, 0, 1][..], &[1, 0, 3], &[255, 255, 255, 255]] {
+        assert!(ring_of(&[changed(Algorithm::Rs256, "e", json!(base64url::encode(bytes)))]).is_ok(), "{bytes:?}");
+    }
+}
+
+#[test]
+fn a_private_key_has_no_place_in_the_file() {
+    for algorithm in PUBLIC {
+        let mut key = changed(algorithm, "d", json!("c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I"));
+        assert_eq!(problem(&key), KeyProblem::Private);
+        key["use"] = json!("enc");
+        assert_eq!(problem(&key), KeyProblem::Private, "of whatever use");
+    }
+}
+
+#[test]
+fn an_algorithm_must_go_with_the_type_of_key() {
+    for (key, alg) in [
+        (Algorithm::Es256, "RS256"),
+        (Algorithm::Es256, "EdDSA"),
+        (Algorithm::EdDsa, "ES256"),
+        (Algorithm::Rs256, "ES256"),
+        (Algorithm::Rs256, "HS256"),
+        (Algorithm::EdDsa, "HS512"),
+    ] {
+        assert_eq!(problem(&changed(key, "alg", json!(alg))), KeyProblem::OtherAlgorithm, "{key} {alg}");
+    }
+    assert_eq!(problem(&changed(Algorithm::Rs256, "alg", json!(["RS256"]))), KeyProblem::Algorithm);
+}
+
+#[test]
+fn members_of_the_wrong_type_are_refused() {
+    assert_eq!(problem(&changed(Algorithm::Rs256, "kty", json!(1))), KeyProblem::KeyType);
+    assert_eq!(problem(&changed(Algorithm::Rs256, "use", json!(["sig"]))), KeyProblem::Use);
+    assert_eq!(problem(&changed(Algorithm::Rs256, "key_ops", json!("verify"))), KeyProblem::KeyOps);
+    assert_eq!(problem(&changed(Algorithm::Rs256, "key_ops", json!(["sign"]))), KeyProblem::KeyOps);
+    assert_eq!(problem(&changed(Algorithm::Rs256, "key_ops", json!([]))), KeyProblem::KeyOps);
+    for value in [json!(256), Value::Null] {
+        assert_eq!(problem(&changed(Algorithm::Es256, "crv", value)), KeyProblem::Curve);
+    }
+}
+
+#[test]
+fn a_kid_is_needed_once() {
+    let error = ring_of(&[changed(Algorithm::Rs256, "kid", Value::Null)]).unwrap_err();
+    assert_eq!(error.to_string().split(':').next(), Some("key number 1"));
+    let twice = ring_of(&[jwk(Algorithm::Rs256), changed(Algorithm::Es256, "kid", json!("RS256"))]).unwrap_err();
+    assert_eq!(twice, KeyRingError::Key { key: r#"key "RS256""#.into(), problem: KeyProblem::DuplicateKid });
+}
+
+/// RFC 7517 section 5. Keycloak, for one, publishes an RSA-OAEP key next to the one that signs.
+#[test]
+fn keys_for_others_are_left_out_and_named() {
+    let others = [
+        (json!({ "kty": "RSA", "use": "enc", "alg": "RSA-OAEP", "n": N, "e": "AQAB" }), Ignored::Use),
+        (json!({ "kty": "RSA", "key_ops": ["encrypt", "wrapKey"], "n": N, "e": "AQAB" }), Ignored::Use),
+        (json!({ "kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA" }), Ignored::KeyType),
+        (json!({ "kty": "EC", "crv": "P-384", "alg": "ES384", "x": X, "y": Y }), Ignored::Curve),
+        (json!({ "kty": "EC", "crv": "secp256k1", "x": X, "y": Y }), Ignored::Curve),
+        (json!({ "kty": "EC", "crv": "Ed25519", "x": ED_X }), Ignored::Curve),
+        (json!({ "kty": "OKP", "crv": "P-256", "x": X, "y": Y }), Ignored::Curve),
+        (json!({ "kty": "OKP", "crv": "X25519", "x": ED_X }), Ignored::Curve),
+        (json!({ "kty": "RSA", "alg": "RS512", "n": N, "e": "AQAB" }), Ignored::Algorithm),
+        (json!({ "kty": "EC", "crv": "P-256", "alg": "ECDH-ES", "x": X, "y": Y }), Ignored::Algorithm),
+        (json!({ "kty": "RSA", "alg": "none", "n": N, "e": "AQAB" }), Ignored::Algorithm),
+    ];
+    for (mut key, why) in others {
+        // Without a kid, with the kid of a good key, and with one that is none.
+        for (kid, shown) in [(Value::Null, None), (json!("RS256"), Some("RS256".to_owned())), (json!("a\nb"), None)] {
+            key["kid"] = kid;
+            let ring = ring_of(&[key.clone(), jwk(Algorithm::Rs256)]).unwrap();
+            assert_eq!(ring.ignored().cloned().collect::<Vec<_>>(), [IgnoredKey { kid: shown, why }], "{key}");
+            assert_eq!(ring.keys().map(Key::kid).collect::<Vec<_>>(), ["RS256"]);
+            assert!(answer(&ring, good(Algorithm::Rs256)).is_ok());
+        }
+        key["kid"] = json!("its-name");
+        let error = ring_of(&[key.clone()]).unwrap_err();
+        assert_eq!(error, KeyRingError::NoneUsable { key: r#"key "its-name""#.into(), why }, "{key}");
+    }
+}
+
+#[test]
+fn certificates_and_members_that_mean_nothing_here_are_not_looked_at() {
+    let mut key = jwk(Algorithm::Rs256);
+    key["use"] = json!("sig");
+    key["x5c"] = json!(["not a certificate"]);
+    key["x5t"] = json!("=");
+    key["x5t#S256"] = json!(7);
+    key["issuer"] = json!({ "a": [] });
+    key["key_ops"] = json!(["verify"]);
+    key["ext"] = json!(true);
+    assert!(answer(&ring_of(&[key]).unwrap(), good(Algorithm::Rs256)).is_ok());
+}
+
+#[test]
+fn a_token_without_a_kid_is_checked_with_the_only_key_that_fits() {
+    let ring = mixed_ring();
+    for algorithm in PUBLIC {
+        let token = issued(algorithm, format!(r#"{{"alg":"{algorithm}"}}"#), issuer::CLAIMS);
+        assert!(answer(ring, &token).is_ok(), "{algorithm}");
+        let twin = changed(algorithm, "kid", json!("twin"));
+        let two = ring_of(&[jwk(algorithm), twin]).unwrap();
+        assert_eq!(answer(&two, &token), Err(Reason::UnknownKey), "{algorithm}");
+        assert!(answer(&two, good(algorithm)).is_ok());
+    }
+}
+
+#[test]
+fn an_opaque_token_is_never_checked_with_a_public_key() {
+    let ring = mixed_ring();
+    for algorithm in PUBLIC {
+        let parts = format!("rst1.{}.{}", base64url::encode(b"42"), base64url::encode(b"one"));
+        let began_at = at(NOW).to_bytes();
+        let signature = issuer::signature(algorithm, &[parts.as_bytes(), &began_at[..]].concat());
+        let seal = [algorithm.as_str().as_bytes(), b"\0", &began_at[..], &signature].concat();
+        let token = format!("{parts}.{}", base64url::encode(&seal));
+        assert_eq!(answer(ring, token), Err(Reason::UnknownKey), "{algorithm}");
+    }
+}

@@ -1,0 +1,140 @@
+//! Signing up, in and out.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use redis_session::Visitor;
+use redis_session::axum::Session;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::session::Preferences;
+use crate::app::App;
+use crate::audit;
+use crate::problem::Problem;
+use crate::sign_in::{self, Credentials};
+
+pub(super) async fn register(
+    State(app): State<App>,
+    visitor: Visitor,
+    Json(credentials): Json<Credentials>,
+) -> Result<Response, Problem> {
+    let user = sign_in::register(&app, &visitor, credentials).await?;
+    Ok((StatusCode::CREATED, Json(json!({ "user": user }))).into_response())
+}
+
+#[derive(Deserialize)]
+pub(super) struct LoginBody {
+    #[serde(flatten)]
+    credentials: Credentials,
+    #[serde(default)]
+    remember: bool,
+}
+
+/// A session in a cookie. No token is in the body, where a script could read it.
+pub(super) async fn login(
+    State(app): State<App>,
+    before: Option<Session>,
+    visitor: Visitor,
+    Json(body): Json<LoginBody>,
+) -> Result<Response, Problem> {
+    let cookie = begin(&app, before.as_ref(), &visitor, body.credentials, body.remember).await?;
+    let answer = Json(json!({ "user": cookie.user, "session": cookie.session, "expires_at": cookie.expires_at }));
+    Ok(([(SET_COOKIE, cookie.header)], answer).into_response())
+}
+
+/// A session that was handed out in a cookie.
+pub(crate) struct Begun {
+    pub(crate) header: HeaderValue,
+    user: String,
+    session: String,
+    expires_at: u64,
+}
+
+/// Signs in with a cookie. A session that the browser had before is over: nobody could end it without its cookie.
+pub(crate) async fn begin(
+    app: &App,
+    before: Option<&Session>,
+    visitor: &Visitor,
+    credentials: Credentials,
+    remember: bool,
+) -> Result<Begun, Problem> {
+    let (account, created) = sign_in::sign_in(app, &app.sessions, visitor, credentials, remember).await?;
+    if let Some(before) = before {
+        app.sessions.logout(before.token()).await?;
+    }
+    audit::signed_in("Signed in", &account, visitor, &created);
+    let header = app.cookie.set(&created);
+    Ok(Begun { header, user: account.id, session: created.id, expires_at: created.expires_at.unix_secs() })
+}
+
+/// Ends this session. Success even if it had ended before, for that is what was wanted.
+pub(super) async fn logout(
+    State(app): State<App>,
+    session: Option<Session>,
+    visitor: Visitor,
+) -> Result<Response, Problem> {
+    end_here(&app, session.as_ref(), &visitor).await?;
+    Ok((StatusCode::NO_CONTENT, signed_out(&app)).into_response())
+}
+
+pub(crate) async fn end_here(app: &App, session: Option<&Session>, visitor: &Visitor) -> Result<(), Problem> {
+    if let Some(session) = session {
+        app.sessions.logout(session.token()).await?;
+        audit::done("Signed out", &session.user, &session.id, 1, visitor);
+    }
+    Ok(())
+}
+
+/// Ends all sessions of the user.
+pub(super) async fn logout_all(
+    State(app): State<App>,
+    session: Session,
+    visitor: Visitor,
+) -> Result<Response, Problem> {
+    let ended = end_everywhere(&app, &session, &visitor).await?;
+    Ok((signed_out(&app), Json(json!({ "ended": ended }))).into_response())
+}
+
+pub(crate) async fn end_everywhere(app: &App, session: &Session, visitor: &Visitor) -> Result<u64, Problem> {
+    let ended = app.sessions.logout_everywhere(&session.user).await?;
+    audit::done("Signed out everywhere", &session.user, &session.id, ended, visitor);
+    Ok(ended)
+}
+
+/// Takes the cookie back, and whatever else the browser keeps of this site (W3C Clear Site Data).
+pub(crate) fn signed_out(app: &App) -> [(HeaderName, HeaderValue); 2] {
+    let clear = HeaderValue::from_static("\"cookies\", \"storage\"");
+    [(SET_COOKIE, app.cookie.clear()), (HeaderName::from_static("clear-site-data"), clear)]
+}
+
+#[derive(Deserialize)]
+pub(super) struct PasswordBody {
+    current: String,
+    new: String,
+}
+
+pub(super) async fn password(
+    State(app): State<App>,
+    session: Session,
+    visitor: Visitor,
+    Json(body): Json<PasswordBody>,
+) -> Result<Json<Value>, Problem> {
+    let ended = sign_in::change_password(&app, &session, &visitor, body.current, body.new).await?;
+    Ok(Json(json!({ "ended": ended })))
+}
+
+pub(super) async fn me(State(app): State<App>, session: Session) -> Result<Json<Value>, Problem> {
+    let account = app.accounts.by_id(&session.user).await?.ok_or(Problem::SignedOut)?;
+    let preferences: Preferences = app.sessions.data(&session.user, &session.id).await?.unwrap_or_default();
+    Ok(Json(json!({
+        "user": account.id,
+        "name": account.name,
+        "role": account.role,
+        "session": session.id,
+        "expires_at": session.expires_at.unix_secs(),
+        "preferences": preferences,
+    })))
+}

@@ -1,0 +1,76 @@
+//! A user's sessions, and what is kept with one.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use redis_session::Visitor;
+use redis_session::axum::Session;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::audit;
+use crate::problem::Problem;
+
+/// What is kept with a session: how this device shows the pages.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Preferences {
+    pub(crate) theme: Theme,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Theme {
+    #[default]
+    System,
+    Light,
+    Dark,
+}
+
+pub(super) async fn change(
+    State(app): State<App>,
+    session: Session,
+    Json(preferences): Json<Preferences>,
+) -> Result<Json<Preferences>, Problem> {
+    app.sessions.set_data(&session.user, &session.id, &preferences).await?;
+    Ok(Json(preferences))
+}
+
+pub(super) async fn list(State(app): State<App>, session: Session) -> Result<Json<Vec<Value>>, Problem> {
+    let devices = app.sessions.devices(&session.user).await?;
+    let shown = devices.into_iter().map(|device| {
+        json!({
+            "id": device.id,
+            "current": device.id == session.id,
+            "created_at": device.created_at.unix_secs(),
+            "last_seen_at": device.last_seen_at.unix_secs(),
+            "expires_at": device.expires_at.unix_secs(),
+            "ip": device.ip,
+            "agent": device.agent,
+        })
+    });
+    Ok(Json(shown.collect()))
+}
+
+pub(super) async fn end(
+    State(app): State<App>,
+    session: Session,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    end_one(&app, &session, &visitor, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends one of the user's own sessions. Another user's is not among them, so it is not found.
+pub(crate) async fn end_one(app: &App, session: &Session, visitor: &Visitor, id: &str) -> Result<(), Problem> {
+    // Looked up first, because what stands in the path may be anything, and only an id is meant.
+    let mine = app.sessions.devices(&session.user).await?;
+    if !mine.iter().any(|device| device.id == id) {
+        return Err(Problem::NotFound);
+    }
+    let ended = app.sessions.logout_session(&session.user, id).await?;
+    audit::done("Signed out another device", &session.user, id, u64::from(ended), visitor);
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! How often somebody may try to sign in.
+//!
+//! Counted in Redis, so that all instances of the service count together, and a restart forgets nothing. One
+//! transaction, without a script: begin the window unless there is one, count, and ask how much of it is left.
+//!
+//! By account, because a password can be guessed from many addresses. That lets an attacker lock a user out for the
+//! rest of a window, which is the lesser evil; live sessions are not affected. By address, because one password can be
+//! tried on many accounts.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use redis_session::ReconnectingConnection;
+use redis_session::redis::{self, RedisResult};
+
+use crate::settings::AttemptLimits;
+
+#[derive(Clone)]
+pub(crate) struct Attempts {
+    redis: ReconnectingConnection,
+    limits: AttemptLimits,
+}
+
+impl Attempts {
+    pub(crate) fn new(redis: ReconnectingConnection, limits: AttemptLimits) -> Self {
+        Self { redis, limits }
+    }
+
+    /// Counts an attempt on an account; after too many, for how long there may be no more.
+    pub(crate) async fn on_account(&self, name: &str) -> RedisResult<Option<Duration>> {
+        self.count(&account_key(name), self.limits.per_account).await
+    }
+
+    /// Counts an attempt from an address; after too many, for how long there may be no more.
+    pub(crate) async fn at_address(&self, ip: Option<IpAddr>) -> RedisResult<Option<Duration>> {
+        // Whoever has a /64 network has all addresses in it.
+        let network = match ip.map(|ip| ip.to_canonical()) {
+            Some(IpAddr::V6(ip)) => (u128::from(ip) >> 64).to_string(),
+            Some(ip) => ip.to_string(),
+            None => "unknown".to_owned(),
+        };
+        self.count(&format!("attempts:address:{network}"), self.limits.per_address).await
+    }
+
+    /// The password was right. What came from the address stays counted: whoever has an account could try others' with
+    /// it.
+    pub(crate) async fn forget_account(&self, name: &str) -> RedisResult<()> {
+        redis::cmd("DEL").arg(account_key(name)).exec_async(&mut self.redis.clone()).await
+    }
+
+    async fn count(&self, key: &str, limit: u64) -> RedisResult<Option<Duration>> {
+        let window = u64::try_from(self.limits.window.as_millis()).unwrap_or(u64::MAX);
+        let (attempts, left): (u64, i64) = redis::pipe()
+            .atomic()
+            .cmd("SET")
+            .arg(key)
+            .arg(0)
+            .arg("NX")
+            .arg("PX")
+            .arg(window)
+            .ignore()
+            .cmd("INCR")
+            .arg(key)
+            .cmd("PTTL")
+            .arg(key)
+            .query_async(&mut self.redis.clone())
+            .await?;
+        Ok((attempts > limit).then(|| Duration::from_millis(u64::try_from(left).unwrap_or(0))))
+    }
+}
+
+/// Account names have no characters that mean something here: see [`crate::sign_in::Credentials`].
+fn account_key(name: &str) -> String {
+    format!("attempts:account:{name}")
+}

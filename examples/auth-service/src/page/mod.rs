@@ -1,0 +1,161 @@
+//! The pages for people. Every button is a form, so all works without a script; `live.js` keeps the list up to date.
+
+mod account;
+mod device_name;
+mod devices;
+mod files;
+mod view;
+mod when;
+
+use axum::Router;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use maud::Markup;
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::problem::Problem;
+
+pub(crate) use files::files;
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .route("/", get(devices::home))
+        .route("/sign-in", post(account::sign_in))
+        .route("/sign-up", get(account::sign_up_form).post(account::sign_up))
+        .route("/sign-out", post(account::sign_out))
+        .route("/sign-out-everywhere", post(account::sign_out_everywhere))
+        .route("/change-password", post(account::change_password))
+        .route("/theme", post(devices::theme))
+        .route("/sign-out-others", post(devices::sign_out_others))
+        .route("/devices/{id}/sign-out", post(devices::sign_out_one))
+}
+
+/// What the page asks by itself.
+pub(crate) fn live_routes() -> Router<App> {
+    Router::new().route("/devices", get(devices::live))
+}
+
+/// What has just been done, to be said on the page that follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Done {
+    Registered,
+    SignedOut,
+    SignedOutEverywhere,
+    DeviceSignedOut,
+    OthersSignedOut,
+    PasswordChanged,
+    ThemeChanged,
+}
+
+impl Done {
+    /// As it stands in the address: the same as for serde.
+    fn in_path(self) -> &'static str {
+        match self {
+            Self::Registered => "/?done=registered",
+            Self::SignedOut => "/?done=signed-out",
+            Self::SignedOutEverywhere => "/?done=signed-out-everywhere",
+            Self::DeviceSignedOut => "/?done=device-signed-out",
+            Self::OthersSignedOut => "/?done=others-signed-out",
+            Self::PasswordChanged => "/?done=password-changed",
+            Self::ThemeChanged => "/?done=theme-changed",
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Registered => "Your account is ready. Please sign in.",
+            Self::SignedOut => "You have signed out.",
+            Self::SignedOutEverywhere => "You have signed out on all devices.",
+            Self::DeviceSignedOut => "That device has been signed out.",
+            Self::OthersSignedOut => "All other devices have been signed out.",
+            Self::PasswordChanged => "Your password has been changed, and all other devices signed out.",
+            Self::ThemeChanged => "The appearance on this device has been changed.",
+        }
+    }
+
+    /// To the page, by a `GET`, so that reloading it does nothing again.
+    fn redirect(self) -> Redirect {
+        Redirect::to(self.in_path())
+    }
+}
+
+/// What stands at the head of a page.
+enum Notice {
+    Done(Done),
+    Problem(&'static str),
+}
+
+/// A problem, as a page.
+struct Shown(Problem);
+
+impl<E> From<E> for Shown
+where
+    Problem: From<E>,
+{
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Shown {
+    fn into_response(self) -> Response {
+        let Self(problem) = self;
+        page(problem.status(), view::problem(problem.text()), &problem)
+    }
+}
+
+fn page(status: StatusCode, markup: Markup, problem: &Problem) -> Response {
+    let mut response = (status, html(markup)).into_response();
+    if let Some(wait) = problem.retry_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, wait);
+    }
+    response
+}
+
+fn html(markup: Markup) -> ([(header::HeaderName, HeaderValue); 1], String) {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))], markup.into_string())
+}
+
+/// The session layer answers with a status alone: here is the page for people.
+pub(crate) async fn for_people(response: Response) -> Response {
+    let is_bare = !response.headers().contains_key(header::CONTENT_TYPE);
+    let markup = match response.status() {
+        StatusCode::UNAUTHORIZED => view::sign_in(Some(Notice::Problem(Problem::SignedOut.text())), ""),
+        StatusCode::FORBIDDEN => view::problem("Another site asked for this. Nothing has been done."),
+        StatusCode::SERVICE_UNAVAILABLE => view::problem(Problem::Unavailable.text()),
+        _ => return response,
+    };
+    if !is_bare {
+        return response;
+    }
+    let (mut parts, _) = response.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    (parts, html(markup)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_done_is_found_again_in_the_address() {
+        use Done::{
+            DeviceSignedOut, OthersSignedOut, PasswordChanged, Registered, SignedOut, SignedOutEverywhere, ThemeChanged,
+        };
+        for done in [
+            Registered,
+            SignedOut,
+            SignedOutEverywhere,
+            DeviceSignedOut,
+            OthersSignedOut,
+            PasswordChanged,
+            ThemeChanged,
+        ] {
+            let name = serde_json::to_value(done).unwrap();
+            assert_eq!(done.in_path(), format!("/?done={}", name.as_str().unwrap()));
+        }
+    }
+}

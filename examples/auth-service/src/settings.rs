@@ -1,0 +1,94 @@
+//! What the environment says, with defaults to try it out.
+
+use std::env;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::http::HeaderName;
+
+/// How the service runs. All in the environment, each with a default.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// `LISTEN`: address and port.
+    pub(crate) listen: String,
+    /// `REDIS_URL`. It may hold a password: it is not logged.
+    pub(crate) redis_url: String,
+    /// `DATABASE`: the file of the accounts.
+    pub(crate) database: PathBuf,
+    /// `CLIENT_IP_HEADER`: where a proxy in front puts the client's address, and lets no client put one.
+    pub(crate) client_ip_header: Option<HeaderName>,
+    /// `SESSION_TTL`, `SESSION_IDLE` and `REMEMBER_TTL`, seconds: a browser's session.
+    pub(crate) session: Lifetime,
+    pub(crate) remember_ttl: Duration,
+    /// `APP_TTL` and `TOKEN_TTL`, seconds: an app's session, and its access tokens.
+    pub(crate) app_ttl: Duration,
+    pub(crate) token_ttl: Duration,
+    /// `ATTEMPTS_PER_ACCOUNT`, `ATTEMPTS_PER_ADDRESS` and `ATTEMPTS_WINDOW`, seconds.
+    pub(crate) attempts: AttemptLimits,
+    /// `LOG`: `json` or `text`.
+    log_as_json: bool,
+}
+
+/// How long a browser is signed in: at most, and without a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lifetime {
+    pub(crate) ttl: Duration,
+    pub(crate) idle: Duration,
+}
+
+/// How many attempts to sign in there may be in a window of time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttemptLimits {
+    pub(crate) per_account: u64,
+    pub(crate) per_address: u64,
+    pub(crate) window: Duration,
+}
+
+impl Settings {
+    pub(crate) fn from_env() -> Result<Self, String> {
+        let day = 86_400;
+        Ok(Self {
+            listen: parsed("LISTEN", "127.0.0.1:8080".into())?,
+            redis_url: parsed("REDIS_URL", "redis://127.0.0.1:6379/".into())?,
+            database: parsed("DATABASE", "auth-service.sqlite".into())?,
+            client_ip_header: text("CLIENT_IP_HEADER").map(|name| parse("CLIENT_IP_HEADER", &name)).transpose()?,
+            session: Lifetime { ttl: seconds("SESSION_TTL", day)?, idle: seconds("SESSION_IDLE", 1800)? },
+            remember_ttl: seconds("REMEMBER_TTL", 30 * day)?,
+            app_ttl: seconds("APP_TTL", 30 * day)?,
+            token_ttl: seconds("TOKEN_TTL", 600)?,
+            attempts: AttemptLimits {
+                per_account: parsed("ATTEMPTS_PER_ACCOUNT", 10)?,
+                per_address: parsed("ATTEMPTS_PER_ADDRESS", 60)?,
+                window: seconds("ATTEMPTS_WINDOW", 900)?,
+            },
+            log_as_json: parsed("LOG", "json".to_owned())? == "json",
+        })
+    }
+
+    /// Lines on standard error.
+    pub(crate) fn start_log(&self) {
+        let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO);
+        match self.log_as_json {
+            true => log.json().flatten_event(true).with_span_list(false).init(),
+            false => log.with_ansi(false).with_target(false).init(),
+        }
+    }
+}
+
+fn text(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The value itself is left out of the error: it may be a secret.
+fn parse<T: FromStr>(name: &str, value: &str) -> Result<T, String> {
+    value.parse().map_err(|_| format!("{name} is not what it should be"))
+}
+
+fn parsed<T: FromStr>(name: &str, default: T) -> Result<T, String> {
+    text(name).map_or(Ok(default), |value| parse(name, &value))
+}
+
+fn seconds(name: &str, default: u64) -> Result<Duration, String> {
+    parsed(name, default).map(Duration::from_secs)
+}

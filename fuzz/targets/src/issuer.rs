@@ -1,0 +1,355 @@
+//! Tokens as their definition has them, made and checked by other hands than the product's: what it must agree with.
+
+use std::sync::LazyLock;
+
+use hmac::{Hmac, KeyInit, Mac as _};
+use redis_session_core::token::{Algorithm, Issued, KeyRing, RefreshToken, TokenKind, TokenPolicy, Verified};
+use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
+
+use crate::tree::{Tree, member, strict_object};
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// Base64url without padding.
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for letter in 0..=chunk.len() {
+            text.push(char::from(ALPHABET[(bits >> (18 - 6 * letter)) as usize & 63]));
+        }
+    }
+    text
+}
+
+/// What [`encode`] writes, and nothing else.
+pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    for chunk in text.chunks(4) {
+        let mut bits = 0_u32;
+        for letter in chunk {
+            let value = match letter {
+                b'A'..=b'Z' => letter - b'A',
+                b'a'..=b'z' => letter - b'a' + 26,
+                b'0'..=b'9' => letter - b'0' + 52,
+                b'-' => 62,
+                b'_' => 63,
+                _ => return None,
+            };
+            bits = bits << 6 | u32::from(value);
+        }
+        bits <<= 6 * (4 - chunk.len());
+        let (whole, length) = (bits.to_be_bytes(), chunk.len() * 6 / 8);
+        if length == 0 || whole[1 + length..].iter().any(|byte| *byte != 0) {
+            return None;
+        }
+        bytes.extend_from_slice(&whole[1..=length]);
+    }
+    Some(bytes)
+}
+
+/// A secret, ready for use.
+#[derive(Clone)]
+enum Secret {
+    Hs256(Hmac<Sha256>),
+    Hs384(Hmac<Sha384>),
+    Hs512(Hmac<Sha512>),
+}
+
+impl Secret {
+    fn new(algorithm: Algorithm, secret: &[u8]) -> Self {
+        const ANY: &str = "a secret of any length";
+        match algorithm {
+            Algorithm::Hs256 => Self::Hs256(Hmac::new_from_slice(secret).expect(ANY)),
+            Algorithm::Hs384 => Self::Hs384(Hmac::new_from_slice(secret).expect(ANY)),
+            Algorithm::Hs512 => Self::Hs512(Hmac::new_from_slice(secret).expect(ANY)),
+            other => panic!("{other} has no secret"),
+        }
+    }
+
+    /// The HMAC over `message` and, behind it, `end`.
+    fn sign(&self, message: &[u8], end: &[u8]) -> Vec<u8> {
+        match self.clone() {
+            Self::Hs256(mac) => mac.chain_update(message).chain_update(end).finalize().into_bytes().to_vec(),
+            Self::Hs384(mac) => mac.chain_update(message).chain_update(end).finalize().into_bytes().to_vec(),
+            Self::Hs512(mac) => mac.chain_update(message).chain_update(end).finalize().into_bytes().to_vec(),
+        }
+    }
+}
+
+/// The HMAC over `message`.
+pub(crate) fn sign(algorithm: Algorithm, secret: &[u8], message: &[u8]) -> Vec<u8> {
+    Secret::new(algorithm, secret).sign(message, b"")
+}
+
+/// A key that tokens are signed with.
+pub(crate) struct Key {
+    pub(crate) kid: &'static str,
+    pub(crate) algorithm: Algorithm,
+    /// In base64url.
+    text: String,
+    jwt: Secret,
+    opaque: Secret,
+    refresh: Secret,
+}
+
+/// Every symmetric algorithm, and two keys of one, which a header must tell apart.
+pub(crate) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
+    let key = |kid, algorithm, letter, length| Key::new(kid, algorithm, &vec![letter; length]);
+    vec![
+        key("k256", Algorithm::Hs256, b'a', 32),
+        key("k384", Algorithm::Hs384, b'b', 48),
+        key("k512", Algorithm::Hs512, b'c', 64),
+        key("other384", Algorithm::Hs384, b'd', 200),
+        key("é\"\\", Algorithm::Hs512, b'e', 64),
+    ]
+});
+
+/// The ring of [`KEYS`].
+pub(crate) static RING: LazyLock<KeyRing> = LazyLock::new(|| {
+    let keys = KEYS
+        .iter()
+        .map(|key| serde_json::json!({ "kty": "oct", "kid": key.kid, "alg": key.algorithm.as_str(), "k": key.text }));
+    let set = serde_json::json!({ "keys": keys.collect::<Vec<_>>() });
+    KeyRing::from_jwk_set(set.to_string().as_bytes(), None).expect("a key ring")
+});
+
+impl Key {
+    fn new(kid: &'static str, algorithm: Algorithm, secret: &[u8]) -> Self {
+        let jwt = Secret::new(algorithm, secret);
+        let derived = |kind| {
+            let label = format!("redis-session credential {kind} {kid}");
+            Secret::new(algorithm, &jwt.sign(label.as_bytes(), b""))
+        };
+        let (opaque, refresh) = (derived("rst1"), derived("rsr1"));
+        Self { kid, algorithm, text: encode(secret), jwt, opaque, refresh }
+    }
+
+    /// The header of the JWTs that the product signs with this key.
+    pub(crate) fn header(&self) -> String {
+        serde_json::json!({ "alg": self.algorithm.as_str(), "kid": self.kid, "typ": "JWT" }).to_string()
+    }
+
+    pub(crate) fn sign_jwt(&self, header: &[u8], payload: &[u8]) -> String {
+        let input = format!("{}.{}", encode(header), encode(payload));
+        let code = self.jwt.sign(input.as_bytes(), b"");
+        format!("{input}.{}", encode(&code))
+    }
+
+    /// The code of an opaque (`rst1`) or refresh (`rsr1`) token.
+    fn code(&self, kind: &str, input: &[u8], began: &[u8]) -> Vec<u8> {
+        let secret = if kind == "rst1" { &self.opaque } else { &self.refresh };
+        secret.sign(input, began)
+    }
+
+    /// A token of this kind and these parts, with a seal that is right but for its `kid`.
+    pub(crate) fn seal(&self, kind: &str, parts: &[&[u8]], kid: &[u8], began: &[u8]) -> String {
+        let input = parts.iter().fold(kind.to_owned(), |input, part| input + "." + &encode(part));
+        let code = self.code(kind, input.as_bytes(), began);
+        format!("{input}.{}", encode(&[kid, b"\0", began, &code].concat()))
+    }
+}
+
+/// Whether a text is to be read as a token.
+pub(crate) fn is_token(text: &[u8]) -> bool {
+    let parts: Vec<_> = text.split(|byte| *byte == b'.').collect();
+    let object = |header: &[u8]| {
+        let json = decode(header).unwrap_or_default();
+        json.into_iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) == Some(b'{')
+    };
+    match parts[..] {
+        [b"rst1" | b"rsr1", _, ..] => true,
+        [header, _, _] => header.starts_with(b"eyJ") || object(header),
+        _ => false,
+    }
+}
+
+/// The registered claims of a payload.
+pub(crate) struct Payload {
+    issuer: Option<String>,
+    pub(crate) subject: Option<String>,
+    session: Option<String>,
+    token_id: Option<String>,
+    expires_at: Option<UnixMillis>,
+    not_before: Option<UnixMillis>,
+    issued_at: Option<UnixMillis>,
+    audience_matches: bool,
+}
+
+/// A claim of a certain type, if it is there; `None` if it is of another.
+fn claim<T>(members: &[(String, Tree)], name: &str, read: fn(&Tree) -> Option<T>) -> Option<Option<T>> {
+    member(members, name).map_or(Some(None), |value| read(value).map(Some))
+}
+
+fn owned(value: &Tree) -> Option<String> {
+    value.as_text().map(str::to_owned)
+}
+
+fn date(value: &Tree) -> Option<UnixMillis> {
+    let Tree::Number(number) = value else { return None };
+    if let Some(seconds) = number.as_u64() {
+        return seconds.checked_mul(1000).and_then(UnixMillis::new);
+    }
+    let millis = (number.as_f64()? * 1000.0).floor();
+    // Negative whole numbers have no fraction to lose, and are before the epoch like others.
+    if number.is_i64() || !(0.0..281_474_976_710_656.0).contains(&millis) {
+        return None;
+    }
+    UnixMillis::new(millis as u64)
+}
+
+fn audience(value: &Tree) -> Option<Vec<String>> {
+    match value {
+        Tree::Text(text) => Some(vec![text.clone()]),
+        Tree::List(items) => items.iter().map(owned).collect(),
+        _ => None,
+    }
+}
+
+impl Payload {
+    pub(crate) fn read(json: &[u8], wanted: Option<&str>) -> Option<Self> {
+        let members = strict_object(json)?;
+        let audience = claim(&members, "aud", audience)?.unwrap_or_default();
+        Some(Self {
+            issuer: claim(&members, "iss", owned)?,
+            subject: claim(&members, "sub", owned)?,
+            session: claim(&members, "sid", owned)?,
+            token_id: claim(&members, "jti", owned)?,
+            expires_at: claim(&members, "exp", date)?,
+            not_before: claim(&members, "nbf", date)?,
+            issued_at: claim(&members, "iat", date)?,
+            audience_matches: wanted.is_some_and(|wanted| audience.iter().any(|audience| audience == wanted)),
+        })
+    }
+}
+
+/// What a check must answer.
+pub(crate) fn verify(
+    policy: &TokenPolicy,
+    subject: &str,
+    token: &[u8],
+    audience: Option<&str>,
+    now: UnixMillis,
+) -> Result<Verified, Reason> {
+    if token.len() > policy.max_token_bytes {
+        return Err(Reason::Malformed);
+    }
+    let parts: Vec<_> = token.split(|byte| *byte == b'.').collect();
+    match parts[..] {
+        [b"rst1", user, id, seal] => {
+            let (id, began_at) = unseal("rst1", token, &[user, id, seal], subject)?;
+            let issued = Issued::ForSessionOf(began_at);
+            Ok(Verified { id, kind: TokenKind::Opaque, issued, expires_at: None })
+        }
+        [b"rsr1", _, ..] => Err(Reason::Type),
+        [header, payload, signature] if parts.iter().all(|part| !part.is_empty()) => {
+            let input = [header, b".", payload].concat();
+            let decoded = [header, payload, signature].map(decode);
+            let [Some(header), Some(payload), Some(signature)] = decoded else { return Err(Reason::Malformed) };
+            let key = key_of(&header)?;
+            if key.jwt.sign(&input, b"") != signature {
+                return Err(Reason::Signature);
+            }
+            let audience = audience.or(policy.audience.as_deref());
+            let payload = Payload::read(&payload, audience).ok_or(Reason::Malformed)?;
+            check_payload(policy, subject, &payload, (&input, audience), now)
+        }
+        _ => Err(Reason::Malformed),
+    }
+}
+
+fn key_of(header: &[u8]) -> Result<&'static Key, Reason> {
+    let header = strict_object(header).ok_or(Reason::Malformed)?;
+    let names = [claim(&header, "alg", owned), claim(&header, "kid", owned)];
+    let [Some(algorithm), Some(kid)] = names else { return Err(Reason::Malformed) };
+    if member(&header, "crit").is_some() || member(&header, "b64").is_some() {
+        return Err(Reason::Malformed);
+    }
+    let algorithm = Algorithm::from_name(&algorithm.ok_or(Reason::Malformed)?).ok_or(Reason::Algorithm)?;
+    let key = match kid {
+        Some(kid) => KEYS.iter().find(|key| key.kid == kid),
+        None => {
+            let mut keys = KEYS.iter().filter(|key| key.algorithm == algorithm);
+            keys.next().filter(|_| keys.next().is_none())
+        }
+    };
+    match key {
+        None => Err(Reason::UnknownKey),
+        Some(key) if key.algorithm != algorithm => Err(Reason::Algorithm),
+        Some(key) => Ok(key),
+    }
+}
+
+fn check_payload(
+    policy: &TokenPolicy,
+    subject: &str,
+    payload: &Payload,
+    (input, audience): (&[u8], Option<&str>),
+    now: UnixMillis,
+) -> Result<Verified, Reason> {
+    let expires_at = payload.expires_at.ok_or(Reason::Malformed)?;
+    let id = match payload.session.as_ref().or(payload.token_id.as_ref()) {
+        Some(id) if is_token(id.as_bytes()) => return Err(Reason::Malformed),
+        Some(id) => SessionId::from_text(id.as_bytes()).map_err(|_| Reason::Malformed)?,
+        None => {
+            let text = encode(&Sha256::digest(input)[..16]);
+            SessionId::from_text(text.as_bytes()).expect("an id")
+        }
+    };
+    let (now, leeway) = (u128::from(now.get()), u128::from(policy.leeway_secs) * 1000);
+    let issued_at = payload.issued_at.unwrap_or(UnixMillis::ZERO);
+    let is_future = |time: UnixMillis| u128::from(time.get()) > now + leeway;
+    if now >= u128::from(expires_at.get()) + leeway {
+        Err(Reason::TokenExpired)
+    } else if is_future(issued_at) || payload.not_before.is_some_and(is_future) {
+        Err(Reason::NotYetValid)
+    } else if policy.issuer.is_some() && policy.issuer != payload.issuer {
+        Err(Reason::Issuer)
+    } else if audience.is_some() && !payload.audience_matches {
+        Err(Reason::Audience)
+    } else if payload.subject.as_deref() != Some(subject) {
+        Err(Reason::Subject)
+    } else {
+        let issued = Issued::InSecondOf(issued_at);
+        Ok(Verified { id, kind: TokenKind::Jwt, issued, expires_at: Some(expires_at) })
+    }
+}
+
+/// What a check of a refresh token must answer.
+pub(crate) fn verify_refresh(subject: &str, token: &[u8], max_bytes: usize) -> Result<RefreshToken, Reason> {
+    if token.len() > max_bytes {
+        return Err(Reason::Malformed);
+    }
+    let parts: Vec<_> = token.split(|byte| *byte == b'.').collect();
+    match parts[..] {
+        [b"rsr1", user, id, generation, seal] => {
+            let generation = decode(generation).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+            let generation = u32::from_be_bytes(generation.ok_or(Reason::Malformed)?);
+            let (id, session_began_at) = unseal("rsr1", token, &[user, id, seal], subject)?;
+            Ok(RefreshToken { id, generation, session_began_at })
+        }
+        [b"rsr1", _, ..] => Err(Reason::Malformed),
+        _ if is_token(token) => Err(Reason::Type),
+        _ => Err(Reason::Malformed),
+    }
+}
+
+fn unseal(kind: &str, token: &[u8], parts: &[&[u8]; 3], subject: &str) -> Result<(SessionId, UnixMillis), Reason> {
+    let [Some(user), Some(id), Some(seal)] = parts.map(decode) else { return Err(Reason::Malformed) };
+    let user = Subject::new(&user).map_err(|_| Reason::Malformed)?;
+    let id = SessionId::from_text(&id).map_err(|_| Reason::Malformed)?;
+    let (kid, rest) = seal.split_at(seal.iter().position(|byte| *byte == 0).ok_or(Reason::Malformed)?);
+    let (began, code) = rest[1..].split_at_checked(6).ok_or(Reason::Malformed)?;
+    let kid = std::str::from_utf8(kid).map_err(|_| Reason::Malformed)?;
+    let key = KEYS.iter().find(|key| key.kid == kid).ok_or(Reason::UnknownKey)?;
+    let input = &token[..token.len() - parts[2].len() - 1];
+    if key.code(kind, input, began) != code {
+        return Err(Reason::Signature);
+    }
+    if user.as_str() != subject {
+        return Err(Reason::Subject);
+    }
+    let began = began.iter().rev().fold(0, |millis, byte| millis << 8 | u64::from(*byte));
+    Ok((id, UnixMillis::new(began).expect("48 bits")))
+}

@@ -1,0 +1,142 @@
+//! Real inputs of every target: what fuzzing begins with.
+
+use redis_session_core::sessions::{Effect, Trace, TraceReason, decode_effects, encode_effects};
+use redis_session_core::{SessionId, UnixMillis};
+
+use crate::bases;
+use crate::decide::IDS;
+
+/// Real inputs of the target with this name.
+///
+/// # Panics
+///
+/// If there is none.
+pub fn seeds(target: &str) -> Vec<Vec<u8>> {
+    match target {
+        "value" => bases().to_vec(),
+        "apply" => apply(),
+        "decide" => (0..4).map(|base| [&[base], &(0..=254).collect::<Vec<u8>>()[..]].concat()).collect(),
+        "text" => text(),
+        "token" => token(),
+        "json" => json().into_iter().map(Into::into).collect(),
+        "jwks" => jwks(),
+        other => panic!("no target {other}"),
+    }
+}
+
+/// Effects of every kind, each on every value to begin with.
+fn apply() -> Vec<Vec<u8>> {
+    let id = |text: &str| SessionId::from_text(text.as_bytes()).expect("an id");
+    let time = UnixMillis::from_secs(1_790_000_100).expect("a time");
+    let few = bases().first().expect("a value");
+    let known = decode_effects(few).expect("effects");
+    let mut kinds: Vec<Vec<Effect<'_>>> = vec![
+        known.clone(),
+        vec![Effect::Seen { id: id("a"), at: time }],
+        vec![Effect::Bury(Trace { id: id("b"), reason: TraceReason::Reused, until: time })],
+        vec![Effect::Forget(id("a")), Effect::Forget(id("AAECAwQFBgcICQoLDA0ODw"))],
+        vec![Effect::Clear { except: None }],
+        vec![Effect::Clear { except: Some(id("a")) }],
+        vec![Effect::Epoch(None), Effect::Forgotten(None)],
+    ];
+    // One by one, so that the last deadline goes too.
+    kinds.extend(IDS.map(|text| vec![Effect::Forget(id(text))]));
+    for effect in known {
+        if let Effect::Put(session) = effect {
+            let (known, data) = (session.id.clone(), session.data.clone());
+            kinds.push(vec![Effect::Replace { old: id("é"), session: session.clone() }]);
+            kinds.push(vec![Effect::Replace { old: known.clone(), session }]);
+            if !data.is_empty() {
+                kinds.push(vec![Effect::Set { id: id("b"), data: data.clone() }]);
+                kinds.push(vec![Effect::Unset { id: known, names: data }]);
+            }
+        }
+    }
+    let encoded = kinds.into_iter().flat_map(|effects| {
+        let bytes = encode_effects(&effects);
+        let length = u16::try_from(bytes.len()).expect("a short one").to_le_bytes();
+        (0..4).map(move |base| [&[base], &length[..], &bytes].concat())
+    });
+    encoded.collect()
+}
+
+fn text() -> Vec<Vec<u8>> {
+    let texts = [
+        "AAECAwQFBgcICQoLDA0ODw",
+        "0190163d-8694-739b-aea5-966c26f8ad91",
+        "0190163d8694739baea5966c26f8ad91",
+        "sessions:{42}",
+        "{42}",
+        "é",
+        "-_8",
+        "rst1.NDI.b25l.AAAA",
+        "rsr1.NDI.b25l.AAAAAQ.AAAA",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.AA",
+        "eyAiYWxnIjogIkhTMjU2IiB9.e30.AA",
+        "\x01\x02kvv\x02\x00kk",
+        "HS256",
+        "user_revoked",
+    ];
+    texts.map(|text| text.as_bytes().to_vec()).to_vec()
+}
+
+fn json() -> Vec<&'static str> {
+    vec![
+        r#"{"role":"admin","n":[1,-1,1.5e3,true,false,null,{"a":{}}]}"#,
+        r#"{"sub":"42","exp":1700003600,"iat":1700000000,"nbf":1.7e9,"jti":"t","sid":"s","iss":"i","aud":["a","b"]}"#,
+        r#"{"a":1,"\u0061":2}"#,
+        r#"{"a":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}"#,
+        r#" { "e\n\ud83d\ude00" : "\"\\\/" } "#,
+        r#"{"a0":0,"a1":0,"a2":0,"a3":0,"a4":0,"a5":0,"a6":0,"a7":0,"a8":0,"a9":0,"b0":0,"b1":0,"b2":0,"b3":0,"b1":0}"#,
+    ]
+}
+
+fn token() -> Vec<Vec<u8>> {
+    let header = r#"{"typ":"JWT","kid":"k256","alg":"HS256"}"#;
+    let payloads = [
+        r#"{"sub":"42","exp":1700003600,"iat":1700000000,"jti":"t","sid":"s"}"#,
+        r#"{"iss":"https://issuer.example","sub":"42","aud":["api","admin"],"exp":1700000001.5,"nbf":1700000000}"#,
+        r#"{"sub":"42","aud":"admin","exp":1700003600,"jti":"0190163d-8694-739b-aea5-966c26f8ad91"}"#,
+        r#"{"sub":"43","exp":1600000000}"#,
+    ];
+    let mut seeds = Vec::new();
+    for (payload, number) in payloads.into_iter().zip(0_u8..) {
+        for asked in [0, 1, 2, 16, 18, 35, 64, 5] {
+            // Kind, keys, asked, change, began, parts.
+            let control = [1, 0xF0, asked, number, 40, 0, 65, 10, 0, 0, 0, 0, 0];
+            seeds.push([&control, payload.as_bytes(), b"\xFFmore"].concat());
+        }
+        let control = [0, 0, 3, 7, 0, 0, 10, 255, 255, 0, 0, 0, 0];
+        seeds.push([&control, header.as_bytes(), b"\xFF", payload.as_bytes()].concat());
+        let control = [0, 2, 3, 5, 0, 0, 10, 255, 255, 0, 0, 0, 0];
+        seeds.push([&control, &br#"{"alg":"HS512"}"#[..], b"\xFF", payload.as_bytes(), b"\xFF.AA"].concat());
+    }
+    for key in 0..5 {
+        let control = |kind| [kind, 0xF0 | key, 0, key, 3, 0, 65, 1, 2, 3, 4, 5, 0];
+        seeds.push([&control(2), &b"42\xFFan id"[..]].concat());
+        seeds.push([&control(3), &b"42\xFFan id\xFF\0\0\0\x07"[..]].concat());
+    }
+    seeds.push([&[4][..], &[0; 12], b"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.AA"].concat());
+    seeds
+}
+
+fn jwks() -> Vec<Vec<u8>> {
+    let key = |kid: &str, algorithm: &str, letters: usize, more: &str| {
+        let secret = "Q".repeat(letters);
+        format!(r#"{{"kty":"oct","kid":"{kid}","alg":"{algorithm}","k":"{secret}"{more}}}"#)
+    };
+    let keys = [
+        key("a", "HS256", 64, ""),
+        key("b", "HS384", 64, r#","use":"sig","key_ops":["verify","sign"]"#),
+        key("c", "HS512", 86, r#","key_ops":["verify"],"x":[{"y":[]}]"#),
+        key("d", "HS256", 40, ""),
+    ];
+    let file = |keys: &[String]| format!(r#"{{"keys":[{}]}}"#, keys.join(",")).into_bytes();
+    let mut seeds: Vec<_> = [&keys[..1], &keys[..3], &keys[1..], &keys[2..3]]
+        .into_iter()
+        .flat_map(|keys| [&b"\0"[..], b"\x01c", b"\x01b"].map(|active| [active, &file(keys)].concat()))
+        .collect();
+    seeds.push(b"\0{\"keys\":[]}".to_vec());
+    seeds.push(br#" {"keys":[{"kty":"RSA","kid":"r","alg":"RS256","n":"AQ","e":"AQAB"}]}"#.to_vec());
+    seeds
+}

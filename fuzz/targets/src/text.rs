@@ -1,0 +1,101 @@
+//! Ids, users, fields and other texts that commands bring.
+
+use redis_session_core::sessions::{Data, Device, Effect, decode_effects, encode_effects};
+use redis_session_core::token::{Algorithm, is_token, unverified_subject};
+use redis_session_core::{Reason, SessionId, Subject, base64url};
+
+use crate::input::Input;
+use crate::issuer::{self, Payload};
+
+/// A text is an id, a user, base64url, a token's shape, just when it keeps the rule; and comes back to the letter.
+pub fn text(data: &[u8]) {
+    session_id(data);
+    subject(data);
+    encoding(data);
+    routing(data);
+    fields(data);
+    if let Ok(name) = std::str::from_utf8(data) {
+        assert!(Algorithm::from_name(name).is_none_or(|algorithm| algorithm.as_str() == name));
+        assert!(Reason::from_name(name).is_none_or(|reason| reason.as_str() == name));
+    }
+}
+
+fn is_text(data: &[u8], max: usize) -> bool {
+    let text = std::str::from_utf8(data);
+    (1..=max).contains(&data.len()) && text.is_ok_and(|text| !text.chars().any(char::is_control))
+}
+
+fn session_id(data: &[u8]) {
+    let id = SessionId::from_text(data);
+    assert_eq!(id.is_ok(), is_text(data, SessionId::MAX_BYTES));
+    let Ok(id) = id else { return };
+    assert_eq!(id.to_string().as_bytes(), data);
+    let bytes = encode_effects(&[Effect::Forget(id.clone())]);
+    assert_eq!(decode_effects(&bytes).as_deref(), Ok(&[Effect::Forget(id)][..]), "an id is stored to the letter");
+}
+
+fn subject(data: &[u8]) {
+    let user = Subject::new(data);
+    assert_eq!(user.is_ok(), is_text(data, Subject::MAX_BYTES));
+    let Ok(user) = user else { return };
+    assert_eq!(user.as_str().as_bytes(), data);
+    assert!(Device::of(user, data) != Device::of(user, b""));
+    let bare = data.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
+    let of_key = Subject::of_key(&[b"sessions:", data].concat(), b"sessions:").map(|user| user.as_str().to_owned());
+    assert_eq!(of_key.map_err(drop), Subject::new(bare.unwrap_or(data)).map(|user| user.to_string()).map_err(drop));
+    assert!(Subject::of_key(data, b"sessions:").is_err() || data.starts_with(b"sessions:"));
+}
+
+fn encoding(data: &[u8]) {
+    let decoded = base64url::decode(data);
+    assert_eq!(decoded, issuer::decode(data));
+    assert!(decoded.is_none_or(|decoded| base64url::encode(&decoded).as_bytes() == data), "one spelling of each text");
+    assert_eq!(base64url::decode(base64url::encode(data).as_bytes()).as_deref(), Some(data));
+    let mut small = [0; 16];
+    let decoded = issuer::decode(data).filter(|decoded| decoded.len() <= 16);
+    assert!(decoded.is_none() || base64url::decode_into(data, &mut small) == decoded.as_deref());
+}
+
+fn routing(data: &[u8]) {
+    assert_eq!(is_token(data), issuer::is_token(data));
+    let parts: Vec<_> = data.split(|byte| *byte == b'.').collect();
+    let user = match parts[..] {
+        [b"rst1" | b"rsr1", user, ..] => issuer::decode(user),
+        [_, payload, _] => {
+            let payload = issuer::decode(payload).and_then(|payload| Payload::read(&payload, None));
+            payload.and_then(|payload| payload.subject).map(String::into_bytes)
+        }
+        _ => None,
+    };
+    let user = user.filter(|user| is_text(user, Subject::MAX_BYTES)).and_then(|user| String::from_utf8(user).ok());
+    assert_eq!(unverified_subject(data), user);
+    if let Some(user) = user
+        && !data.starts_with(b"rst1.")
+        && !data.starts_with(b"rsr1.")
+    {
+        assert!(Subject::new(user.as_bytes()).is_ok());
+    }
+}
+
+fn fields(data: &[u8]) {
+    let mut input = Input(data);
+    let mut fields = Vec::new();
+    while !input.is_empty() && fields.len() < 20 {
+        let (name, value) = (usize::from(input.u8()), usize::from(input.u8()));
+        fields.push((input.bytes(name), input.bytes(value)));
+    }
+    let distinct = fields.iter().enumerate().all(|(at, (name, _))| fields[..at].iter().all(|(known, _)| known != name));
+    let packed = Data::pack(fields.iter().copied());
+    assert_eq!(packed.is_some(), distinct && fields.iter().all(|(name, _)| !name.is_empty()));
+    let Some(packed) = packed else { return };
+    assert!(packed.iter().eq(fields.iter().copied()));
+    assert!(fields.iter().all(|(name, value)| packed.get(name) == Some(*value)));
+    assert_eq!(packed.len(), fields.len());
+    assert_eq!(packed.size(), fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>());
+    if let Ok(id) = SessionId::from_text(b"a")
+        && !packed.is_empty()
+    {
+        let effects = [Effect::Set { id, data: packed }];
+        assert_eq!(decode_effects(&encode_effects(&effects)).as_deref(), Ok(&effects[..]));
+    }
+}

@@ -1,0 +1,139 @@
+//! Tokens: JWTs, opaque session tokens and refresh tokens.
+
+use std::cell::RefCell;
+
+use redis_session_core::token::{
+    Scratch, TokenCache, TokenPolicy, is_token, unverified_subject, verify, verify_refresh,
+};
+use redis_session_core::{Subject, UnixMillis};
+
+use crate::input::Input;
+use crate::issuer::{self, KEYS, Key, RING};
+
+const USER: &str = "42";
+const AUDIENCE: &str = "api";
+/// Seconds.
+const NOW: u64 = 1_700_000_000;
+
+thread_local! {
+    // Used by one check after another, as in the server.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// A token is good just when its definition says so, with all that it says; none is that was not signed to the letter;
+/// and the cache changes no answer.
+///
+/// The bytes: what kind of token, which key signs and under which name, what is asked for, a change, and its parts with
+/// 0xFF between them: header and payload, or user, id and so on.
+pub fn token(data: &[u8]) {
+    let mut input = Input(data);
+    let (kind, keys, asked) = (input.u8(), input.u8(), input.u8());
+    let change = Change { how: input.u8(), at: input.u16(), to: input.u8() };
+    let began = [input.u8(), input.u8(), input.u8(), input.u8(), input.u8(), input.u8()];
+    let mut parts = input.rest().split(|byte| *byte == 0xFF);
+    let mut next = || parts.next().unwrap_or_default();
+    let key = &KEYS[usize::from(keys & 15) % KEYS.len()];
+    let named = KEYS.get(usize::from(keys >> 4)).unwrap_or(key);
+    let signed = match kind % 5 {
+        0 => key.sign_jwt(next(), next()),
+        1 => key.sign_jwt(named.header().as_bytes(), next()),
+        2 => key.seal("rst1", &[next(), next()], named.kid.as_bytes(), &began),
+        3 => key.seal("rsr1", &[next(), next(), next()], named.kid.as_bytes(), &began),
+        _ => {
+            // Any bytes, signed by nobody.
+            check_all(next(), &[], asked, began);
+            return;
+        }
+    };
+    check_all(signed.as_bytes(), &[signed.as_bytes()], asked, began);
+    check_all(&change.of(signed.as_bytes(), next()), &[signed.as_bytes()], asked, began);
+    if kind % 5 == 2 || kind % 5 == 3 {
+        assert_minted(key, began);
+    }
+}
+
+/// One change to a token.
+struct Change {
+    how: u8,
+    at: u16,
+    to: u8,
+}
+
+impl Change {
+    fn of(&self, token: &[u8], more: &[u8]) -> Vec<u8> {
+        let at = usize::from(self.at) % token.len().max(1);
+        // From the end, where short tokens and long ones have their code.
+        let at = if self.how & 8 == 0 { at } else { token.len().saturating_sub(at + 1) };
+        let (front, back) = token.split_at(at);
+        let behind = back.get(1..).unwrap_or_default();
+        match self.how & 7 {
+            0 => [front, &[self.to], behind].concat(),
+            1 => [front, &[self.to], back].concat(),
+            2 => [front, behind].concat(),
+            3 => front.to_vec(),
+            4 => [front, more, back].concat(),
+            5 => [token, more].concat(),
+            6 => [front, &back.first().map_or(0, |byte| byte ^ (1 << (self.to & 7))).to_le_bytes(), behind].concat(),
+            // Two parts change places.
+            _ => {
+                let mut parts: Vec<_> = token.split(|byte| *byte == b'.').collect();
+                let (one, two) = (usize::from(self.to & 7) % parts.len(), usize::from(self.to >> 3) % parts.len());
+                parts.swap(one, two);
+                parts.join(&b'.')
+            }
+        }
+    }
+}
+
+fn policy(asked: u8) -> TokenPolicy {
+    TokenPolicy {
+        issuer: (asked & 1 != 0).then(|| "https://issuer.example".to_owned()),
+        audience: (asked & 2 != 0).then(|| AUDIENCE.to_owned()),
+        token_type: None,
+        leeway_secs: [0, 60, 0, u32::MAX][usize::from(asked >> 2 & 3)],
+        max_token_bytes: 2048,
+    }
+}
+
+fn check_all(token: &[u8], signed: &[&[u8]], asked: u8, began: [u8; 6]) {
+    let policy = policy(asked);
+    let audience = (asked & 16 != 0).then_some("admin");
+    let user = if asked & 32 == 0 { USER } else { "43" };
+    let subject = Subject::new(user.as_bytes()).expect("a user");
+    let offset = u64::from(began[0]) | u64::from(began[1]) << 8;
+    let later = if asked & 64 == 0 { NOW * 1000 + offset * 100 } else { UnixMillis::MAX.get() };
+    let [now, later] = [NOW * 1000, later].map(|millis| UnixMillis::new(millis).expect("a time"));
+    // So small that different tokens meet in it.
+    let mut cache = TokenCache::default();
+    cache.resize(2);
+    SCRATCH.with_borrow_mut(|scratch| {
+        for now in [now, later] {
+            let answer = verify(&RING, &policy, subject, token, audience, now, scratch);
+            assert_eq!(answer, issuer::verify(&policy, user, token, audience, now));
+            assert!(answer.is_err() || signed.contains(&token), "a token that nobody signed is good");
+            let cached = cache.verify(&RING, &policy, subject, token, audience, now, scratch);
+            assert_eq!(cached, answer, "the cache gives the same answer");
+        }
+        if let Some(other) = signed.first() {
+            let answer = verify(&RING, &policy, subject, other, None, later, scratch);
+            assert_eq!(cache.verify(&RING, &policy, subject, other, None, later, scratch), answer);
+        }
+        let refresh = verify_refresh(&RING, subject, token, policy.max_token_bytes, scratch);
+        assert_eq!(refresh, issuer::verify_refresh(user, token, policy.max_token_bytes));
+        assert!(refresh.is_err() || signed.contains(&token), "a token that nobody signed is good");
+    });
+    assert_eq!(is_token(token), issuer::is_token(token));
+    let _ = unverified_subject(token);
+}
+
+/// Whether the product seals as the definition does.
+fn assert_minted(key: &Key, began: [u8; 6]) {
+    let [a, b, c, d, e, f] = began;
+    let began_at = UnixMillis::new(u64::from_le_bytes([a, b, c, d, e, f, 0, 0])).expect("48 bits");
+    let id = redis_session_core::SessionId::from_text(b"an id").expect("an id");
+    let user = Subject::new(USER.as_bytes()).expect("a user");
+    let own = RING.get(key.kid).expect("a key");
+    let (kid, parts) = (key.kid.as_bytes(), [USER.as_bytes(), b"an id", &[0, 0, 0, 7]]);
+    assert_eq!(own.sign_opaque(user, &id, began_at), Some(key.seal("rst1", &parts[..2], kid, &began)));
+    assert_eq!(own.sign_refresh(user, &id, 7, began_at), Some(key.seal("rsr1", &parts, kid, &began)));
+}

@@ -1,0 +1,56 @@
+//! Replays the corpus: what fuzzing found worth keeping is checked with every run of the tests.
+
+use std::fs;
+use std::path::Path;
+
+use redis_session_fuzz_targets as targets;
+
+/// Runs a target on each file of its corpus, and on its seeds. A failure names the file.
+fn replay(name: &str, target: targets::Target) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(name);
+    let mut files: Vec<_> = fs::read_dir(&folder).expect("a corpus").map(|file| file.expect("a file").path()).collect();
+    files.sort();
+    assert!(files.len() >= 10, "{} holds {} files", folder.display(), files.len());
+    for path in files {
+        let data = fs::read(&path).expect("a file");
+        if std::panic::catch_unwind(|| target(&data)).is_err() {
+            panic!("{name} fails on {}", path.display());
+        }
+    }
+    targets::seeds(name).iter().for_each(|seed| target(seed));
+}
+
+#[test]
+fn any_bytes_are_a_whole_value_or_an_error() {
+    replay("value", targets::value);
+}
+
+#[test]
+fn any_effects_leave_a_whole_value() {
+    replay("apply", targets::apply);
+}
+
+#[test]
+fn commands_keep_their_promises_on_any_value() {
+    replay("decide", targets::decide);
+}
+
+#[test]
+fn any_text_is_read_by_its_rule() {
+    replay("text", targets::text);
+}
+
+#[test]
+fn a_token_is_good_just_when_its_definition_says_so() {
+    replay("token", targets::token);
+}
+
+#[test]
+fn json_is_taken_just_when_it_is_strict() {
+    replay("json", targets::json);
+}
+
+#[test]
+fn a_key_file_is_its_keys_or_an_error() {
+    replay("jwks", targets::jwks);
+}

@@ -1,0 +1,153 @@
+//! Work that no client asks for: a timer, and the walk through the keys.
+
+use std::ffi::{c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::null_mut;
+
+use redis_module::{Context, raw};
+use redis_session_core::UnixMillis;
+use redis_session_core::sessions::UserSessions;
+
+use super::value::{is_ours, sessions};
+use super::{Arg, KeyForWriting, OK, clock, log_warning, redis};
+use crate::{stats, sweep};
+
+/// Milliseconds from one tick to the next.
+const PERIOD: i64 = 100;
+
+/// A moment in which the server's main thread does what the module has to do by itself.
+pub(crate) struct Tick {
+    ctx: *mut raw::RedisModuleCtx,
+}
+
+/// Starts the ticking, once, while the module loads.
+pub(crate) fn start_ticking(ctx: &Context) {
+    // SAFETY: the context is that of the load; a timer outlives it.
+    unsafe { redis!(RedisModule_CreateTimer(ctx.ctx, PERIOD, Some(tick), null_mut())) };
+}
+
+unsafe extern "C" fn tick(ctx: *mut raw::RedisModuleCtx, _data: *mut c_void) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| sweep::tick(&Tick { ctx })));
+    if outcome.is_err() {
+        stats::PANICS.add(1);
+        // Not again: what made it panic is still there.
+        log_warning("a bug: the sweep panicked and is off until the server is restarted");
+        return;
+    }
+    // SAFETY: the context is that of the running timer.
+    unsafe { redis!(RedisModule_CreateTimer(ctx, PERIOD, Some(tick), null_mut())) };
+}
+
+impl Tick {
+    /// The clock of this server, read anew.
+    #[allow(clippy::unused_self)] // a clock is not to be read from anywhere
+    pub(crate) fn now(&self) -> UnixMillis {
+        clock()
+    }
+
+    /// Whether data may be changed now: not on a replica, while data are loaded, or while writes are paused, as they
+    /// are before a failover.
+    pub(crate) fn may_write(&self) -> bool {
+        // SAFETY: the context is that of the running timer.
+        let (flags, paused) =
+            unsafe { (redis!(RedisModule_GetContextFlags(self.ctx)), redis!(RedisModule_AvoidReplicaTraffic())) };
+        let not_now = raw::REDISMODULE_CTX_FLAGS_SLAVE
+            | raw::REDISMODULE_CTX_FLAGS_LOADING
+            | raw::REDISMODULE_CTX_FLAGS_ASYNC_LOADING;
+        flags.unsigned_abs() & not_now == 0 && paused == 0
+    }
+
+    /// Turns to the database with this number; false if there is none.
+    pub(crate) fn select(&self, db: i32) -> bool {
+        // SAFETY: as above.
+        unsafe { redis!(RedisModule_SelectDb(self.ctx, db)) == OK }
+    }
+
+    /// Visits the next few keys of the database that hold sessions; false once there are no more keys.
+    pub(crate) fn scan(&self, cursor: &mut Cursor, visit: &mut Visit<'_>) -> bool {
+        let mut visit: &mut Visit<'_> = visit;
+        let private = (&raw mut visit).cast::<c_void>();
+        // SAFETY: context and cursor are good, and the callback gets the pointer that it expects while it is.
+        unsafe { redis!(RedisModule_Scan(self.ctx, cursor.0, Some(visited), private)) != 0 }
+    }
+
+    /// Opens a key of the database for changes, without making it look as if it had been used.
+    pub(crate) fn change(&self, name: &[u8], change: impl FnOnce(&mut KeyForWriting<'_>)) {
+        // SAFETY: the server copies the name; the string is freed below, after all that borrows it.
+        let string = unsafe { redis!(RedisModule_CreateString(self.ctx, name.as_ptr().cast(), name.len())) };
+        // SAFETY: the string lives and stays unchanged as long as the key is open.
+        if let Ok(mut key) = unsafe { KeyForWriting::open_quietly(self.ctx, Arg::borrowed(string)) } {
+            change(&mut key);
+        }
+        // SAFETY: it was made above with the same context, and what borrowed it is gone.
+        unsafe { redis!(RedisModule_FreeString(self.ctx, string)) };
+    }
+}
+
+/// What is done with a key's name and sessions.
+pub(crate) type Visit<'v> = dyn FnMut(&[u8], &UserSessions) + 'v;
+
+unsafe extern "C" fn visited(
+    _ctx: *mut raw::RedisModuleCtx,
+    name: *mut raw::RedisModuleString,
+    key: *mut raw::RedisModuleKey,
+    private: *mut c_void,
+) {
+    if key.is_null() || !is_ours(key) {
+        return;
+    }
+    // SAFETY: the private data are what `scan` passed, and used by nobody else meanwhile; name and value are good until
+    // this returns, and a key of our type has a value of ours.
+    let (visit, name, sessions) = unsafe {
+        let value = redis!(RedisModule_ModuleTypeGetValue(key));
+        (&mut *private.cast::<&mut Visit<'_>>(), Arg::borrowed(name).bytes(), sessions(value))
+    };
+    // A panic must not pass through the server. What it did not do it will not do at the next visit either.
+    if catch_unwind(AssertUnwindSafe(|| visit(name, sessions))).is_err() {
+        stats::PANICS.add(1);
+    }
+}
+
+/// How far a walk through the keys of one database has come.
+pub(crate) struct Cursor(*mut raw::RedisModuleScanCursor);
+
+// SAFETY: only the main thread uses it, under a lock.
+unsafe impl Send for Cursor {}
+
+impl Cursor {
+    pub(crate) fn new() -> Self {
+        // SAFETY: takes no arguments.
+        Self(unsafe { redis!(RedisModule_ScanCursorCreate()) })
+    }
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        // SAFETY: it was created once and is destroyed once.
+        unsafe { redis!(RedisModule_ScanCursorDestroy(self.0)) };
+    }
+}
+
+/// Registers the section of INFO that shows the figures.
+pub(crate) fn register_info(ctx: &Context) -> bool {
+    // SAFETY: the context is that of the load.
+    unsafe { redis!(RedisModule_RegisterInfoFunc(ctx.ctx, Some(info))) == OK }
+}
+
+unsafe extern "C" fn info(ctx: *mut raw::RedisModuleInfoCtx, for_crash_report: c_int) {
+    // Whoever crashed may hold what the figures need.
+    if for_crash_report != 0 {
+        return;
+    }
+    let figures = catch_unwind(stats::figures).unwrap_or_default();
+    // SAFETY: the context is that of the running INFO; no name stands for the module's own section.
+    if unsafe { redis!(RedisModule_InfoAddSection(ctx, std::ptr::null())) } != OK {
+        return;
+    }
+    for (name, value) in figures {
+        if let Ok(name) = std::ffi::CString::new(name) {
+            // SAFETY: as above; the name ends with NUL, and the server copies it.
+            unsafe { redis!(RedisModule_InfoAddFieldULongLong(ctx, name.as_ptr(), value)) };
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! SESSION.KEYS
+
+use redis_session_core::token::{IgnoredKey, Key};
+
+use super::{Command, KeyUse, Spec};
+use crate::api::{Call, Reply};
+use crate::error::Failure;
+use crate::state;
+
+/// ```text
+/// SESSION.KEYS
+/// ```
+pub(crate) struct Keys;
+
+impl Command for Keys {
+    const SPEC: Spec = Spec {
+        name: "SESSION.KEYS",
+        summary: "Returns the keys that sign and verify tokens here, and where they come from, but no secrets.",
+        complexity: "O(N) where N is the number of keys",
+        flags: "readonly allow-loading allow-stale",
+        arity: 1,
+        key: KeyUse::None,
+        grammar: &[],
+    };
+
+    fn run(call: &Call<'_>) -> Result<(), Failure> {
+        let state = state::lock();
+        let (source, loaded_at) = state.ring_origin();
+        let ring = state.ring().ok_or_else(|| Failure::invalid("there are no keys"))?;
+        let active = ring.signing_key().map(Key::kid);
+        let reply = call.reply().map(5);
+        reply.name("file").optional_text(source.map(|source| source.path.as_str()));
+        reply.name("file_changed").boolean(source.is_some_and(|source| source.has_changed()));
+        reply.name("loaded_at").time(loaded_at);
+        reply.name("active_kid").optional_text(active);
+        reply.name("keys").array(ring.keys().len() + ring.ignored().len());
+        ring.keys().for_each(|key| describe(reply, key, active));
+        ring.ignored().for_each(|key| describe_ignored(reply, key));
+        Ok(())
+    }
+}
+
+fn describe(reply: Reply, key: &Key, active: Option<&str>) {
+    let reply = reply.map(8);
+    reply.name("kid").text(key.kid());
+    reply.name("status").text(if active == Some(key.kid()) { "active" } else { "verifies" });
+    reply.name("alg").text(key.algorithm().as_str());
+    reply.name("kty").text(key.algorithm().key_type());
+    reply.name("bits").count(key.bits());
+    reply.name("can_sign").boolean(key.can_sign());
+    reply.name("thumbprint").optional_text(key.thumbprint());
+    reply.name("ignored").null();
+}
+
+/// What it says of itself is not repeated: that was not understood, and may be anything.
+fn describe_ignored(reply: Reply, key: &IgnoredKey) {
+    let reply = reply.map(8);
+    reply.name("kid").optional_text(key.kid.as_deref());
+    reply.name("status").text("ignored");
+    for name in ["alg", "kty", "bits"] {
+        reply.name(name).null();
+    }
+    reply.name("can_sign").boolean(false);
+    reply.name("thumbprint").null();
+    reply.name("ignored").text(&key.why.to_string());
+}

@@ -1,0 +1,32 @@
+//! SESSION.STATS
+
+use super::{Command, KeyUse, Spec};
+use crate::api::Call;
+use crate::error::Failure;
+use crate::stats::figures;
+
+/// ```text
+/// SESSION.STATS
+/// ```
+pub(crate) struct Stats;
+
+impl Command for Stats {
+    const SPEC: Spec = Spec {
+        name: "SESSION.STATS",
+        summary: "Returns what is stored on this server and what has happened since it started.",
+        complexity: "O(1)",
+        flags: "readonly fast allow-loading allow-stale",
+        arity: 1,
+        key: KeyUse::None,
+        grammar: &[],
+    };
+
+    fn run(call: &Call<'_>) -> Result<(), Failure> {
+        let figures = figures();
+        let reply = call.reply().map(figures.len());
+        for (name, value) in figures {
+            reply.name(&name).integer(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        Ok(())
+    }
+}

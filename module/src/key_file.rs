@@ -1,0 +1,86 @@
+//! The key file: reading it, and what its owner should know about it.
+
+use std::fs::{File, Metadata};
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use redis_session_core::UnixMillis;
+use redis_session_core::token::KeyRing;
+
+/// The longest file that is read, in bytes: some thousand keys.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// Which file a ring was read from, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) path: String,
+    pub(crate) active_kid: String,
+    state: FileState,
+}
+
+/// What tells one version of a file from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct FileState {
+    modified: Option<SystemTime>,
+    length: u64,
+    inode: u64,
+}
+
+impl FileState {
+    fn of(file: &Metadata) -> Self {
+        Self { modified: file.modified().ok(), length: file.len(), inode: file.ino() }
+    }
+}
+
+impl Source {
+    /// Whether the file is no longer the one that was read.
+    pub(crate) fn has_changed(&self) -> bool {
+        std::fs::metadata(&self.path).map(|file| FileState::of(&file)).ok().as_ref() != Some(&self.state)
+    }
+}
+
+/// Reads a ring from the file at `path`; also gives what its owner should know.
+///
+/// The server does nothing else meanwhile. So it opens no pipe that could keep it waiting, and reads no more than a key
+/// file can have.
+pub(crate) fn read(path: &str, active_kid: &str) -> Result<(KeyRing, Source, Vec<String>), String> {
+    let refused = |why: &dyn std::fmt::Display| format!("session.keys-file {path}: {why}");
+    // Before it is read, so that a change meanwhile is taken for one afterwards.
+    let metadata = std::fs::metadata(path).map_err(|error| refused(&error))?;
+    if !metadata.is_file() {
+        return Err(refused(&"is not a regular file"));
+    }
+    let file = File::open(path).map_err(|error| refused(&error))?;
+    let mut json = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut json).map_err(|error| refused(&error))?;
+    if u64::try_from(json.len()).unwrap_or(u64::MAX) > MAX_BYTES {
+        return Err(refused(&format_args!("is longer than {MAX_BYTES} bytes")));
+    }
+    let active = Some(active_kid).filter(|kid| !kid.is_empty());
+    let ring = KeyRing::from_jwk_set(&json, active).map_err(|error| refused(&error))?;
+    let (mode, mut warnings) = (metadata.mode() & 0o777, Vec::new());
+    let mut warn = |what: &str| {
+        warnings.push(format!("session.keys-file {path} can be {what} by others (mode {mode:o}): chmod 600 {path}"));
+    };
+    if ring.has_secrets() && mode & 0o044 != 0 {
+        warn("read");
+    }
+    if mode & 0o022 != 0 {
+        warn("written");
+    }
+    let state = FileState::of(&metadata);
+    let source = Source { path: path.to_owned(), active_kid: active_kid.to_owned(), state };
+    Ok((ring, source, warnings))
+}
+
+/// The same path, spelled otherwise.
+pub(crate) fn otherwise(path: &str) -> String {
+    if path.starts_with('/') { format!("/.{path}") } else { format!("./{path}") }
+}
+
+/// The clock of this machine.
+pub(crate) fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis::saturating_from(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,52 @@
+//! Cluster slots: a stream for the keys of each.
+
+use std::sync::LazyLock;
+
+const SLOTS: usize = 16_384;
+
+/// The slot of a key (Redis Cluster specification, "Key distribution model").
+fn slot_of(key: &[u8]) -> usize {
+    let tag = key.iter().position(|byte| *byte == b'{').and_then(|open| {
+        let rest = key.get(open + 1..)?;
+        let close = rest.iter().position(|byte| *byte == b'}')?;
+        rest.get(..close).filter(|tag| !tag.is_empty())
+    });
+    usize::from(crc16(tag.unwrap_or(key))) % SLOTS
+}
+
+/// CRC-16/XMODEM.
+fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc: u16, byte| {
+        (0..8).fold(
+            crc ^ (u16::from(*byte) << 8),
+            |crc, _| {
+                if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
+            },
+        )
+    })
+}
+
+/// For each slot the least number whose digits are in it.
+static TAGS: LazyLock<Vec<u32>> = LazyLock::new(|| {
+    let (mut tags, mut missing) = (vec![None; SLOTS], SLOTS);
+    for number in 0u32.. {
+        if let Some(tag @ None) = tags.get_mut(slot_of(number.to_string().as_bytes())) {
+            *tag = Some(number);
+            missing -= 1;
+        }
+        if missing == 0 {
+            break;
+        }
+    }
+    tags.into_iter().flatten().collect()
+});
+
+/// Finds the tags, which takes some milliseconds once, before they are needed.
+pub(crate) fn prepare() {
+    LazyLock::force(&TAGS);
+}
+
+/// What stands in braces in the name of a key that is in the slot of this one.
+pub(crate) fn tag_beside(key: &[u8]) -> u32 {
+    TAGS.get(slot_of(key)).copied().unwrap_or(0)
+}

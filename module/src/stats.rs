@@ -1,0 +1,129 @@
+//! What has happened on this server since it started, and what is stored: SESSION.STATS and the section of INFO.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+use redis_session_core::Reason;
+use redis_session_core::sessions::UserSessions;
+
+use crate::{key_file, state};
+
+/// Only the server's main thread adds to it.
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    pub(crate) fn add(&self, number: usize) {
+        // Cheaper than an atomic addition, which only several writers need.
+        self.0.store(self.get().wrapping_add(u64::try_from(number).unwrap_or(0)), Relaxed);
+    }
+
+    pub(crate) fn at_least(&self, number: u64) {
+        self.0.store(self.get().max(number), Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident $label:literal)*) => {
+        $($(#[$doc])* pub(crate) static $name: Counter = Counter::new();)*
+        static COUNTERS: &[(&str, &Counter)] = &[$(($label, &$name)),*];
+    };
+}
+
+counters! {
+    /// Sessions begun.
+    CREATED "created"
+    /// Checks by SESSION.VALIDATE that found a session alive, or a token good without one.
+    VALIDATED "validated"
+    /// The same by SESSION.TOUCH.
+    TOUCHED "touched"
+    /// Refresh tokens exchanged, also repeatedly within the grace.
+    REFRESHED "refreshed"
+    /// Refresh tokens used again later, each of which ended its session.
+    REUSED "reused"
+    /// Sessions that got another id.
+    REGENERATED "regenerated"
+    /// Sessions that made room for newer ones.
+    EVICTED "evicted"
+    /// Sessions and tokens revoked by SESSION.REVOKE and SESSION.REVOKEUSER.
+    REVOKED "revoked"
+    /// Sessions whose absolute or idle deadline had passed when they were tidied away.
+    EXPIRED "expired"
+    /// Walks of the sweep through all keys.
+    SWEEP_CYCLES "sweep_cycles"
+    /// Values that the sweep has looked at.
+    SWEEP_EXAMINED "sweep_examined"
+    /// Microseconds that the sweep has taken.
+    SWEEP_TIME "sweep_time_us"
+    /// Microseconds of its longest tick.
+    SWEEP_LONGEST "sweep_longest_tick_us"
+    /// Entries that the audit stream did not take.
+    AUDIT_FAILURES "audit_failures"
+    /// Commands that were stopped because of a bug.
+    PANICS "panics"
+}
+
+static REFUSED: [Counter; Reason::ALL.len()] = [const { Counter::new() }; Reason::ALL.len()];
+
+/// Counts an answer of `active` false.
+pub(crate) fn refused(reason: Reason) {
+    let at = Reason::ALL.iter().position(|known| *known == reason);
+    if let Some(counter) = at.and_then(|at| REFUSED.get(at)) {
+        counter.add(1);
+    }
+}
+
+/// Users that have sessions, and sessions. Values may be freed in a background thread.
+static STORED: [AtomicI64; 2] = [AtomicI64::new(0), AtomicI64::new(0)];
+
+/// How much one value adds to what is stored.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Share([i64; 2]);
+
+impl Share {
+    pub(crate) fn of(sessions: &UserSessions) -> Self {
+        let stored = i64::try_from(sessions.stored()).unwrap_or(i64::MAX);
+        Self([i64::from(stored > 0), stored])
+    }
+
+    /// Counts a value that was `self` and is `now`.
+    pub(crate) fn becomes(self, now: Self) {
+        for ((stored, before), after) in STORED.iter().zip(self.0).zip(now.0) {
+            if before != after {
+                stored.fetch_add(after.wrapping_sub(before), Relaxed);
+            }
+        }
+    }
+}
+
+/// All figures: name and value.
+pub(crate) fn figures() -> Vec<(String, u64)> {
+    let mut figures = Vec::with_capacity(64);
+    for (name, stored) in ["users", "sessions"].into_iter().zip(&STORED) {
+        figures.push((name.to_owned(), u64::try_from(stored.load(Relaxed)).unwrap_or(0)));
+    }
+    figures.extend(COUNTERS.iter().map(|(name, counter)| ((*name).to_owned(), counter.get())));
+    figures
+        .extend(Reason::ALL.iter().zip(&REFUSED).map(|(reason, counter)| (format!("refused_{reason}"), counter.get())));
+    let state = state::lock();
+    let (hits, misses) = state.cache_hits_and_misses();
+    let (_, loaded_at) = state.ring_origin();
+    let keys = u64::try_from(state.ring().map_or(0, |ring| ring.keys().len())).unwrap_or(u64::MAX);
+    let age = key_file::now().saturating_since(loaded_at) / 1000;
+    let agents = u64::try_from(state.agents_as_they_are().len()).unwrap_or(u64::MAX);
+    let more = [
+        ("token_cache_hits", hits),
+        ("token_cache_misses", misses),
+        ("keys", keys),
+        ("keys_age_seconds", age),
+        ("agents", agents),
+    ];
+    figures.extend(more.map(|(name, number)| (name.to_owned(), number)));
+    figures
+}

@@ -1,0 +1,94 @@
+//! The sweep: takes what is dead out of values that live on, a little at every tick.
+//!
+//! A key goes with its last deadline by itself, but one user's dead sessions may share it with sessions that live for
+//! months. So the sweep walks through all keys, over and over, and purges what it finds. It is the primary's alone:
+//! replicas get what it does as effects, like those of any command.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use redis_session_core::sessions::UserSessions;
+
+use crate::api::{Cursor, Tick};
+use crate::{state, stats};
+
+/// A walk through the keys begins this long after the one before at the earliest, lest a small database be walked
+/// through all the time.
+const CYCLE: Duration = Duration::from_secs(1);
+/// How many records of a value are looked at before the clock is: 20 microseconds or so.
+const PART: usize = 500;
+/// How many places of the key table are visited before the clock is looked at: the same, if there is a key at each.
+const PLACES: usize = 16;
+
+static SWEEP: Mutex<Option<Sweep>> = Mutex::new(None);
+
+/// Where the sweep is.
+struct Sweep {
+    began: Instant,
+    cursor: Cursor,
+    db: i32,
+    /// Keys with something to purge, and which of their records come next.
+    found: VecDeque<(Vec<u8>, u64)>,
+    /// Whether this walk is over.
+    done: bool,
+}
+
+/// Sweeps for as long as a tick may take.
+pub(crate) fn tick(tick: &Tick) {
+    let settings = state::lock().settings.sweep();
+    let (Some(budget), true) = (settings, tick.may_write()) else { return };
+    let mut sweep = SWEEP.lock().unwrap_or_else(PoisonError::into_inner);
+    let start = Instant::now();
+    if sweep.as_ref().is_some_and(|sweep| sweep.done && start.duration_since(sweep.began) < CYCLE) {
+        return;
+    }
+    if sweep.as_ref().is_none_or(|sweep| sweep.done) {
+        *sweep = Some(Sweep { began: start, cursor: Cursor::new(), db: 0, found: VecDeque::new(), done: false });
+    }
+    if let Some(sweep) = sweep.as_mut() {
+        while !sweep.done && start.elapsed() < budget {
+            sweep.step(tick);
+        }
+    }
+    let took = start.elapsed().as_micros();
+    stats::SWEEP_TIME.add(usize::try_from(took).unwrap_or(0));
+    stats::SWEEP_LONGEST.at_least(u64::try_from(took).unwrap_or(0));
+}
+
+impl Sweep {
+    fn step(&mut self, tick: &Tick) {
+        let clock = state::lock().settings.clock(tick.now());
+        if !tick.select(self.db) {
+            // There is no such database: that was the last.
+            self.done = true;
+            stats::SWEEP_CYCLES.add(1);
+            return;
+        }
+        if let Some((key, from)) = self.found.pop_front() {
+            let mut next = None;
+            tick.change(&key, |key| {
+                let Some(sessions) = key.sessions() else { return };
+                let purge = sessions.purge(from, PART, clock);
+                key.commit(&purge.effects, None, clock);
+                next = purge.next;
+            });
+            if let Some(next) = next {
+                self.found.push_front((key, next));
+            }
+            return;
+        }
+        let found = &mut self.found;
+        let mut visit = |key: &[u8], sessions: &UserSessions| {
+            stats::SWEEP_EXAMINED.add(1);
+            let purge = sessions.purge(0, PART, clock);
+            if !purge.effects.is_empty() || purge.next.is_some() {
+                found.push_back((key.to_vec(), 0));
+            }
+        };
+        let more = (0..PLACES).all(|_| tick.scan(&mut self.cursor, &mut visit));
+        if !more && self.found.is_empty() {
+            (self.db, self.cursor) = (self.db + 1, Cursor::new());
+        }
+    }
+}

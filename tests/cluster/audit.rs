@@ -1,0 +1,65 @@
+//! The audit streams of a cluster.
+
+use std::collections::BTreeSet;
+
+use redis::{Connection, Value};
+use redis_session_tests::{Cluster, cmd_args, list, text};
+
+use crate::nodes::{assert_replicas_equal, start};
+
+fn streams(con: &mut Connection) -> Vec<String> {
+    let keys: Vec<String> = redis::cmd("KEYS").arg("audit*").query(con).unwrap();
+    keys
+}
+
+/// The users in a stream, in the order of their entries.
+fn users(con: &mut Connection, stream: &str) -> Vec<String> {
+    let entries = list(cmd_args(con, ["XRANGE", stream, "-", "+"]).unwrap());
+    let user = |entry: Value| {
+        let words: Vec<_> = list(list(entry)[1].clone()).iter().map(text).collect();
+        words.iter().skip_while(|word| *word != "user").nth(1).expect("a user").clone()
+    };
+    entries.into_iter().map(user).collect()
+}
+
+/// Every entry that there is, once, wherever it is: user and slot of the stream.
+fn written(cluster: &Cluster) -> BTreeSet<(String, usize)> {
+    let mut written = BTreeSet::new();
+    for primary in cluster.primaries() {
+        let mut con = cluster.nodes()[primary].connection();
+        for stream in streams(&mut con) {
+            let slot = cluster.slot_of(&stream);
+            assert_eq!(cluster.primary_of(slot), primary, "{stream}");
+            for user in users(&mut con, &stream) {
+                assert!(written.insert((user.clone(), slot)), "{user} twice");
+            }
+        }
+    }
+    written
+}
+
+#[test]
+fn each_entry_is_in_the_slot_of_its_user_and_moves_with_it() {
+    let cluster = start("session.audit-stream audit");
+    let key = |n: usize| if n.is_multiple_of(3) { format!("sessions:{{{n}}}") } else { format!("sessions:{n}") };
+    let login = |key: &str| {
+        let node = cluster.primary_of(cluster.slot_of(key));
+        cmd_args(&mut cluster.nodes()[node].connection(), ["SESSION.CREATE", key, "TOKEN", "NONE"]).unwrap();
+    };
+    let mut expected = BTreeSet::new();
+    for n in 0..300 {
+        login(&key(n));
+        expected.insert((n.to_string(), cluster.slot_of(&key(n))));
+    }
+    assert_eq!(written(&cluster), expected);
+    assert_replicas_equal(&cluster);
+
+    let moved = key(7);
+    let slot = cluster.slot_of(&moved);
+    let to = cluster.primaries().into_iter().find(|primary| *primary != cluster.primary_of(slot)).unwrap();
+    cluster.move_slot(slot, to);
+    assert_eq!(written(&cluster), expected, "the stream has moved with its user");
+    let stream = streams(&mut cluster.nodes()[to].connection()).into_iter().find(|name| cluster.slot_of(name) == slot);
+    login(&moved);
+    assert_eq!(users(&mut cluster.nodes()[to].connection(), &stream.unwrap()), ["7", "7"]);
+}

@@ -1,0 +1,71 @@
+//! Slots that move to another node while clients are at work.
+
+use redis_session_tests::{Cluster, Server, cmd, list};
+
+use crate::links::{to_cluster, to_cluster_async};
+use crate::load::Load;
+use crate::nodes::{assert_replicas_equal, errors_sent, start};
+
+const USERS: usize = 12;
+
+#[test]
+fn slots_move_under_load_and_no_session_is_lost_or_comes_back() {
+    let cluster = start("");
+    let load = clients(&cluster);
+    load.go_on(100);
+    for _ in 0..3 {
+        for slot in slots(&cluster) {
+            cluster.move_slot(slot, (cluster.primary_of(slot) + 1) % 3);
+        }
+        load.go_on(50);
+    }
+    finish(&cluster, load);
+    let (asked, moved) = (errors_sent(&cluster, "ASK"), errors_sent(&cluster, "MOVED"));
+    assert!(asked > 0 && moved > 0, "no client met a slot on its way: {asked} ASK, {moved} MOVED");
+}
+
+#[test]
+fn slots_that_move_at_once_lose_no_session_and_bring_none_back() {
+    let known = cmd(&mut Server::start().connection(), "COMMAND INFO CLUSTER|MIGRATESLOTS").unwrap();
+    if list(known).iter().all(|command| *command == redis::Value::Nil) {
+        // Only Valkey 9 and newer can.
+        return;
+    }
+    let cluster = start("");
+    let load = clients(&cluster);
+    load.go_on(100);
+    for _ in 0..3 {
+        let all = slots(&cluster);
+        for from in cluster.primaries() {
+            let slots: Vec<usize> = all.iter().copied().filter(|&slot| cluster.primary_of(slot) == from).collect();
+            cluster.move_slots_at_once(&slots, (from + 1) % 3);
+            load.go_on(50);
+        }
+    }
+    finish(&cluster, load);
+    assert!(errors_sent(&cluster, "MOVED") > 0, "no client met a slot that had moved");
+}
+
+/// Fails if a client saw an error, or anything is otherwise than the clients know it to be, on primaries and replicas.
+fn finish(cluster: &Cluster, load: Load) {
+    let outcome = load.stop();
+    cluster.wait_until_whole();
+    assert!(outcome.errors.is_empty(), "{:?}", outcome.errors);
+    let tally = outcome.verify(&to_cluster(cluster));
+    eprintln!("{tally:?}, {:?}", outcome.successes);
+    assert!(tally.alive > 0 && tally.ended > 0 && tally.unknown == 0, "{tally:?}");
+    assert_replicas_equal(cluster);
+}
+
+fn clients(cluster: &Cluster) -> Load {
+    let connects = vec![to_cluster(cluster), to_cluster_async(cluster), to_cluster(cluster), to_cluster_async(cluster)];
+    Load::start(connects, USERS, None)
+}
+
+/// The slots of all users.
+fn slots(cluster: &Cluster) -> Vec<usize> {
+    let mut slots: Vec<usize> = Load::keys(4, USERS).iter().map(|key| cluster.slot_of(key)).collect();
+    slots.sort_unstable();
+    slots.dedup();
+    slots
+}

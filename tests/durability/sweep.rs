@@ -1,0 +1,276 @@
+//! The sweep: what is dead goes from values that live on, on the primary, and everywhere else by replication.
+
+use redis::Connection;
+use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, now_ms, wait_until};
+
+use crate::users::{create, create_with, int, server, session, stored, verdict};
+
+/// How many sessions a server stores, dead ones that it has not swept among them.
+fn stored_sessions(server: &Server) -> u64 {
+    figure(server, "sessions")
+}
+
+fn figure(server: &Server, name: &str) -> u64 {
+    server.info("session", &format!("session_{name}")).parse().unwrap()
+}
+
+/// A server without a sweep, until it is switched on.
+fn still() -> ServerBuilder {
+    server().config("session.sweep-time 0")
+}
+
+fn sweep(server: &Server) {
+    cmd(&mut server.connection(), "CONFIG SET session.sweep-time 1000").unwrap();
+}
+
+/// Waits until more than a walk's time has gone by.
+fn let_a_walk_pass(con: &mut Connection) {
+    let before = now_ms(con);
+    wait_until("the clock moves", || now_ms(con) > before + 1500);
+}
+
+#[test]
+fn a_session_that_died_of_time_goes_while_the_users_other_sessions_stay() {
+    let server = server().start();
+    let mut con = server.connection();
+    let long = "x".repeat(10_000);
+    let dead = create_with(&mut con, "sessions:42", &["IDLE", "1", "DATA", "1", "note", &long, "AGENT", "phone"]);
+    let live = create_with(&mut con, "sessions:42", &["AGENT", "desktop"]);
+    assert_eq!(stored_sessions(&server), 2);
+    wait_until("the sweep", || stored_sessions(&server) == 1);
+    assert!(int(&mut con, "MEMORY USAGE sessions:42") < 1000);
+    assert_eq!(verdict(&mut con, "sessions:42", &dead.str("token")), "idle");
+    assert_eq!(session(&mut con, "sessions:42", &live.str("id")).str("agent"), "desktop");
+    assert_eq!((figure(&server, "expired"), figure(&server, "agents")), (1, 1));
+    assert!(figure(&server, "sweep_examined") > 0 && figure(&server, "sweep_time_us") > 0);
+}
+
+#[test]
+fn a_trace_goes_with_its_last_token() {
+    let server = server().start();
+    let mut con = server.connection();
+    create(&mut con, "sessions:42", "TOKEN NONE ID other");
+    let revoked = create(&mut con, "sessions:42", "TOKENTTL 1");
+    let with_one = int(&mut con, "MEMORY USAGE sessions:42");
+    assert_eq!(
+        cmd_args(&mut con, ["SESSION.REVOKE", "sessions:42", &revoked.str("id")]).unwrap(),
+        redis::Value::Int(1)
+    );
+    assert_eq!(verdict(&mut con, "sessions:42", &revoked.str("token")), "revoked");
+    let with_a_trace = int(&mut con, "MEMORY USAGE sessions:42");
+    wait_until("the sweep", || int(&mut con, "MEMORY USAGE sessions:42") < with_a_trace);
+    assert!(with_a_trace < with_one);
+    assert_eq!(int(&mut con, "SESSION.COUNT sessions:42"), 1);
+}
+
+#[test]
+fn a_user_without_anything_left_goes_before_the_key_would_expire() {
+    let server = server().start();
+    let mut con = server.connection();
+    create(&mut con, "sessions:42", "IDLE 1 TTL 90000 TOKENTTL 1");
+    assert!(int(&mut con, "TTL sessions:42") > 80_000);
+    wait_until("the sweep", || int(&mut con, "DBSIZE") == 0);
+    assert_eq!(server.info("stats", "expired_keys"), "0");
+    assert_eq!((figure(&server, "users"), figure(&server, "expired")), (0, 1));
+}
+
+#[test]
+fn a_sweep_is_told_to_subscribers() {
+    let server = still().config("notify-keyspace-events KEA").start();
+    let mut con = server.connection();
+    create(&mut con, "sessions:41", "IDLE 1 ID a");
+    create(&mut con, "sessions:42", "IDLE 1 TOKENTTL 1");
+    wait_until("both are over", || int(&mut con, "SESSION.COUNT sessions:42") == 0);
+    let mut listener = server.connection();
+    let mut listener = listener.as_pubsub();
+    listener.psubscribe("__keyspace@0__:sessions:4*").unwrap();
+    sweep(&server);
+    let mut told = Vec::new();
+    while told.len() < 3 {
+        let message = listener.get_message().unwrap();
+        let event: String = message.get_payload().unwrap();
+        if event != "expire" {
+            told.push(format!("{} {event}", message.get_channel_name()));
+        }
+    }
+    told.sort_unstable();
+    let expected =
+        ["1 session.expire", "2 del", "2 session.expire"].map(|end| format!("__keyspace@0__:sessions:4{end}"));
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_write_that_comes_across_a_dead_session_tells_of_it_too() {
+    let server = still().config("notify-keyspace-events KEA").start();
+    let mut con = server.connection();
+    create(&mut con, "sessions:42", "TTL 1 ID one");
+    create(&mut con, "sessions:42", "ID two");
+    wait_until("the first is over", || int(&mut con, "SESSION.COUNT sessions:42") == 1);
+    assert_eq!(stored_sessions(&server), 2);
+    let mut listener = server.connection();
+    let mut listener = listener.as_pubsub();
+    listener.psubscribe("__keyspace@0__:sessions:42").unwrap();
+    cmd(&mut con, "SESSION.REVOKE sessions:42 two").unwrap();
+    let mut told = Vec::new();
+    while told.last().is_none_or(|event| event != "session.revoke") {
+        told.push(listener.get_message().unwrap().get_payload::<String>().unwrap());
+    }
+    told.retain(|event| event != "expire");
+    assert_eq!(told, ["session.expire", "session.revoke"]);
+    assert_eq!((stored_sessions(&server), figure(&server, "expired")), (0, 1));
+}
+
+#[test]
+fn many_dead_sessions_of_one_user_are_swept_in_parts() {
+    let server = still().start();
+    let mut con = server.connection();
+    let mut pipe = redis::pipe();
+    for n in 0..3000 {
+        let idle = if n % 3 == 0 { "0" } else { "1" };
+        pipe.cmd("SESSION.CREATE").arg(&["sessions:42", "MAX", "5000", "TOKEN", "OPAQUE", "IDLE", idle]);
+    }
+    pipe.exec(&mut con).unwrap();
+    wait_until("they are over", || int(&mut con, "SESSION.COUNT sessions:42") == 1000);
+    sweep(&server);
+    wait_until("the sweep", || stored_sessions(&server) == 1000);
+    assert_eq!(figure(&server, "expired"), 2000);
+    assert_eq!(int(&mut con, "SESSION.COUNT sessions:42"), 1000);
+}
+
+#[test]
+fn every_database_is_swept() {
+    let server = server().start();
+    for db in [0, 3, 15] {
+        let mut con = server.connection();
+        cmd(&mut con, &format!("SELECT {db}")).unwrap();
+        create(&mut con, "sessions:42", "IDLE 1 TOKENTTL 1");
+        cmd(&mut con, "SET another text").unwrap();
+    }
+    wait_until("the sweep", || stored_sessions(&server) == 0);
+    wait_until("the keys are gone", || server.info("keyspace", "db15").starts_with("keys=1,"));
+    assert!(server.info("keyspace", "db0").starts_with("keys=1,"));
+}
+
+#[test]
+fn what_is_swept_is_replicated_and_logged() {
+    let mut primary = still().appendonly().start();
+    let replica = server().replica_of(&primary).start();
+    primary.wait_for_sync(&replica);
+    let mut con = primary.connection();
+    let dead = create(&mut con, "sessions:42", "IDLE 1");
+    create(&mut con, "sessions:42", "TTL 90000");
+    create(&mut con, "sessions:43", "IDLE 1 TOKENTTL 1");
+    primary.wait_for_sync(&replica);
+    let before = stored(&primary);
+    wait_until("both are idle", || verdict(&mut replica.connection(), "sessions:42", &dead.str("token")) == "idle");
+    // The replica would sweep, were it asked: it is the clock that tells, there.
+    let_a_walk_pass(&mut con);
+    assert_eq!(stored(&replica), before);
+    assert_eq!(figure(&replica, "sweep_examined"), 0);
+    assert_eq!(stored_sessions(&replica), 3);
+    sweep(&primary);
+    wait_until("the sweep", || stored_sessions(&primary) == 1);
+    primary.wait_for_sync(&replica);
+    let after = stored(&primary);
+    assert_ne!(before, after);
+    assert_eq!(stored(&replica), after);
+    assert_eq!(stored_sessions(&replica), 1);
+    assert_eq!(verdict(&mut replica.connection(), "sessions:42", &dead.str("token")), "idle");
+    primary.restart_without_saving();
+    assert_eq!(stored(&primary), after);
+    assert_eq!(stored_sessions(&primary), 1);
+}
+
+#[test]
+fn a_replica_that_is_promoted_sweeps() {
+    let primary = still().start();
+    let replica = server().replica_of(&primary).start();
+    primary.wait_for_sync(&replica);
+    create(&mut primary.connection(), "sessions:42", "IDLE 1");
+    primary.wait_for_sync(&replica);
+    cmd(&mut replica.connection(), "REPLICAOF NO ONE").unwrap();
+    wait_until("the sweep", || stored_sessions(&replica) == 0);
+}
+
+/// What a primary may do while writes are paused, as before a failover, is nothing: Redis 7.0 would stop itself.
+#[test]
+fn the_sweep_waits_while_writes_are_paused() {
+    let server = server().appendonly().start();
+    let mut con = server.connection();
+    create(&mut con, "sessions:42", "IDLE 1");
+    create(&mut con, "sessions:42", "TTL 90000");
+    cmd(&mut con, "CLIENT PAUSE 100000 WRITE").unwrap();
+    wait_until("the session is over", || int(&mut con, "SESSION.COUNT sessions:42") == 1);
+    let_a_walk_pass(&mut con);
+    assert_eq!(stored_sessions(&server), 2);
+    cmd(&mut con, "CLIENT UNPAUSE").unwrap();
+    wait_until("the sweep", || stored_sessions(&server) == 1);
+}
+
+#[test]
+fn a_sweep_time_of_zero_is_no_sweep() {
+    let server = still().start();
+    let mut con = server.connection();
+    create(&mut con, "sessions:42", "IDLE 1");
+    wait_until("the session is over", || int(&mut con, "SESSION.COUNT sessions:42") == 0);
+    let_a_walk_pass(&mut con);
+    assert_eq!((stored_sessions(&server), figure(&server, "sweep_examined")), (1, 0));
+    sweep(&server);
+    wait_until("the sweep", || stored_sessions(&server) == 0);
+}
+
+#[test]
+fn the_sweep_does_not_make_a_key_look_used() {
+    let server = server().start();
+    let mut con = server.connection();
+    create(&mut con, "sessions:42", "IDLE 2");
+    create(&mut con, "sessions:42", "TTL 90000");
+    wait_until("the sweep", || stored_sessions(&server) == 1);
+    assert!(int(&mut con, "OBJECT IDLETIME sessions:42") >= 1);
+}
+
+#[test]
+fn a_watched_user_may_be_swept() {
+    let server = still().start();
+    let mut con = server.connection();
+    create(&mut con, "sessions:42", "IDLE 1");
+    create(&mut con, "sessions:42", "TTL 90000");
+    wait_until("the session is over", || int(&mut con, "SESSION.COUNT sessions:42") == 1);
+    cmd(&mut con, "WATCH sessions:42").unwrap();
+    sweep(&server);
+    wait_until("the sweep", || stored_sessions(&server) == 1);
+    let done: Option<Vec<String>> = redis::pipe().atomic().cmd("PING").query(&mut con).unwrap();
+    assert_eq!(done, None, "the value has changed");
+}
+
+/// Where the server's allocator can move things: the ones that Debian ships cannot.
+#[test]
+fn a_defragmentation_changes_nothing_that_can_be_seen() {
+    let server = still().config("session.max-per-user 100000").start();
+    let mut con = server.connection();
+    let on = "CONFIG SET activedefrag yes active-defrag-ignore-bytes 1 active-defrag-threshold-lower 0 \
+              active-defrag-cycle-min 99 active-defrag-cycle-max 99 active-defrag-max-scan-fields 100";
+    if cmd(&mut con, on).is_err() {
+        eprintln!("not tested: this server was built without active defragmentation");
+        return;
+    }
+    cmd(&mut con, "CONFIG SET activedefrag no").unwrap();
+    // Small values and a large one, with holes between them.
+    for key in 0..3000 {
+        let mut pipe = redis::pipe();
+        pipe.cmd("SESSION.CREATE").arg(format!("sessions:{key}")).arg(&["AGENT", "phone"]).ignore();
+        pipe.cmd("SESSION.CREATE").arg("sessions:crowd").arg(&["TOKEN", "NONE"]).ignore();
+        pipe.exec(&mut con).unwrap();
+    }
+    for key in (0..3000).filter(|key| key % 4 != 0) {
+        cmd(&mut con, &format!("DEL sessions:{key}")).unwrap();
+    }
+    let before = stored(&server);
+    let count = |what: &str| server.info("stats", &format!("active_defrag_{what}")).parse::<u64>().unwrap();
+    cmd(&mut con, "CONFIG SET activedefrag yes").unwrap();
+    wait_until("much is looked at, and some of it moved", || count("hits") > 100 && count("misses") > 20_000);
+    assert_eq!(stored(&server), before);
+    assert_eq!(int(&mut con, "SESSION.COUNT sessions:crowd"), 3000);
+    cmd(&mut con, "FLUSHALL").unwrap();
+    assert_eq!(figure(&server, "sessions"), 0);
+}

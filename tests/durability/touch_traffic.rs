@@ -1,0 +1,163 @@
+//! How little of the uses of sessions is replicated: those that move the last use by more than the granularity.
+
+use redis::ConnectionLike;
+use redis_session_core::sessions::{
+    AgentPool, Clock, Data, Effect, Limit, LimitPolicy, NewSession, TokenForm, TokenRules, UserSessions, encode_effects,
+};
+use redis_session_core::{SessionId, UnixMillis};
+use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, now_ms};
+
+use crate::chance::{Random, amount};
+use crate::users::{create, let_a_moment_pass};
+
+const START: u64 = 1_790_000_000_000;
+const HOUR: u64 = 3_600_000;
+
+fn clock(millis: u64) -> Clock {
+    Clock { now: UnixMillis::new(START + millis).unwrap(), not_before: UnixMillis::ZERO }
+}
+
+/// A user with one session, which has just begun.
+fn user(id: SessionId, idle_secs: u32, agents: &mut AgentPool) -> UserSessions {
+    let session = NewSession {
+        id,
+        brought: false,
+        expires_at: clock(24 * HOUR).now,
+        idle_secs,
+        ip: None,
+        agent: None,
+        device: None,
+        tokens: TokenForm::Opaque,
+        token_ttl: None,
+        refresh_secs: None,
+        claims: "",
+        data: Data::default(),
+    };
+    let tokens = TokenRules { token_secs: 3600, leeway: 0, grace: 0 };
+    let limit = Limit { sessions: 100, policy: LimitPolicy::Evict, traces: 200 };
+    let mut user = UserSessions::new();
+    let creation = user.create(session, tokens, limit, clock(0)).unwrap();
+    user.apply(&creation.effects, agents);
+    user
+}
+
+/// What an effect takes in the stream: the command as it is sent.
+fn bytes(user: usize, effect: &Effect<'_>) -> usize {
+    let bulk = |length: usize| format!("${length}\r\n").len() + length + 2;
+    let key = format!("sessions:{user}");
+    "*3\r\n".len()
+        + bulk("SESSION.APPLY".len())
+        + bulk(key.len())
+        + bulk(encode_effects(std::slice::from_ref(effect)).len())
+}
+
+/// Spreads so many uses at random over an hour and over so many sessions. Answers the bytes that are replicated, and those
+/// that one command for each use would have taken.
+fn hour(sessions: usize, uses: u64, granularity_secs: u64, idle_secs: u32) -> (usize, usize) {
+    let mut random = Random::of(20_261_120);
+    let mut agents = AgentPool::new();
+    let ids: Vec<_> = (0..sessions)
+        .map(|n| SessionId::from_random((u128::from(random.number()) << 64 | n as u128).to_be_bytes()))
+        .collect();
+    let mut users: Vec<_> = ids.iter().map(|id| user(id.clone(), idle_secs, &mut agents)).collect();
+    let (mut replicated, mut each) = (0, 0);
+    for n in 0..uses {
+        let now = clock(1 + n * HOUR / uses);
+        let at = random.below(sessions);
+        each += bytes(at, &Effect::Seen { id: ids[at].clone(), at: now.now });
+        if let Some(effect) = users[at].touch(&ids[at], granularity_secs * 1000, now) {
+            replicated += bytes(at, &effect);
+        }
+    }
+    (replicated, each)
+}
+
+/// With `r` uses of a session in a second and a granularity of `g` seconds, one of `1 + r * g` is replicated.
+#[test]
+fn of_a_million_uses_in_an_hour_few_are_replicated() {
+    const USES: u64 = 1_000_000;
+    for (sessions, granularity, idle_secs, at_most) in [
+        (1, 60, 0, 0.0001),
+        (100, 60, 1800, 0.01),
+        (1000, 60, 1800, 0.06),
+        (10_000, 60, 1800, 0.38),
+        // The tenth of the idle timeout is less.
+        (1000, 60, 60, 0.38),
+        (1000, 600, 7200, 0.01),
+    ] {
+        let (replicated, each) = hour(sessions, USES, granularity, idle_secs);
+        let ratio = replicated as f64 / each as f64;
+        let window =
+            if idle_secs > 0 { (granularity as f64).min(f64::from(idle_secs) / 10.0) } else { granularity as f64 };
+        let rate = USES as f64 / sessions as f64 / 3600.0;
+        let formula = 1.0 / (1.0 + rate * window);
+        eprintln!(
+            "{sessions:>6} sessions, granularity {granularity} s, idle timeout {idle_secs} s: {replicated} of {each} \
+             bytes, {:.3} %; by the formula {:.3} %",
+            ratio * 100.0,
+            formula * 100.0
+        );
+        assert!(ratio <= at_most, "{sessions} {granularity} {idle_secs}: {ratio}");
+        // An hour need not end where a window does.
+        let windows = 3600.0 / (window + 1.0 / rate);
+        assert!((ratio / formula - 1.0).abs() < 0.02 + 1.0 / windows, "{sessions} {granularity}: {ratio} {formula}");
+    }
+}
+
+fn offset(server: &Server) -> i64 {
+    server.info("replication", "master_repl_offset").parse().unwrap()
+}
+
+/// `REDIS_TEST_COMMANDS` says how many uses; the longer they take, the more is replicated.
+#[test]
+fn a_server_sends_its_replicas_no_more_uses_than_fit_into_the_time() {
+    const SESSIONS: usize = 2000;
+    let uses = amount("REDIS_TEST_COMMANDS", 20_000);
+    let quiet = || ServerBuilder::new().keys(&["one"]).config("repl-ping-replica-period 3600");
+    let primary = quiet().start();
+    let replica = quiet().replica_of(&primary).start();
+    primary.wait_for_sync(&replica);
+    let mut con = primary.connection();
+    let mut random = Random::of_this_run();
+    let began = now_ms(&mut con);
+    let users: Vec<_> = (0..SESSIONS)
+        .map(|n| {
+            let key = format!("sessions:{n:04}");
+            let token = create(&mut con, &key, "TOKEN OPAQUE IDLE 86400").str("token");
+            (key, token)
+        })
+        .collect();
+    let (key, token) = &users[0];
+    cmd(&mut con, "CONFIG SET session.touch-granularity 0").unwrap();
+    let_a_moment_pass(&mut con);
+    let before = offset(&primary);
+    cmd_args(&mut con, ["SESSION.TOUCH", key, token]).unwrap();
+    let each = offset(&primary) - before;
+    assert!(each > 0);
+
+    for granularity in [1, 60] {
+        cmd(&mut con, &format!("CONFIG SET session.touch-granularity {granularity}")).unwrap();
+        let before = offset(&primary);
+        let mut done = 0;
+        while done < uses {
+            let mut packed = Vec::new();
+            for _ in 0..500 {
+                let (key, token) = random.pick(&users);
+                packed.extend(redis::cmd("SESSION.TOUCH").arg(key).arg(token).get_packed_command());
+            }
+            con.req_packed_commands(&packed, 0, 500).unwrap();
+            done += 500;
+        }
+        let (sent, elapsed) = (offset(&primary) - before, now_ms(&mut con) - began);
+        let windows = elapsed / 1000 / granularity;
+        let most = i64::try_from(SESSIONS).unwrap() * windows * each;
+        eprintln!(
+            "granularity {granularity} s: {done} uses of {SESSIONS} sessions, {elapsed} ms after the first began: {sent} \
+             bytes of {} for one command each, {:.3} %",
+            i64::try_from(done).unwrap() * each,
+            100.0 * sent as f64 / (done as f64 * each as f64)
+        );
+        assert!(sent <= most, "{sent} bytes, at most {most}");
+    }
+    primary.wait_for_sync(&replica);
+}

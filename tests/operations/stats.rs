@@ -1,0 +1,154 @@
+//! SESSION.STATS and the section of INFO.
+
+use redis::Connection;
+use redis_session_tests::{Fields, Server, ServerBuilder, cmd, cmd_args, fields, wait_until};
+
+use crate::commands::{create, verdict};
+
+fn stats(con: &mut Connection) -> Fields {
+    fields(cmd(con, "SESSION.STATS").unwrap())
+}
+
+/// Users and sessions that are stored.
+fn stored(server: &Server) -> (i64, i64) {
+    let stats = stats(&mut server.connection());
+    (stats.int("users"), stats.int("sessions"))
+}
+
+#[test]
+fn info_says_what_session_stats_says() {
+    let server = Server::start();
+    for mut con in [server.connection(), server.connection_resp3()] {
+        create(&mut con, "sessions:42", "AGENT phone");
+        let stats = stats(&mut con);
+        assert!(stats.names().len() > 30);
+        let moves = |name: &&str| name.starts_with("sweep_") || *name == "keys_age_seconds";
+        for name in stats.names().into_iter().filter(|name| !moves(name)) {
+            assert_eq!(server.info("session", &format!("session_{name}")), stats.int(name).to_string(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_clients_do_is_counted() {
+    let server = Server::builder().config("session.sweep-time 0").start();
+    let mut con = server.connection();
+    let first = create(&mut con, "sessions:42", "ID one REFRESH 600");
+    create(&mut con, "sessions:42", "ID two MAX 1");
+    assert_eq!(verdict(&mut con, "sessions:42", &first.str("token")), "evicted");
+    let login = create(&mut con, "sessions:43", "REFRESH 600");
+    for _ in 0..3 {
+        assert_eq!(verdict(&mut con, "sessions:43", &login.str("token")), "active");
+    }
+    cmd_args(&mut con, ["SESSION.TOUCH", "sessions:43", &login.str("token")]).unwrap();
+    cmd_args(&mut con, ["SESSION.TOUCH", "sessions:43", "nonsense"]).unwrap();
+    let refresh =
+        |con: &mut Connection, token: &str| fields(cmd_args(con, ["SESSION.REFRESH", "sessions:43", token]).unwrap());
+    let next = refresh(&mut con, &login.str("refresh_token"));
+    let id = refresh(&mut con, &next.str("refresh_token")).str("id");
+    refresh(&mut con, &login.str("refresh_token"));
+    let login = create(&mut con, "sessions:44", "");
+    cmd_args(&mut con, ["SESSION.REGENERATE", "sessions:44", &login.str("id")]).unwrap();
+    cmd_args(&mut con, ["SESSION.REGENERATE", "sessions:43", &id]).unwrap();
+    create(&mut con, "sessions:44", "");
+    cmd(&mut con, "SESSION.REVOKEUSER sessions:44").unwrap();
+    cmd(&mut con, "SESSION.REVOKE sessions:42 one two").unwrap();
+    let stats = stats(&mut con);
+    let counted: Vec<_> =
+        stats.names().into_iter().map(|name| (name, stats.int(name))).filter(|it| it.1 != 0).collect();
+    let expected = [
+        ("created", 5),
+        ("validated", 3),
+        ("touched", 1),
+        ("refreshed", 2),
+        ("reused", 1),
+        ("regenerated", 1),
+        ("evicted", 1),
+        ("revoked", 3),
+        ("refused_malformed", 1),
+        ("refused_evicted", 1),
+        // The old refresh token, and the id of the session that it ended.
+        ("refused_reused", 2),
+        ("token_cache_hits", 3),
+        // What is shorter than a code is not looked up.
+        ("token_cache_misses", 2),
+        ("keys", 1),
+    ];
+    assert_eq!(counted, expected);
+}
+
+#[test]
+fn what_is_refused_as_misuse_is_not_counted() {
+    let server = Server::start();
+    let mut con = server.connection();
+    create(&mut con, "sessions:42", "ID one");
+    for line in ["SESSION.CREATE sessions:42 ID one", "SESSION.CREATE sessions:42 MAX 1 REJECT", "SESSION.VALIDATE a b"]
+    {
+        cmd(&mut con, line).unwrap_err();
+    }
+    let stats = stats(&mut con);
+    assert_eq!((stats.int("created"), stats.int("refused_malformed")), (1, 0));
+}
+
+#[test]
+fn what_is_stored_is_counted_however_it_comes_and_goes() {
+    let server = Server::start();
+    let mut con = server.connection();
+    for n in 0..40 {
+        create(&mut con, "sessions:crowd", &format!("ID s{n}"));
+    }
+    create(&mut con, "sessions:42", "ID one");
+    assert_eq!(stored(&server), (2, 41));
+    cmd(&mut con, "COPY sessions:crowd sessions:copy").unwrap();
+    assert_eq!(stored(&server), (3, 81));
+    cmd(&mut con, "RENAME sessions:copy sessions:42").unwrap();
+    assert_eq!(stored(&server), (2, 80));
+    let payload: Vec<u8> = redis::cmd("DUMP").arg("sessions:42").query(&mut con).unwrap();
+    redis::cmd("RESTORE").arg("sessions:43").arg(0).arg(&payload).exec(&mut con).unwrap();
+    redis::cmd("RESTORE").arg("sessions:43").arg(0).arg(&payload).exec(&mut con).unwrap_err();
+    redis::cmd("RESTORE").arg("sessions:43").arg(0).arg(&payload).arg("REPLACE").exec(&mut con).unwrap();
+    assert_eq!(stored(&server), (3, 120));
+    cmd(&mut con, "SESSION.REVOKE sessions:43 s1 s2 s3 s2").unwrap();
+    assert_eq!(stored(&server), (3, 117));
+    cmd(&mut con, "SESSION.REVOKEUSER sessions:43").unwrap();
+    assert_eq!(stored(&server), (2, 80));
+    cmd(&mut con, "SESSION.REGENERATE sessions:42 s7").unwrap();
+    assert_eq!(stored(&server), (2, 80));
+    cmd(&mut con, "UNLINK sessions:42").unwrap();
+    wait_until("the value is freed", || stored(&server) == (1, 40));
+    cmd(&mut con, "MOVE sessions:crowd 5").unwrap();
+    cmd(&mut con, "SWAPDB 0 5").unwrap();
+    assert_eq!(stored(&server), (1, 40));
+    cmd(&mut con, "FLUSHALL ASYNC").unwrap();
+    wait_until("everything is freed", || stored(&server) == (0, 0));
+}
+
+#[test]
+fn what_is_stored_is_counted_after_a_restart_and_on_replicas() {
+    let mut server = Server::builder().appendonly().config("session.sweep-time 0").start();
+    let mut con = server.connection();
+    for n in 0..40 {
+        create(&mut con, &format!("sessions:{}", n % 3), "");
+    }
+    cmd(&mut con, "SESSION.REVOKEUSER sessions:2").unwrap();
+    let replica = ServerBuilder::new().replica_of(&server).start();
+    server.wait_for_sync(&replica);
+    create(&mut con, "sessions:1", "");
+    server.wait_for_sync(&replica);
+    assert_eq!(stored(&server), (2, 28));
+    assert_eq!(stored(&replica), (2, 28));
+    assert_eq!(stats(&mut replica.connection()).int("created"), 0, "the primary's doing");
+    server.restart_without_saving();
+    assert_eq!(stored(&server), (2, 28));
+    assert_eq!(stats(&mut server.connection()).int("created"), 0, "it was before the start");
+    cmd(&mut server.connection(), "DEBUG RELOAD").unwrap();
+    assert_eq!(stored(&server), (2, 28));
+}
+
+#[test]
+fn a_command_that_panicked_is_counted() {
+    let server = Server::start();
+    let mut con = server.connection();
+    cmd(&mut con, "SESSION.GET sessions:42 INJECT-PANIC").unwrap_err();
+    assert_eq!(stats(&mut con).int("panics"), 1);
+}

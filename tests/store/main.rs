@@ -1,0 +1,44 @@
+//! The client's `SessionStore`, as an application uses it.
+
+mod away;
+mod data;
+mod flows;
+mod web;
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis_session::{CreateOptions, Created, Login, SessionStore, StoreError, Visitor};
+use redis_session_tests::Server;
+
+type Store = SessionStore<MultiplexedConnection>;
+
+/// A store on this server, with the server's settings.
+async fn store(server: &Server) -> Store {
+    SessionStore::new(server.client().get_multiplexed_async_connection().await.unwrap())
+}
+
+async fn login(store: &Store, user: &str) -> Created {
+    store.login(&Login::new(user)).await.unwrap()
+}
+
+fn token(created: &Created) -> &str {
+    created.token.as_deref().expect("a token")
+}
+
+/// What a check says: `active`, or the reason why not.
+async fn verdict(store: &Store, token: &str) -> String {
+    match store.authenticate(token, &Visitor::new()).await {
+        Ok(_) => "active".to_owned(),
+        Err(StoreError::Refused(inactive)) => inactive.reason.to_string(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+fn for_secs(ttl: u64) -> CreateOptions {
+    CreateOptions::new().ttl(secs(ttl))
+}

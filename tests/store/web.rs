@@ -1,0 +1,271 @@
+//! A web application behind a `SessionLayer`.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
+use axum::http::request::Builder;
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::response::Response;
+use axum::routing::{get, post};
+use redis_session::axum::{Session, SessionCookie, SessionLayer};
+use redis_session::{LocalVerifier, Login, Policy, ReconnectingConnection, SessionStore, StoreError, Visitor};
+use redis_session_tests::{Server, ServerBuilder, jwk_set};
+use tower::ServiceExt as _;
+
+use crate::{for_secs, token};
+
+type Sessions = SessionStore<ReconnectingConnection>;
+
+async fn me(session: Session) -> String {
+    format!("{} {:?}", session.user, session.assurance)
+}
+
+async fn page(session: Option<Session>) -> String {
+    session.map_or_else(|| "somebody".to_owned(), |session| session.user.clone())
+}
+
+async fn log_in(State(sessions): State<Sessions>, visitor: Visitor, user: String) -> Result<Response, StoreError> {
+    let login = sessions.login(&Login::new(user).visitor(&visitor)).await?;
+    let response = Response::builder().header(header::SET_COOKIE, SessionCookie::new("session").set(&login));
+    Ok(response.body(Body::from(login.token.unwrap())).unwrap())
+}
+
+async fn log_out(State(sessions): State<Sessions>, session: Session) -> Result<StatusCode, StoreError> {
+    sessions.logout(session.token()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn app(sessions: &Sessions, layer: SessionLayer<ReconnectingConnection>) -> Router {
+    Router::new()
+        .route("/me", get(me))
+        .route("/", get(page))
+        .route("/login", post(log_in))
+        .route("/logout", post(log_out))
+        .layer(layer)
+        .with_state(sessions.clone())
+}
+
+fn layer(sessions: &Sessions) -> SessionLayer<ReconnectingConnection> {
+    SessionLayer::new(sessions.clone()).cookie(SessionCookie::new("session"))
+}
+
+fn sessions(server: &Server) -> Sessions {
+    SessionStore::connect(server.url()).unwrap()
+}
+
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: String,
+}
+
+async fn send(app: &Router, request: Builder, body: &str) -> Answer {
+    let response = app.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = String::from_utf8(to_bytes(body, 100_000).await.unwrap().to_vec()).unwrap();
+    Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+}
+
+fn bearer(path: &str, token: &str) -> Builder {
+    Request::get(path).header(header::AUTHORIZATION, format!("Bearer {token}"))
+}
+
+async fn challenge(app: &Router, request: Builder) -> (u16, String) {
+    let answer = send(app, request, "").await;
+    assert_eq!(answer.body, "", "nothing is told");
+    assert_eq!(answer.headers.get(header::CACHE_CONTROL).unwrap(), "no-store");
+    (answer.status, answer.headers.get(header::WWW_AUTHENTICATE).map_or("", |value| value.to_str().unwrap()).to_owned())
+}
+
+#[tokio::test]
+async fn a_login_opens_what_a_logout_closes() {
+    let server = Server::start();
+    let sessions = sessions(&server);
+    let app = app(&sessions, layer(&sessions));
+    assert_eq!(challenge(&app, Request::get("/me")).await, (401, "Bearer".into()));
+    let login = send(&app, Request::post("/login").header(header::USER_AGENT, "phone"), "42").await;
+    assert_eq!(send(&app, bearer("/me", &login.body), "").await.body, "42 Session");
+    let cookie = login.headers.get(header::SET_COOKIE).unwrap().to_str().unwrap();
+    assert!(cookie.contains("; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age="), "{cookie}");
+    let cookie = cookie.split(';').next().unwrap();
+    assert_eq!(send(&app, Request::get("/me").header(header::COOKIE, cookie), "").await.body, "42 Session");
+    assert_eq!(sessions.devices("42").await.unwrap()[0].agent.as_deref(), Some("phone"));
+    assert_eq!(send(&app, Request::post("/logout").header(header::COOKIE, cookie), "").await.status, 204);
+    let refused = (401, "Bearer error=\"invalid_token\"".into());
+    assert_eq!(challenge(&app, bearer("/me", &login.body)).await, refused);
+    assert_eq!(challenge(&app, Request::get("/me").header(header::COOKIE, cookie)).await, refused);
+    assert_eq!(send(&app, bearer("/", &login.body), "").await.body, "somebody");
+}
+
+#[tokio::test]
+async fn what_is_no_bearer_token_is_refused() {
+    let server = Server::start();
+    let sessions = sessions(&server);
+    let app = app(&sessions, layer(&sessions));
+    let login = send(&app, Request::post("/login"), "42").await.body;
+    for value in
+        ["Bearer", "Bearer nonsense", "Basic NDI6NDI=", &format!("Bearer {login} x"), &format!("Bearer,{login}")]
+    {
+        let request = Request::get("/me").header(header::AUTHORIZATION, value);
+        assert_eq!(challenge(&app, request).await.0, 401, "{value}");
+    }
+    let twice = bearer("/me", &login).header(header::AUTHORIZATION, format!("Bearer {login}"));
+    assert_eq!(challenge(&app, twice).await.0, 401, "two at once");
+    let cookies = format!("__Host-session={login}; __Host-session=planted");
+    assert_eq!(challenge(&app, Request::get("/me").header(header::COOKIE, cookies)).await.0, 401, "two at once");
+    let both = bearer("/me", "nonsense").header(header::COOKIE, format!("__Host-session={login}"));
+    assert_eq!(challenge(&app, both).await.0, 401, "the header counts");
+    assert_eq!(send(&app, bearer("/me", &login), "").await.status, 200);
+}
+
+#[tokio::test]
+async fn redis_is_asked_once_for_each_request() {
+    let server = Server::start();
+    let sessions = sessions(&server);
+    let app = app(&sessions, layer(&sessions).required());
+    let login = sessions.login(&Login::new("42")).await.unwrap();
+    let calls = |command: &str| {
+        let stats = redis_session_tests::cmd(&mut server.connection(), "SESSION.STATS").unwrap();
+        redis_session_tests::fields(stats).int(command)
+    };
+    for _ in 0..5 {
+        assert_eq!(send(&app, bearer("/me", token(&login)), "").await.status, 200);
+    }
+    assert_eq!((calls("touched"), calls("validated")), (5, 0));
+    let app = self::app(&sessions, layer(&sessions).without_touching());
+    assert_eq!(send(&app, bearer("/me", token(&login)), "").await.status, 200);
+    assert_eq!((calls("touched"), calls("validated")), (5, 1));
+    assert_eq!(send(&app, Request::get("/"), "").await.status, 200);
+    assert_eq!((calls("touched"), calls("validated")), (5, 1), "without a token there is nothing to ask");
+}
+
+#[tokio::test]
+async fn what_is_required_is_required_of_every_route() {
+    let server = Server::start();
+    let sessions = sessions(&server);
+    let app = app(&sessions, layer(&sessions).required());
+    assert_eq!(challenge(&app, Request::get("/")).await.0, 401);
+    let login = sessions.login(&Login::new("42")).await.unwrap();
+    assert_eq!(send(&app, bearer("/", token(&login)), "").await.body, "42");
+}
+
+#[tokio::test]
+async fn why_a_token_was_refused_is_for_the_log() {
+    let server = Server::start();
+    let sessions = sessions(&server);
+    let reasons = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&reasons);
+    let layer = layer(&sessions).on_refused(move |parts, refused| {
+        let user = refused.user.as_deref().unwrap_or("nobody");
+        let agent = refused.visitor.known_agent().unwrap_or("nothing");
+        log.lock().unwrap().push(format!("{} {} of {user} with {agent}", parts.uri.path(), refused.reason));
+    });
+    let app = app(&sessions, layer);
+    let mut answers = Vec::new();
+    for user in ["42", "43"] {
+        let login = sessions.login(&Login::new(user)).await.unwrap();
+        match user {
+            "42" => assert!(sessions.logout(token(&login)).await.unwrap()),
+            _ => assert_eq!(sessions.logout_everywhere(user).await.unwrap(), 1),
+        }
+        answers.push(challenge(&app, bearer("/me", token(&login)).header(header::USER_AGENT, "phone")).await);
+    }
+    let good = sessions.login(&Login::new("44")).await.unwrap();
+    let forged = format!("{}AAAA", &token(&good)[..token(&good).len() - 4]);
+    answers.push(challenge(&app, bearer("/me", &forged)).await);
+    answers.push(challenge(&app, bearer("/me", "nonsense")).await);
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "strangers are told the same: {answers:?}");
+    let expected = [
+        "/me revoked of 42 with phone",
+        "/me user_revoked of 43 with phone",
+        "/me signature of nobody with nothing",
+        "/me malformed of nobody with nothing",
+    ];
+    assert_eq!(*reasons.lock().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_stolen_token_is_worth_nothing_on_another_device() {
+    let server = Server::start();
+    let sessions = sessions(&server);
+    let app = app(&sessions, layer(&sessions).device_headers([header::ACCEPT_LANGUAGE]));
+    let login = send(&app, Request::post("/login").header(header::ACCEPT_LANGUAGE, "de"), "42").await.body;
+    let from = |language| bearer("/me", &login).header(header::ACCEPT_LANGUAGE, language);
+    assert_eq!(send(&app, from("de"), "").await.status, 200);
+    assert_eq!(challenge(&app, from("fr")).await.0, 401);
+    assert_eq!(challenge(&app, bearer("/me", &login)).await.0, 401);
+}
+
+#[tokio::test]
+async fn another_site_cannot_use_the_cookie_nor_log_anybody_in() {
+    let server = Server::start();
+    let sessions = sessions(&server);
+    let login = sessions.login(&Login::new("42")).await.unwrap();
+    let cookie = format!("__Host-session={}", token(&login));
+    let post = |path, site| Request::post(path).header("sec-fetch-site", site).header(header::COOKIE, &cookie);
+    let app = self::app(&sessions, layer(&sessions));
+    for site in ["cross-site", "same-site"] {
+        assert_eq!(challenge(&app, post("/logout", site)).await, (403, String::new()), "{site}");
+    }
+    let other = Request::post("/login").header(header::ORIGIN, "https://other.example").header(header::HOST, "here");
+    assert_eq!(send(&app, other, "43").await.status, 403, "not even without a cookie");
+    assert_eq!(sessions.count("42").await.unwrap() + sessions.count("43").await.unwrap(), 1);
+    let link = Request::get("/me").header("sec-fetch-site", "cross-site").header(header::COOKIE, &cookie);
+    assert_eq!(send(&app, link, "").await.status, 200, "who follows a link is logged in");
+    let trusting = layer(&sessions).trusted_origins(["https://app.example".parse().unwrap()]);
+    let from_app = post("/logout", "cross-site").header(header::ORIGIN, "https://app.example");
+    assert_eq!(send(&self::app(&sessions, trusting), from_app, "").await.status, 204);
+    let login = sessions.login(&Login::new("42")).await.unwrap();
+    let by_header = bearer("/me", token(&login)).method("POST").uri("/logout").header("sec-fetch-site", "cross-site");
+    assert_eq!(send(&app, by_header, "").await.status, 204, "no browser adds a header by itself");
+}
+
+#[tokio::test]
+async fn the_address_is_the_one_that_the_application_tells() {
+    let server = Server::start();
+    let sessions = sessions(&server);
+    let layer = layer(&sessions).client_ip(|parts| parts.headers.get("x-real-ip")?.to_str().ok()?.parse().ok());
+    let app = app(&sessions, layer);
+    send(&app, Request::post("/login").header("x-real-ip", "2001:db8::7"), "42").await;
+    assert_eq!(sessions.devices("42").await.unwrap()[0].ip, Some("2001:db8::7".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn while_redis_is_away_nobody_is_let_in_unless_the_application_says_so() {
+    let mut server = ServerBuilder::new().keys(&["one"]).start();
+    let closed = sessions(&server).policy(Policy::new(for_secs(600)));
+    let verifier = LocalVerifier::from_jwk_set(jwk_set(&["one"])).unwrap();
+    let open = closed.clone().when_away(verifier);
+    let login = closed.login(&Login::new("42")).await.unwrap();
+    server.kill();
+    let closed = app(&closed, layer(&closed));
+    let answer = send(&closed, bearer("/me", token(&login)), "").await;
+    assert_eq!((answer.status, answer.body.as_str()), (503, ""));
+    assert!(answer.headers.contains_key(header::RETRY_AFTER));
+    let page = send(&closed, bearer("/", token(&login)), "").await;
+    assert_eq!(page.status, 503, "whether somebody is logged in is not known");
+    assert_eq!(send(&closed, Request::get("/"), "").await.body, "somebody");
+    assert_eq!(send(&app(&open, layer(&open)), bearer("/me", token(&login)), "").await.body, "42 TokenOnly");
+}
+
+#[tokio::test]
+async fn a_route_without_the_layer_is_closed() {
+    let app: Router = Router::new().route("/me", get(me));
+    assert_eq!(send(&app, Request::get("/me"), "").await.status, 500);
+}
+
+#[test]
+fn a_session_prints_no_token() {
+    let server = Server::start();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let sessions = sessions(&server);
+        let printed: Router =
+            Router::new().route("/", get(async |session: Session| format!("{session:?}"))).layer(layer(&sessions));
+        let login = sessions.login(&Login::new("42")).await.unwrap();
+        let printed = send(&printed, bearer("/", token(&login)), "").await.body;
+        assert!(printed.contains("42") && !printed.contains(token(&login)), "{printed}");
+    });
+}

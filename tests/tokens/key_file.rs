@@ -1,0 +1,151 @@
+//! The key file as a file: what may be one, who may read it, and what a refused one leaves behind.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use redis_session_tests::{Server, ServerBuilder, cmd, error, fields, jwk_set, list};
+use serde_json::json;
+
+use crate::foreign::answer;
+use crate::issuer::{PUBLIC, jwk, load, own, set_of};
+
+fn write(server: &Server, name: &str, content: &str, mode: u32) {
+    let path = server.dir().join(name);
+    fs::write(&path, content).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// How many lines of the log say that others can do this with the file.
+fn warnings(server: &Server, file: &str, what: &str) -> usize {
+    let warning = format!("session.keys-file {file} can be {what} by others");
+    server.log().lines().filter(|line| line.contains(&warning)).count()
+}
+
+#[test]
+fn secrets_that_others_can_read_are_told_at_each_reading() {
+    let server = Server::start();
+    let mut con = server.connection();
+    for (mode, read, written) in
+        [(0o600, 0, 0), (0o400, 0, 0), (0o640, 1, 0), (0o604, 1, 0), (0o666, 1, 1), (0o620, 0, 1)]
+    {
+        let file = format!("keys-{mode:o}.json");
+        write(&server, &file, &jwk_set(&["one"]), mode);
+        cmd(&mut con, &format!("CONFIG SET session.keys-file {file}")).unwrap();
+        assert_eq!(
+            (warnings(&server, &file, "read"), warnings(&server, &file, "written")),
+            (read, written),
+            "{mode:o}"
+        );
+        if read == 1 {
+            assert!(server.log_contains(&format!("(mode {mode:o}): chmod 600 {file}")));
+        }
+    }
+    write(&server, "keys-640.json", &jwk_set(&["one", "two"]), 0o640);
+    cmd(&mut con, "CONFIG SET session.keys-file keys-640.json").unwrap();
+    assert_eq!(warnings(&server, "keys-640.json", "read"), 2);
+}
+
+#[test]
+fn they_are_told_when_the_server_starts() {
+    let server = ServerBuilder::new().keys(&["one"]).start();
+    assert_eq!(warnings(&server, "keys.json", "read"), 1);
+}
+
+#[test]
+fn public_keys_may_be_read_by_everybody_but_not_written() {
+    let server = Server::start();
+    let mut con = server.connection();
+    for (mode, written) in [(0o644, 0), (0o646, 1)] {
+        let file = format!("keys-{mode:o}.json");
+        write(&server, &file, &set_of(&PUBLIC.map(jwk)), mode);
+        cmd(&mut con, &format!("CONFIG SET session.keys-file {file}")).unwrap();
+        assert_eq!((warnings(&server, &file, "read"), warnings(&server, &file, "written")), (0, written), "{mode:o}");
+    }
+}
+
+#[test]
+fn the_log_says_what_was_read() {
+    let server = Server::start();
+    let enc = json!({ "kty": "RSA", "kid": "enc", "use": "enc" });
+    load(&server, &[own(), jwk(PUBLIC[0]), enc]).unwrap();
+    assert!(server.log_contains(r#"session.keys-file keys.json: keys 2, of which "own" signs; ignored 1"#));
+    load(&server, &PUBLIC.map(jwk)).unwrap();
+    assert!(server.log_contains("session.keys-file keys.json: keys 4, of which none signs; ignored 0"));
+}
+
+/// The server has one thread: a pipe that nobody writes to would stop it for good, and /dev/zero would fill its memory.
+#[test]
+fn what_is_no_regular_file_or_too_long_is_refused_unread() {
+    let server = ServerBuilder::new().keys(&["one"]).start();
+    let mut con = server.connection();
+    let made = Command::new("mkfifo").arg(server.dir().join("pipe")).status().unwrap();
+    assert!(made.success());
+    for path in ["pipe", "/dev/zero", "/dev/null", "."] {
+        let why = error(&mut con, &format!("CONFIG SET session.keys-file {path}"));
+        assert!(why.contains(&format!("session.keys-file {path}: is not a regular file")), "{why}");
+    }
+    let long = jwk_set(&["one"]) + &" ".repeat(1024 * 1024);
+    fs::write(server.dir().join("long.json"), long).unwrap();
+    assert!(error(&mut con, "CONFIG SET session.keys-file long.json").contains("is longer than 1048576 bytes"));
+    let full = jwk_set(&["one"]);
+    let full = full.clone() + &" ".repeat(1024 * 1024 - full.len());
+    fs::write(server.dir().join("full.json"), full).unwrap();
+    cmd(&mut con, "CONFIG SET session.keys-file full.json").unwrap();
+}
+
+#[test]
+fn a_link_to_a_file_will_do() {
+    let server = ServerBuilder::new().keys(&["one"]).start();
+    std::os::unix::fs::symlink("keys.json", server.dir().join("link.json")).unwrap();
+    cmd(&mut server.connection(), "CONFIG SET session.keys-file link.json").unwrap();
+}
+
+/// A server that was refused a setting sets the old one again, which must not read a file that has changed meanwhile.
+#[test]
+fn a_refused_change_does_not_read_the_old_file_again() {
+    let server = ServerBuilder::new().keys(&["one"]).start();
+    let mut con = server.connection();
+    let token = fields(cmd(&mut con, "SESSION.CREATE sessions:42").unwrap()).str("token");
+    fs::write(server.dir().join("keys.json"), jwk_set(&["two"])).unwrap();
+    fs::write(server.dir().join("bad.json"), "{}").unwrap();
+    for line in ["CONFIG SET session.keys-file bad.json", "CONFIG SET session.active-kid nobody"] {
+        for _ in 0..2 {
+            error(&mut con, line);
+            assert_eq!(answer(&mut con, &token, &[]), "active", "{line}");
+        }
+    }
+    let kids = |con: &mut _| {
+        let keys = list(fields(cmd(con, "SESSION.KEYS").unwrap()).get("keys").unwrap().clone());
+        keys.into_iter().map(|key| fields(key).str("kid")).collect::<Vec<_>>()
+    };
+    assert_eq!(kids(&mut con), ["one"]);
+    // Asked to, it does.
+    cmd(&mut con, "CONFIG SET session.keys-file keys.json").unwrap();
+    assert_eq!(kids(&mut con), ["two"]);
+    assert_eq!(answer(&mut con, &token, &[]), "unknown_key");
+}
+
+#[test]
+fn a_bad_public_key_is_refused_by_name_and_nothing_changes() {
+    let server = Server::start();
+    load(&server, &[own()]).unwrap();
+    let mut con = server.connection();
+    let token = fields(cmd(&mut con, "SESSION.CREATE sessions:42").unwrap()).str("token");
+    for (algorithm, member, value, why) in [
+        (PUBLIC[0], "y", json!(crate::issuer::X), "the point is not on the curve"),
+        (PUBLIC[0], "x", json!("AAAA"), "of 32 bytes each"),
+        (PUBLIC[1], "n", json!("AQAB"), "the modulus has 17 bits, and 2048 to 8192 are needed"),
+        (PUBLIC[1], "e", json!("Aw"), "must be an odd number from 65537"),
+        (PUBLIC[2], "alg", json!(null), "must be a string"),
+        (PUBLIC[2], "d", json!("AQAB"), "it is a private key"),
+        (PUBLIC[3], "x", json!("AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), "nobody has a private key for"),
+        (PUBLIC[3], "alg", json!("ES256"), "not one for this type of key"),
+    ] {
+        let mut key = jwk(algorithm);
+        key[member] = value;
+        let refusal = load(&server, &[own(), key.clone()]).unwrap_err().to_string();
+        assert!(refusal.contains(&format!("key \"{algorithm:?}\"")) && refusal.contains(why), "{key}: {refusal}");
+        assert_eq!(answer(&mut con, &token, &[]), "active");
+    }
+}

@@ -1,0 +1,10 @@
+//! Tokens and the keys they are checked with: those of other issuers too, through a server and without one.
+
+mod differential;
+mod foreign;
+mod issuer;
+mod key_file;
+mod keys;
+mod make_keys;
+mod strict;
+mod types;
