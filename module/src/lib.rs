@@ -44,7 +44,8 @@ fn load(ctx: &Context, args: &[&[u8]]) -> Result<(), String> {
     settings::check_arguments(args)?;
     api::TYPE.create(ctx).then_some(()).ok_or("the server refused the data type sessions1")?;
     api::declare_options(ctx);
-    commands::TABLE.iter().try_for_each(|entry| api::register(ctx, entry))?;
+    let category = if api::add_category(ctx, c"session") { "session" } else { "" };
+    commands::TABLE.iter().try_for_each(|entry| api::register(ctx, entry, category))?;
     api::register_settings(ctx, &settings::SETTINGS, args)?;
     api::register_info(ctx).then_some(()).ok_or("the server refused the section of INFO")?;
     let mut state = state::lock();

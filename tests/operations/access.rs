@@ -1,8 +1,8 @@
 //! Access control: who may do what to whose sessions.
 
-use redis_session_tests::{Server, cmd, cmd_args};
+use redis_session_tests::{Server, cmd, cmd_args, list, text};
 
-use crate::commands::{COMMANDS, READERS, create, is_denied, on_key, user, verdict};
+use crate::commands::{COMMANDS, KEYLESS, READERS, create, is_denied, on_key, user, verdict};
 
 #[test]
 fn a_user_who_may_read_keys_may_check_sessions_and_change_none() {
@@ -90,6 +90,31 @@ fn nobody_carries_out_effects_by_hand() {
     cmd_args(&mut con, apply).unwrap();
     let _ = cmd(&mut con, "EXEC");
     assert_eq!(server.digest("sessions:1"), digest);
+}
+
+/// From Redis 7.4 and Valkey 8 on, modules may have a category of their own.
+#[test]
+fn one_category_has_all_session_commands_where_there_can_be_one() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let categories = list(cmd(&mut con, "ACL CAT").unwrap());
+    let has_one = categories.iter().any(|name| text(name) == "session");
+    let version = server.info("server", "redis_version");
+    let info: String = redis::cmd("INFO").arg("server").query(&mut con).unwrap();
+    let can_have = info.contains("valkey_version") || !(version.starts_with("7.0.") || version.starts_with("7.2."));
+    assert_eq!(has_one, can_have, "{version}");
+    if !has_one {
+        return;
+    }
+    assert_eq!(list(cmd(&mut con, "ACL CAT session").unwrap()).len(), COMMANDS.len() + KEYLESS.len() + 1);
+    let mut con = user(&server, "app", "~sessions:* resetchannels -@all +@session");
+    for (command, _) in COMMANDS {
+        assert!(!is_denied(&mut con, &on_key(command, "sessions:1")), "{command}");
+        assert!(is_denied(&mut con, &on_key(command, "other:1")), "{command}");
+    }
+    for line in ["GET sessions:1", "DEL sessions:1", "CONFIG GET session.*", "PING"] {
+        assert!(is_denied(&mut con, line), "{line}");
+    }
 }
 
 #[test]

@@ -211,6 +211,31 @@ fn the_documentation_has_every_argument() {
     }
 }
 
+/// An argument and those inside it.
+fn all_of(arg: Value) -> Vec<Fields> {
+    let arg = fields(arg);
+    let inner = arg.get("arguments").map_or_else(Vec::new, |inner| list(inner.clone()));
+    inner.into_iter().flat_map(all_of).chain([arg.clone()]).collect()
+}
+
+/// redis-cli's hints: it forgets a choice that has a word of its own as soon as that word is typed, so such a choice is
+/// in a block.
+#[test]
+fn the_command_line_client_can_give_hints_for_each_argument() {
+    let server = Server::start();
+    let mut con = server.connection();
+    for (command, _) in COMMANDS {
+        for arg in list(docs(&mut con, command).get("arguments").unwrap().clone()).into_iter().flat_map(all_of) {
+            let (kind, has_token) = (arg.str("type"), arg.has("token"));
+            assert!(kind != "oneof" || !has_token, "{command} {arg:?}");
+            assert!(kind != "pure-token" || has_token, "{command} {arg:?}");
+            assert!(["oneof", "block", "pure-token"].contains(&kind.as_str()) || !arg.str("name").is_empty());
+            let counts = ["seconds", "n"].contains(&arg.str("name").as_str());
+            assert_eq!(kind == "integer", counts, "{command} {arg:?}");
+        }
+    }
+}
+
 #[test]
 fn readers_run_where_only_reading_is_allowed() {
     let server = Server::start();

@@ -3,10 +3,12 @@
 mod access;
 mod audit;
 mod commands;
+mod events;
 mod introspection;
 mod key_files;
 mod loading;
 mod memory;
+mod monitoring;
 mod redis_conf;
 mod settings;
 mod stats;

@@ -98,7 +98,7 @@ fn the_users_of_the_file_are_users() {
     let server = start(&with_users(&redis_conf()));
     let mut con = server.connection();
     assert_eq!(crate::commands::error_code(&mut con, "PING"), "NOAUTH");
-    for name in ["app", "validator", "monitor", "replica"] {
+    for name in ["app", "validator", "support", "operator", "monitor", "auditor", "replica"] {
         log_in(&server, name);
     }
 }
@@ -146,6 +146,86 @@ fn the_validator_of_the_file_checks_and_changes_nothing() {
         assert!(is_denied(&mut con, &on_key(command, "other:42")), "{command}");
     }
     assert_eq!(verdict(&mut con, "sessions:42", &token), "active");
+}
+
+#[test]
+fn the_validator_of_the_file_checks_on_a_replica() {
+    let conf = with_users(&redis_conf().replace("session.keys-file \"\"", "session.keys-file keys.json"));
+    let primary = start(&conf);
+    let token = create(&mut log_in(&primary, "app"), "sessions:42", "").str("token");
+    let replica = start(&format!(
+        "{conf}\nmasteruser replica\nmasterauth change-me\nreplicaof 127.0.0.1 {}\nrepl-diskless-sync-delay 0",
+        primary.port()
+    ));
+    let mut con = log_in(&replica, "validator");
+    redis_session_tests::wait_until("the replica has it", || verdict(&mut con, "sessions:42", &token) == "active");
+}
+
+#[test]
+fn the_support_of_the_file_ends_sessions_and_begins_none() {
+    let server = start(&with_users(&redis_conf()));
+    create(&mut log_in(&server, "app"), "sessions:42", "ID mine");
+    let mut con = log_in(&server, "support");
+    let may = ["LIST", "GET", "COUNT", "TTL", "REVOKE", "REVOKEUSER"].map(|name| format!("SESSION.{name}"));
+    for (command, _) in COMMANDS {
+        let denied = is_denied(&mut con, &on_key(command, "sessions:42"));
+        assert_eq!(denied, !may.contains(&command.to_owned()), "{command}");
+    }
+    assert_eq!(crate::commands::int(&mut log_in(&server, "app"), "SESSION.COUNT sessions:42"), 0, "they are ended");
+    for line in ["SESSION.STATS", "SESSION.KEYS"] {
+        cmd(&mut con, line).unwrap();
+    }
+    for line in ["GET sessions:42", "DEL sessions:42", "CONFIG GET session.*", "ACL LIST", "EVAL return 0"] {
+        assert!(is_denied(&mut con, line), "{line}");
+    }
+}
+
+#[test]
+fn the_operator_of_the_file_changes_settings_and_touches_no_session() {
+    let server = start(&with_users(&redis_conf()));
+    create(&mut log_in(&server, "app"), "sessions:42", "");
+    let mut con = log_in(&server, "operator");
+    for line in [
+        "CONFIG SET session.ttl 7200",
+        "CONFIG SET session.not-before 1700000000000",
+        "CONFIG REWRITE",
+        "CONFIG GET session.*",
+        "INFO session",
+        "SESSION.STATS",
+        "SESSION.KEYS",
+        "ACL LOG",
+        "SLOWLOG GET",
+        "LATENCY DOCTOR",
+        "CLIENT LIST",
+    ] {
+        cmd(&mut con, line).unwrap();
+    }
+    for (command, _) in COMMANDS {
+        assert!(is_denied(&mut con, &on_key(command, "sessions:42")), "{command}");
+    }
+    let more =
+        ["DEL sessions:42", "FLUSHALL", "KEYS *", "DUMP sessions:42", "ACL SETUSER x", "MODULE LIST", "EVAL return 0"];
+    for line in more {
+        assert!(is_denied(&mut con, line), "{line}");
+    }
+}
+
+#[test]
+fn the_auditor_of_the_file_reads_the_stream_and_adds_nothing() {
+    let server = start(&with_users(&redis_conf().replace("session.audit-stream \"\"", "session.audit-stream audit")));
+    create(&mut log_in(&server, "app"), "sessions:42", "ID mine");
+    let mut con = log_in(&server, "auditor");
+    cmd(&mut con, "XGROUP CREATE audit siem 0").unwrap();
+    let read = list(cmd(&mut con, "XREADGROUP GROUP siem reader COUNT 10 STREAMS audit >").unwrap());
+    assert_eq!(read.len(), 1);
+    assert_eq!(list(cmd(&mut con, "XRANGE audit - +").unwrap()).len(), 1);
+    for line in ["XADD audit * event forged", "XDEL audit 0-1", "XTRIM audit MAXLEN 0", "DEL audit", "SET audit text"] {
+        assert!(is_denied(&mut con, line), "{line}");
+    }
+    for (command, _) in COMMANDS {
+        assert!(is_denied(&mut con, &on_key(command, "sessions:42")), "{command}");
+    }
+    assert!(is_denied(&mut log_in(&server, "app"), "XRANGE audit - +"));
 }
 
 #[test]

@@ -10,7 +10,11 @@ const FIRST: u16 = 12_000;
 const LAST: u16 = 31_999;
 
 /// A port that nobody listened on a moment ago. Somebody else may take it before the server does: try again then.
-pub(crate) fn free_port() -> u16 {
+///
+/// # Panics
+///
+/// If there is none.
+pub fn free_port() -> u16 {
     (0..1000).map(|_| random_port()).find(|&port| is_free(port)).expect("a free port on loopback")
 }
 

@@ -134,11 +134,17 @@ impl Server {
 
     /// Runs `redis-cli` on this server: `server.cli(&["SESSION.COUNT", "sessions:42"]).stdout`.
     pub fn cli<A: AsRef<OsStr>>(&self, args: &[A]) -> Output {
-        let mut command = binaries::cli_command();
-        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]).args(args).stdin(Stdio::null());
+        let mut command = self.cli_command(args);
         let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\n').to_owned();
         Output { status: output.status, stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
+    /// `redis-cli` on this server, for what [`Server::cli`] cannot await: one that listens, say.
+    pub fn cli_command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
+        let mut command = binaries::cli_command();
+        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]).args(args).stdin(Stdio::null());
+        command
     }
 
     /// Shuts it down in order, writing an RDB file first, and starts it again with what it persisted.

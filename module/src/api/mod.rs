@@ -18,7 +18,7 @@ pub(crate) use call::{Arg, Call, log_notice, log_warning};
 pub(crate) use guard::guarded;
 pub(crate) use key::{KeyForReading, KeyForWriting};
 pub(crate) use options::declare_options;
-pub(crate) use register::{register, require_api};
+pub(crate) use register::{add_category, register, require_api};
 pub(crate) use reply::Reply;
 pub(crate) use settings::{Kind, Setting, names, register_settings};
 pub(crate) use value::TYPE;

@@ -1,6 +1,6 @@
 //! Registration: the commands with their flags, key specifications and documentation.
 
-use std::ffi::{CString, c_int};
+use std::ffi::{CStr, CString, c_int};
 
 use redis_module::commands::{
     BeginSearch, CommandArgFlags, FindKeys, KeySpec, KeySpecFlags, RedisModuleCommandArg, get_redis_command_args,
@@ -45,8 +45,17 @@ pub(crate) fn require_api() -> Result<(), String> {
     if missing.is_empty() { Ok(()) } else { Err(missing.join(", ")) }
 }
 
-/// Registers one command: flags, key specification, arity, documentation and, where the server has them, ACL categories.
-pub(crate) fn register(ctx: &Context, entry: &Entry) -> Result<(), String> {
+/// An ACL category of all commands, where the server lets modules have one (Redis 7.4 and newer, Valkey 8 and newer).
+pub(crate) fn add_category(ctx: &Context, name: &CStr) -> bool {
+    // SAFETY: reads a pointer that was set when the module API was initialized.
+    let add = unsafe { raw::RedisModule_AddACLCategory };
+    // SAFETY: the string ends with NUL, and the server copies it.
+    add.is_some_and(|add| unsafe { add(ctx.ctx, name.as_ptr()) } == OK)
+}
+
+/// Registers one command: flags, key specification, arity, documentation and, where the server has them, ACL categories:
+/// also `category`, if it is not empty.
+pub(crate) fn register(ctx: &Context, entry: &Entry, category: &str) -> Result<(), String> {
     let spec = entry.spec;
     let refused = |what: &str| format!("{}: the server refused its {what}", spec.name);
     let text = |text: &str| CString::new(text).map_err(|error| error.to_string());
@@ -95,7 +104,7 @@ pub(crate) fn register(ctx: &Context, entry: &Entry) -> Result<(), String> {
     }
     // SAFETY: reads a pointer that was set when the module API was initialized.
     if let Some(set_categories) = unsafe { raw::RedisModule_SetCommandACLCategories } {
-        let categories = text(&spec.categories())?;
+        let categories = text(format!("{} {category}", spec.categories()).trim_end())?;
         // SAFETY: the string ends with NUL.
         if unsafe { set_categories(command, categories.as_ptr()) } != OK {
             return Err(refused("ACL categories"));
@@ -174,7 +183,10 @@ fn argument(grammar: &Grammar) -> RedisModuleCommandArg {
         }
         Grammar::Choice(word, words) => {
             let oneof = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_ONEOF;
-            one(word, oneof, Some(word), flags(true, false), choice(words))
+            let block = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_BLOCK;
+            // In a block, for redis-cli forgets the words of a choice with a token as soon as the token is typed.
+            let one_of = one(&words.join("-or-"), oneof, None, flags(false, false), choice(words));
+            one(word, block, Some(word), flags(true, false), Some(vec![one_of]))
         }
         Grammar::Fields(word) => {
             let block = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_BLOCK;
