@@ -1,6 +1,8 @@
 //! That the documents tell the truth: what they say of commands, settings and replies, against a real server.
 
 mod console;
+mod described;
+mod generated;
 mod languages;
 mod lossy;
 mod markdown;

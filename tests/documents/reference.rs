@@ -1,104 +1,12 @@
 //! What the documents say of commands, settings, replies and files, compared with the server's own account of itself.
 
-use std::collections::BTreeMap;
 use std::fs;
 
-use redis::{Connection, Value};
-use redis_session_tests::{Fields, Server, cmd, error, fields, list, text};
+use redis::Connection;
+use redis_session_tests::{Server, cmd, error, fields};
 
+use crate::described::commands;
 use crate::markdown::{self, Page, blocks, file, on_one_line, rows};
-
-/// A command, as the server describes it.
-struct Described {
-    /// In lower case, as the server sends it: `denyoom`.
-    flags: Vec<String>,
-    /// On one line: `SESSION.GET key id`.
-    grammar: String,
-    /// The words of its options.
-    options: Vec<String>,
-    summary: String,
-    complexity: String,
-}
-
-/// All commands of the module, by name.
-fn commands(con: &mut Connection) -> BTreeMap<String, Described> {
-    let names = list(cmd(con, "COMMAND LIST FILTERBY PATTERN session.*").unwrap());
-    names.iter().map(|name| text(name).to_uppercase()).map(|name| (name.clone(), describe(con, &name))).collect()
-}
-
-fn describe(con: &mut Connection, name: &str) -> Described {
-    let docs = fields(cmd(con, &format!("COMMAND DOCS {name}")).unwrap());
-    let docs = docs.fields(docs.names()[0]);
-    let info = list(list(cmd(con, &format!("COMMAND INFO {name}")).unwrap()).remove(0));
-    let arguments: Vec<Fields> =
-        list(docs.get("arguments").cloned().unwrap_or(Value::Array(Vec::new()))).into_iter().map(fields).collect();
-    // Valkey calls the log of slow commands the command log.
-    let flags = list(info[2].clone()).into_iter().map(|flag| text(&flag).replace("commandlog", "slowlog"));
-    let flags = flags.filter(|flag| flag != "module").collect();
-    let grammar: Vec<String> = arguments.iter().map(grammar_of).collect();
-    Described {
-        flags,
-        grammar: on_one_line(&format!("{name} {}", grammar.join(" "))),
-        options: arguments.iter().flat_map(option_words).collect(),
-        summary: docs.str("summary"),
-        complexity: docs.str("complexity"),
-    }
-}
-
-fn parts(argument: &Fields) -> Vec<Fields> {
-    argument.get("arguments").map_or_else(Vec::new, |parts| list(parts.clone()).into_iter().map(fields).collect())
-}
-
-fn grammar_of(argument: &Fields) -> String {
-    grammar(argument, false)
-}
-
-/// `[field value ...]` where a number before it says how often, else `field value [field value ...]`.
-fn grammar(argument: &Fields, counted: bool) -> String {
-    let kind = argument.str("type");
-    let parts = parts(argument);
-    let counts = kind == "block" && parts.first().is_some_and(|part| part.str("type") == "integer");
-    let parts: Vec<String> = parts.iter().map(|part| grammar(part, counts)).collect();
-    let mut value = match kind.as_str() {
-        "pure-token" => String::new(),
-        "oneof" => parts.join(" | "),
-        "block" => parts.join(" "),
-        _ => argument.str("name"),
-    };
-    let flags = if argument.has("flags") { argument.strings("flags") } else { Vec::new() };
-    if flags.iter().any(|flag| flag == "multiple") {
-        value = if counted { format!("{value} ...") } else { format!("{value} [{value} ...]") };
-    }
-    if argument.has("token") {
-        value = on_one_line(&format!("{} {value}", argument.str("token")));
-    }
-    if flags.iter().any(|flag| flag == "optional") { format!("[{value}]") } else { value }
-}
-
-/// `TTL` of `[TTL seconds]`, `EVICT` and `REJECT` of `[EVICT | REJECT]`.
-fn option_words(argument: &Fields) -> Vec<String> {
-    if argument.has("token") {
-        return vec![argument.str("token")];
-    }
-    parts(argument).iter().flat_map(option_words).collect()
-}
-
-#[test]
-fn the_reference_has_each_command_with_its_grammar_flags_and_complexity() {
-    let server = Server::start();
-    let reference = Page::read("docs/commands.md");
-    for (name, command) in commands(&mut server.connection()) {
-        let section = reference.section(&name);
-        let blocks = blocks(section);
-        let grammar = blocks.first().filter(|block| block.language == "text").map(|block| block.lines.join(" "));
-        assert_eq!(grammar.map(|grammar| on_one_line(&grammar)), Some(command.grammar), "the grammar of {name}");
-        let flat = on_one_line(section);
-        assert!(flat.contains(&command.summary), "{name}: {}", command.summary);
-        assert!(flat.contains(&format!("- Complexity: {}.", command.complexity)), "{name}: {}", command.complexity);
-        let flags = command.flags.join(", ");
-        assert!(flat.contains(&format!("- Flags: {flags}.")), "{name}: {flags}");
-    }
-}
 
 #[test]
 fn the_reference_explains_each_option_in_a_row_of_its_own() {
@@ -125,20 +33,6 @@ fn the_documents_name_no_command_that_the_server_lacks() {
             assert!(known, "{} names SESSION.{name}", page.name);
         }
     }
-}
-
-#[test]
-fn the_readmes_table_has_each_command_with_its_grammar_and_flags() {
-    let server = Server::start();
-    let readme = Page::read("README.md");
-    let table = rows(readme.section("Commands"));
-    let commands = commands(&mut server.connection());
-    let said: Vec<_> = table.iter().map(|row| (row[0].clone(), row[2].clone())).collect();
-    for command in commands.values() {
-        let row = (command.grammar.clone(), command.flags.join(", "));
-        assert!(said.contains(&row), "no such row in the README: {row:?}; there are {said:#?}");
-    }
-    assert_eq!(said.len(), commands.len());
 }
 
 #[test]
