@@ -146,6 +146,72 @@ fn what_is_stored_is_counted_after_a_restart_and_on_replicas() {
 }
 
 #[test]
+fn what_is_stored_is_counted_after_each_kind_of_flush() {
+    let server = Server::builder().config("lazyfree-lazy-user-flush no").start();
+    let mut con = server.connection();
+    for flush in ["FLUSHDB SYNC", "FLUSHDB ASYNC", "FLUSHALL SYNC", "FLUSHALL ASYNC"] {
+        for n in 0..100 {
+            create(&mut con, &format!("sessions:{}", n % 2), &format!("AGENT browser-{n}"));
+        }
+        cmd(&mut con, "SELECT 1").unwrap();
+        create(&mut con, "sessions:elsewhere", "AGENT phone");
+        cmd(&mut con, "SELECT 0").unwrap();
+        // What is flushed was in the other database, and keeps its count on the way.
+        cmd(&mut con, "SWAPDB 0 1").unwrap();
+        cmd(&mut con, "SWAPDB 0 1").unwrap();
+        assert_eq!(stored(&server), (3, 101), "{flush}");
+        cmd(&mut con, "DEBUG RELOAD").unwrap();
+        assert_eq!(stored(&server), (3, 101), "{flush}");
+        cmd(&mut con, flush).unwrap();
+        let left = if flush.starts_with("FLUSHDB") { (1, 1) } else { (0, 0) };
+        wait_until(flush, || stored(&server) == left);
+        cmd(&mut con, "FLUSHALL").unwrap();
+        wait_until("all user agents are released", || {
+            create(&mut con, "sessions:writer", "");
+            cmd(&mut con, "DEL sessions:writer").unwrap();
+            stats(&mut con).int("agents") == 0
+        });
+    }
+}
+
+#[test]
+fn what_is_stored_is_counted_on_a_server_that_takes_over_anothers_data() {
+    let primary = Server::start();
+    create(&mut primary.connection(), "sessions:42", "AGENT phone");
+    for load in ["disabled", "on-empty-db", "swapdb"] {
+        let replica = Server::builder().config(format!("repl-diskless-load {load}")).start();
+        for n in 0..40 {
+            create(&mut replica.connection(), &format!("sessions:{n}"), &format!("AGENT browser-{n}"));
+        }
+        assert_eq!(stored(&replica), (40, 40));
+        cmd(&mut replica.connection(), &format!("REPLICAOF 127.0.0.1 {}", primary.port())).unwrap();
+        primary.wait_for_sync(&replica);
+        wait_until(load, || stored(&replica) == (1, 1));
+        create(&mut primary.connection(), "sessions:43", "");
+        primary.wait_for_sync(&replica);
+        assert_eq!(stored(&replica), (2, 2), "{load}");
+        cmd(&mut primary.connection(), "FLUSHALL").unwrap();
+        primary.wait_for_sync(&replica);
+        wait_until("the replica is empty", || stored(&replica) == (0, 0));
+        create(&mut primary.connection(), "sessions:42", "AGENT phone");
+    }
+}
+
+#[test]
+fn keys_that_expire_or_are_evicted_are_not_counted_any_more() {
+    let server = Server::start();
+    let mut con = server.connection();
+    for n in 0..20 {
+        create(&mut con, &format!("sessions:{n}"), "TOKEN NONE");
+    }
+    cmd(&mut con, "PEXPIRE sessions:7 1").unwrap();
+    wait_until("one is expired", || stored(&server) == (19, 19));
+    cmd(&mut con, "CONFIG SET maxmemory-policy allkeys-random").unwrap();
+    cmd(&mut con, "CONFIG SET maxmemory 1").unwrap();
+    wait_until("the others are evicted", || stored(&server) == (0, 0));
+}
+
+#[test]
 fn a_command_that_panicked_is_counted() {
     let server = Server::start();
     let mut con = server.connection();
