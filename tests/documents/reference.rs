@@ -130,6 +130,23 @@ fn every_reason_and_every_error_code_is_explained() {
 }
 
 #[test]
+fn each_requirement_has_an_answer_and_names_tests_that_there_are() {
+    let security = Page::read("docs/security.md");
+    let rows = rows(security.section("Requirements"));
+    let numbers: Vec<_> = rows.iter().map(|row| row[0].clone()).collect();
+    assert_eq!(numbers, (1..=48).map(|number| number.to_string()).collect::<Vec<_>>());
+    for row in rows {
+        let left = row[2].starts_with("left to");
+        assert!(left || ["met", "in part"].iter().any(|start| row[2].starts_with(start)), "{row:?}");
+        assert!(left || !row[3].is_empty(), "{row:?}");
+        for name in row[3].split([',', ';']).map(str::trim).filter(|name| !name.is_empty()) {
+            let places = ["", "tests/", "examples/auth-service/tests/"];
+            assert!(places.iter().any(|place| markdown::path(&format!("{place}{name}")).exists()), "{name} of {row:?}");
+        }
+    }
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     for page in markdown::pages() {
         let folder = markdown::path(&page.name).parent().unwrap().to_owned();

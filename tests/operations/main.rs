@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod commands;
+mod deployment;
 mod events;
 mod introspection;
 mod key_files;

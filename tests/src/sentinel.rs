@@ -33,10 +33,16 @@ impl Sentinels {
     /// The primary is down when it has not answered for 1.5 seconds.
     #[track_caller]
     pub fn start(primary: &Server, replicas: usize) -> Self {
+        Self::start_with(primary, replicas, "")
+    }
+
+    /// The same with more lines of configuration.
+    #[track_caller]
+    pub fn start_with(primary: &Server, replicas: usize, lines: &str) -> Self {
         let name = Self::NAME;
         let config = format!(
             "sentinel monitor {name} 127.0.0.1 {} 2\nsentinel down-after-milliseconds {name} 1500\n\
-             sentinel failover-timeout {name} 3000\nsentinel parallel-syncs {name} 2",
+             sentinel failover-timeout {name} 3000\nsentinel parallel-syncs {name} 2\n{lines}",
             primary.port()
         );
         let start = |_| {

@@ -1,0 +1,164 @@
+//! The recipes of docs/deployment.md, on real servers.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use redis_session_tests::{Sentinels, Server, ServerBuilder, cmd, free_port, list, wait_until};
+
+use crate::commands::{create, int, verdict};
+
+fn file(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).unwrap()
+}
+
+/// The page's block that has this line.
+fn block(line: &str) -> String {
+    let page = file("docs/deployment.md");
+    let blocks: Vec<_> = page.split("```").skip(1).step_by(2).collect();
+    let found = blocks.iter().find(|block| block.lines().any(|found| found.starts_with(line)));
+    let (_, lines) = found.unwrap_or_else(|| panic!("no block with {line}")).split_once('\n').unwrap();
+    lines.to_owned()
+}
+
+/// The lines of a block that begin like this.
+fn lines(block: &str, starts: &[&str]) -> String {
+    let wanted = |line: &&str| starts.iter().any(|start| line.starts_with(start));
+    block.lines().filter(wanted).map(|line| format!("{line}\n")).collect()
+}
+
+/// A server with all users of redis.conf beside the default one, and the keys that all servers share.
+fn with_users() -> ServerBuilder {
+    let conf = file("redis.conf");
+    let users = conf.lines().filter_map(|line| line.strip_prefix("# ").filter(|line| line.starts_with("user ")));
+    // The default user is the test's own.
+    let users: Vec<_> = users.filter(|line| *line != "user default off").collect();
+    assert!(users.len() >= 8, "{users:?}");
+    ServerBuilder::new().keys(&["one"]).config(users.join("\n"))
+}
+
+/// What was refused to whom.
+#[track_caller]
+fn assert_nothing_was_refused(server: &Server) {
+    let log = list(cmd(&mut server.connection(), "ACL LOG").unwrap());
+    assert!(log.is_empty(), "{log:?}");
+}
+
+#[test]
+fn tls_works_as_the_page_sets_it_up() {
+    if Command::new("openssl").arg("version").stdout(Stdio::null()).status().is_err() {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: TLS: no openssl here");
+        return;
+    }
+    let folder = tempfile::TempDir::with_prefix("redis-session-tls-").unwrap();
+    let script = block("openssl req -x509").replace("10.0.0.1", "127.0.0.1");
+    let made = Command::new("bash").args(["-euc", &script]).current_dir(&folder).stdin(Stdio::null()).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+
+    let tls = folder.path().join("tls").display().to_string();
+    let port = free_port().to_string();
+    let config = |port: &str| {
+        let lines = lines(&block("tls-port 6379"), &["tls-"]).replace("/etc/redis/tls", &tls);
+        lines.replace("tls-port 6379", &format!("tls-port {port}"))
+    };
+    let server = with_users().config(config(&port)).start();
+    let certificate = format!("{tls}/ca.crt");
+    let command = block("REDISCLI_AUTH=change-me redis-cli --tls");
+    assert!(command.contains("--tls --cacert /etc/redis/tls/ca.crt -h 10.0.0.1 --user app PING"), "{command}");
+    let ask = |args: &[&str]| {
+        let login = ["-p", &port, "--user", "app", "--pass", "change-me", "--no-auth-warning"];
+        server.cli(&[&login, args].concat())
+    };
+    assert_eq!(ask(&["--tls", "--cacert", &certificate, "PING"]).stdout, "PONG");
+    let login = ask(&["--tls", "--cacert", &certificate, "SESSION.CREATE", "sessions:42"]);
+    assert!(login.stdout.contains("expires_at"), "{login}");
+    let stranger = ask(&["--tls", "PING"]);
+    assert!(stranger.stderr.contains("certificate verify failed"), "{stranger:?}");
+    assert!(!ask(&["PING"]).stdout.contains("PONG"), "without TLS");
+    // Replicas come by the same way.
+    let login = format!("masteruser replica\nmasterauth change-me\nreplicaof 127.0.0.1 {port}");
+    let replica = with_users().config(config(&free_port().to_string())).config(login).start();
+    wait_until("the replica has the session", || {
+        redis::cmd("EXISTS").arg("sessions:42").query::<u8>(&mut replica.connection()).is_ok_and(|there| there == 1)
+    });
+}
+
+#[test]
+fn sentinel_replaces_a_primary_with_the_users_that_the_page_names() {
+    let own = lines(&block("min-replicas-to-write 1"), &["masteruser", "masterauth", "min-replicas", "replica-serve"]);
+    assert_eq!(own.lines().count(), 5);
+    let mut primary = with_users().config(&own).start();
+    let replica = with_users().config(&own).replica_of(&primary).start();
+    primary.wait_for_sync(&replica);
+    let token = create(&mut primary.connection(), "sessions:42", "").str("token");
+    primary.wait_for_sync(&replica);
+    let auth = lines(&block("sentinel monitor"), &["sentinel auth-"]);
+    assert_eq!(auth.lines().count(), 2);
+    let sentinels = Sentinels::start_with(&primary, 1, &auth);
+    assert_nothing_was_refused(&primary);
+    primary.kill();
+    sentinels.wait_for_another_than(primary.port());
+    assert_eq!(sentinels.primary_port(), replica.port());
+    assert_eq!(verdict(&mut replica.connection(), "sessions:42", &token), "active");
+    primary.start_again();
+    sentinels.wait_for_replicas(1);
+    wait_until("writes go on", || cmd(&mut replica.connection(), "SESSION.REVOKEUSER sessions:42").is_ok());
+    for server in [&primary, &replica] {
+        assert_nothing_was_refused(server);
+    }
+}
+
+#[test]
+fn redis_cli_makes_a_cluster_as_the_operator_of_the_page() {
+    let own = lines(&block("cluster-enabled yes"), &["masteruser", "masterauth", "cluster-"]);
+    assert_eq!(own.lines().count(), 6);
+    let nodes: Vec<_> = (0..3).map(|_| with_users().config(&own).start()).collect();
+    let command = block("REDISCLI_AUTH=change-me redis-cli --user operator --cluster create");
+    assert!(command.starts_with("REDISCLI_AUTH=change-me redis-cli --user operator --cluster create --cluster-yes "));
+    let addresses: Vec<_> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
+    let operator = ["--user", "operator", "--pass", "change-me", "--no-auth-warning", "--cluster"];
+    let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
+    let made = nodes[0].cli(&[&operator, &["create", "--cluster-yes"][..], &addresses].concat());
+    assert!(made.status.success() && made.stdout.contains("All 16384 slots covered"), "{made:?}");
+    let check = nodes[0].cli(&[&operator, &["check", addresses[2]][..]].concat());
+    assert!(check.status.success() && check.stdout.contains("All 16384 slots covered"), "{check:?}");
+    for node in &nodes {
+        assert_nothing_was_refused(node);
+        wait_until("the cluster is well", || node.cli(&["CLUSTER", "INFO"]).stdout.contains("cluster_state:ok"));
+    }
+    let reply = nodes[0].cli(&["-c", "SESSION.CREATE", "sessions:42"]);
+    assert!(reply.stdout.contains("expires_at"), "{reply}");
+}
+
+/// The page's formula is what the server takes, near enough to choose `maxmemory` by.
+#[test]
+fn the_formula_for_memory_is_right_within_a_tenth() {
+    let page = file("docs/deployment.md");
+    let (_, formula) = page.split_once("    bytes = ").unwrap();
+    let mut numbers = formula.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse::<i64>().ok());
+    let (of_user, of_session) = (numbers.next().unwrap(), numbers.next().unwrap());
+    for per_user in [1, 2, 4] {
+        let server = Server::start();
+        let mut con = server.connection();
+        let used = || server.info("memory", "used_memory").parse::<i64>().unwrap();
+        cmd(&mut con, "PING").unwrap();
+        let before = used();
+        let users = 30_000;
+        for start in (0..users).step_by(1000) {
+            let mut pipe = redis::pipe();
+            for n in (start..start + 1000).flat_map(|user| std::iter::repeat_n(user, per_user)) {
+                let key = format!("sessions:{n}");
+                pipe.cmd("SESSION.CREATE")
+                    .arg(&[&key, "IP", "203.0.113.7", "AGENT", "phone", "TOKEN", "NONE"])
+                    .ignore();
+            }
+            pipe.exec(&mut con).unwrap();
+        }
+        drop(con);
+        let sessions = users * i64::try_from(per_user).unwrap();
+        let (taken, said) = (used() - before, of_user * users + of_session * sessions);
+        assert!((taken - said).abs() * 10 < said, "{per_user} sessions per user: {taken} taken, {said} said");
+        assert_eq!(int(&mut server.connection(), "DBSIZE"), users);
+    }
+}
