@@ -77,7 +77,7 @@ pub(crate) fn register(ctx: &Context, entry: &Entry, category: &str) -> Result<(
         }
         redis!(RedisModule_GetCommand(ctx.ctx, name.as_ptr()))
     };
-    let (summary, complexity, since) = (text(spec.summary)?, text(spec.complexity)?, text(env!("CARGO_PKG_VERSION"))?);
+    let (summary, complexity, since) = (text(spec.summary)?, text(spec.complexity)?, text(SINCE)?);
     let mut key_specs = get_redis_key_spec(key_spec(spec.key).into_iter().collect());
     let args = spec.grammar.iter().map(argument).collect();
     let mut args = get_redis_command_args(args);
@@ -112,6 +112,9 @@ pub(crate) fn register(ctx: &Context, entry: &Entry, category: &str) -> Result<(
     }
     Ok(())
 }
+
+/// The version that all commands are there from. One that comes later needs a version of its own.
+const SINCE: &str = "0.1.0";
 
 /// Without it, the server would take every command for one that reads and writes its key, and refuse `%R~` users.
 fn key_spec(key: KeyUse) -> Option<KeySpec> {
