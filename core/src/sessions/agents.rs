@@ -6,12 +6,27 @@ use hashbrown::HashTable;
 
 /// The user-agent texts of all sessions. Thousands of sessions come from one browser release, so a session
 /// holds four bytes that name a text here, and the text lives as long as a session names it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct AgentPool {
     slots: Vec<Slot>,
     vacant: Vec<u32>,
-    by_text: HashTable<u32>,
+    /// Many tables, each for a part of the hashes: one that is full is hashed anew as a whole, which with a million
+    /// texts in one table would hold up a server for more than a second.
+    by_text: [HashTable<u32>; TABLES],
     hasher: RandomState,
+}
+
+const TABLES: usize = 256;
+
+impl Default for AgentPool {
+    fn default() -> Self {
+        Self {
+            slots: Vec::new(),
+            vacant: Vec::new(),
+            by_text: std::array::from_fn(|_| HashTable::new()),
+            hasher: RandomState::new(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +49,8 @@ impl AgentPool {
     /// Claims `text`, storing it if no session has it yet.
     pub fn acquire(&mut self, text: &str) -> AgentId {
         let hash = self.hasher.hash_one(text);
-        let known = self.by_text.find(hash, |at| slot(&self.slots, *at).is_some_and(|slot| &*slot.text == text));
+        let known = table(&mut self.by_text, hash)
+            .find(hash, |at| slot(&self.slots, *at).is_some_and(|slot| &*slot.text == text));
         if let Some(at) = known.copied() {
             self.retain(AgentId(at));
             return AgentId(at);
@@ -55,7 +71,8 @@ impl AgentPool {
             }
         };
         let (slots, hasher) = (&self.slots, &self.hasher);
-        self.by_text.insert_unique(hash, at, |at| hasher.hash_one(slot(slots, *at).map_or("", |slot| &*slot.text)));
+        let hash_of = |at: &u32| hasher.hash_one(slot(slots, *at).map_or("", |slot| &*slot.text));
+        table(&mut self.by_text, hash).insert_unique(hash, at, hash_of);
         AgentId(at)
     }
 
@@ -74,11 +91,12 @@ impl AgentPool {
             return;
         }
         let text = std::mem::take(&mut slot.text);
-        if let Ok(entry) = self.by_text.find_entry(self.hasher.hash_one(&*text), |at| *at == agent.0) {
+        let hash = self.hasher.hash_one(&*text);
+        if let Ok(entry) = table(&mut self.by_text, hash).find_entry(hash, |at| *at == agent.0) {
             entry.remove();
         }
         self.vacant.push(agent.0);
-        if self.by_text.is_empty() {
+        if self.is_empty() {
             *self = Self::default();
         }
     }
@@ -92,14 +110,21 @@ impl AgentPool {
     /// How many texts there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.by_text.len()
+        self.slots.len().saturating_sub(self.vacant.len())
     }
 
     /// Whether no session names any text.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.by_text.is_empty()
+        self.len() == 0
     }
+}
+
+/// The table of a hash: by bits that the tables themselves do not look at.
+#[allow(clippy::indexing_slicing)] // there is a table for each byte
+fn table(tables: &mut [HashTable<u32>; TABLES], hash: u64) -> &mut HashTable<u32> {
+    let [.., byte, _, _, _, _] = hash.to_be_bytes();
+    &mut tables[usize::from(byte)]
 }
 
 fn slot(slots: &[Slot], at: u32) -> Option<&Slot> {
@@ -143,5 +168,16 @@ mod tests {
         }
         ids.into_iter().for_each(|id| pool.release(id));
         assert!(pool.is_empty());
+    }
+
+    #[test]
+    fn no_text_has_more_than_a_small_share_of_the_others_hashed_anew() {
+        let mut pool = AgentPool::new();
+        for n in 0..50_000 {
+            pool.acquire(&format!("agent {n}"));
+        }
+        let largest = pool.by_text.iter().map(HashTable::len).max().unwrap_or(0);
+        assert!(largest < 50_000 / 64, "{largest} in one table");
+        assert_eq!(pool.by_text.iter().map(HashTable::len).sum::<usize>(), pool.len());
     }
 }
