@@ -76,10 +76,11 @@ impl Pass {
                     self.scan("revoked users", &prefix, |tally| &mut tally.user_blacklist, Self::log_out_users)?;
                     Phase::Gone
                 }
-                Phase::Gone => {
+                Phase::Gone if self.options.apply => {
                     self.end_gone()?;
-                    Phase::Done
+                    continue;
                 }
+                Phase::Gone => return Ok(&self.record.state.tally),
                 Phase::Done => return Ok(&self.record.state.tally),
             };
             let state = &mut self.record.state;
@@ -180,9 +181,6 @@ impl Pass {
 
     /// What becomes of the sessions of earlier passes that this one has not found.
     fn end_gone(&mut self) -> Result<(), Failure> {
-        if !self.options.apply {
-            return Ok(());
-        }
         let mut gone = if self.record.has_deleted() { Vec::new() } else { self.record.gone(now())? };
         self.record.state.tally.gone = gone.len() as u64;
         if self.options.revoke_gone {

@@ -134,7 +134,8 @@ impl Record {
         report.set_len(state.report_bytes).map_err(Failure::io(&report_path))?;
         report.seek(SeekFrom::End(0)).map_err(Failure::io(&report_path))?;
         state.unconfirmed.extend(cut_off(&dir, state.moved_bytes)?);
-        let mut record = Self { moved: Some(open_moved(&dir)?), dir, state, report: BufWriter::new(report) };
+        let mut record =
+            Self { moved: Some(open_moved(&dir, state.moved_bytes)?), dir, state, report: BufWriter::new(report) };
         record.save()?;
         Ok((record, said))
     }
@@ -197,12 +198,17 @@ impl Record {
 
     /// The sessions of earlier passes that this pass has not found any more, and that have not ended by themselves.
     pub(crate) fn gone(&self, now: i64) -> Result<Vec<Moved>, Failure> {
+        let earlier = self.dir.join("moved");
+        // A first pass need not keep all of its sessions in memory.
+        if !earlier.exists() {
+            return Ok(Vec::new());
+        }
         let mut seen = HashSet::new();
         each(&self.dir.join("moved.next"), |session| {
             seen.insert(of_user(&session.id, &session.user));
         })?;
         let mut gone = Vec::new();
-        each(&self.dir.join("moved"), |session| {
+        each(&earlier, |session| {
             if session.ends_at > now && seen.insert(of_user(&session.id, &session.user)) {
                 gone.push(session);
             }
@@ -220,9 +226,11 @@ impl Record {
         file.write_all(lines.as_bytes()).and_then(|()| file.sync_data()).map_err(Failure::io(&new))?;
         // Cut off between these two, the pass ends once more, with the same result.
         fs::rename(&new, &moved).map_err(Failure::io(&moved))?;
-        self.moved = Some(open(&next, true)?);
         self.state.phase = Phase::Done;
-        self.save()
+        self.save()?;
+        // Not before: an empty list would say that all that was ever moved is gone.
+        self.moved = Some(open(&next, true)?);
+        Ok(())
     }
 
     fn failed(&self, why: &str) -> Failure {
@@ -237,13 +245,16 @@ fn open(path: &Path, truncate: bool) -> Result<File, Failure> {
     options.open(path).map_err(Failure::io(path))
 }
 
-fn open_moved(dir: &Path) -> Result<File, Failure> {
+fn open_moved(dir: &Path, known: u64) -> Result<File, Failure> {
     let path = dir.join("moved.next");
     let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(Failure::io(&path))?;
-    let text = fs::read(&path).map_err(Failure::io(&path))?;
-    // Half a line is of sessions that were not begun.
-    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    file.set_len(whole as u64).map_err(Failure::io(&path))?;
+    // Half a line behind what the state knows is of sessions that were not begun.
+    let mut rest = Vec::new();
+    let mut reader = File::open(&path).map_err(Failure::io(&path))?;
+    let known = known.min(file.metadata().map_err(Failure::io(&path))?.len());
+    reader.seek(SeekFrom::Start(known)).and_then(|_| reader.read_to_end(&mut rest)).map_err(Failure::io(&path))?;
+    let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    file.set_len(known + whole as u64).map_err(Failure::io(&path))?;
     Ok(file)
 }
 
@@ -281,10 +292,10 @@ fn cut_off(dir: &Path, known: u64) -> Result<Vec<(String, String)>, Failure> {
 
 /// Puts one list at the end of another, and empties it.
 fn append(to: &Path, from: &Path) -> Result<(), Failure> {
-    let lines = fs::read(from).unwrap_or_default();
+    let Ok(mut lines) = File::open(from) else { return Ok(()) };
     let mut options = OpenOptions::new();
     let mut file = options.append(true).create(true).mode(0o600).open(to).map_err(Failure::io(to))?;
-    file.write_all(&lines).and_then(|()| file.sync_data()).map_err(Failure::io(to))?;
+    std::io::copy(&mut lines, &mut file).and_then(|_| file.sync_data()).map_err(Failure::io(to))?;
     open(from, true).map(|_| ())
 }
 
