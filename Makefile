@@ -6,7 +6,7 @@ unexport LIBCLANG_PATH
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run keys demo example docs test test-browser test-servers soak memcheck bench fuzz lint fmt setup clean
+.PHONY: help run keys demo example migrate docs test test-browser test-servers soak memcheck bench fuzz lint fmt setup clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -23,6 +23,9 @@ demo: setup ## a tour of the commands, against a throw-away server
 
 example: setup ## start the example, a login service with a page, and a throw-away server for it (PORT=8080)
 	@scripts/example
+
+migrate: setup ## move live sessions here from plain keys; without --apply, a dry run (ARGS="--source redis://10.0.0.1/")
+	@cargo run --release --quiet -p redis-session-migrate -- $(ARGS)
 
 docs: setup ## write into docs/commands.md and README.md what the server says of its commands
 	@REDIS_TEST_WRITE_DOCUMENTS=1 cargo test -p redis-session-tests --all-features --test documents -- generated

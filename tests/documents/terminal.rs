@@ -24,8 +24,13 @@ fn the_operations_pages_sessions_print_what_it_says() {
 }
 
 #[test]
+fn the_migration_pages_sessions_print_what_it_says() {
+    check("docs/migration.md");
+}
+
+#[test]
 fn no_page_has_sessions_that_are_not_run() {
-    let run = ["README.md", "docs/commands.md", "docs/security.md", "docs/operations.md"];
+    let run = ["README.md", "docs/commands.md", "docs/security.md", "docs/operations.md", "docs/migration.md"];
     for page in pages() {
         let has_sessions = page.blocks().iter().any(|block| block.language == "console");
         assert!(!has_sessions || run.contains(&page.name.as_str()), "{}", page.name);

@@ -1,0 +1,322 @@
+//! The folder of a migration: how far it has come, what it has moved and what it could not.
+//!
+//! ```text
+//! state.json      the position and the counts, replaced as a whole after each batch
+//! report.jsonl    a line for each thing that the latest pass did not move
+//! moved.next      a line for each session that this pass has found alive in the old layout, written before it is moved:
+//!                 id, end (Unix milliseconds) and user, with tabs between them
+//! moved           the same of the passes before this one
+//! dry-run.jsonl   what the latest dry run would not move; a dry run has none of the others
+//! ```
+//!
+//! A line of `moved.next` that is behind what `state.json` knows is of a batch that was cut off: its sessions may have
+//! begun without the second look at the old keys. Each is *unconfirmed* until it is found again, and is ended if it is
+//! not found in the rest of the pass.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Failure;
+use crate::old_key::digest;
+use crate::options::Options;
+use crate::report::{Line, Tally};
+
+const VERSION: u32 = 1;
+
+/// What is done one after the other in a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Phase {
+    Blacklist,
+    Sessions,
+    UserBlacklist,
+    Gone,
+    Done,
+}
+
+/// How far a migration has come.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct State {
+    version: u32,
+    options: BTreeMap<String, String>,
+    /// The source's servers and their runs, within which the cursor is good.
+    runs: BTreeMap<String, String>,
+    pub(crate) pass: u32,
+    pub(crate) phase: Phase,
+    pub(crate) node: usize,
+    pub(crate) cursor: u64,
+    report_bytes: u64,
+    moved_bytes: u64,
+    /// Sessions that may have begun without a second look at their old keys, and their users.
+    unconfirmed: BTreeMap<String, String>,
+    /// Whether old keys were deleted here, so that a key that is missing means nothing any more.
+    has_deleted: bool,
+    pub(crate) tally: Tally,
+}
+
+/// A session that was found alive in the old layout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Moved {
+    pub(crate) id: String,
+    /// Unix milliseconds.
+    pub(crate) ends_at: i64,
+    pub(crate) user: String,
+}
+
+/// The folder, with its files open.
+pub(crate) struct Record {
+    dir: PathBuf,
+    pub(crate) state: State,
+    report: BufWriter<File>,
+    /// None in a dry run.
+    moved: Option<File>,
+}
+
+impl Record {
+    /// Opens the folder, and makes it if it is not there. The other result is what is to be said about it.
+    pub(crate) fn open(options: &Options, runs: BTreeMap<String, String>) -> Result<(Self, Option<String>), Failure> {
+        let dir = options.dir.clone();
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(Failure::io(&dir))?;
+        let new = State {
+            version: VERSION,
+            options: options.fixed(),
+            runs: runs.clone(),
+            pass: 1,
+            phase: Phase::Blacklist,
+            node: 0,
+            cursor: 0,
+            report_bytes: 0,
+            moved_bytes: 0,
+            unconfirmed: BTreeMap::new(),
+            has_deleted: false,
+            tally: Tally::default(),
+        };
+        if !options.apply {
+            let report = BufWriter::new(open(&dir.join("dry-run.jsonl"), true)?);
+            return Ok((Self { dir, state: new, report, moved: None }, None));
+        }
+        let (mut state, mut said) = (new, None);
+        if let Some(old) = read_state(&dir)? {
+            same_migration(&dir, &old.options, &state.options)?;
+            if options.revoke_gone && old.has_deleted {
+                let why = "--delete-moved was used here, so a missing key no longer means a logout";
+                return Err(Failure::Folder { file: dir, why: why.into() });
+            }
+            let begins_anew = old.phase == Phase::Done || old.runs != runs;
+            if old.phase == Phase::Done {
+                said = Some(format!("pass {}", old.pass + 1));
+            } else if begins_anew {
+                said = Some("the source was started again, or is another: the pass begins again".to_owned());
+            } else {
+                said = Some(format!("pass {} goes on", old.pass));
+            }
+            let pass = if old.phase == Phase::Done { old.pass + 1 } else { old.pass };
+            let State { unconfirmed, has_deleted, moved_bytes, .. } = old;
+            state = if begins_anew {
+                State { pass, unconfirmed, has_deleted, moved_bytes, ..state }
+            } else {
+                State { unconfirmed, ..old }
+            };
+            if begins_anew {
+                // Before the list below is emptied.
+                state.unconfirmed.extend(cut_off(&dir, state.moved_bytes)?);
+                append(&dir.join("moved"), &dir.join("moved.next"))?;
+                state.moved_bytes = 0;
+            }
+        }
+        let report_path = dir.join("report.jsonl");
+        let mut report = open(&report_path, false)?;
+        report.set_len(state.report_bytes).map_err(Failure::io(&report_path))?;
+        report.seek(SeekFrom::End(0)).map_err(Failure::io(&report_path))?;
+        state.unconfirmed.extend(cut_off(&dir, state.moved_bytes)?);
+        let mut record =
+            Self { moved: Some(open_moved(&dir, state.moved_bytes)?), dir, state, report: BufWriter::new(report) };
+        record.save()?;
+        Ok((record, said))
+    }
+
+    /// Notes something that is not moved.
+    pub(crate) fn report(&mut self, line: &Line<'_>) -> Result<(), Failure> {
+        let mut json = serde_json::to_string(line).map_err(|error| self.failed(&error.to_string()))?;
+        json.push('\n');
+        self.state.report_bytes += json.len() as u64;
+        let path = self.report_path();
+        self.report.write_all(json.as_bytes()).map_err(Failure::io(&path))
+    }
+
+    pub(crate) fn report_path(&self) -> PathBuf {
+        self.dir.join(if self.moved.is_some() { "report.jsonl" } else { "dry-run.jsonl" })
+    }
+
+    /// Notes sessions that are about to be moved. When this has returned, a cut finds them noted.
+    pub(crate) fn moving(&mut self, sessions: impl Iterator<Item = Moved>) -> Result<(), Failure> {
+        let Some(file) = &mut self.moved else { return Ok(()) };
+        let lines: String = sessions.map(|Moved { id, ends_at, user }| format!("{id}\t{ends_at}\t{user}\n")).collect();
+        let path = self.dir.join("moved.next");
+        file.write_all(lines.as_bytes()).and_then(|()| file.sync_data()).map_err(Failure::io(&path))
+    }
+
+    /// Notes that the old key of a session was there after the session had begun.
+    pub(crate) fn confirm(&mut self, id: &str) {
+        self.state.unconfirmed.remove(id);
+    }
+
+    /// The sessions that were not found again.
+    pub(crate) fn unconfirmed(&self) -> Vec<(String, String)> {
+        self.state.unconfirmed.iter().map(|(id, user)| (id.clone(), user.clone())).collect()
+    }
+
+    pub(crate) fn forget_unconfirmed(&mut self) {
+        self.state.unconfirmed.clear();
+    }
+
+    pub(crate) fn has_deleted(&self) -> bool {
+        self.state.has_deleted
+    }
+
+    pub(crate) fn deleting(&mut self) {
+        self.state.has_deleted = true;
+    }
+
+    /// Puts the state on the disk, in one step.
+    pub(crate) fn save(&mut self) -> Result<(), Failure> {
+        let path = self.report_path();
+        self.report.flush().map_err(Failure::io(&path))?;
+        let Some(moved) = &mut self.moved else { return Ok(()) };
+        self.state.moved_bytes = moved.metadata().map_err(Failure::io(&self.dir))?.len();
+        let json = serde_json::to_vec(&self.state).map_err(|error| self.failed(&error.to_string()))?;
+        let (path, new) = (self.dir.join("state.json"), self.dir.join("state.json.new"));
+        let mut file = open(&new, true)?;
+        file.write_all(&json).and_then(|()| file.sync_data()).map_err(Failure::io(&new))?;
+        fs::rename(&new, &path).map_err(Failure::io(&path))
+    }
+
+    /// The sessions of earlier passes that this pass has not found any more, and that have not ended by themselves.
+    pub(crate) fn gone(&self, now: i64) -> Result<Vec<Moved>, Failure> {
+        let earlier = self.dir.join("moved");
+        // A first pass need not keep all of its sessions in memory.
+        if !earlier.exists() {
+            return Ok(Vec::new());
+        }
+        let mut seen = HashSet::new();
+        each(&self.dir.join("moved.next"), |session| {
+            seen.insert(of_user(&session.id, &session.user));
+        })?;
+        let mut gone = Vec::new();
+        each(&earlier, |session| {
+            if session.ends_at > now && seen.insert(of_user(&session.id, &session.user)) {
+                gone.push(session);
+            }
+        })?;
+        Ok(gone)
+    }
+
+    /// Ends the pass; `kept` are sessions that later passes are to ask after once more.
+    pub(crate) fn finish(&mut self, kept: &[Moved]) -> Result<(), Failure> {
+        let (next, moved, new) = (self.dir.join("moved.next"), self.dir.join("moved"), self.dir.join("moved.new"));
+        fs::copy(&next, &new).map_err(Failure::io(&new))?;
+        let mut file = OpenOptions::new().append(true).open(&new).map_err(Failure::io(&new))?;
+        let lines: String =
+            kept.iter().map(|Moved { id, ends_at, user }| format!("{id}\t{ends_at}\t{user}\n")).collect();
+        file.write_all(lines.as_bytes()).and_then(|()| file.sync_data()).map_err(Failure::io(&new))?;
+        // Cut off between these two, the pass ends once more, with the same result.
+        fs::rename(&new, &moved).map_err(Failure::io(&moved))?;
+        self.state.phase = Phase::Done;
+        self.save()?;
+        // Not before: an empty list would say that all that was ever moved is gone.
+        self.moved = Some(open(&next, true)?);
+        Ok(())
+    }
+
+    fn failed(&self, why: &str) -> Failure {
+        Failure::Folder { file: self.dir.clone(), why: why.to_owned() }
+    }
+}
+
+/// For its owner alone: there are users in it.
+fn open(path: &Path, truncate: bool) -> Result<File, Failure> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(truncate).mode(0o600);
+    options.open(path).map_err(Failure::io(path))
+}
+
+fn open_moved(dir: &Path, known: u64) -> Result<File, Failure> {
+    let path = dir.join("moved.next");
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(Failure::io(&path))?;
+    // Half a line behind what the state knows is of sessions that were not begun.
+    let mut rest = Vec::new();
+    let mut reader = File::open(&path).map_err(Failure::io(&path))?;
+    let known = known.min(file.metadata().map_err(Failure::io(&path))?.len());
+    reader.seek(SeekFrom::Start(known)).and_then(|_| reader.read_to_end(&mut rest)).map_err(Failure::io(&path))?;
+    let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    file.set_len(known + whole as u64).map_err(Failure::io(&path))?;
+    Ok(file)
+}
+
+fn read_state(dir: &Path) -> Result<Option<State>, Failure> {
+    let path = dir.join("state.json");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let json = fs::read(&path).map_err(Failure::io(&path))?;
+    let state: Result<State, _> = serde_json::from_slice(&json);
+    match state {
+        Ok(state) if state.version == VERSION => Ok(Some(state)),
+        Ok(_) => Err(Failure::Folder { file: path, why: "is of another version of this program".into() }),
+        Err(error) => Err(Failure::Folder { file: path, why: format!("is no state: {error}") }),
+    }
+}
+
+fn same_migration(dir: &Path, old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Result<(), Failure> {
+    let other = new.iter().find(|(name, value)| old.get(*name) != Some(value));
+    let Some((name, value)) = other else { return Ok(()) };
+    let before = old.get(name).map(String::as_str).unwrap_or_default();
+    let why =
+        format!("is of another migration: --{name} was {before:?} there and is {value:?} now; give another --dir");
+    Err(Failure::Folder { file: dir.to_owned(), why })
+}
+
+/// The sessions that are noted behind what the state knows.
+fn cut_off(dir: &Path, known: u64) -> Result<Vec<(String, String)>, Failure> {
+    let path = dir.join("moved.next");
+    let Ok(mut file) = File::open(&path) else { return Ok(Vec::new()) };
+    let mut text = String::new();
+    file.seek(SeekFrom::Start(known)).and_then(|_| file.read_to_string(&mut text)).map_err(Failure::io(&path))?;
+    Ok(text.lines().filter_map(parse).map(|Moved { id, user, .. }| (id, user)).collect())
+}
+
+/// Puts one list at the end of another, and empties it.
+fn append(to: &Path, from: &Path) -> Result<(), Failure> {
+    let Ok(mut lines) = File::open(from) else { return Ok(()) };
+    let mut options = OpenOptions::new();
+    let mut file = options.append(true).create(true).mode(0o600).open(to).map_err(Failure::io(to))?;
+    std::io::copy(&mut lines, &mut file).and_then(|_| file.sync_data()).map_err(Failure::io(to))?;
+    open(from, true).map(|_| ())
+}
+
+/// Reads a list, which need not be there.
+fn each(path: &Path, mut of: impl FnMut(Moved)) -> Result<(), Failure> {
+    let Ok(file) = File::open(path) else { return Ok(()) };
+    for line in BufReader::new(file).lines() {
+        if let Some(session) = parse(&line.map_err(Failure::io(path))?) {
+            of(session);
+        }
+    }
+    Ok(())
+}
+
+fn parse(line: &str) -> Option<Moved> {
+    let mut parts = line.splitn(3, '\t');
+    let (id, ends_at, user) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(Moved { id: id.to_owned(), ends_at: ends_at.parse().ok()?, user: user.to_owned() })
+}
+
+/// A session by 16 bytes: there may be millions.
+fn of_user(id: &str, user: &str) -> [u8; 16] {
+    digest(format!("{id}\t{user}").as_bytes())
+}
