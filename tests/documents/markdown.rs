@@ -30,12 +30,13 @@ pub(crate) fn file(name: &str) -> String {
     fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// README.md and everything in docs/.
+/// README.md and the pages in docs/.
 pub(crate) fn pages() -> Vec<Page> {
     let mut names = vec!["README.md".to_owned()];
     for entry in fs::read_dir(path("docs")).expect("the folder docs") {
         names.push(format!("docs/{}", entry.expect("an entry of docs").file_name().to_string_lossy()));
     }
+    names.retain(|name| name.ends_with(".md"));
     names.into_iter().map(|name| Page::read(&name)).collect()
 }
 
