@@ -31,9 +31,9 @@ pub fn module_path() -> PathBuf {
     )
 }
 
-/// The server, as a command without its arguments: `REDIS_SERVER`, or `redis-server`.
-pub(crate) fn server_command() -> Command {
-    command("REDIS_SERVER", "redis-server")
+/// The server, as a command without its arguments: `program` if it is given, or `REDIS_SERVER`, or `redis-server`.
+pub(crate) fn server_command(program: Option<&str>) -> Command {
+    program.map_or_else(|| command("REDIS_SERVER", "redis-server"), |line| words(line, "redis-server"))
 }
 
 /// The command-line client, as a command without its arguments: `REDIS_CLI`, or `redis-cli`.
@@ -41,9 +41,12 @@ pub(crate) fn cli_command() -> Command {
     command("REDIS_CLI", "redis-cli")
 }
 
-/// Several words, because a server for a newer C library runs as `ld-linux.so --library-path DIR redis-server`.
 fn command(variable: &str, default: &str) -> Command {
-    let line = env::var(variable).unwrap_or_default();
+    words(&env::var(variable).unwrap_or_default(), default)
+}
+
+/// Several words, because a server for a newer C library runs as `ld-linux.so --library-path DIR redis-server`.
+fn words(line: &str, default: &str) -> Command {
     let mut words = line.split_whitespace();
     let mut command = Command::new(words.next().unwrap_or(default));
     command.args(words);

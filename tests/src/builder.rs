@@ -23,6 +23,7 @@ use crate::server::{Role, Server};
 pub struct ServerBuilder {
     module: bool,
     role: Role,
+    program: Option<String>,
     module_args: Vec<String>,
     lines: Vec<String>,
     files: Vec<(String, Vec<u8>)>,
@@ -41,6 +42,7 @@ impl ServerBuilder {
         Self {
             module: true,
             role: Role::Data,
+            program: None,
             module_args: Vec::new(),
             lines: Vec::new(),
             files: Vec::new(),
@@ -51,6 +53,12 @@ impl ServerBuilder {
     /// A server that does not load the module.
     pub fn without_module(mut self) -> Self {
         self.module = false;
+        self
+    }
+
+    /// Starts another program than all others do: a command, or one with arguments, as in `REDIS_SERVER`.
+    pub fn program(mut self, command: impl Into<String>) -> Self {
+        self.program = Some(command.into());
         self
     }
 
@@ -128,8 +136,8 @@ impl ServerBuilder {
         let mut port = self.first_port.unwrap_or_else(free_port);
         loop {
             fs::write(config_path(&dir), self.config_file(port)).expect("the server's redis.conf");
-            match Server::launch(&dir, port, self.role) {
-                Ok(child) => return Ok(Server::new(dir, port, self.role, child)),
+            match Server::launch(&dir, port, self.role, self.program.as_deref()) {
+                Ok(child) => return Ok(Server::new(dir, port, self.role, self.program, child)),
                 Err(failed) if failed.port_was_taken => port = free_port(),
                 Err(failed) => return Err(failed.report),
             }

@@ -26,6 +26,8 @@ pub struct Server {
     dir: TempDir,
     port: u16,
     role: Role,
+    /// None for the one that all servers are.
+    program: Option<String>,
     /// None while the server is down because the test wanted it so.
     child: Option<Child>,
 }
@@ -196,7 +198,7 @@ impl Server {
         let deadline = Deadline::new();
         // Clients and replicas know its port, so here a port that is taken can only be awaited.
         self.child = loop {
-            match Self::launch(&self.dir, self.port, self.role) {
+            match Self::launch(&self.dir, self.port, self.role, self.program.as_deref()) {
                 Ok(child) => break Some(child),
                 Err(failed) if failed.port_was_taken && !deadline.has_passed() => deadline.pause(),
                 Err(failed) => panic!("{}", failed.report),
@@ -263,16 +265,16 @@ impl Server {
         }
     }
 
-    pub(crate) fn new(dir: TempDir, port: u16, role: Role, child: Child) -> Self {
-        Self { dir, port, role, child: Some(child) }
+    pub(crate) fn new(dir: TempDir, port: u16, role: Role, program: Option<String>, child: Child) -> Self {
+        Self { dir, port, role, program, child: Some(child) }
     }
 
     /// Starts a server with the configuration file that is in `dir`, and waits until it answers.
-    pub(crate) fn launch(dir: &TempDir, port: u16, role: Role) -> Result<Child, LaunchError> {
+    pub(crate) fn launch(dir: &TempDir, port: u16, role: Role, program: Option<&str>) -> Result<Child, LaunchError> {
         let config = config_path(dir);
         let log = OpenOptions::new().create(true).append(true).open(log_path(dir.path())).expect("the server's log");
         let log_start = usize::try_from(log.metadata().expect("the log's size").len()).expect("a log in memory");
-        let mut command = binaries::server_command();
+        let mut command = binaries::server_command(program);
         command.arg(&config).current_dir(dir.path()).stdin(Stdio::null());
         if let Role::Sentinel = role {
             command.arg("--sentinel");
