@@ -91,6 +91,9 @@ fn sentinel_replaces_a_primary_with_the_users_that_the_page_names() {
     let mut primary = with_users().config(&own).start();
     let replica = with_users().config(&own).replica_of(&primary).start();
     primary.wait_for_sync(&replica);
+    // The primary counts its replicas once a second.
+    let mut con = primary.connection();
+    wait_until("the replica counts", || cmd(&mut con, "SESSION.REVOKEUSER sessions:42").is_ok());
     let token = create(&mut primary.connection(), "sessions:42", "").str("token");
     primary.wait_for_sync(&replica);
     let auth = lines(&block("sentinel monitor"), &["sentinel auth-"]);
