@@ -94,15 +94,20 @@ impl Cluster {
             }
         }
         // Each pair by name: gossip would find them too, only later.
-        for (n, node) in self.nodes.iter().enumerate() {
+        let introduce = |n: usize| {
             for other in &self.nodes[n + 1..] {
-                ask(node, &format!("CLUSTER MEET 127.0.0.1 {}", other.port()));
+                ask(&self.nodes[n], &format!("CLUSTER MEET 127.0.0.1 {}", other.port()));
             }
-        }
+        };
+        (0..self.nodes.len()).for_each(introduce);
         let mut connections: Vec<Connection> = self.nodes.iter().map(Server::connection).collect();
         wait_until("all nodes know each other", || {
-            connections.iter_mut().all(|con| {
+            connections.iter_mut().enumerate().all(|(n, con)| {
                 let seen = nodes(con).expect("CLUSTER NODES");
+                // On a busy machine a handshake can take longer than a node waits for it, and is given up.
+                if seen.len() < self.nodes.len() {
+                    introduce(n);
+                }
                 seen.len() == self.nodes.len() && seen.iter().all(|node| node.is_linked && !node.is("handshake"))
             })
         });
