@@ -80,8 +80,7 @@ impl Pass {
                     self.end_gone()?;
                     continue;
                 }
-                Phase::Gone => return Ok(&self.record.state.tally),
-                Phase::Done => return Ok(&self.record.state.tally),
+                Phase::Gone | Phase::Done => return Ok(&self.record.state.tally),
             };
             let state = &mut self.record.state;
             (state.phase, state.node, state.cursor) = (next, 0, 0);
