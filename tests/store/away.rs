@@ -107,9 +107,15 @@ async fn a_local_verifier_lets_nobody_in_whom_redis_would_not() {
         let refused = store.touch(token, &Visitor::new()).await.unwrap_err();
         assert!(matches!(&refused, StoreError::Refused(inactive) if inactive.reason == reason), "{reason}: {refused}");
     }
-    let elsewhere = SessionStore::connect(server.url()).unwrap().when_away(verifier().issuer("https://issuer.example"));
-    let refused = elsewhere.touch(token(&good), &Visitor::new()).await.unwrap_err();
-    assert!(matches!(&refused, StoreError::Refused(inactive) if inactive.reason == Reason::Issuer), "{refused}");
+    for (verifier, reason) in [
+        (verifier().issuer("https://issuer.example"), Reason::Issuer),
+        (verifier().audience("another"), Reason::Audience),
+        (verifier().token_type("at+jwt"), Reason::Type),
+    ] {
+        let elsewhere = SessionStore::connect(server.url()).unwrap().when_away(verifier);
+        let refused = elsewhere.touch(token(&good), &Visitor::new()).await.unwrap_err();
+        assert!(matches!(&refused, StoreError::Refused(inactive) if inactive.reason == reason), "{reason}: {refused}");
+    }
 }
 
 #[tokio::test]

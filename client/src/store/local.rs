@@ -15,8 +15,8 @@ use crate::replies::{Inactive, InactiveReason, Timestamp};
 /// expires is how long a session can outlive its logout. Opaque tokens are refused, because they are nothing without
 /// their session.
 ///
-/// With the public keys of another issuer (ES256, RS256, PS256, EdDSA) the application holds no secret. With the server's own key file it holds what
-/// signs tokens: guard it as the server's.
+/// With the public keys of another issuer (ES256, RS256, PS256, EdDSA) the application holds no secret. With the server's
+/// own key file it holds what signs tokens: guard it as the server's.
 pub struct LocalVerifier {
     ring: KeyRing,
     policy: TokenPolicy,
@@ -70,6 +70,13 @@ impl LocalVerifier {
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.policy.audience = Some(audience.into());
+        self
+    }
+
+    /// The `typ` that tokens must have: the server's `session.token-type`.
+    #[must_use]
+    pub fn token_type(mut self, token_type: impl Into<String>) -> Self {
+        self.policy.token_type = Some(token_type.into());
         self
     }
 
