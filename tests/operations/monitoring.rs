@@ -11,7 +11,7 @@ use redis::Connection;
 use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, fields, free_port, wait_until};
 use serde_json::Value;
 
-use crate::commands::{create, error_code, is_denied};
+use crate::commands::{create, is_denied};
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
@@ -143,7 +143,8 @@ fn the_script_runs_where_all_else_is_refused() {
     drop(primary);
     let mut con = log_in(&replica);
     wait_until("the replica notices", || {
-        error_code(&mut replica.connection(), "SESSION.COUNT sessions:42") == "MASTERDOWN"
+        let count = cmd(&mut replica.connection(), "SESSION.COUNT sessions:42");
+        count.is_err_and(|error| error.code() == Some("MASTERDOWN"))
     });
     assert!(values(&mut con).contains_key("users"));
     let full = monitored().config("maxmemory 1").start();
