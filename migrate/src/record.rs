@@ -14,7 +14,7 @@
 //! not found in the rest of the pass.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -72,6 +72,7 @@ pub(crate) struct Moved {
 pub(crate) struct Record {
     dir: PathBuf,
     pub(crate) state: State,
+    /// Locked, so that no two runs work at one migration.
     report: BufWriter<File>,
     /// None in a dry run.
     moved: Option<File>,
@@ -96,9 +97,12 @@ impl Record {
             has_deleted: false,
             tally: Tally::default(),
         };
+        let report_path = dir.join(if options.apply { "report.jsonl" } else { "dry-run.jsonl" });
+        let mut report = open(&report_path, false)?;
+        lock(&report, &dir, &report_path)?;
         if !options.apply {
-            let report = BufWriter::new(open(&dir.join("dry-run.jsonl"), true)?);
-            return Ok((Self { dir, state: new, report, moved: None }, None));
+            report.set_len(0).map_err(Failure::io(&report_path))?;
+            return Ok((Self { dir, state: new, report: BufWriter::new(report), moved: None }, None));
         }
         let (mut state, mut said) = (new, None);
         if let Some(old) = read_state(&dir)? {
@@ -129,8 +133,6 @@ impl Record {
                 state.moved_bytes = 0;
             }
         }
-        let report_path = dir.join("report.jsonl");
-        let mut report = open(&report_path, false)?;
         report.set_len(state.report_bytes).map_err(Failure::io(&report_path))?;
         report.seek(SeekFrom::End(0)).map_err(Failure::io(&report_path))?;
         state.unconfirmed.extend(cut_off(&dir, state.moved_bytes)?);
@@ -243,6 +245,14 @@ fn open(path: &Path, truncate: bool) -> Result<File, Failure> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(truncate).mode(0o600);
     options.open(path).map_err(Failure::io(path))
+}
+
+/// Until the file is closed, however the run ends (flock(2)).
+fn lock(file: &File, dir: &Path, path: &Path) -> Result<(), Failure> {
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => Failure::Folder { file: dir.to_owned(), why: "another run is at work here".into() },
+        TryLockError::Error(error) => Failure::io(path)(error),
+    })
 }
 
 fn open_moved(dir: &Path, known: u64) -> Result<File, Failure> {

@@ -115,6 +115,25 @@ fn control_c_ends_a_run_after_its_batch() {
 }
 
 #[test]
+fn two_runs_do_not_work_at_one_migration() {
+    let server = Server::start();
+    with_sessions(&server);
+    let stops = Stops::at(&server, "SESSION.CREATE", &[2]);
+    let mut migration = Migration::between(server.url(), stops.between.url());
+    let first = migration.start("--apply --batch 10");
+    stops.reached.recv_timeout(PATIENCE).expect("a stop");
+    migration.through(server.url(), server.url());
+    let second = migration.run("--apply --batch 10");
+    assert_eq!(second.code, 1);
+    assert!(second.stderr.contains("another run is at work here"), "{second:?}");
+    assert_eq!(migration.run("").code, 3, "a dry run disturbs nobody");
+    stops.go_on.send(()).unwrap();
+    assert_eq!(end(first).code, 3);
+    all_is_there_once(&server);
+    assert_eq!(migration.count("/sessions/moved"), SESSIONS as u64, "the second one has moved none");
+}
+
+#[test]
 fn a_state_of_another_migration_is_refused() {
     let (server, other) = (Server::start(), Server::start());
     with_sessions(&server);
