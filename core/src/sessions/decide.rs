@@ -368,7 +368,7 @@ impl UserSessions {
         let forgotten = spent.into_iter().chain(early);
         let mut effects: Vec<_> = forgotten.filter_map(|record| id_of(record).map(Effect::Forget)).collect();
         effects.extend(self.spent_marks(clock));
-        if lost > UnixMillis::ZERO {
+        if lost > clock.now {
             let until = self.store.marks().forgotten.map_or(lost, |known| known.until.max(lost));
             effects.push(Effect::Forgotten(Some(Epoch { at: clock.now, until })));
         }

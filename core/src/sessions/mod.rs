@@ -81,16 +81,18 @@ impl UserSessions {
         };
         let alive = clock.status(record)?;
         // An id that an application used before may be an earlier session's in this credential: one that was revoked
-        // with all, or alone and that forgotten. In the very second of that only if this session had not begun, for a
-        // login right after it is good.
+        // with all, of this user or of everyone, or alone and that forgotten. In the very second of that only if this
+        // session had not begun, for a login right after it is good.
         let began = record.created_at();
         let of_earlier = |time: UnixMillis, mark: Option<Epoch>| {
             mark.is_some_and(|mark| {
                 began > mark.at && time.as_secs() <= mark.at.as_secs() && time.as_secs() < began.as_secs()
             })
         };
+        let before_all = |time: UnixMillis| time < clock.not_before && time.as_secs() < began.as_secs();
         match issued {
             Issued::ForSessionOf(time) if time != began => Err(Reason::Unknown),
+            Issued::InSecondOf(time) if before_all(time) => Err(Reason::UserRevoked),
             Issued::InSecondOf(time) if of_earlier(time, epoch) => Err(Reason::UserRevoked),
             Issued::InSecondOf(time) if of_earlier(time, forgotten) => Err(Reason::Unknown),
             Issued::ForSessionOf(_) | Issued::InSecondOf(_) | Issued::Unsaid => Ok(alive),

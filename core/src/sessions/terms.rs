@@ -136,9 +136,11 @@ impl Clock {
         }
     }
 
-    /// Whether nothing can ever ask for this record again: it is dead and so are all of its tokens.
+    /// Whether nothing can ever ask for this record again: it is dead and so are all of its tokens. What only
+    /// `session.not-before` has ended can come back.
     pub(super) fn is_spent(self, record: RecordRef<'_>) -> bool {
-        self.now >= record.token_until() && !self.is_live(record)
+        let taken_back = Self { not_before: UnixMillis::ZERO, ..self };
+        self.now >= record.token_until() && !taken_back.is_live(record)
     }
 }
 

@@ -369,6 +369,14 @@ fn a_sweep_leaves_what_not_before_took_as_that_may_be_taken_back() {
     pair.create(with_jwt("a", 0, 600_000), limit(9), 0).unwrap();
     let clock = Clock { now: at(20), not_before: at(10) };
     assert!(pair.primary.purge(0, 99, clock).effects.is_empty());
+    // Also when no token asks for it any more: a session may have been looked at by its id, or be refreshed.
+    pair.create(NewSession { token_ttl: Some(1), ..with_jwt("b", 0, 600_000) }, limit(9), 0).unwrap();
+    let clock = Clock { now: at(5000), not_before: at(10) };
+    assert!(pair.primary.purge(0, 99, clock).effects.is_empty());
+    let creation = pair.primary.create(new("c", 5000, 9000), RULES, limit(9), clock).unwrap();
+    assert!(creation.effects.iter().all(|effect| matches!(effect, Effect::Put(_))));
+    let taken_back = Clock { not_before: UnixMillis::ZERO, ..clock };
+    assert_eq!(pair.primary.count(taken_back), 2);
 }
 
 #[test]
@@ -472,6 +480,20 @@ fn not_before_logs_everyone_out() {
     assert!(pair.primary.check(&id("b"), Issued::InSecondOf(at(10)), clock).is_ok());
     assert_eq!(pair.primary.check(&id("x"), Issued::InSecondOf(at(0)), clock), Err(Reason::UserRevoked));
     assert_eq!(pair.primary.count(clock), 1);
+}
+
+#[test]
+fn not_before_takes_a_token_though_a_later_session_has_its_id() {
+    let mut pair = Pair::default();
+    pair.create(NewSession { brought: true, ..new("a", 5500, 9000) }, limit(9), 5500).unwrap();
+    let clock = Clock { now: at(6000), not_before: at(5200) };
+    let check = |issued| pair.primary.check(&id("a"), Issued::InSecondOf(at(issued)), clock);
+    assert_eq!(check(4000), Err(Reason::UserRevoked));
+    // A JWT shows whole seconds: one of the login's own second may be of after it.
+    assert!(check(5000).is_ok());
+    assert!(check(6000).is_ok());
+    let never = Clock { not_before: UnixMillis::ZERO, ..clock };
+    assert!(pair.primary.check(&id("a"), Issued::InSecondOf(at(4000)), never).is_ok(), "a JWT older than its session");
 }
 
 #[test]
