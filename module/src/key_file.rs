@@ -74,9 +74,28 @@ pub(crate) fn read(path: &str, active_kid: &str) -> Result<(KeyRing, Source, Vec
     Ok((ring, source, warnings))
 }
 
-/// The same path, spelled otherwise.
-pub(crate) fn otherwise(path: &str) -> String {
-    if path.starts_with('/') { format!("/.{path}") } else { format!("./{path}") }
+/// The same path, spelled with `more` steps that lead nowhere.
+pub(crate) fn spelled(path: &str, more: usize) -> String {
+    let step = if path.starts_with('/') { "/." } else { "./" };
+    step.repeat(more) + path
+}
+
+/// Whether two paths are the same but for how they are [`spelled`].
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    plain(one) == plain(other)
+}
+
+fn plain(mut path: &str) -> &str {
+    loop {
+        let rest = match path.strip_prefix("./") {
+            Some(rest) => Some(rest).filter(|rest| !rest.starts_with('/')),
+            None => path.strip_prefix("/.").filter(|rest| rest.starts_with('/')),
+        };
+        match rest {
+            Some(rest) => path = rest,
+            None => return path,
+        }
+    }
 }
 
 /// The clock of this machine.

@@ -4,6 +4,7 @@ use redis_session_core::Subject;
 use redis_session_core::token::TokenPolicy;
 
 use crate::api::{Kind, Setting};
+use crate::key_file;
 use crate::state::State;
 
 /// The values of all settings.
@@ -98,7 +99,7 @@ pub(crate) static SETTINGS: [Setting; 22] = [
             default: c"",
             of: |s| &mut s.keys_file,
             check: any_text,
-            shown: Some(State::shown_keys_file),
+            shown: Some((State::shown_keys_file, key_file::is_same)),
         },
         reloads_keys: false,
     }),

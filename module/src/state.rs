@@ -5,6 +5,7 @@
 //! values that are freed in a background thread, or while the lock is held, do not take it: they leave their agents in a
 //! list that the next writer empties.
 
+use std::cell::Cell;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -26,6 +27,9 @@ static STATE: LazyLock<Mutex<State>> = LazyLock::new(|| {
 static MAIN_THREAD: LazyLock<ThreadId> = LazyLock::new(|| thread::current().id());
 static RELEASED: Mutex<Vec<AgentId>> = Mutex::new(Vec::new());
 
+/// More than anyone reads before setting one, and few enough that the path stays one.
+const MAX_SPELLINGS: usize = 64;
+
 /// What the commands share.
 #[derive(Default)]
 pub(crate) struct State {
@@ -36,6 +40,8 @@ pub(crate) struct State {
     ring_loaded_at: UnixMillis,
     /// Whether the last attempt to read another ring was refused.
     ring_refused: bool,
+    /// Of the spellings of the key file, the one that was shown last.
+    keys_file_shown: Cell<usize>,
     policy: TokenPolicy,
     agents: AgentPool,
     scratch: Scratch,
@@ -113,9 +119,7 @@ impl State {
         }
         // A server that was refused a setting sets the old one again, as it was shown, and is not to get a file for it
         // that is another by now.
-        let restored = |source: &&Source| {
-            (source.path == *file || key_file::otherwise(&source.path) == *file) && source.active_kid == *active
-        };
+        let restored = |source: &&Source| key_file::is_same(&source.path, file) && source.active_kid == *active;
         if let Some(source) = self.ring_source.as_ref().filter(restored).filter(|_| refused) {
             self.settings.keys_file.clone_from(&source.path);
         } else {
@@ -143,14 +147,16 @@ impl State {
     /// `session.keys-file`, as CONFIG shows it.
     ///
     /// A server keeps a setting to itself that is set to what it is, but setting this one again is to read the file
-    /// again. So once the file is not the one that was read, its name is shown in another spelling.
+    /// again. So once the file is not the one that was read, its name is shown in another spelling, and in a new one each
+    /// time: whoever sets it to what CONFIG GET has shown means it, too.
     pub(crate) fn shown_keys_file(&self) -> String {
         let file = &self.settings.keys_file;
         if !self.ring_source.as_ref().is_some_and(Source::has_changed) {
-            file.clone()
-        } else {
-            key_file::otherwise(file)
+            return file.clone();
         }
+        let shown = self.keys_file_shown.get() % MAX_SPELLINGS + 1;
+        self.keys_file_shown.set(shown);
+        key_file::spelled(file, shown)
     }
 
     /// How many checks found their token in the cache, and how many did not.

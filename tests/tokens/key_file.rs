@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
+use redis::Connection;
 use redis_session_tests::{Server, ServerBuilder, cmd, error, fields, jwk_set, list};
 use serde_json::json;
 
@@ -115,15 +116,40 @@ fn a_refused_change_does_not_read_the_old_file_again() {
             assert_eq!(answer(&mut con, &token, &[]), "active", "{line}");
         }
     }
-    let kids = |con: &mut _| {
-        let keys = list(fields(cmd(con, "SESSION.KEYS").unwrap()).get("keys").unwrap().clone());
-        keys.into_iter().map(|key| fields(key).str("kid")).collect::<Vec<_>>()
-    };
     assert_eq!(kids(&mut con), ["one"]);
     // Asked to, it does.
     cmd(&mut con, "CONFIG SET session.keys-file keys.json").unwrap();
     assert_eq!(kids(&mut con), ["two"]);
     assert_eq!(answer(&mut con, &token, &[]), "unknown_key");
+}
+
+/// A server that is asked to set what is set asks no module; so what it shows must not be what is set.
+#[test]
+fn the_name_that_config_get_shows_reads_the_file_again_too() {
+    let server = ServerBuilder::new().keys(&["one"]).start();
+    let mut con = server.connection();
+    let absolute = server.dir().join("keys.json");
+    for path in ["keys.json", absolute.to_str().unwrap()] {
+        cmd(&mut con, &format!("CONFIG SET session.keys-file {path}")).unwrap();
+        for kid in ["two", "three"] {
+            assert_eq!(shown(&mut con), path, "that nobody has changed");
+            fs::write(&absolute, jwk_set(&[kid])).unwrap();
+            let (first, second) = (shown(&mut con), shown(&mut con));
+            for shown in [first, second] {
+                cmd(&mut con, &format!("CONFIG SET session.keys-file {shown}")).unwrap();
+                assert_eq!(kids(&mut con), [kid], "{shown}");
+            }
+        }
+    }
+}
+
+fn shown(con: &mut Connection) -> String {
+    fields(cmd(con, "CONFIG GET session.keys-file").unwrap()).str("session.keys-file")
+}
+
+fn kids(con: &mut Connection) -> Vec<String> {
+    let keys = list(fields(cmd(con, "SESSION.KEYS").unwrap()).get("keys").unwrap().clone());
+    keys.into_iter().map(|key| fields(key).str("kid")).collect()
 }
 
 #[test]

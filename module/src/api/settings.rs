@@ -30,8 +30,8 @@ pub(crate) enum Kind {
         default: &'static CStr,
         of: fn(&mut Settings) -> &mut String,
         check: fn(&str) -> Result<(), String>,
-        /// What CONFIG shows, where that may differ from what was set.
-        shown: Option<fn(&State) -> String>,
+        /// Where CONFIG may show another text than was set: what it shows, and whether two texts mean the same.
+        shown: Option<(fn(&State) -> String, fn(&str, &str) -> bool)>,
     },
     /// One of some words; kept as the position of the word.
     Word { words: &'static [&'static CStr], of: fn(&mut Settings) -> &mut usize },
@@ -217,7 +217,7 @@ unsafe extern "C" fn get_text(_name: *const c_char, private: *mut c_void) -> *mu
             Kind::Text { of, shown, .. } => {
                 let mut state = state::lock();
                 let text = match shown {
-                    Some(shown) => shown(&state),
+                    Some((shown, _)) => shown(&state),
                     None => of(&mut state.settings).clone(),
                 };
                 redis!(RedisModule_CreateString(null_mut(), text.as_ptr().cast(), text.len()))
@@ -245,8 +245,7 @@ unsafe extern "C" fn set_text(
                 let text =
                     std::str::from_utf8(Arg::borrowed(value).bytes()).map_err(|_| "must be UTF-8 text".to_owned())?;
                 check(text)?;
-                // What was shown is what is set, spelled otherwise.
-                if shown.is_some_and(|shown| shown(&state::lock()) == text) {
+                if shown.is_some_and(|(_, is_same)| is_same(of(&mut state::lock().settings), text)) {
                     return Ok(());
                 }
                 change(|settings| *of(settings) = text.to_owned());
