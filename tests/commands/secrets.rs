@@ -165,6 +165,43 @@ fn a_token_in_the_wrong_place_is_not_told_either() {
     told.holds_none_of(&tokens);
 }
 
+/// As from a header, a JSON text or a form: whoever sends it hears of it, and nobody else hears anything.
+#[test]
+fn a_token_with_something_around_it_is_refused_and_not_told() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let tokens: Vec<_> = ["JWT", "OPAQUE"].map(|kind| login(&mut con, &format!("sessions:42 TOKEN {kind}"))).into();
+    let told = Told::while_running(&server, || {
+        for token in &tokens {
+            for text in
+                [format!("Bearer {token}"), format!("\"{token}\""), format!("token={token}"), format!("{token};")]
+            {
+                for (command, more) in [
+                    ("SESSION.REVOKE", &[][..]),
+                    ("SESSION.REGENERATE", &[]),
+                    ("SESSION.GET", &[]),
+                    ("SESSION.TTL", &[]),
+                    ("SESSION.SET", &["field", "value"]),
+                    ("SESSION.UNSET", &["field"]),
+                ] {
+                    let args = [&[command, "sessions:42", &text], more].concat();
+                    let Err(refused) = cmd_args(&mut con, args) else { continue };
+                    assert!(!refused.to_string().contains(token.as_str()), "{command}: {refused}");
+                }
+                let refused = |con: &mut _, args: &[&str]| cmd_args(con, args.iter()).unwrap_err().to_string();
+                if !text.ends_with(';') {
+                    let why = refused(&mut con, &["SESSION.REVOKE", "sessions:42", &text]);
+                    assert!(why.contains("looks like a token; an id must not"), "{text}: {why}");
+                }
+                refused(&mut con, &["SESSION.REVOKEUSER", "sessions:42", "EXCEPT", &text]);
+                refused(&mut con, &["SESSION.CREATE", "sessions:42", "ID", &text]);
+            }
+        }
+    });
+    assert_eq!(cmd(&mut con, "SESSION.COUNT sessions:42").unwrap(), redis::Value::Int(2));
+    told.holds_none_of(&tokens);
+}
+
 #[test]
 fn who_may_not_ask_leaves_no_token_in_the_acl_log() {
     let server = Server::start();

@@ -64,4 +64,4 @@ pub use opaque::{RefreshToken, verify_refresh};
 pub use problem::{Ignored, KeyProblem, KeyRingError};
 pub use ring::KeyRing;
 pub use route::unverified_subject;
-pub use verify::{Issued, Scratch, TokenKind, TokenPolicy, Verified, is_token, verify};
+pub use verify::{Issued, Scratch, TokenKind, TokenPolicy, Verified, holds_token, is_token, verify};

@@ -98,6 +98,27 @@ pub fn is_token(text: &[u8]) -> bool {
     opaque || (text.iter().filter(|byte| **byte == b'.').count() == 2 && opens_object(text))
 }
 
+/// Whether `text` has a token in it, be it with something around it: `Bearer eyJ...`, quotes, `token=rst1...`. Such a text
+/// is neither a token nor an id, and is not to be told to others than who sent it.
+///
+/// ```
+/// use redis_session_core::token::holds_token;
+/// assert!(holds_token(b"eyJhbGciOiJIUzI1NiJ9.e30.AA") && holds_token(b"Bearer eyJhbGciOiJIUzI1NiJ9.e30.AA"));
+/// assert!(holds_token(b"\"rst1.NDI.aWQ.AA\""));
+/// assert!(!holds_token(b"first1.example") && !holds_token(b"eyJ"));
+/// ```
+#[must_use]
+pub fn holds_token(text: &[u8]) -> bool {
+    let begins_word =
+        |at: &usize| at.checked_sub(1).and_then(|at| text.get(at)).is_none_or(|b| !b.is_ascii_alphanumeric());
+    let is_inside = |at: usize| {
+        let rest = text.get(at..).unwrap_or_default();
+        let opaque = [opaque::PREFIX, opaque::REFRESH_PREFIX].iter().any(|prefix| rest.starts_with(prefix.as_bytes()));
+        opaque || (rest.starts_with(b"eyJ") && rest.iter().filter(|byte| **byte == b'.').count() >= 2)
+    };
+    is_token(text) || (0..text.len()).filter(begins_word).any(is_inside)
+}
+
 /// Whether the part before the first dot begins a JSON object: `{"` as issuers write it, or what decodes to an object
 /// with white space in or before it (RFC 8259 section 2).
 fn opens_object(text: &[u8]) -> bool {

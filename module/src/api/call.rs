@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use redis_module::raw;
 use redis_session_core::UnixMillis;
-use redis_session_core::token::is_token;
+use redis_session_core::token::holds_token;
 
 use super::{KeyForReading, KeyForWriting, Reply, redis};
 use crate::error::Failure;
@@ -73,7 +73,7 @@ impl<'a> Call<'a> {
     /// Keeps every token out of them: those of a refused command may be in any place, also one not read yet.
     pub(crate) fn redact_tokens(&self) {
         for (index, string) in self.args.iter().enumerate().skip(1) {
-            if is_token(Arg { string: *string, lifetime: PhantomData }.bytes()) {
+            if holds_token(Arg { string: *string, lifetime: PhantomData }.bytes()) {
                 self.redact(index);
             }
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use redis_session_core::sessions::{
     Clock, CreateError, Data, Device, LimitPolicy, MAX_AGENT_BYTES, NewSession, TokenForm, UserSessions,
 };
-use redis_session_core::token::{Claims, Verified, is_token};
+use redis_session_core::token::{Claims, Verified, holds_token};
 use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 
 use super::parser::{Parser, field_name, once, session_id};
@@ -121,7 +121,7 @@ fn registrable(token: Verified, sessions: &UserSessions, clock: Clock) -> Result
         return Err(Reason::TokenExpired);
     }
     // Whoever named such a session by its id would be taken to offer a token.
-    if is_token(token.id.to_string().as_bytes()) {
+    if holds_token(token.id.to_string().as_bytes()) {
         return Err(Reason::Malformed);
     }
     match sessions.check(&token.id, token.issued, clock) {
@@ -137,11 +137,7 @@ fn parse<'a>(call: &Call<'a>) -> Result<(Arg<'a>, Options<'a>), Failure> {
     let mut options = Options::default();
     while let Some(word) = parser.option() {
         if word.is("ID") {
-            let text = parser.of("ID")?;
-            if is_token(text) {
-                return Err(Failure::invalid("ID looks like a token; an id must not"));
-            }
-            once(&mut options.id, "ID", session_id("ID", text)?)?;
+            once(&mut options.id, "ID", session_id("ID", parser.of("ID")?)?)?;
         } else if word.is("FROM") {
             once(&mut options.from, "FROM", parser.secret_of("FROM")?)?;
         } else if word.is("TTL") {

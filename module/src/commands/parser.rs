@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use redis_session_core::SessionId;
-use redis_session_core::token::is_token;
+use redis_session_core::token::holds_token;
 
 use crate::api::{Arg, Call};
 use crate::error::Failure;
@@ -47,7 +47,7 @@ impl<'c, 'a> Parser<'c, 'a> {
     /// An id, or a token, be it by mistake, which is then kept out of MONITOR and SLOWLOG.
     pub(crate) fn id_or_token(&mut self) -> Result<&'a [u8], Failure> {
         let value = self.value()?;
-        if is_token(value) {
+        if holds_token(value) {
             self.call.redact(self.next - 1);
         }
         Ok(value)
@@ -124,8 +124,12 @@ impl<'c, 'a> Parser<'c, 'a> {
     }
 }
 
-/// A session id given as `what`.
+/// A session id given as `what`. What has a token in it is none: whoever sends `Bearer` with it is to hear of it, not that
+/// nothing was found.
 pub(crate) fn session_id(what: &str, text: &[u8]) -> Result<SessionId, Failure> {
+    if holds_token(text) {
+        return Err(Failure::invalid(format!("{what} looks like a token; an id must not")));
+    }
     SessionId::from_text(text).map_err(|why| Failure::invalid(format!("{what} {why}")))
 }
 
