@@ -1,4 +1,5 @@
-//! Tokens are told to nobody but their user: not by the slow log, MONITOR, the log, ACL LOG or an error.
+//! Tokens are told to nobody but their user: not by the slow log, MONITOR, the log, ACL LOG, INFO or an error. What the
+//! report of a crash tells, `operations/redis_conf.rs` looks at.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -42,6 +43,7 @@ struct Told {
     monitor: String,
     slowlog: String,
     acl_log: String,
+    info: String,
     log: String,
 }
 
@@ -57,14 +59,21 @@ impl Told {
         let slowlog: Vec<(i64, i64, i64, Vec<String>, String, String)> =
             redis::cmd("SLOWLOG").arg("GET").arg(-1).query(&mut server.connection()).unwrap();
         let acl_log = server.cli(&["ACL", "LOG"]).stdout + &all("ACL LOG");
-        Self { monitor, slowlog: format!("{slowlog:?}"), acl_log, log: server.log() }
+        let info =
+            ["INFO everything", "CLIENT LIST", "LATENCY LATEST", "SESSION.STATS", "SESSION.KEYS"].map(all).concat();
+        Self { monitor, slowlog: format!("{slowlog:?}"), acl_log, info, log: server.log() }
     }
 
     #[track_caller]
     fn holds_none_of(&self, secrets: &[String]) {
-        for (place, text) in
-            [("MONITOR", &self.monitor), ("SLOWLOG", &self.slowlog), ("ACL LOG", &self.acl_log), ("the log", &self.log)]
-        {
+        let Self { monitor, slowlog, acl_log, info, log } = self;
+        for (place, text) in [
+            ("MONITOR", monitor),
+            ("SLOWLOG", slowlog),
+            ("ACL LOG", acl_log),
+            ("INFO and the like", info),
+            ("the log", log),
+        ] {
             for secret in secrets {
                 // What authenticates it: its last part.
                 let code = secret.rsplit('.').next().unwrap();

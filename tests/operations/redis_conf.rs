@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use redis::Connection;
-use redis_session_tests::{Server, ServerBuilder, cmd, fields, jwk_set, list, module_path, text};
+use redis_session_tests::{Server, ServerBuilder, cmd, fields, jwk_set, list, module_path, text, wait_until};
 
 use crate::commands::{COMMANDS, READERS, create, get, is_denied, on_key, verdict};
 
@@ -267,5 +267,38 @@ fn the_file_names_no_command_that_there_is_not() {
     let settings = fields(cmd(&mut server.connection(), "CONFIG GET session.*").unwrap());
     for word in named {
         assert!(known.contains(&word) || settings.has(&word), "{word}");
+    }
+}
+
+/// What the log of a server says that crashes while it checks a token, and the token's last part. A report has the first
+/// 128 bytes of each argument: all of an opaque token.
+fn crashed(conf: &str) -> (String, String) {
+    let mut server = start(conf);
+    let mut con = server.connection();
+    let token = fields(cmd(&mut con, "SESSION.CREATE sessions:42 TOKEN OPAQUE").unwrap()).str("token");
+    cmd(&mut con, &format!("SESSION.VALIDATE sessions:42 {token} INJECT-ABORT")).unwrap_err();
+    wait_until("the server is gone", || !server.is_running());
+    server.kill();
+    (server.log(), token.rsplit('.').next().unwrap().to_owned())
+}
+
+#[test]
+fn a_crash_tells_no_token() {
+    let (log, secret) = crashed(&redis_conf());
+    assert!(!log.contains(&secret), "{log}");
+
+    let with_report = redis_conf().replace("\ncrash-log-enabled no\n", "\ncrash-log-enabled yes\n");
+    let knows = "hide-user-data-from-log";
+    let server = Server::start();
+    let mut con = server.connection();
+    let (shows, hides) = match fields(cmd(&mut con, &format!("CONFIG GET {knows}")).unwrap()).names().len() {
+        0 => (with_report, None),
+        _ => (format!("{with_report}\n{knows} no\n"), Some(format!("{with_report}\n{knows} yes\n"))),
+    };
+    let (log, secret) = crashed(&shows);
+    assert!(log.contains("crashed by signal") && log.contains(&secret), "this is what it is for: {log}");
+    if let Some(hides) = hides {
+        let (log, secret) = crashed(&hides);
+        assert!(log.contains("crashed by signal") && !log.contains(&secret), "{log}");
     }
 }

@@ -48,8 +48,12 @@ pub(crate) extern "C" fn guarded<C: Command>(
 #[allow(clippy::panic)] // that is what it is for
 fn inject_fault(call: &Call<'_>) {
     let last = (0..).map_while(|index| call.arg(index)).last();
-    if last.is_some_and(|arg| arg.bytes() == b"INJECT-PANIC") {
-        let _state = crate::state::lock();
-        panic!("injected: secret");
+    match last.map(|arg| arg.bytes()) {
+        Some(b"INJECT-PANIC") => {
+            let _state = crate::state::lock();
+            panic!("injected: secret");
+        }
+        Some(b"INJECT-ABORT") => std::process::abort(),
+        _ => {}
     }
 }
