@@ -1,8 +1,10 @@
 //! Primaries that are replaced while clients are at work.
+//!
+//! `REDIS_TEST_ROUNDS` says how often one crashes.
 
 use redis_session::AsyncSessionCommands;
 use redis_session::redis::cluster::ClusterClient;
-use redis_session_tests::{Cluster, wait_until};
+use redis_session_tests::{Cluster, amount, wait_until};
 
 use crate::links::{runtime, to_cluster, to_cluster_async};
 use crate::load::Load;
@@ -44,7 +46,7 @@ fn a_crash_of_a_primary_loses_no_login_and_undoes_no_logout_that_its_replica_had
     let load = clients(&cluster, Some(1));
     let (runtime, patient) = (runtime(), ClusterClient::new(cluster.urls()).unwrap());
     let mut patient = runtime.block_on(patient.get_async_connection()).unwrap();
-    for _ in 0..2 {
+    for _ in 0..amount("REDIS_TEST_ROUNDS", 2) {
         load.go_on(100);
         let primary = cluster.primary_of(slot);
         cluster.node_mut(primary).kill();
