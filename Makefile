@@ -15,7 +15,7 @@ run: setup ## build the module and start redis-server with it in the foreground 
 	@scripts/run
 
 FILE ?= data/keys.json
-keys: setup ## make a key file, or put a new key in front of those it has (FILE=data/keys.json)
+keys: setup ## make a key file, or put a new key behind those it has (FILE=data/keys.json)
 	@cargo run --release --quiet -p redis-session-core --bin redis-session-keys -- '$(FILE)'
 
 demo: setup ## a tour of the commands, against a throw-away server

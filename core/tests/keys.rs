@@ -56,20 +56,32 @@ fn a_new_file_has_one_key_that_signs_and_is_its_owners_alone() {
 }
 
 #[test]
-fn each_further_key_comes_first_and_signs_and_the_older_ones_stay() {
+fn each_further_key_comes_last_and_the_first_signs_until_a_server_is_told_otherwise() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("keys.json");
     made(&file);
     let mut expected = kids(&file);
     for _ in 0..5 {
         let report = made(&file);
-        let signer = ring(&file).signing_key().map(Key::kid).unwrap().to_owned();
-        assert!(!expected.contains(&signer));
-        assert!(report.contains(&format!("session.active-kid {}\n", expected[0])), "{report}");
-        expected.insert(0, signer);
-        assert_eq!(kids(&file), expected);
+        let kids = kids(&file);
+        let (new, older) = kids.split_last().unwrap();
+        assert_eq!(older, expected);
+        assert_eq!(ring(&file).signing_key().map(Key::kid), Some(expected[0].as_str()));
+        assert!(report.contains(&format!("CONFIG SET session.active-kid {new}\n")), "{report}");
+        expected = kids;
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing else is left behind");
+}
+
+#[test]
+fn a_first_key_that_can_sign_is_not_for_another_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("keys.json");
+    let of_issuer = r#"{"kty":"OKP","crv":"Ed25519","kid":"theirs","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    fs::write(&file, format!(r#"{{"keys":[{of_issuer}]}}"#)).unwrap();
+    let report = made(&file);
+    assert!(ring(&file).signing_key().is_some());
+    assert!(!report.contains("active-kid") && report.contains("this one does"), "{report}");
 }
 
 #[test]
@@ -104,12 +116,12 @@ fn what_others_put_into_the_file_stays() {
     let enc = r#"{"kty":"RSA","kid":"enc","use":"enc","n":"AQAB","x5c":["MIIB"]}"#;
     let own = r#"{"kty":"oct","kid":"own key","alg":"HS384","k":"QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB"}"#;
     fs::write(&file, format!(r#"{{"comment":{{"by":"hand"}},"keys":[{enc},{own}]}}"#)).unwrap();
-    let report = made(&file);
-    assert!(report.contains("session.active-kid 'own key'"), "{report}");
+    made(&file);
+    assert_eq!(ring(&file).signing_key().map(Key::kid), Some("own key"));
     let set: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     assert_eq!(set["comment"]["by"], "hand");
-    assert_eq!(set["keys"][1], serde_json::from_str::<serde_json::Value>(enc).unwrap());
-    assert_eq!(set["keys"][2], serde_json::from_str::<serde_json::Value>(own).unwrap());
+    assert_eq!(set["keys"][0], serde_json::from_str::<serde_json::Value>(enc).unwrap());
+    assert_eq!(set["keys"][1], serde_json::from_str::<serde_json::Value>(own).unwrap());
     assert_eq!((ring(&file).keys().len(), ring(&file).ignored().len()), (2, 1));
 }
 
@@ -119,7 +131,7 @@ fn an_older_key_is_taken_out_by_taking_out_its_line() {
     let file = dir.path().join("keys.json");
     (0..4).for_each(|_| drop(made(&file)));
     let mut kids = kids(&file);
-    for old in [3, 1] {
+    for old in [2, 0] {
         let text = fs::read_to_string(&file).unwrap();
         let without: Vec<_> = text.lines().filter(|line| !line.contains(&kids[old])).collect();
         fs::write(&file, without.join("\n")).unwrap();

@@ -59,6 +59,8 @@ counters! {
     SWEEP_CYCLES "sweep_cycles"
     /// Values that the sweep has looked at.
     SWEEP_EXAMINED "sweep_examined"
+    /// Ticks at which it has worked.
+    SWEEP_TICKS "sweep_ticks"
     /// Microseconds that the sweep has taken.
     SWEEP_TIME "sweep_time_us"
     /// Microseconds of its longest tick.

@@ -16,9 +16,12 @@ use crate::{state, stats};
 /// A walk through the keys begins this long after the one before at the earliest, lest a small database be walked
 /// through all the time.
 const CYCLE: Duration = Duration::from_secs(1);
-/// How many records of a value are looked at before the clock is: 20 microseconds or so.
+/// How many records of a value are looked at before the clock is: 20 microseconds or so, or 600 if all have died.
 const PART: usize = 500;
-/// How many places of the key table are visited before the clock is looked at: the same, if there is a key at each.
+/// The same where there is more to do: each that has died is an entry of the audit stream (8 microseconds), or more
+/// values are visited before the clock is looked at.
+const SMALL_PART: usize = 50;
+/// How many places of the key table are visited before the clock is looked at.
 const PLACES: usize = 16;
 
 static SWEEP: Mutex<Option<Sweep>> = Mutex::new(None);
@@ -47,10 +50,15 @@ pub(crate) fn tick(tick: &Tick) {
         *sweep = Some(Sweep { began: start, cursor: Cursor::new(), db: 0, found: VecDeque::new(), done: false });
     }
     if let Some(sweep) = sweep.as_mut() {
-        while !sweep.done && start.elapsed() < budget {
+        // One step at least, lest the smallest budget on a slow machine stop it for good.
+        loop {
             sweep.step(tick);
+            if sweep.done || start.elapsed() >= budget {
+                break;
+            }
         }
     }
+    stats::SWEEP_TICKS.add(1);
     let took = start.elapsed().as_micros();
     stats::SWEEP_TIME.add(usize::try_from(took).unwrap_or(0));
     stats::SWEEP_LONGEST.at_least(u64::try_from(took).unwrap_or(0));
@@ -58,7 +66,11 @@ pub(crate) fn tick(tick: &Tick) {
 
 impl Sweep {
     fn step(&mut self, tick: &Tick) {
-        let clock = state::lock().settings.clock(tick.now());
+        let (clock, part) = {
+            let settings = &state::lock().settings;
+            let part = if settings.audit_stream.is_empty() { PART } else { SMALL_PART };
+            (settings.clock(tick.now()), part)
+        };
         if !tick.select(self.db) {
             // There is no such database: that was the last.
             self.done = true;
@@ -69,7 +81,7 @@ impl Sweep {
             let mut next = None;
             tick.change(&key, |key| {
                 let Some(sessions) = key.sessions() else { return };
-                let purge = sessions.purge(from, PART, clock);
+                let purge = sessions.purge(from, part, clock);
                 key.commit(&purge.effects, None, clock);
                 next = purge.next;
             });
@@ -81,7 +93,7 @@ impl Sweep {
         let found = &mut self.found;
         let mut visit = |key: &[u8], sessions: &UserSessions| {
             stats::SWEEP_EXAMINED.add(1);
-            let purge = sessions.purge(0, PART, clock);
+            let purge = sessions.purge(0, SMALL_PART, clock);
             if !purge.effects.is_empty() || purge.next.is_some() {
                 found.push_back((key.to_vec(), 0));
             }

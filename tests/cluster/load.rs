@@ -108,6 +108,17 @@ impl Load {
 }
 
 impl Outcome {
+    /// Fails if a client saw an error of another kind than these, which are what the errors begin with.
+    #[track_caller]
+    pub fn assert_no_errors_but(&self, kinds: &[&str]) {
+        let is_expected = |error: &str| {
+            let (_, kind) = error.split_once(' ').expect("a command and a kind");
+            kinds.iter().any(|expected| kind.starts_with(expected))
+        };
+        let others: Vec<_> = self.errors.iter().filter(|(error, _)| !is_expected(error)).collect();
+        assert!(others.is_empty(), "{others:?}");
+    }
+
     /// Compares what is there with what must be: no session is lost, none is back, and there is none that nobody made.
     #[track_caller]
     pub fn verify(&self, connect: &Connect) -> Tally {

@@ -7,9 +7,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::Duration;
 
-use redis_session_tests::{Server, ServerBuilder, cmd, wait_until};
+use redis_session_tests::{Server, ServerBuilder, amount, cmd, wait_until};
 
-use crate::chance::{Random, amount};
+use crate::chance::Random;
 use crate::payloads::{dump, small_user, value_of};
 use crate::users::{create, int, listed, server, stored, users_in_every_state};
 

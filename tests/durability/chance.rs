@@ -38,8 +38,3 @@ impl Random {
         &from[self.below(from.len())]
     }
 }
-
-/// How much of something a test does: what the variable of the environment says, or else `otherwise`.
-pub fn amount(variable: &str, otherwise: usize) -> usize {
-    std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}")))
-}

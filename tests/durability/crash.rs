@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use redis::{Connection, RedisResult, Value};
-use redis_session_tests::{Fields, Server, cmd, cmd_args, fields, wait_until};
+use redis_session_tests::{Fields, Server, amount, cmd, cmd_args, fields, wait_until};
 
-use crate::chance::{Random, amount};
+use crate::chance::Random;
 use crate::users::{int, server, session, verdict};
 
 const CLIENTS: usize = 4;

@@ -4,10 +4,10 @@
 
 use std::fs;
 
-use redis_session_tests::{Server, cmd_args};
+use redis_session_tests::{Server, amount, cmd_args};
 
 use crate::append_only_file::{part, rewrite};
-use crate::chance::{Random, amount};
+use crate::chance::Random;
 use crate::users::{Stored, create, create_with, server, stored};
 use crate::wire::append_only_file;
 

@@ -5,10 +5,10 @@
 use std::fs;
 
 use redis::Connection;
-use redis_session_tests::{Server, cmd, now_ms, wait_until};
+use redis_session_tests::{Server, amount, cmd, now_ms, wait_until};
 
 use crate::append_only_file::{part, rewrite};
-use crate::chance::{Random, amount};
+use crate::chance::Random;
 use crate::mix::Mix;
 use crate::restarts::background_save;
 use crate::users::{Stored, int, server, stored};

@@ -1,7 +1,7 @@
 //! The sweep: what is dead goes from values that live on, on the primary, and everywhere else by replication.
 
 use redis::Connection;
-use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, now_ms, wait_until};
+use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, fields, now_ms, wait_until};
 
 use crate::users::{create, create_with, int, server, session, stored, verdict};
 
@@ -135,6 +135,51 @@ fn many_dead_sessions_of_one_user_are_swept_in_parts() {
     wait_until("the sweep", || stored_sessions(&server) == 1000);
     assert_eq!(figure(&server, "expired"), 2000);
     assert_eq!(int(&mut con, "SESSION.COUNT sessions:42"), 1000);
+}
+
+/// How many ticks it takes to sweep so many dead sessions of one user if none may take longer than a microsecond: less
+/// than any part of them does.
+fn shortest_ticks_for(server: &Server, sessions: u32) -> i64 {
+    let mut con = server.connection();
+    let mut pipe = redis::pipe();
+    for _ in 0..sessions {
+        pipe.cmd("SESSION.CREATE").arg(&["sessions:42", "MAX", "100000", "TOKEN", "OPAQUE", "IDLE", "1"]);
+    }
+    pipe.exec(&mut con).unwrap();
+    wait_until("they are over", || int(&mut con, "SESSION.COUNT sessions:42") == 0);
+    assert_eq!((stored_sessions(server), figure(server, "sweep_ticks")), (u64::from(sessions), 0));
+    cmd(&mut con, "CONFIG SET session.sweep-time 1").unwrap();
+    let mut ticks = 0;
+    wait_until("the sweep", || {
+        let stats = fields(cmd(&mut con, "SESSION.STATS").unwrap());
+        ticks = stats.int("sweep_ticks");
+        stats.int("sessions") == 0
+    });
+    ticks
+}
+
+#[test]
+fn a_tick_ends_with_the_first_part_behind_its_time() {
+    // 500 sessions are a part.
+    let ticks = shortest_ticks_for(&still().start(), 6000);
+    assert!(ticks >= 12, "{ticks}");
+}
+
+#[test]
+fn a_part_is_smaller_where_each_of_it_is_an_entry_of_the_audit_stream() {
+    let ticks = shortest_ticks_for(&still().config("session.audit-stream audit").start(), 600);
+    assert!(ticks >= 12, "{ticks}");
+}
+
+#[test]
+fn a_tick_goes_on_until_its_time_is_over() {
+    let server = still().start();
+    let mut con = server.connection();
+    cmd(&mut con, "CONFIG SET session.sweep-time 25000").unwrap();
+    wait_until("a walk through the 16 databases", || figure(&server, "sweep_cycles") > 0);
+    let stats = fields(cmd(&mut con, "SESSION.STATS").unwrap());
+    let (ticks, walks) = (stats.int("sweep_ticks"), stats.int("sweep_cycles"));
+    assert!(ticks < 16 * walks, "{ticks} ticks, {walks} walks");
 }
 
 #[test]

@@ -5,9 +5,9 @@ use redis_session_core::sessions::{
     AgentPool, Clock, Data, Effect, Limit, LimitPolicy, NewSession, TokenForm, TokenRules, UserSessions, encode_effects,
 };
 use redis_session_core::{SessionId, UnixMillis};
-use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, now_ms};
+use redis_session_tests::{Server, ServerBuilder, amount, cmd, cmd_args, now_ms};
 
-use crate::chance::{Random, amount};
+use crate::chance::Random;
 use crate::users::{create, let_a_moment_pass};
 
 const START: u64 = 1_790_000_000_000;

@@ -16,6 +16,7 @@
 //! - [`Cluster`], [`Sentinels`]: servers that are one Redis Cluster, or watched by Redis Sentinel.
 //! - [`free_port`]: for programs beside them.
 //! - [`wait_until`]: await a condition, where one would otherwise sleep.
+//! - [`amount`]: how much a random test does.
 //!
 //! Everything here panics when something is not as expected: a panic is how a test reports.
 //!
@@ -24,6 +25,7 @@
 //! is how many seconds a wait may take, 30 by default. With `REDIS_TEST_ORDERLY_END`, a server that is dropped is asked
 //! to end rather than killed, so that a checker of memory around it can report.
 
+mod amount;
 mod binaries;
 mod builder;
 mod cluster;
@@ -35,6 +37,7 @@ mod sentinel;
 mod server;
 mod wait;
 
+pub use amount::amount;
 pub use binaries::module_path;
 pub use builder::ServerBuilder;
 pub use cluster::Cluster;

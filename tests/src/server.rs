@@ -329,12 +329,15 @@ impl Drop for Server {
 
 /// Asks a server to end, and waits: what watches its memory has the last word then.
 fn terminate(child: &mut Child) {
-    let asked = Command::new("kill").arg(child.id().to_string()).status();
     let deadline = Deadline::new();
-    while asked.as_ref().is_ok_and(ExitStatus::success)
-        && matches!(child.try_wait(), Ok(None))
-        && !deadline.has_passed()
-    {
+    let mut pauses = 0;
+    while matches!(child.try_wait(), Ok(None)) && !deadline.has_passed() {
+        // Once a second: it refuses while it writes its first append-only file.
+        if pauses % 200 == 0 && !Command::new("kill").arg(child.id().to_string()).status().is_ok_and(|it| it.success())
+        {
+            return;
+        }
+        pauses += 1;
         deadline.pause();
     }
 }

@@ -153,6 +153,22 @@ fn kids(con: &mut Connection) -> Vec<String> {
 }
 
 #[test]
+fn another_active_key_is_looked_for_in_the_file_as_it_is_now() {
+    let server = ServerBuilder::new().keys(&["one", "two"]).start();
+    let mut con = server.connection();
+    let token = |con: &mut _| fields(cmd(con, "SESSION.CREATE sessions:42").unwrap()).str("token");
+    let of_one = token(&mut con);
+    fs::write(server.dir().join("keys.json"), jwk_set(&["two", "three"])).unwrap();
+    assert_eq!(answer(&mut con, &of_one, &[]), "active");
+    cmd(&mut con, "CONFIG SET session.active-kid three").unwrap();
+    assert_eq!(fields(cmd(&mut con, "SESSION.KEYS").unwrap()).str("active_kid"), "three");
+    assert_eq!(answer(&mut con, &of_one, &[]), "unknown_key");
+    assert!(error(&mut con, "CONFIG SET session.active-kid one").contains("\"one\""));
+    let of_three = token(&mut con);
+    assert_eq!(answer(&mut con, &of_three, &[]), "active");
+}
+
+#[test]
 fn a_bad_public_key_is_refused_by_name_and_nothing_changes() {
     let server = Server::start();
     load(&server, &[own()]).unwrap();

@@ -46,39 +46,88 @@ fn keys(con: &mut Connection) -> (String, Vec<String>) {
     (shown.str("active_kid"), kids)
 }
 
-#[test]
-fn following_it_changes_keys_without_logging_anybody_out() {
-    let mut server = Server::start();
-    let mut con = server.connection();
-    let token = |con: &mut Connection| fields(cmd(con, "SESSION.CREATE sessions:42").unwrap()).str("token");
-    let file = server.dir().join("keys.json");
+/// A primary and a replica that have the same key file, as all servers of a deployment do.
+struct Pair([Server; 2]);
 
-    follow(&mut con, &make_keys(&file), "On each:");
-    let (first, kids) = keys(&mut con);
-    assert_eq!(kids, std::slice::from_ref(&first));
-    let of_first = token(&mut con);
-
-    let report = make_keys(&file);
-    follow(&mut con, &report, "1.");
-    let (active, kids) = keys(&mut con);
-    assert_eq!((active, &kids[1]), (first.clone(), &first));
-    let between = token(&mut con);
-    follow(&mut con, &report, "2.");
-    let (second, _) = keys(&mut con);
-    assert_eq!(second, kids[0]);
-    let of_second = token(&mut con);
-    for token in [&of_first, &between, &of_second] {
-        assert_eq!(answer(&mut con, token, &[]), "active");
+impl Pair {
+    fn start() -> Self {
+        let primary = Server::start();
+        let replica = Server::builder().replica_of(&primary).start();
+        Self([primary, replica])
     }
 
-    // The third step, and what was set stays.
-    let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.lines().filter(|line| !line.contains(&first)).collect::<Vec<_>>().join("\n")).unwrap();
-    cmd_args(&mut con, ["CONFIG", "SET", "session.keys-file", &file.display().to_string()]).unwrap();
-    assert_eq!(keys(&mut con), (second.clone(), vec![second]));
-    assert_eq!(answer(&mut con, &of_first, &[]), "unknown_key");
-    assert_eq!(answer(&mut con, &of_second, &[]), "active");
-    server.restart();
-    assert_eq!(answer(&mut server.connection(), &of_second, &["STATELESS"]), "active");
-    assert!(!server.log_contains("can be read by others"));
+    fn connections(&self) -> [Connection; 2] {
+        self.0.each_ref().map(Server::connection)
+    }
+
+    /// Does on one server what the report says there, and then starts it again, as may happen at any time.
+    fn follow(&mut self, server: usize, report: &str, from: &str) {
+        follow(&mut self.0[server].connection(), report, from);
+        self.restart(server);
+    }
+
+    fn restart(&mut self, server: usize) {
+        self.0[server].restart();
+        self.0[0].wait_for_sync(&self.0[1]);
+    }
+
+    /// A login, and which key has signed its token. Both servers take it at once, and all that came before it.
+    fn log_in(&self, tokens: &mut Vec<String>) -> String {
+        let [mut primary, mut replica] = self.connections();
+        tokens.push(fields(cmd(&mut primary, "SESSION.CREATE sessions:42").unwrap()).str("token"));
+        self.0[0].wait_for_sync(&self.0[1]);
+        for token in &*tokens {
+            assert_eq!([answer(&mut primary, token, &[]), answer(&mut replica, token, &[])], ["active", "active"]);
+        }
+        keys(&mut primary).0
+    }
+}
+
+#[test]
+fn following_it_changes_keys_without_logging_anybody_out_whoever_is_restarted_meanwhile() {
+    let mut pair = Pair::start();
+    let file = pair.0[0].dir().join("keys.json");
+    let report = make_keys(&file);
+    for server in [0, 1] {
+        pair.follow(server, &report, "On each:");
+    }
+    let mut tokens = Vec::new();
+    let mut signs = pair.log_in(&mut tokens);
+
+    // The second time, session.active-kid names a key already.
+    for _ in 0..2 {
+        let report = make_keys(&file);
+        // It finds the new file before it was told of it.
+        pair.restart(0);
+        assert_eq!(pair.log_in(&mut tokens), signs);
+        for server in [0, 1] {
+            pair.follow(server, &report, "1.");
+            assert_eq!(pair.log_in(&mut tokens), signs);
+        }
+        let (_, kids) = keys(&mut pair.0[0].connection());
+        let new = kids.last().unwrap().clone();
+        assert_ne!(new, signs);
+        for server in [0, 1] {
+            pair.follow(server, &report, "2.");
+            assert_eq!(pair.log_in(&mut tokens), new);
+        }
+
+        // The third step, and what was set stays.
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.lines().filter(|line| !line.contains(&signs)).collect::<Vec<_>>().join("\n")).unwrap();
+        let of_old = std::mem::take(&mut tokens);
+        assert_eq!(pair.log_in(&mut tokens), new);
+        for (server, mut con) in pair.connections().into_iter().enumerate() {
+            cmd_args(&mut con, ["CONFIG", "SET", "session.keys-file", &file.display().to_string()]).unwrap();
+            assert_eq!(keys(&mut con), (new.clone(), vec![new.clone()]));
+            assert_eq!(answer(&mut con, &of_old[0], &[]), "unknown_key");
+            assert_eq!(answer(&mut con, of_old.last().unwrap(), &[]), "active");
+            pair.restart(server);
+            assert_eq!(pair.log_in(&mut tokens), new);
+        }
+        signs = new;
+    }
+    for server in &pair.0 {
+        assert!(!server.log_contains("can be read by others"));
+    }
 }

@@ -1,4 +1,4 @@
-//! Makes a key file for `session.keys-file`, or puts a new key in front of those that one has, and says what to do next.
+//! Makes a key file for `session.keys-file`, or puts a new key behind those that one has, and says what to do next.
 //!
 //! ```text
 //! redis-session-keys FILE
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use redis_session_core::base64url;
-use redis_session_core::token::{Key, KeyRing};
+use redis_session_core::token::KeyRing;
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
@@ -54,13 +54,11 @@ fn run(file: &Path) -> Result<String, Box<dyn Error>> {
         None => json!({ "keys": [] }),
     };
     let keys = set.get_mut("keys").and_then(Value::as_array_mut).ok_or("is not a JWK Set")?;
-    keys.insert(0, fresh_key(&kid)?);
+    // Behind the others: the first that can sign goes on signing, whenever a server comes to read the file.
+    keys.push(fresh_key(&kid)?);
     let json = set_text(&set)?;
-    // What was written must be what a server reads, and sign with the new key.
-    let made = KeyRing::from_jwk_set(json.as_bytes(), None)?;
-    if made.signing_key().map(Key::kid) != Some(&kid) {
-        return Err("the new key would not sign".into());
-    }
+    // What was written must be what a server reads, and sign with the new key once it is told to.
+    KeyRing::from_jwk_set(json.as_bytes(), Some(&kid))?;
     let file = replace(file, json.as_bytes())?;
     Ok(report(&file, &kid, ring.as_ref()))
 }
@@ -100,7 +98,7 @@ fn fresh_key(kid: &str) -> Result<Value, getrandom::Error> {
     Ok(json!({ "kty": "oct", "kid": kid, "alg": "HS256", "k": base64url::encode(&secret) }))
 }
 
-/// The set with each key on a line of its own, so that any but the first can be taken out by taking out its line.
+/// The set with each key on a line of its own, so that any but the last can be taken out by taking out its line.
 fn set_text(set: &Value) -> Result<String, Box<dyn Error>> {
     let members = set.as_object().ok_or("is not a JWK Set")?;
     let mut lines = Vec::new();
@@ -108,7 +106,7 @@ fn set_text(set: &Value) -> Result<String, Box<dyn Error>> {
         let value = match value {
             Value::Array(keys) if name == "keys" => {
                 let keys: Vec<String> = keys.iter().map(Value::to_string).collect();
-                format!("[\n{}\n]", keys.join("\n,"))
+                format!("[\n{}\n]", keys.join(",\n"))
             }
             other => other.to_string(),
         };
@@ -158,19 +156,23 @@ fn report(file: &Path, kid: &str, older: Option<&KeyRing>) -> String {
         );
     };
     let rest = older.keys().len();
-    let mut text = format!("{path} has a new key, {kid}, in front of {rest} older. The first that can sign signs.\n\n");
-    let Some(signer) = older.signing_key().map(|key| shell_word(key.kid())) else {
-        return text + &format!("On each server:\n\n    redis-cli CONFIG SET session.keys-file {path}\n{make_it_stay}");
-    };
-    text += &format!(
-        "1. On each server, with this file: know the new key, and sign with the old one still.\n\n    \
-         redis-cli CONFIG SET session.keys-file {path} session.active-kid {signer}\n\n\
+    let has = format!("{path} has a new key, {kid}, behind {rest} older.");
+    if older.signing_key().is_none() {
+        return format!(
+            "{has} None of those can sign: this one does.\n\nOn each server:\n\n    \
+             redis-cli CONFIG SET session.keys-file {path}\n{make_it_stay}",
+        );
+    }
+    format!(
+        "{has} It does not sign yet.\n\n\
+         1. On each server, with this file: know the new key, and sign with the old one still.\n\n    \
+         redis-cli CONFIG SET session.keys-file {path}\n{make_it_stay}\n\
          2. When all have done that, on each: sign with the new key.\n\n    \
-         redis-cli CONFIG SET session.active-kid \"\"\n{make_it_stay}\n\
-         3. When the last token of {signer} has expired: take its line out of the file, and set session.keys-file again.\n\n\
+         redis-cli CONFIG SET session.active-kid {kid}\n{make_it_stay}\n\
+         3. When the last token of the key that signed before has expired: take that key's line out of the file, and \
+         set session.keys-file again.\n\n\
          SESSION.KEYS shows which key signs.\n",
-    );
-    text
+    )
 }
 
 /// As a shell takes it for one word.

@@ -106,7 +106,8 @@ impl UserSessions {
         };
         // Those that had died of time and were not swept yet go with the others.
         let clears = effects.iter().any(|effect| matches!(effect, Effect::Clear { .. }));
-        let cleared = self.store.iter().filter(|record| clears && !clock.is_spent(*record)).filter_map(|record| {
+        let all = clears.then(|| self.store.iter()).into_iter().flatten();
+        let cleared = all.filter(|record| !clock.is_spent(*record)).filter_map(|record| {
             let reason = clock.died_of(record)?;
             Some(self.describe(record, Happening::Ended(reason.into()), agents))
         });
