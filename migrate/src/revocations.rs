@@ -6,11 +6,15 @@ use redis_session::{Reason, Session, ValidateOptions, Validation, unverified_use
 use redis_session_core::Subject;
 
 use crate::error::Failure;
-use crate::old_key::jwt;
+use crate::old_key::{id_of, jwt};
 use crate::pass::{OldKey, Pass};
 use crate::report::{Counts, Line, Tally};
 use crate::servers::Ask;
-use crate::sessions::Until;
+use crate::sessions::{NotMoved, Until};
+
+fn tokens(tally: &mut Tally) -> &mut Counts {
+    &mut tally.blacklist
+}
 
 fn users(tally: &mut Tally) -> &mut Counts {
     &mut tally.user_blacklist
@@ -22,30 +26,39 @@ impl Pass {
         let names = self.options.keys();
         let all = keys.len();
         // A JWT without a user is nobody's on the target.
-        let tokens: Vec<(String, Vec<u8>)> = keys
+        let jwts: Vec<(String, Vec<u8>)> = keys
             .into_iter()
             .filter(|OldKey { token, .. }| jwt(token).is_some())
-            .filter_map(|OldKey { token, .. }| Some((names.key(&unverified_user(&token)?), token)))
+            .filter_map(|OldKey { token, .. }| Some((unverified_user(&token)?, token)))
             .collect();
+        self.record.state.tally.blacklist.needless += (all - jwts.len()) as u64;
         let options = ValidateOptions::new().stateless();
-        let ask = |(key, token): &(String, Vec<u8>)| Ask::new(&**key, session_validate(&**key, &token[..], &options));
-        let checks: Vec<_> = tokens.iter().map(ask).collect();
-        let replies = self.target.demand(&checks)?;
-        let counts = &mut self.record.state.tally.blacklist;
-        counts.needless += (all - tokens.len()) as u64;
-        for reply in replies {
+        let ask = |(user, token): &(String, Vec<u8>)| {
+            let key = names.key(user);
+            Ask::new(&*key, session_validate(&*key, &token[..], &options))
+        };
+        let checks: Vec<_> = jwts.iter().map(ask).collect();
+        let mut revokes = Vec::new();
+        for ((user, token), reply) in jwts.iter().zip(self.target.ask(&checks)?) {
+            if let Some(NotMoved { reason, detail }) = self.refused(&reply)? {
+                let (id, detail) = (id_of(token), detail.as_deref());
+                let line = Line { kind: "blacklist", id: Some(&id), user: Some(user), reason: &reason, detail };
+                self.not_moved(tokens, &line)?;
+                continue;
+            }
             let validation = Validation::from_redis_value(reply).map_err(|error| self.target.failed(error.into()))?;
+            let counts = tokens(&mut self.record.state.tally);
             match validation.reason().and_then(|reason| reason.known()) {
                 None if validation.is_active() => counts.moved += 1,
                 Some(Reason::Revoked | Reason::UserRevoked) => counts.already += 1,
                 // It is good for nothing here.
                 _ => counts.needless += 1,
             }
+            // Also one that is not good yet, or for another audience: settings change.
+            let key = names.key(user);
+            revokes.push(Ask::new(&*key, session_revoke(&*key, &token[..])));
         }
         if self.options.apply {
-            // Also those that are not good yet, or for another audience: settings change.
-            let revoke = |(key, token): &(String, Vec<u8>)| Ask::new(&**key, session_revoke(&**key, &token[..]));
-            let revokes: Vec<_> = tokens.iter().map(revoke).collect();
             self.target.demand(&revokes)?;
         }
         Ok(Vec::new())
@@ -83,9 +96,15 @@ impl Pass {
                 Ask::new(&*key, session_list(&*key))
             })
             .collect();
-        let lists = self.target.demand(&lists)?;
+        let lists = self.target.ask(&lists)?;
         let (mut revokes, mut older) = (Vec::new(), Vec::new());
         for ((user, value), list) in found.into_iter().zip(values).zip(lists) {
+            if let Some(NotMoved { reason, detail }) = self.refused(&list)? {
+                let detail = detail.as_deref();
+                let line = Line { kind: "user_blacklist", id: None, user: Some(&user), reason: &reason, detail };
+                self.not_moved(users, &line)?;
+                continue;
+            }
             let until = match value {
                 Value::ServerError(error) if error.code() == "WRONGTYPE" => Some(Until::Always),
                 value => Until::of(self.source.is_no_error(value)?),

@@ -44,9 +44,9 @@ struct Candidate {
 }
 
 /// Why something is not moved, and what there is to say about it.
-struct NotMoved {
-    reason: String,
-    detail: Option<String>,
+pub(crate) struct NotMoved {
+    pub(crate) reason: String,
+    pub(crate) detail: Option<String>,
 }
 
 impl From<&str> for NotMoved {
@@ -306,7 +306,7 @@ impl Pass {
     }
 
     /// What the target refuses of one command; an error if it would refuse the same of all.
-    fn refused(&self, reply: &Value) -> Result<Option<NotMoved>, Failure> {
+    pub(crate) fn refused(&self, reply: &Value) -> Result<Option<NotMoved>, Failure> {
         let Value::ServerError(error) = reply else { return Ok(None) };
         if !matches!(error.code(), "ERR" | "WRONGTYPE" | "SESSIONLIMIT") {
             return Err(self.target.failed(RedisError::from(error.clone())));
@@ -394,7 +394,7 @@ impl Pass {
                 Ask::new(&*key, session_revoke(&*key, what))
             })
             .collect();
-        self.target.demand(&asks).map(|_| ())
+        self.end_all(&asks).map(|_| ())
     }
 
     fn report_session(&mut self, id: &str, user: Option<&str>, not: &NotMoved) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use redis_session_core::Subject;
 use redis_session_core::token::TokenPolicy;
 
-use crate::api::{Kind, Setting};
+use crate::api::{Kind, Setting, Shown};
 use crate::key_file;
 use crate::state::State;
 
@@ -99,7 +99,7 @@ pub(crate) static SETTINGS: [Setting; 22] = [
             default: c"",
             of: |s| &mut s.keys_file,
             check: any_text,
-            shown: Some((State::shown_keys_file, key_file::is_same)),
+            shown: Some(Shown { text: State::shown_keys_file, is_same: key_file::is_same }),
         },
         reloads_keys: false,
     }),

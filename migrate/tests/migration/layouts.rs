@@ -2,7 +2,7 @@
 
 use redis_session_tests::{Server, cmd, cmd_args, fields};
 
-use crate::old::{HOUR, ask, id_of, ids, login, moved, set, verdict};
+use crate::old::{HOUR, ask, del, id_of, ids, jwt, login, moved, set, verdict};
 use crate::program::Migration;
 
 /// The session with a JSON of these members, after a move without problems.
@@ -197,10 +197,28 @@ fn a_key_that_is_in_the_way_is_reported() {
     let mut con = server.connection();
     login(&mut con, "old", r#"{"uid":"42"}"#, HOUR);
     set(&mut con, "sessions:42", "text");
+    // Whatever else is asked for of such a user.
+    login(&mut con, "over", r#"{"uid":"42"}"#, HOUR);
+    let (own, denied) = (jwt(&server, "7", ""), jwt(&server, "8", ""));
+    set(&mut con, "sessions:7", "text");
+    for name in ["over", &own, &denied] {
+        set(&mut con, &format!("blacklist:{name}"), "1");
+    }
+    set(&mut con, "user_blacklist:42", "1");
+    del(&mut con, "sessions:8");
     let migration = Migration::on(&server);
     assert_eq!(migration.run("").code, 3);
     assert_eq!(migration.run("--apply").code, 3);
     for file in ["dry-run.jsonl", "report.jsonl"] {
-        assert_eq!(migration.reason(file, "old").as_deref(), Some("refused"));
+        assert_eq!(migration.reason(file, "old").as_deref(), Some("user_blacklisted"));
+        assert_eq!(migration.reason(file, "over").as_deref(), Some("blacklisted"));
+        let refused: Vec<_> = migration.report(file).into_iter().filter(|line| line["reason"] == "refused").collect();
+        let mut whose: Vec<_> = refused.iter().map(|line| (line["kind"].as_str().unwrap(), &line["user"])).collect();
+        whose.sort_by_key(|(_, user)| user.to_string());
+        assert_eq!(whose, [("user_blacklist", &"42".into()), ("blacklist", &"7".into())]);
     }
+    assert_eq!(verdict(&server, "8", &denied, "STATELESS"), "revoked", "the others are moved");
+    del(&mut con, "user_blacklist:42");
+    assert_eq!(migration.run("--apply").code, 3);
+    assert_eq!(migration.reason("report.jsonl", "old").as_deref(), Some("refused"));
 }

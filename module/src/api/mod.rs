@@ -20,7 +20,7 @@ pub(crate) use key::{KeyForReading, KeyForWriting};
 pub(crate) use options::declare_options;
 pub(crate) use register::{add_category, register, require_api};
 pub(crate) use reply::Reply;
-pub(crate) use settings::{Kind, Setting, names, register_settings};
+pub(crate) use settings::{Kind, Setting, Shown, names, register_settings};
 pub(crate) use value::TYPE;
 
 /// What the API's functions answer when they did what they were asked to.

@@ -30,11 +30,18 @@ pub(crate) enum Kind {
         default: &'static CStr,
         of: fn(&mut Settings) -> &mut String,
         check: fn(&str) -> Result<(), String>,
-        /// Where CONFIG may show another text than was set: what it shows, and whether two texts mean the same.
-        shown: Option<(fn(&State) -> String, fn(&str, &str) -> bool)>,
+        shown: Option<Shown>,
     },
     /// One of some words; kept as the position of the word.
     Word { words: &'static [&'static CStr], of: fn(&mut Settings) -> &mut usize },
+}
+
+/// Of a setting where CONFIG may show another text than was set.
+pub(crate) struct Shown {
+    /// What it shows.
+    pub(crate) text: fn(&State) -> String,
+    /// Whether two texts mean the same.
+    pub(crate) is_same: fn(&str, &str) -> bool,
 }
 
 /// Registers the settings, then gives each its value: from redis.conf, else from the load arguments, else its default.
@@ -213,11 +220,11 @@ static SHOWN: AtomicPtr<raw::RedisModuleString> = AtomicPtr::new(null_mut());
 unsafe extern "C" fn get_text(_name: *const c_char, private: *mut c_void) -> *mut raw::RedisModuleString {
     // SAFETY: the server passes what it was given. It has copied the string before it asks for another.
     unsafe {
-        let text = match setting(private).kind {
+        let text = match &setting(private).kind {
             Kind::Text { of, shown, .. } => {
                 let mut state = state::lock();
                 let text = match shown {
-                    Some((shown, _)) => shown(&state),
+                    Some(Shown { text, .. }) => text(&state),
                     None => of(&mut state.settings).clone(),
                 };
                 redis!(RedisModule_CreateString(null_mut(), text.as_ptr().cast(), text.len()))
@@ -241,11 +248,11 @@ unsafe extern "C" fn set_text(
     // SAFETY: the server passes what it was given, a string that lives as long as this call, and its place for an error.
     unsafe {
         answer(error, || {
-            if let Kind::Text { of, check, shown, .. } = setting(private).kind {
+            if let Kind::Text { of, check, shown, .. } = &setting(private).kind {
                 let text =
                     std::str::from_utf8(Arg::borrowed(value).bytes()).map_err(|_| "must be UTF-8 text".to_owned())?;
                 check(text)?;
-                if shown.is_some_and(|(_, is_same)| is_same(of(&mut state::lock().settings), text)) {
+                if shown.as_ref().is_some_and(|shown| (shown.is_same)(of(&mut state::lock().settings), text)) {
                     return Ok(());
                 }
                 change(|settings| *of(settings) = text.to_owned());
