@@ -49,6 +49,11 @@ pub(crate) fn done(what: &'static str, user: &str, session: &str, ended: u64, vi
     tracing::info!(target: "audit", user, session, ended, ip = ip(visitor), "{what}");
 }
 
+/// A logout with a token that was no longer good for anything else. It was genuine, as it ended a session.
+pub(crate) fn signed_out_late(user: &str, visitor: &Visitor) {
+    tracing::info!(target: "audit", user, ended = 1, ip = ip(visitor), "Signed out with an old token");
+}
+
 /// A token of a request that was refused.
 pub(crate) fn token_refused(refused: &Refused) {
     refusal(&refused.reason, refused.user.as_deref(), &refused.visitor);

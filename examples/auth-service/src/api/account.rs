@@ -2,11 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::SET_COOKIE;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::header::{AUTHORIZATION, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use redis_session::Visitor;
 use redis_session::axum::Session;
+use redis_session::{Visitor, unverified_user};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -71,13 +71,26 @@ pub(crate) async fn begin(
 }
 
 /// Ends this session. Success even if it had ended before, for that is what was wanted.
+///
+/// An app's access token may have expired: it names its session all the same, whose refresh token would go on.
 pub(super) async fn logout(
     State(app): State<App>,
     session: Option<Session>,
     visitor: Visitor,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     end_here(&app, session.as_ref(), &visitor).await?;
+    if let (None, Some(token)) = (session, bearer(&headers))
+        && app.sessions.logout(token).await?
+    {
+        audit::signed_out_late(&unverified_user(token).unwrap_or_default(), &visitor);
+    }
     Ok((StatusCode::NO_CONTENT, signed_out(&app)).into_response())
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 pub(crate) async fn end_here(app: &App, session: Option<&Session>, visitor: &Visitor) -> Result<(), Problem> {

@@ -6,6 +6,27 @@ use serde_json::json;
 use crate::client::credentials;
 use crate::{PASSWORD, Service, in_redis, signed_in, started, text, ttl};
 
+/// The words of a page between two others.
+fn between<'a>(page: &'a str, before: &str, after: &str) -> &'a str {
+    page.split_once(before).and_then(|(_, rest)| rest.split_once(after)).map(|(words, _)| words).unwrap()
+}
+
+#[test]
+fn the_service_needs_no_more_of_redis_than_its_readme_says() {
+    let app = between(include_str!("../../../../redis.conf"), "# user app on >change-me ", "\n");
+    let more = between(include_str!("../../README.md"), "attempts, `", "`");
+    let redis = Server::builder().config(format!("user app on >change-me {app} {more}")).start();
+    let url = redis.url().replace("redis://", "redis://app:change-me@");
+    let service = Service::start(&redis, &[("REDIS_URL", &url), ("ATTEMPTS_PER_ACCOUNT", "1")]);
+    let mut client = service.client();
+    client.register("ada");
+    client.sign_in("ada");
+    client.get("/me").expect(200);
+    client.get("/sessions").expect(200);
+    client.get("/health").expect(200);
+    client.post("/logout", &().into()).expect(204);
+}
+
 #[test]
 fn a_login_is_a_session_in_redis_whose_time_runs() {
     let (redis, service) = started();

@@ -53,6 +53,20 @@ fn an_access_token_ends_and_the_refresh_token_gets_another() {
 }
 
 #[test]
+fn a_logout_with_an_access_token_that_has_ended_ends_the_session() {
+    let redis = Server::start();
+    let service = Service::start(&redis, &[("TOKEN_TTL", "1")]);
+    let mut client = service.client();
+    let first = tokens(&mut client);
+    let mut app = client.bearer(text(&first["access_token"]));
+    wait_until("the access token has ended", || app.get("/me").status == 401);
+    app.post("/logout", &().into()).expect(204);
+    refresh(&mut client, &first["refresh_token"]).expect(401);
+    assert_eq!(service.lines("Signed out with an old token")[0]["user"], "1");
+    client.bearer("nonsense").post("/logout", &().into()).expect(204);
+}
+
+#[test]
 fn a_stolen_refresh_token_ends_the_session_for_the_thief_too() {
     let redis = ServerBuilder::new().config("session.refresh-grace 0").start();
     let service = Service::start(&redis, &[]);
