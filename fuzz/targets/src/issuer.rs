@@ -261,8 +261,8 @@ pub(crate) fn verify(
 
 fn key_of(header: &[u8]) -> Result<&'static Key, Reason> {
     let header = strict_object(header).ok_or(Reason::Malformed)?;
-    let names = [claim(&header, "alg", owned), claim(&header, "kid", owned)];
-    let [Some(algorithm), Some(kid)] = names else { return Err(Reason::Malformed) };
+    let names = ["alg", "kid", "typ"].map(|name| claim(&header, name, owned));
+    let [Some(algorithm), Some(kid), Some(_)] = names else { return Err(Reason::Malformed) };
     if member(&header, "crit").is_some() || member(&header, "b64").is_some() {
         return Err(Reason::Malformed);
     }
