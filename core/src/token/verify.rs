@@ -111,10 +111,13 @@ pub fn is_token(text: &[u8]) -> bool {
 pub fn holds_token(text: &[u8]) -> bool {
     let begins_word =
         |at: &usize| at.checked_sub(1).and_then(|at| text.get(at)).is_none_or(|b| !b.is_ascii_alphanumeric());
+    // The last dot but one: looking for two dots anew behind each `eyJ` would take the square of the length.
+    let dots = text.iter().enumerate().rev().filter(|(_, byte)| **byte == b'.');
+    let last_but_one = dots.map(|(at, _)| at).nth(1);
     let is_inside = |at: usize| {
         let rest = text.get(at..).unwrap_or_default();
         let opaque = [opaque::PREFIX, opaque::REFRESH_PREFIX].iter().any(|prefix| rest.starts_with(prefix.as_bytes()));
-        opaque || (rest.starts_with(b"eyJ") && rest.iter().filter(|byte| **byte == b'.').count() >= 2)
+        opaque || (rest.starts_with(b"eyJ") && last_but_one.is_some_and(|dot| dot > at))
     };
     is_token(text) || (0..text.len()).filter(begins_word).any(is_inside)
 }
