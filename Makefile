@@ -44,7 +44,7 @@ test-browser: setup ## run the tests that open the example's pages in Chromium
 test-servers: setup ## run the integration tests on Redis 8 and Valkey 8 and 9 too (SERVERS="redis-8 valkey-9")
 	@scripts/test-servers $(SERVERS)
 
-soak: setup ## run a million random commands, a hundred kills and their like (REDIS_TEST_COMMANDS=, _ROUNDS=, _SEED=)
+soak: setup ## run random commands and kills at length (REDIS_TEST_COMMANDS=, _HOSTILE_COMMANDS=, _ROUNDS=, _SEED=)
 	@scripts/soak
 
 memcheck: ## run integration tests inside valgrind (TESTS="refresh:: payloads::" for others than the usual ones)
