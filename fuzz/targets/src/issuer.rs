@@ -7,6 +7,7 @@ use redis_session_core::token::{Algorithm, Issued, KeyRing, RefreshToken, TokenK
 use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
+use crate::public;
 use crate::tree::{Tree, member, strict_object};
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -106,12 +107,12 @@ pub(crate) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     ]
 });
 
-/// The ring of [`KEYS`].
+/// The ring of [`KEYS`] and the keys of [`public`].
 pub(crate) static RING: LazyLock<KeyRing> = LazyLock::new(|| {
     let keys = KEYS
         .iter()
         .map(|key| serde_json::json!({ "kty": "oct", "kid": key.kid, "alg": key.algorithm.as_str(), "k": key.text }));
-    let set = serde_json::json!({ "keys": keys.collect::<Vec<_>>() });
+    let set = serde_json::json!({ "keys": keys.chain(public::jwks()).collect::<Vec<_>>() });
     KeyRing::from_jwk_set(set.to_string().as_bytes(), None).expect("a key ring")
 });
 
@@ -247,26 +248,43 @@ pub(crate) fn verify(
             let input = [header, b".", payload].concat();
             let decoded = [header, payload, signature].map(decode);
             let [Some(header), Some(payload), Some(signature)] = decoded else { return Err(Reason::Malformed) };
-            let key = key_of(&header)?;
-            if key.jwt.sign(&input, b"") != signature {
+            let header = strict_object(&header).ok_or(Reason::Malformed)?;
+            let is_signed = match key_of(&header)? {
+                Signer::Secret(key) => key.jwt.sign(&input, b"") == signature,
+                Signer::Private => public::is_signed(token),
+            };
+            if !is_signed {
                 return Err(Reason::Signature);
             }
             let audience = audience.or(policy.audience.as_deref());
             let payload = Payload::read(&payload, audience).ok_or(Reason::Malformed)?;
-            check_payload(policy, subject, &payload, (&input, audience), now)
+            let typ = member(&header, "typ").and_then(Tree::as_text);
+            check_payload(policy, subject, &payload, typ, (&input, audience), now)
         }
         _ => Err(Reason::Malformed),
     }
 }
 
-fn key_of(header: &[u8]) -> Result<&'static Key, Reason> {
-    let header = strict_object(header).ok_or(Reason::Malformed)?;
-    let names = ["alg", "kid", "typ"].map(|name| claim(&header, name, owned));
+/// Who must have signed a JWT.
+enum Signer {
+    Secret(&'static Key),
+    /// One of the keys whose public parts are known here.
+    Private,
+}
+
+fn key_of(header: &[(String, Tree)]) -> Result<Signer, Reason> {
+    let names = ["alg", "kid", "typ"].map(|name| claim(header, name, owned));
     let [Some(algorithm), Some(kid), Some(_)] = names else { return Err(Reason::Malformed) };
-    if member(&header, "crit").is_some() || member(&header, "b64").is_some() {
+    if member(header, "crit").is_some() || member(header, "b64").is_some() {
         return Err(Reason::Malformed);
     }
     let algorithm = Algorithm::from_name(&algorithm.ok_or(Reason::Malformed)?).ok_or(Reason::Algorithm)?;
+    if kid.is_none() && public::ALGORITHMS.contains(&algorithm) {
+        return Ok(Signer::Private);
+    }
+    if let Some(of) = public::ALGORITHMS.iter().find(|of| kid.as_deref() == Some(of.as_str())) {
+        return if *of == algorithm { Ok(Signer::Private) } else { Err(Reason::Algorithm) };
+    }
     let key = match kid {
         Some(kid) => KEYS.iter().find(|key| key.kid == kid),
         None => {
@@ -277,14 +295,25 @@ fn key_of(header: &[u8]) -> Result<&'static Key, Reason> {
     match key {
         None => Err(Reason::UnknownKey),
         Some(key) if key.algorithm != algorithm => Err(Reason::Algorithm),
-        Some(key) => Ok(key),
+        Some(key) => Ok(Signer::Secret(key)),
     }
+}
+
+/// Whether two texts name the same media type, where `application/` may be left out unless there is another slash
+/// behind it (RFC 7515 section 4.1.9).
+fn are_same_type(one: &str, other: &str) -> bool {
+    let [one, other] = [one, other].map(|text| {
+        let text = text.to_ascii_lowercase();
+        if text.contains('/') { text } else { format!("application/{text}") }
+    });
+    one == other
 }
 
 fn check_payload(
     policy: &TokenPolicy,
     subject: &str,
     payload: &Payload,
+    typ: Option<&str>,
     (input, audience): (&[u8], Option<&str>),
     now: UnixMillis,
 ) -> Result<Verified, Reason> {
@@ -300,7 +329,10 @@ fn check_payload(
     let (now, leeway) = (u128::from(now.get()), u128::from(policy.leeway_secs) * 1000);
     let issued_at = payload.issued_at.unwrap_or(UnixMillis::ZERO);
     let is_future = |time: UnixMillis| u128::from(time.get()) > now + leeway;
-    if now >= u128::from(expires_at.get()) + leeway {
+    let wanted = policy.token_type.as_deref();
+    if wanted.is_some_and(|wanted| !typ.is_some_and(|typ| are_same_type(typ, wanted))) {
+        Err(Reason::Type)
+    } else if now >= u128::from(expires_at.get()) + leeway {
         Err(Reason::TokenExpired)
     } else if is_future(issued_at) || payload.not_before.is_some_and(is_future) {
         Err(Reason::NotYetValid)

@@ -6,6 +6,7 @@
 //! decide.rs   commands on a value that anyone made        text.rs    ids, users, base64url and other texts
 //! list.rs     a value as a plain list, to compare with    token.rs   tokens                 issuer.rs what tokens must be
 //! input.rs    bytes as the choices that a target makes    seeds.rs   inputs to begin with
+//! public.rs   tokens that were signed in advance
 //! ```
 //!
 //! `cargo fuzz` runs them with ever new bytes, and the test `corpus` with those in `fuzz/corpus`.
@@ -17,6 +18,7 @@ mod issuer;
 mod json;
 mod jwks;
 mod list;
+mod public;
 mod seeds;
 mod text;
 mod token;

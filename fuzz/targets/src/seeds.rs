@@ -116,6 +116,27 @@ fn token() -> Vec<Vec<u8>> {
         seeds.push([&control(2), &b"42\xFFan id"[..]].concat());
         seeds.push([&control(3), &b"42\xFFan id\xFF\0\0\0\x07"[..]].concat());
     }
+    // Tokens that were signed in advance: a letter, what a part says, the parts of another one, something put in.
+    for which in 0..16_u8 {
+        for (asked, change, other, how) in [
+            (0, [0, 30, 0, 65], 0, 24),
+            (33, [6, 9, 0, 1], 0, 16),
+            (130, [8, 9, 0, 7], 5, 4),
+            (128, [5, 0, 0, 0], 6, 27),
+        ] {
+            let [by, low, high, to] = change;
+            let wanted = which >> 2;
+            seeds.push([&[0xE5, which, asked, by, low, high, to, 10, 0, 0, other, how, wanted], &b"more"[..]].concat());
+        }
+    }
+    // A type that is demanded, of ours and of others.
+    for wanted in 0..4 {
+        let header = br#"{"alg":"HS256","kid":"k256","typ":"application/AT+jwt"}"#;
+        let control = |kind| [kind, 0xF0, 128, 0, 40, 0, 65, 10, 0, 0, 0, 0, wanted];
+        seeds.push([&control(0), &header[..], b"\xFF", payloads[0].as_bytes()].concat());
+        seeds.push([&control(1), payloads[0].as_bytes()].concat());
+        seeds.push([&control(2), &b"42\xFFan id"[..]].concat());
+    }
     seeds.push([&[4][..], &[0; 12], b"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.AA"].concat());
     seeds
 }

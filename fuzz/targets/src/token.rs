@@ -8,10 +8,15 @@ use redis_session_core::token::{
 use redis_session_core::{Subject, UnixMillis};
 
 use crate::input::Input;
-use crate::issuer::{self, KEYS, Key, RING};
+use crate::issuer::{self, KEYS, Key, RING, decode, encode};
+use crate::public;
 
 const USER: &str = "42";
 const AUDIENCE: &str = "api";
+/// Types that may be demanded, and are for some tokens.
+const TYPES: [&str; 4] = ["jwt", "application/at+jwt", "AT+JWT", "application/a/b"];
+/// The kinds, by the first byte, that are tokens of [`public`]; the others are what is left when divided by five.
+const PUBLIC: std::ops::RangeInclusive<u8> = 0xE5..=0xF4;
 /// Seconds.
 const NOW: u64 = 1_700_000_000;
 
@@ -24,7 +29,8 @@ thread_local! {
 /// and the cache changes no answer.
 ///
 /// The bytes: what kind of token, which key signs and under which name, what is asked for, a change, and its parts with
-/// 0xFF between them: header and payload, or user, id and so on.
+/// 0xFF between them: header and payload, or user, id and so on. Of a token that was signed in advance: which one, what
+/// is asked for, a change, parts of which other one it gets, and what is put in by some changes.
 pub fn token(data: &[u8]) {
     let mut input = Input(data);
     let (kind, keys, asked) = (input.u8(), input.u8(), input.u8());
@@ -32,6 +38,10 @@ pub fn token(data: &[u8]) {
     let began = [input.u8(), input.u8(), input.u8(), input.u8(), input.u8(), input.u8()];
     let mut parts = input.rest().split(|byte| *byte == 0xFF);
     let mut next = || parts.next().unwrap_or_default();
+    if PUBLIC.contains(&kind) {
+        check_public(keys, asked, &change, began, next());
+        return;
+    }
     let key = &KEYS[usize::from(keys & 15) % KEYS.len()];
     let named = KEYS.get(usize::from(keys >> 4)).unwrap_or(key);
     let signed = match kind % 5 {
@@ -50,6 +60,28 @@ pub fn token(data: &[u8]) {
     if kind % 5 == 2 || kind % 5 == 3 {
         assert_minted(key, began);
     }
+}
+
+/// A token that was signed in advance, as it is and changed: as a text, or in what one of its parts says.
+fn check_public(which: u8, asked: u8, change: &Change, began: [u8; 6], more: &[u8]) {
+    let of = |which: u8| public::TOKENS[usize::from(which) % public::TOKENS.len()];
+    let (signed, [.., other, how, _]) = (of(which), began);
+    check_all(signed.as_bytes(), &[], asked, began);
+    let mut parts: Vec<_> = signed.split('.').map(str::to_owned).collect();
+    for (at, (part, other)) in parts.iter_mut().zip(of(other).split('.')).enumerate() {
+        if how & (1 << at) != 0 {
+            other.clone_into(part);
+        }
+    }
+    let changed = match parts.get_mut(usize::from(how >> 3 & 3)) {
+        Some(part) => {
+            let bytes = decode(part.as_bytes()).expect("base64url");
+            *part = encode(&change.of(&bytes, more));
+            parts.join(".").into_bytes()
+        }
+        None => change.of(parts.join(".").as_bytes(), more),
+    };
+    check_all(&changed, &[], asked, began);
 }
 
 /// One change to a token.
@@ -85,18 +117,19 @@ impl Change {
     }
 }
 
-fn policy(asked: u8) -> TokenPolicy {
+fn policy(asked: u8, wanted: u8) -> TokenPolicy {
     TokenPolicy {
         issuer: (asked & 1 != 0).then(|| "https://issuer.example".to_owned()),
         audience: (asked & 2 != 0).then(|| AUDIENCE.to_owned()),
-        token_type: None,
+        token_type: (asked & 128 != 0).then(|| TYPES[usize::from(wanted) % TYPES.len()].to_owned()),
         leeway_secs: [0, 60, 0, u32::MAX][usize::from(asked >> 2 & 3)],
         max_token_bytes: 2048,
     }
 }
 
 fn check_all(token: &[u8], signed: &[&[u8]], asked: u8, began: [u8; 6]) {
-    let policy = policy(asked);
+    let policy = policy(asked, began[5]);
+    let is_signed = |token: &[u8]| signed.contains(&token) || public::is_signed(token);
     let audience = (asked & 16 != 0).then_some("admin");
     let user = if asked & 32 == 0 { USER } else { "43" };
     let subject = Subject::new(user.as_bytes()).expect("a user");
@@ -110,7 +143,7 @@ fn check_all(token: &[u8], signed: &[&[u8]], asked: u8, began: [u8; 6]) {
         for now in [now, later] {
             let answer = verify(&RING, &policy, subject, token, audience, now, scratch);
             assert_eq!(answer, issuer::verify(&policy, user, token, audience, now));
-            assert!(answer.is_err() || signed.contains(&token), "a token that nobody signed is good");
+            assert!(answer.is_err() || is_signed(token), "a token that nobody signed is good");
             let cached = cache.verify(&RING, &policy, subject, token, audience, now, scratch);
             assert_eq!(cached, answer, "the cache gives the same answer");
         }
@@ -136,4 +169,19 @@ fn assert_minted(key: &Key, began: [u8; 6]) {
     let (kid, parts) = (key.kid.as_bytes(), [USER.as_bytes(), b"an id", &[0, 0, 0, 7]]);
     assert_eq!(own.sign_opaque(user, &id, began_at), Some(key.seal("rst1", &parts[..2], kid, &began)));
     assert_eq!(own.sign_refresh(user, &id, 7, began_at), Some(key.seal("rsr1", &parts, kid, &began)));
+}
+
+/// Or the target would compare nothing but refusals.
+#[test]
+fn tokens_that_were_signed_in_advance_are_good() {
+    let now = UnixMillis::from_secs(NOW).expect("a time");
+    for (number, token) in public::TOKENS.iter().enumerate() {
+        let user = Subject::new(if number % 4 == 2 { b"43" } else { b"42" }).expect("a user");
+        let answer = verify(&RING, &policy(0, 0), user, token.as_bytes(), None, now, &mut Scratch::default());
+        match number % 4 {
+            3 => assert_eq!(answer, Err(redis_session_core::Reason::Malformed), "{token}"),
+            _ => assert!(answer.is_ok(), "{token}: {answer:?}"),
+        }
+    }
+    assert_eq!(public::TOKENS.len(), 4 * public::ALGORITHMS.len());
 }
