@@ -1,12 +1,16 @@
 //! When Redis is away.
 
+use std::process::Command;
 use std::time::Duration;
 
+use redis::sentinel::{SentinelClient, SentinelServerType};
 use redis_session::{
-    Assurance, CreateOptions, LocalVerifier, Login, Policy, Reason, SessionStore, StoreError, TokenKind, Visitor,
+    Assurance, CreateOptions, LocalVerifier, Login, Policy, Reason, ReconnectingConnection, SessionStore, StoreError,
+    TokenKind, Visitor,
 };
-use redis_session_tests::{Server, ServerBuilder, jwk_set};
+use redis_session_tests::{Sentinels, Server, ServerBuilder, jwk_set};
 
+use crate::forwarder::Forwarder;
 use crate::{for_secs, token};
 
 fn server() -> Server {
@@ -128,4 +132,253 @@ async fn a_server_that_may_not_answer_is_away() {
     redis_session_tests::cmd(&mut con, "CONFIG SET replica-serve-stale-data no").unwrap();
     redis_session_tests::cmd(&mut con, "REPLICAOF 127.0.0.1 1").unwrap();
     assert!(is_unavailable(&store.count("42").await));
+}
+
+/// What a call of this store answers, in time.
+async fn soon<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(Duration::from_secs(30), call).await.expect("every wait is bounded")
+}
+
+/// Waits until a call of this store succeeds.
+async fn recovers<T>(what: &str, call: impl AsyncFn() -> Result<T, StoreError>) -> T {
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        match soon(call()).await {
+            Ok(answer) => return answer,
+            Err(StoreError::Unavailable(error)) => {
+                assert!(std::time::Instant::now() < deadline, "{what}: the connection does not come back: {error}");
+            }
+            Err(error) => panic!("{what}: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// As when the host loses its power: nobody closes the connection.
+#[tokio::test]
+async fn a_connection_that_fell_silent_is_replaced() {
+    let server = server();
+    let forwarder = Forwarder::to(server.port());
+    let store = SessionStore::connect(forwarder.url()).unwrap();
+    let created = store.login(&Login::new("42")).await.unwrap();
+    forwarder.silence_connections();
+    assert!(is_unavailable(&soon(store.touch(token(&created), &Visitor::new())).await));
+    recovers("silence", async || store.touch(token(&created), &Visitor::new()).await).await;
+}
+
+/// After an idle night behind a firewall, say. Over RESP3 its end is told, if that has been read by then.
+#[tokio::test]
+async fn over_resp3_a_connection_that_was_closed_costs_no_call() {
+    let server = server();
+    let store = SessionStore::connect(format!("{}?protocol=resp3", server.url())).unwrap();
+    let created = store.login(&Login::new("42")).await.unwrap();
+    for pause in [100, 300, 1000, 3000] {
+        let mut kill = redis::cmd("CLIENT");
+        let killed: u32 = kill.arg("KILL").arg("TYPE").arg("normal").query(&mut server.connection()).unwrap();
+        assert_eq!(killed, 1);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        if soon(store.touch(token(&created), &Visitor::new())).await.is_ok() {
+            return;
+        }
+        recovers("a closed connection", async || store.touch(token(&created), &Visitor::new()).await).await;
+    }
+    panic!("each time a call failed");
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_succeed_at_first_is_made_later() {
+    let server = server();
+    let acl = |line: &str| redis_session_tests::cmd(&mut server.connection(), line).unwrap();
+    let url = format!("redis://app:secret@127.0.0.1:{}/", server.port());
+    let store = SessionStore::connect(url).unwrap();
+    assert!(soon(store.count("42")).await.is_err(), "there is no such user yet");
+    acl("ACL SETUSER app on >secret ~* +@all");
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while soon(store.count("42")).await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "the connection is not made");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn after_a_failover_that_closes_no_connection_the_new_primary_is_found() {
+    let (old, new) = (server(), server());
+    let forwarder = Forwarder::to(old.port());
+    let store = SessionStore::connect(forwarder.url()).unwrap();
+    let created = store.login(&Login::new("42")).await.unwrap();
+    redis_session_tests::cmd(&mut old.connection(), &format!("REPLICAOF 127.0.0.1 {}", new.port())).unwrap();
+    forwarder.lead_to(new.port());
+    assert!(is_unavailable(&store.login(&Login::new("42")).await), "the old one is a replica now");
+    let again = recovers("demotion", async || store.login(&Login::new("42")).await).await;
+    assert_ne!(again.id, created.id);
+    let count: u64 = redis::cmd("SESSION.COUNT").arg("sessions:42").query(&mut new.connection()).unwrap();
+    assert!(count > 0, "it is at the new primary");
+}
+
+#[tokio::test]
+async fn a_replica_refuses_changes_and_answers_questions() {
+    let (primary, replica) = (server(), server());
+    let created = SessionStore::connect(primary.url()).unwrap().login(&Login::new("42")).await.unwrap();
+    redis_session_tests::cmd(&mut replica.connection(), &format!("REPLICAOF 127.0.0.1 {}", primary.port())).unwrap();
+    primary.wait_for_sync(&replica);
+    let connections = || replica.info("stats", "total_connections_received").parse::<u64>().unwrap();
+    let store = SessionStore::connect(replica.url()).unwrap();
+    let before = connections();
+    for _ in 0..200 {
+        assert!(is_unavailable(&store.touch(token(&created), &Visitor::new()).await));
+        store.authenticate(token(&created), &Visitor::new()).await.unwrap();
+    }
+    assert_eq!(store.devices("42").await.unwrap().len(), 1);
+    let made = connections() - before;
+    assert!((2..100).contains(&made), "a primary is looked for, and not each time: {made}");
+}
+
+/// A process that is stopped, and that goes on in the end whatever happens.
+struct Stopped(String);
+
+impl Stopped {
+    fn stop(server: &Server) -> Self {
+        let pid = server.pid().to_string();
+        assert!(Command::new("kill").args(["-STOP", &pid]).status().unwrap().success());
+        Self(pid)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-CONT", &self.0]).status();
+    }
+}
+
+fn was_not_asked<T: std::fmt::Debug>(answer: &Result<T, StoreError>) -> bool {
+    matches!(answer, Err(StoreError::Unavailable(error)) if error.to_string().contains("was away a moment ago"))
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_away_until_it_goes_on() {
+    let server = server();
+    let store = SessionStore::connect(server.url()).unwrap();
+    let created = store.login(&Login::new("42")).await.unwrap();
+    let stopped = Stopped::stop(&server);
+    let mut at_once = 0;
+    for _ in 0..8 {
+        let answer = soon(store.touch(token(&created), &Visitor::new())).await;
+        assert!(is_unavailable(&answer), "{answer:?}");
+        at_once += u32::from(was_not_asked(&answer));
+    }
+    assert!(at_once > 0, "after some slow answers, calls do not wait");
+    drop(stopped);
+    recovers("a hang", async || store.touch(token(&created), &Visitor::new()).await).await;
+}
+
+/// What many calls find out at the same time is one thing.
+#[tokio::test]
+async fn one_slow_moment_is_no_outage_however_many_calls_it_meets() {
+    let server = server();
+    let store = SessionStore::connect(server.url()).unwrap();
+    let created = store.login(&Login::new("42")).await.unwrap();
+    let stopped = Stopped::stop(&server);
+    let calls = (0..50).map(|_| {
+        let (store, token) = (store.clone(), token(&created).to_owned());
+        tokio::spawn(async move { store.touch(&token, &Visitor::new()).await.map(|_| ()) })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        let answer = soon(async { call.await.unwrap() }).await;
+        assert!(is_unavailable(&answer) && !was_not_asked(&answer), "{answer:?}");
+    }
+    drop(stopped);
+    let answer = soon(store.touch(token(&created), &Visitor::new())).await;
+    assert!(!was_not_asked(&answer), "{answer:?}");
+}
+
+/// How a server comes to take no changes, and how it comes to take them again.
+const NO_CHANGES: [[&str; 2]; 3] = [
+    ["CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"],
+    ["CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"],
+    // A snapshot that failed, as on a full disk: its file would be in the place of a folder.
+    ["BGSAVE", "CONFIG SET stop-writes-on-bgsave-error no"],
+];
+
+/// A server that cannot write a snapshot, and stops taking changes when it has tried.
+fn server_without_snapshots() -> Server {
+    let server = ServerBuilder::new().keys(&["one"]).config("save 3600 1000000\ndbfilename folder.rdb").start();
+    std::fs::create_dir(server.config_path().parent().unwrap().join("folder.rdb")).unwrap();
+    server
+}
+
+fn stop_changes(server: &Server, line: &str) {
+    redis_session_tests::cmd(&mut server.connection(), line).unwrap();
+    if line == "BGSAVE" {
+        redis_session_tests::wait_until("the snapshot has failed", || {
+            server.info("persistence", "rdb_last_bgsave_status") == "err"
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_changes_now_is_away_for_what_changes_something() {
+    let server = server_without_snapshots();
+    let store = SessionStore::connect(server.url()).unwrap();
+    let created = store.login(&Login::new("42")).await.unwrap();
+    for [on, off] in NO_CHANGES {
+        stop_changes(&server, on);
+        for _ in 0..3 {
+            let refused = store.login(&Login::new("42")).await;
+            assert!(is_unavailable(&refused), "{on}: {refused:?}");
+            store.authenticate(token(&created), &Visitor::new()).await.unwrap();
+        }
+        redis_session_tests::cmd(&mut server.connection(), off).unwrap();
+        store.login(&Login::new("42")).await.unwrap();
+    }
+}
+
+/// A verifier speaks where Redis cannot, not where it only cannot note that a session is in use.
+#[tokio::test]
+async fn with_a_local_verifier_a_server_that_takes_no_changes_is_still_asked() {
+    let mut server = server_without_snapshots();
+    let store = SessionStore::connect(server.url()).unwrap().when_away(verifier());
+    let created = store.login(&Login::new("42")).await.unwrap();
+    let logged_out = store.login(&Login::new("42")).await.unwrap();
+    assert!(store.logout(token(&logged_out)).await.unwrap());
+    for [on, off] in NO_CHANGES.into_iter().chain([["REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"]]) {
+        stop_changes(&server, on);
+        for _ in 0..3 {
+            let session = store.touch(token(&created), &Visitor::new()).await.unwrap();
+            assert_eq!(session.assurance, Assurance::Session, "{on}");
+            let refused = store.touch(token(&logged_out), &Visitor::new()).await.unwrap_err();
+            let is_revoked = matches!(&refused, StoreError::Refused(inactive) if inactive.reason == Reason::Revoked);
+            assert!(is_revoked, "{on}: {refused}");
+        }
+        redis_session_tests::cmd(&mut server.connection(), off).unwrap();
+    }
+    server.kill();
+    assert_eq!(store.touch(token(&created), &Visitor::new()).await.unwrap().assurance, Assurance::TokenOnly);
+}
+
+/// As the example of `ReconnectingConnection::from_fn` has it.
+#[tokio::test]
+async fn a_store_finds_the_primary_that_sentinel_names_after_a_crash() {
+    let mut primary = server();
+    let replica = server();
+    redis_session_tests::cmd(&mut replica.connection(), &format!("REPLICAOF 127.0.0.1 {}", primary.port())).unwrap();
+    primary.wait_for_sync(&replica);
+    let sentinels = Sentinels::start(&primary, 1);
+    let urls = sentinels.urls();
+    let store = SessionStore::new(ReconnectingConnection::from_fn(move || {
+        let urls = urls.clone();
+        async move {
+            SentinelClient::build(urls, Sentinels::NAME.into(), None, SentinelServerType::Master)?
+                .get_async_connection()
+                .await
+        }
+    }));
+    let created = soon(store.login(&Login::new("42"))).await.unwrap();
+    primary.wait_for_sync(&replica);
+    primary.kill();
+    assert!(is_unavailable(&soon(store.touch(token(&created), &Visitor::new())).await));
+    sentinels.wait_for_another_than(primary.port());
+    let session = recovers("a crash", async || store.touch(token(&created), &Visitor::new()).await).await;
+    assert_eq!(session.id, created.id);
+    let count: u64 = redis::cmd("SESSION.COUNT").arg("sessions:42").query(&mut replica.connection()).unwrap();
+    assert_eq!(count, 1);
 }

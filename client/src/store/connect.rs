@@ -1,101 +1,340 @@
 //! A connection that comes back by itself, with every wait bounded.
 
-use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, RedisResult, Value};
+use redis::aio::{ConnectionLike, MultiplexedConnection, SendError};
+use redis::io::tcp::socket2::TcpKeepalive;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline, PushInfo, PushKind,
+    RedisError, RedisFuture, RedisResult, ServerErrorKind, Value,
+};
+use tokio::time::timeout;
 
 use super::SessionStore;
-use super::error::is_away;
+use super::error::is_read_only;
+use super::outage::Outage;
 
 /// How long an answer is waited for, and a connection.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long after a first failure the next call tries again; twice as long after each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// So many answers in a row that did not come in time are taken for an outage. One is a slow moment.
+/// How long a connection is waited for that is made by asking several servers in turn, some of which may be away.
+const LONG_PATIENCE: Duration = Duration::from_secs(5);
+/// So many times in a row that an answer did not come in time are taken for an outage. One is a slow moment.
 const SLOW_ANSWERS: u32 = 3;
+/// How long a connection may be silent before the system asks whether the other side is still there.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// A connection shared by all its clones, that is made anew when it has broken.
 ///
 /// While Redis is away, calls fail at once, but for one now and then that tries again: 50 ms after the first failure,
 /// and then after twice as long each time, up to five seconds, each pause up to half as long again, so that not all
 /// clients come at once. Every wait is bounded: a second for a connection, a second for an answer.
+///
+/// A connection is replaced (the name is resolved anew, too) when it broke, when three times in a row an answer did not
+/// come in time, as from a host that has vanished, and when the server says that it has become a replica (`READONLY`):
+/// another may be the primary by now. The call that found this out fails. `READONLY` stops no other calls, for a
+/// replica can check tokens; as often as with the pauses above, the connection is replaced until a primary is found.
 #[derive(Clone)]
 pub struct ReconnectingConnection {
-    manager: ConnectionManager,
-    outage: Arc<Mutex<Outage>>,
+    shared: Arc<Shared>,
 }
 
-/// What has gone wrong since the last answer.
-#[derive(Debug, Default)]
-struct Outage {
-    failures: u32,
-    next_try: Option<Instant>,
+type Connecting = Pin<Box<dyn Future<Output = RedisResult<MultiplexedConnection>> + Send>>;
+
+struct Shared {
+    /// Makes the connection that will have this number.
+    connect: Box<dyn Fn(u64) -> Connecting + Send + Sync>,
+    /// How long that may take.
+    patience: Duration,
+    /// Held by the one call that connects.
+    connecting: tokio::sync::Mutex<()>,
+    state: Arc<Mutex<State>>,
+    db: AtomicI64,
+}
+
+#[derive(Default)]
+struct State {
+    /// How many connections have been begun.
+    number: u64,
+    link: Option<Link>,
+    /// Redis is away.
+    outage: Outage,
+    /// The server is a replica.
+    demotion: Outage,
+}
+
+#[derive(Clone)]
+struct Link {
+    number: u64,
+    connection: MultiplexedConnection,
+}
+
+/// What an answer says of the connection.
+#[derive(Debug, PartialEq, Eq)]
+enum Finding {
+    /// It is well, whatever was answered.
+    Well,
+    /// The answer did not come in time.
+    Slow,
+    /// It has broken, or the server cannot answer anybody.
+    Away,
+    /// It leads to a replica.
+    Replica,
 }
 
 impl ReconnectingConnection {
     /// A connection to the server at this URL, which need not be there yet.
     ///
+    /// TCP keepalive is on unless `url` says otherwise: after ten seconds of silence.
+    ///
     /// # Errors
     /// If the URL is none.
     pub fn new(url: impl IntoConnectionInfo) -> RedisResult<Self> {
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE))
-            .set_number_of_retries(0);
-        let manager = ConnectionManager::new_lazy_with_config(Client::open(url)?, config)?;
-        Ok(Self { manager, outage: Arc::default() })
+        let info = with_keepalive(url.into_connection_info()?);
+        let (db, is_resp3) = (info.redis_settings().db(), info.redis_settings().protocol().supports_resp3());
+        let client = Client::open(info)?;
+        let state = Arc::<Mutex<State>>::default();
+        // The connection, which is in there, holds what is told of its end.
+        let weak = Arc::downgrade(&state);
+        let connect = move |number| {
+            let client = client.clone();
+            let mut config = AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE));
+            if is_resp3 {
+                // Then redis-rs tells of the connection's end, so that no call has to fail to find out.
+                let state = Weak::clone(&weak);
+                config = config.set_push_sender(move |push: PushInfo| {
+                    if let (PushKind::Disconnection, Some(state)) = (push.kind, state.upgrade()) {
+                        lock(&state).forget(number);
+                    }
+                    Ok::<_, SendError>(())
+                });
+            }
+            let connecting = async move { client.get_multiplexed_async_connection_with_config(&config).await };
+            Box::pin(connecting) as Connecting
+        };
+        Ok(Self::with(Box::new(connect), PATIENCE, state, db))
     }
 
-    /// Whether to try; the pause until the next try begins with this one.
-    fn admit(&self) -> RedisResult<()> {
-        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
-        match outage.next_try {
-            Some(next_try) if Instant::now() < next_try => {
-                Err((ErrorKind::Io, "Redis was away a moment ago, and will be tried again soon").into())
+    /// A connection that `connect` makes, as often as one is needed: to the primary that Sentinel names, for one.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "sentinel")]
+    /// # fn example() {
+    /// use redis_session::redis::sentinel::{SentinelClient, SentinelServerType};
+    /// use redis_session::{ReconnectingConnection, SessionStore};
+    ///
+    /// let redis = ReconnectingConnection::from_fn(|| async {
+    ///     let sentinels = vec!["redis://10.0.0.1:26379/", "redis://10.0.0.2:26379/", "redis://10.0.0.3:26379/"];
+    ///     let mut primary = SentinelClient::build(sentinels, "sessions".into(), None, SentinelServerType::Master)?;
+    ///     primary.get_async_connection().await
+    /// });
+    /// let sessions = SessionStore::new(redis);
+    /// # }
+    /// ```
+    ///
+    /// `connect` may take five seconds, because each Sentinel that has vanished costs one; answers may take a second,
+    /// whatever the connection was made with. An error of `connect`, of whatever kind, is tried again as any failure.
+    pub fn from_fn<F, Connecting>(connect: F) -> Self
+    where
+        F: Fn() -> Connecting + Send + Sync + 'static,
+        Connecting: Future<Output = RedisResult<MultiplexedConnection>> + Send + 'static,
+    {
+        Self::with(Box::new(move |_| Box::pin(connect())), LONG_PATIENCE, Arc::default(), 0)
+    }
+
+    fn with(
+        connect: Box<dyn Fn(u64) -> Connecting + Send + Sync>,
+        patience: Duration,
+        state: Arc<Mutex<State>>,
+        db: i64,
+    ) -> Self {
+        let (connecting, db) = (tokio::sync::Mutex::default(), AtomicI64::new(db));
+        Self { shared: Arc::new(Shared { connect, patience, connecting, state, db }) }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl State {
+    /// Whether to try; the pause until the next try begins with this one. The number of failures so far, and the
+    /// connection if there is one.
+    fn admit(&mut self, now: Instant) -> RedisResult<(u32, Option<Link>)> {
+        if !self.outage.admits(now) {
+            return Err(away_a_moment_ago());
+        }
+        if self.outage.has_paused() {
+            self.outage.pause(now);
+        }
+        Ok((self.outage.failures, self.link.clone()))
+    }
+
+    /// What a call that was admitted after so many failures found out about this connection.
+    fn learn(&mut self, failures: u32, number: u64, finding: &Finding, now: Instant) {
+        if self.number != number {
+            // It has been replaced since: what becomes of the calls that were still under way says nothing new.
+            return;
+        }
+        match finding {
+            Finding::Well => self.outage = Outage::default(),
+            Finding::Slow => {
+                self.outage.fail(failures);
+                if self.outage.failures >= SLOW_ANSWERS {
+                    self.outage.pause(now);
+                    self.link = None;
+                }
             }
-            Some(_) => {
-                outage.pause();
-                Ok(())
+            Finding::Away => {
+                self.outage.fail(failures);
+                self.outage.pause(now);
+                self.link = None;
             }
-            None => Ok(()),
+            Finding::Replica => {
+                self.outage = Outage::default();
+                if self.demotion.is_forgotten(now) {
+                    self.demotion = Outage::default();
+                }
+                if self.demotion.admits(now) {
+                    self.demotion.failures = self.demotion.failures.saturating_add(1);
+                    self.demotion.pause(now);
+                    self.link = None;
+                }
+            }
         }
     }
 
-    fn learn(&self, error: Option<&RedisError>) {
-        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
-        match error.filter(|error| is_away(error)) {
-            None => *outage = Outage::default(),
-            Some(error) => {
-                outage.failures = outage.failures.saturating_add(1);
-                if !error.is_timeout() || outage.failures >= SLOW_ANSWERS {
-                    outage.pause();
-                }
+    fn forget(&mut self, number: u64) {
+        self.link.take_if(|link| link.number == number);
+    }
+}
+
+impl Shared {
+    async fn ask<T, Asked>(&self, send: impl FnOnce(MultiplexedConnection) -> Asked) -> RedisResult<T>
+    where
+        Asked: Future<Output = RedisResult<T>>,
+        T: Answer,
+    {
+        let (failures, link) = lock(&self.state).admit(Instant::now())?;
+        let Link { number, connection } = match link {
+            Some(link) => link,
+            None => self.connect(failures).await?,
+        };
+        let answer = send(connection).await;
+        lock(&self.state).learn(failures, number, &finding(&answer), Instant::now());
+        answer
+    }
+
+    /// Makes a connection, or waits for the one that another call makes.
+    async fn connect(&self, failures: u32) -> RedisResult<Link> {
+        let _turn = match self.connecting.try_lock() {
+            Ok(turn) => turn,
+            // While Redis is away, one call tries and no other waits.
+            Err(_) if failures > 0 => return Err(away_a_moment_ago()),
+            Err(_) => timeout(self.patience, self.connecting.lock()).await.map_err(|_| timed_out())?,
+        };
+        let number = {
+            let mut state = lock(&self.state);
+            if let Some(link) = &state.link {
+                return Ok(link.clone());
+            }
+            if state.outage.failures != failures {
+                return Err(away_a_moment_ago());
+            }
+            state.number += 1;
+            state.number
+        };
+        match timeout(self.patience, (self.connect)(number)).await.unwrap_or_else(|_| Err(timed_out())) {
+            Ok(mut connection) => {
+                connection.set_response_timeout(PATIENCE);
+                self.db.store(connection.get_db(), Ordering::Relaxed);
+                let link = Link { number, connection };
+                lock(&self.state).link = Some(link.clone());
+                Ok(link)
+            }
+            Err(error) => {
+                lock(&self.state).learn(failures, number, &Finding::Away, Instant::now());
+                Err(error)
             }
         }
     }
 }
 
-impl Outage {
-    fn pause(&mut self) {
-        let doubled = FIRST_PAUSE.saturating_mul(1 << self.failures.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
-        // Any number will do, as long as it is another in each process and each time.
-        let chance = u32::try_from(RandomState::new().hash_one(()) & 0xff).unwrap_or(0);
-        self.next_try = Some(Instant::now() + doubled + doubled / 2 * chance / 256);
+fn timed_out() -> RedisError {
+    io::Error::from(io::ErrorKind::TimedOut).into()
+}
+
+fn away_a_moment_ago() -> RedisError {
+    (ErrorKind::Io, "Redis was away a moment ago, and will be tried again soon").into()
+}
+
+/// Keepalive finds out about a host that vanished while nothing was asked, the user timeout about one that vanished
+/// with a question: without, Linux tries again for some 15 minutes.
+fn with_keepalive(info: ConnectionInfo) -> ConnectionInfo {
+    if info.tcp_settings().keepalive().is_some() {
+        return info;
+    }
+    let keepalive = TcpKeepalive::new().with_time(SILENCE);
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    let keepalive = keepalive.with_interval(SILENCE / 2);
+    let settings = info.tcp_settings().clone().set_keepalive(keepalive);
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    let settings = settings.set_user_timeout(SILENCE);
+    info.set_tcp_settings(settings)
+}
+
+/// The errors among what was answered: redis-rs gives those of the server as values.
+trait Answer {
+    fn errors(&self) -> impl Iterator<Item = RedisError>;
+}
+
+impl Answer for Value {
+    fn errors(&self) -> impl Iterator<Item = RedisError> {
+        std::slice::from_ref(self).iter().filter_map(server_error)
+    }
+}
+
+impl Answer for Vec<Value> {
+    fn errors(&self) -> impl Iterator<Item = RedisError> {
+        self.iter().filter_map(server_error)
+    }
+}
+
+fn server_error(value: &Value) -> Option<RedisError> {
+    match value {
+        Value::ServerError(error) => Some(error.clone().into()),
+        _ => None,
+    }
+}
+
+fn finding<T: Answer>(answer: &RedisResult<T>) -> Finding {
+    match answer {
+        Ok(answer) => answer.errors().find_map(|error| complaint(&error)),
+        Err(error) => complaint(error),
+    }
+    .unwrap_or(Finding::Well)
+}
+
+fn complaint(error: &RedisError) -> Option<Finding> {
+    match error.kind() {
+        _ if error.is_timeout() => Some(Finding::Slow),
+        _ if is_read_only(error) => Some(Finding::Replica),
+        ErrorKind::Io
+        | ErrorKind::Server(
+            ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown | ServerErrorKind::ClusterDown,
+        ) => Some(Finding::Away),
+        // What was read makes no sense, so neither will what follows.
+        _ if error.is_unrecoverable_error() => Some(Finding::Away),
+        _ => None,
     }
 }
 
 impl ConnectionLike for ReconnectingConnection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        Box::pin(async move {
-            self.admit()?;
-            let answer = ConnectionLike::req_packed_command(&mut self.manager, cmd).await;
-            self.learn(answer.as_ref().err());
-            answer
-        })
+        Box::pin(self.shared.ask(move |mut connection| async move { connection.send_packed_command(cmd).await }))
     }
 
     fn req_packed_commands<'a>(
@@ -104,16 +343,15 @@ impl ConnectionLike for ReconnectingConnection {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        Box::pin(async move {
-            self.admit()?;
-            let answer = ConnectionLike::req_packed_commands(&mut self.manager, pipeline, offset, count).await;
-            self.learn(answer.as_ref().err());
-            answer
-        })
+        Box::pin(
+            self.shared.ask(move |mut connection| async move {
+                connection.send_packed_commands(pipeline, offset, count).await
+            }),
+        )
     }
 
     fn get_db(&self) -> i64 {
-        self.manager.get_db()
+        self.shared.db.load(Ordering::Relaxed)
     }
 }
 
@@ -124,42 +362,17 @@ impl SessionStore<ReconnectingConnection> {
     /// ```no_run
     /// use redis_session::SessionStore;
     ///
-    /// # async fn example() -> redis::RedisResult<()> {
+    /// # fn example() -> redis::RedisResult<()> {
     /// let sessions = SessionStore::connect("redis://app:change-me@127.0.0.1:6379/")?;
     /// # Ok(())
     /// # }
     /// ```
     ///
-    /// It must be called within a Tokio runtime.
+    /// Its methods must be called within a Tokio runtime. For Sentinel, see [`ReconnectingConnection::from_fn`].
     ///
     /// # Errors
     /// If the URL is none.
     pub fn connect(url: impl IntoConnectionInfo) -> RedisResult<Self> {
         ReconnectingConnection::new(url).map(Self::new)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_a_bound_and_differ() {
-        let mut outage = Outage::default();
-        let mut pauses = Vec::new();
-        for failures in 1..40 {
-            outage.failures = failures;
-            let before = Instant::now();
-            outage.pause();
-            pauses.push(outage.next_try.unwrap() - before);
-        }
-        for (n, pause) in (0..).zip(&pauses) {
-            let least = (FIRST_PAUSE * (1 << n.min(10))).min(LONGEST_PAUSE);
-            assert!(*pause >= least, "{n} {pause:?}");
-            // With what the test itself takes.
-            assert!(*pause < least * 3 / 2 + Duration::from_secs(1), "{n} {pause:?}");
-        }
-        let last = &pauses[20..];
-        assert!(last.iter().any(|pause| pause.abs_diff(last[0]) > Duration::from_millis(100)), "{last:?}");
     }
 }

@@ -17,7 +17,8 @@ pub enum StoreError {
     Limit,
     /// The session whose data were to be changed is not alive.
     NoSession,
-    /// Redis cannot be asked at the moment: 503. Nobody was let in, and whether a change was made is not known.
+    /// Redis cannot be asked at the moment, or takes no changes (it is a replica, or lacks replicas, disk or memory):
+    /// 503. Nobody was let in, and whether a change was made is not known.
     Unavailable(RedisError),
     /// Redis refused: a mistake in the application or its configuration, which the text names.
     Redis(RedisError),
@@ -68,7 +69,7 @@ impl From<RedisError> for StoreError {
         match SessionErrorCode::of(&error) {
             Some(SessionErrorCode::SessionLimit) => Self::Limit,
             Some(SessionErrorCode::NoSession) => Self::NoSession,
-            _ if is_away(&error) => Self::Unavailable(error),
+            _ if is_away(&error) || takes_no_changes(&error) => Self::Unavailable(error),
             _ => Self::Redis(error),
         }
     }
@@ -80,8 +81,19 @@ impl From<DataError> for StoreError {
     }
 }
 
-/// Whether asking later, or another server, may help.
-pub(super) fn is_away(error: &RedisError) -> bool {
+/// Whether the server is a replica.
+pub(super) fn is_read_only(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+}
+
+/// Whether the server makes no changes at the moment but may answer questions: it is a replica, it has fewer replicas
+/// than `min-replicas-to-write`, it cannot save (the disk is full, say), or no memory is left.
+pub(super) fn takes_no_changes(error: &RedisError) -> bool {
+    is_read_only(error) || matches!(error.code(), Some("NOREPLICAS" | "MISCONF" | "OOM"))
+}
+
+/// Whether nothing can be asked: asking later, or another server, may help.
+fn is_away(error: &RedisError) -> bool {
     let kind = error.kind();
     let cannot_answer = [
         ErrorKind::Io,
@@ -92,7 +104,6 @@ pub(super) fn is_away(error: &RedisError) -> bool {
         ErrorKind::Server(ServerErrorKind::ClusterDown),
         ErrorKind::Server(ServerErrorKind::MasterDown),
         ErrorKind::Server(ServerErrorKind::TryAgain),
-        ErrorKind::Server(ServerErrorKind::ReadOnly),
     ];
     cannot_answer.contains(&kind) || error.is_connection_dropped() || error.is_timeout()
 }

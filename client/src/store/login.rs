@@ -49,8 +49,8 @@ impl Visitor {
         self
     }
 
-    /// What the application knows the device by. A session that began with one is refused without the same one, and
-    /// kept by others; checks without one are not compared.
+    /// What the application knows the device by. A session that began on one is bound to it: a check or a refresh that
+    /// names another device is refused, one that names none is not compared.
     #[must_use]
     pub fn device(mut self, fingerprint: impl Into<Vec<u8>>) -> Self {
         self.device = Some(fingerprint.into());

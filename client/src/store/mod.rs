@@ -3,7 +3,7 @@
 //! ```text
 //! mod.rs      the store          login.rs       a login: who, where from, with what      policy.rs   for how long
 //! error.rs    what can go wrong  data.rs        what an application keeps, typed
-//! connect.rs  a connection that comes back (feature `connection-manager`)
+//! connect.rs  a connection that comes back (feature `connection-manager`), and outage.rs, when it tries again
 //! local.rs    tokens without Redis (feature `offline`)
 //! seal.rs     data that Redis cannot read (feature `encryption`)
 //! ```
@@ -15,6 +15,8 @@ mod error;
 #[cfg(feature = "offline")]
 mod local;
 mod login;
+#[cfg(feature = "connection-manager")]
+mod outage;
 mod policy;
 #[cfg(feature = "encryption")]
 mod seal;
@@ -153,7 +155,8 @@ impl<C> SessionStore<C> {
     }
 
     /// While Redis is away, let `verifier` tell whether a JWT is good. See [`Assurance::TokenOnly`] for what that does
-    /// not tell.
+    /// not tell. While Redis is there but takes no changes, a [`touch`](SessionStore::touch) is a check that notes
+    /// nothing.
     #[cfg(feature = "offline")]
     #[cfg_attr(docsrs, doc(cfg(feature = "offline")))]
     #[must_use]
@@ -221,10 +224,15 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         let options = visitor.check(self.policy.details);
         let key = self.keys.key(&user);
         let mut connection = self.connection();
-        let answer = match touches {
-            true => connection.session_touch(key, token, &options).await,
-            false => connection.session_validate(key, token, &options).await,
+        let mut answer = match touches {
+            true => connection.session_touch(&key, token, &options).await,
+            false => connection.session_validate(&key, token, &options).await,
         };
+        #[cfg(feature = "offline")]
+        if touches && self.local.is_some() && matches!(&answer, Err(error) if error::takes_no_changes(error)) {
+            // That the session is in use cannot be noted; whether it is alive, Redis still knows better than the token.
+            answer = connection.session_validate(&key, token, &options).await;
+        }
         match answer.map_err(StoreError::from) {
             Ok(Validation::Active(ActiveSession { id, expires_at, details, .. })) => {
                 Ok(Authenticated { user, id, expires_at, assurance: Assurance::Session, details })
@@ -276,12 +284,13 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     }
 
     /// Logs out the session of this token, of whatever kind and be it expired. Whether it was alive; that it was not is
-    /// a success too (RFC 7009 section 2.2).
+    /// a success too (RFC 7009 section 2.2), and so is a text that is no token.
     ///
     /// # Errors
     /// If Redis is away, or refuses.
     pub async fn logout(&self, token: &str) -> Result<bool, StoreError> {
-        match unverified_user(token) {
+        // The server would take what only resembles a token for an id.
+        match unverified_user(token).filter(|_| redis_session_core::token::is_token(token.as_bytes())) {
             Some(user) => self.logout_session(&user, token).await,
             None => Ok(false),
         }
