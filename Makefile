@@ -51,7 +51,7 @@ memcheck: ## run integration tests inside valgrind (TESTS="refresh:: payloads::"
 	@scripts/setup --memcheck
 	@scripts/memcheck $(TESTS)
 
-bench: setup ## run the benchmarks and write docs/benchmarks.md (SESSIONS=10000,100000 ROUNDS=7 HUGE=1)
+bench: setup ## run the benchmarks and write docs/benchmarks.md (SESSIONS=10000,100000 ROUNDS=7)
 	cargo bench -p redis-session-benches
 
 fuzz: ## fuzz what reads bytes from outside (TARGET=value RUNS=1000000); needs rustup

@@ -3,11 +3,11 @@
 //! It writes `docs/benchmarks.md` and the pictures in `docs/benchmarks`; what goes on is told on standard error. The
 //! environment changes what is measured:
 //!
-//! - `SESSIONS`: how many there are, several numbers with commas between them (10000,100000,1000000).
+//! - `SESSIONS`: how many there are, several numbers with commas between them (10000,100000,1000000). With 10000000 too,
+//!   it needs 16 GB of memory.
 //! - `ROUNDS`: how often everything is measured, to take the medians (7).
 //! - `OPERATIONS`: how many are sent in a round, at most (10000).
 //! - `CONNECTIONS`: how many are open at once, each with a thread of its own (8).
-//! - `HUGE`: if set, also the memory of 10,000,000 sessions, which needs 10 GB and a quarter of an hour.
 //!
 //! `cargo bench -p redis-session-benches --bench peers`
 
@@ -35,7 +35,6 @@ pub(crate) struct Settings {
     pub(crate) rounds: usize,
     pub(crate) operations: usize,
     pub(crate) connections: usize,
-    pub(crate) huge: bool,
     /// The command that starts it, where it can be had.
     pub(crate) redis_8: Option<String>,
 }
@@ -69,11 +68,10 @@ fn main() {
 }
 
 fn memory(settings: &Settings) -> Vec<Bytes> {
-    let huge = settings.huge.then_some(10_000_000);
     let mut all: Vec<Bytes> = Vec::new();
     for per_user in PerUser::ALL {
         let most = if per_user == PerUser::All { MOST_ON_ONE } else { usize::MAX };
-        let mut sizes: Vec<_> = settings.sessions.iter().copied().chain(huge).map(|size| size.min(most)).collect();
+        let mut sizes: Vec<_> = settings.sessions.iter().map(|size| *size.min(&most)).collect();
         sizes.dedup();
         for sessions in sizes {
             for contender in Contender::ALL.into_iter().filter(|contender| contender.shares_data_with().is_none()) {
@@ -102,7 +100,6 @@ impl Settings {
             rounds: number("ROUNDS", ROUNDS),
             operations: number("OPERATIONS", OPERATIONS),
             connections: number("CONNECTIONS", CONNECTIONS),
-            huge: env::var_os("HUGE").is_some(),
             redis_8: contenders::redis_8(true),
         }
     }

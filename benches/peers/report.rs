@@ -363,9 +363,6 @@ fn command(settings: &Settings) -> String {
             words.push(format!("{name}={value}"));
         }
     }
-    if settings.huge {
-        words.push("HUGE=1".to_owned());
-    }
     words.push("make bench".to_owned());
     words.join(" ")
 }
