@@ -14,3 +14,4 @@ mod program;
 mod races;
 mod revocations;
 mod scale;
+mod tls;
