@@ -359,7 +359,8 @@ mod tests {
         for names in [members.user, members.ip, members.agent, members.created] {
             assert!(HELP.contains(&format!("({})", names.join(","))), "{names:?}");
         }
-        for name in Options::default().fixed().keys() {
+        let fixed = Options::default().fixed();
+        for name in fixed.keys().map(String::as_str).chain(["tls", "cacert", "cert", "key", "target-key"]) {
             assert!(HELP.contains(&format!("--{name} ")), "{name}");
         }
         assert_eq!(parse("--help").unwrap_err(), "help");

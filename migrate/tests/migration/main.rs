@@ -15,3 +15,4 @@ mod races;
 mod revocations;
 mod scale;
 mod tls;
+mod users;
