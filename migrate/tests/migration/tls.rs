@@ -127,6 +127,19 @@ fn one_option_makes_both_servers_speak_tls_also_the_older_one() {
 }
 
 #[test]
+fn without_a_file_those_are_believed_whom_the_system_trusts() {
+    let (ca, stranger, port) = (Authority::new(), Authority::new(), free_port());
+    let server = Server::builder().config(ca.config(port, "no")).start();
+    login(&mut server.connection(), "token1", r#"{"user_id":42}"#, HOUR);
+    let url = format!("rediss://127.0.0.1:{port}/");
+    let migration = || Migration::between(url.clone(), url.clone());
+    assert_refused(&migration().trusting(stranger.file("ca.crt")).run(""), UNKNOWN);
+    let trusted = migration().trusting(ca.file("ca.crt"));
+    assert_refused(&trusted.run(&stranger.cacert()), UNKNOWN);
+    trusted.apply("");
+}
+
+#[test]
 fn all_nodes_of_a_cluster_are_reached_with_tls() {
     let ca = Authority::new();
     let nodes: Vec<_> = (0..3)
