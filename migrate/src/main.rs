@@ -7,8 +7,9 @@
 //!   sessions.rs     sessions
 //!   revocations.rs  revoked tokens and users
 //! layout.rs       an old session's JSON         old_key.rs   an old key's token
-//! servers.rs      servers and clusters          progress.rs  how far it is
+//! servers.rs      servers and clusters          tls.rs       the way to them
 //! record.rs       what is kept on the disk      report.rs    what became of all
+//!                                               progress.rs  how far it is
 //! ```
 
 mod error;
@@ -23,6 +24,7 @@ mod revocations;
 mod servers;
 mod sessions;
 mod sets;
+mod tls;
 
 use std::process::ExitCode;
 use std::sync::Arc;

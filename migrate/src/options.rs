@@ -12,6 +12,7 @@ use redis_session::redis::IntoConnectionInfo as _;
 use redis_session::{KeyPrefix, TokenKind};
 
 use crate::error::Failure;
+use crate::tls::Tls;
 
 pub(crate) const HELP: &str = "\
 Moves live sessions from plain Redis keys to the redis-session module. Without --apply it writes to no server, and
@@ -27,6 +28,14 @@ usage: redis-session-migrate [OPTION...]
   --dir DIR             the folder for the state and the report (migration)
   --batch N             keys asked for at once (500)
   --rate N              keys a second at most, 0 for no limit (5000)
+
+TLS, as rediss:// in a URL, or for both servers:
+  --tls                 also where the URL is redis://
+  --cacert FILE         who may have signed the servers' certificates (those whom the system trusts)
+  --cert FILE           the client's own certificate, where servers ask for one
+  --key FILE            its key
+  --target-cacert, --target-cert, --target-key FILE
+                        the same for the target, where it is another
 
 What the old keys are called. An empty PREFIX is for none; a session's must not be empty.
   --sessions PREFIX         <prefix><token>: a session, as JSON (session:)
@@ -66,6 +75,9 @@ pub(crate) struct Options {
     pub(crate) apply: bool,
     pub(crate) source: String,
     pub(crate) target: String,
+    pub(crate) source_tls: Tls,
+    /// As for the source, where nothing else was said.
+    pub(crate) target_tls: Tls,
     pub(crate) dir: PathBuf,
     pub(crate) batch: u32,
     /// Keys a second; 0 for no limit.
@@ -109,6 +121,8 @@ impl Default for Options {
             apply: false,
             source: std::env::var("MIGRATE_SOURCE").unwrap_or_else(|_| "redis://127.0.0.1:6379/".into()),
             target: std::env::var("MIGRATE_TARGET").unwrap_or_default(),
+            source_tls: Tls::default(),
+            target_tls: Tls::default(),
             dir: "migration".into(),
             batch: 500,
             rate: 5000,
@@ -158,6 +172,13 @@ impl Options {
                 Long("apply") => self.apply = true,
                 Long("source") => self.source = parser.value()?.string()?,
                 Long("target") => self.target = parser.value()?.string()?,
+                Long("tls") => self.source_tls.always = true,
+                Long("cacert") => self.source_tls.cacert = Some(parser.value()?.into()),
+                Long("cert") => self.source_tls.cert = Some(parser.value()?.into()),
+                Long("key") => self.source_tls.key = Some(parser.value()?.into()),
+                Long("target-cacert") => self.target_tls.cacert = Some(parser.value()?.into()),
+                Long("target-cert") => self.target_tls.cert = Some(parser.value()?.into()),
+                Long("target-key") => self.target_tls.key = Some(parser.value()?.into()),
                 Long("dir") => self.dir = parser.value()?.into(),
                 Long("batch") => self.batch = number(parser, 1, 100_000)?,
                 Long("rate") => self.rate = number(parser, 0, u32::MAX)?,
@@ -189,6 +210,7 @@ impl Options {
         if self.target.is_empty() {
             self.target.clone_from(&self.source);
         }
+        self.check_tls()?;
         if self.prefixes.sessions.is_empty() {
             return Err(Failure::Usage("--sessions must not be empty".into()));
         }
@@ -201,6 +223,28 @@ impl Options {
             return Err(Failure::Usage(why.into()));
         }
         Ok(self)
+    }
+
+    /// Completes what is said of TLS, and refuses files that nothing would be done with: who names them does not expect
+    /// a connection in the clear.
+    fn check_tls(&mut self) -> Result<(), Failure> {
+        let (source, target) = (&self.source_tls, &mut self.target_tls);
+        let unpaired = |tls: &Tls| tls.cert.is_some() != tls.key.is_some();
+        if unpaired(source) || unpaired(target) {
+            return Err(Failure::Usage("a certificate and its key go together: --cert and --key".into()));
+        }
+        target.always = source.always;
+        let is_used = target.is_for(&self.target);
+        if target.has_files() && !is_used || source.has_files() && !is_used && !source.is_for(&self.source) {
+            return Err(Failure::Usage("certificates need --tls, or rediss:// in the URL".into()));
+        }
+        if target.cacert.is_none() {
+            target.cacert.clone_from(&source.cacert);
+        }
+        if target.cert.is_none() {
+            (target.cert, target.key) = (source.cert.clone(), source.key.clone());
+        }
+        Ok(())
     }
 
     /// How the users' keys are called.
@@ -315,7 +359,8 @@ mod tests {
         for names in [members.user, members.ip, members.agent, members.created] {
             assert!(HELP.contains(&format!("({})", names.join(","))), "{names:?}");
         }
-        for name in Options::default().fixed().keys() {
+        let fixed = Options::default().fixed();
+        for name in fixed.keys().map(String::as_str).chain(["tls", "cacert", "cert", "key", "target-key"]) {
             assert!(HELP.contains(&format!("--{name} ")), "{name}");
         }
         assert_eq!(parse("--help").unwrap_err(), "help");
@@ -333,9 +378,33 @@ mod tests {
             "--sessions=",
             "--sessions a: --blacklist a:",
             "--delete-moved --revoke-gone",
+            "--tls --cert mine.crt",
+            "--tls --cert mine.crt --key mine.key --target-key other.key",
+            "--cacert ca.crt",
+            "--source rediss://old/ --target redis://new/ --target-cacert ca.crt",
         ] {
             assert!(parse(args).is_err(), "{args}");
         }
+    }
+
+    #[test]
+    fn tls_is_for_both_servers_unless_said_otherwise() {
+        let files = |tls: &Tls| [&tls.cacert, &tls.cert, &tls.key].map(|file| file.clone().unwrap_or_default());
+        let all = ["ca", "mine", "key"].map(PathBuf::from);
+        let options = parse("--source redis://old/ --target redis://new/ --tls --cacert ca --cert mine --key key");
+        let Options { source, target, source_tls, target_tls, .. } = options.unwrap();
+        assert!(source_tls.is_for(&source) && target_tls.is_for(&target));
+        assert_eq!([files(&source_tls), files(&target_tls)], [all.clone(), all.clone()]);
+
+        let one = "--source rediss://old/ --target redis://new/ --cacert ca --cert mine --key key";
+        let Options { source, target, source_tls, target_tls, .. } = parse(one).unwrap();
+        assert!(source_tls.is_for(&source) && !target_tls.is_for(&target));
+
+        let other = "--target-cacert ca2 --target-cert mine2 --target-key key2";
+        let options = parse(&format!("{} {other}", one.replace("redis://new", "rediss://new"))).unwrap();
+        assert_eq!(files(&options.source_tls), all);
+        assert_eq!(files(&options.target_tls), ["ca2", "mine2", "key2"].map(PathBuf::from));
+        assert_eq!(files(&parse("--tls --cert mine --key key --target-cacert ca").unwrap().target_tls), all);
     }
 
     #[test]

@@ -35,8 +35,8 @@ pub(crate) struct Pass {
 
 impl Pass {
     pub(crate) fn new(options: Options, stop: Arc<AtomicBool>) -> Result<Self, Failure> {
-        let source = Servers::connect(&options.source)?;
-        let mut target = Servers::connect(&options.target)?;
+        let source = Servers::connect(&options.source, &options.source_tls)?;
+        let mut target = Servers::connect(&options.target, &options.target_tls)?;
         let ring = target.ask(&[Ask::new("", cmd("SESSION.KEYS"))])?;
         if ring.iter().any(|reply| matches!(reply, Value::ServerError(error) if error.code() == "ERR")) {
             return Err(target.unfit("there is no redis-session module"));

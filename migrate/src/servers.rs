@@ -5,11 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use redis_session::redis::{
-    self, Client, Cmd, Connection, ConnectionAddr, ConnectionInfo, ConnectionLike as _, IntoConnectionInfo as _,
-    RedisError, RedisResult, Value, cmd,
+    self, Client, Cmd, Connection, ConnectionAddr, ConnectionInfo, ConnectionLike as _, RedisError, RedisResult, Value,
+    cmd,
 };
 
 use crate::error::Failure;
+use crate::tls::Tls;
 
 /// How long a connection, and an answer, may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -50,9 +51,8 @@ impl Ask {
 }
 
 impl Servers {
-    pub(crate) fn connect(url: &str) -> Result<Self, Failure> {
-        let info = url.into_connection_info().map_err(|error| Failure::Usage(format!("not a URL: {error}")))?;
-        let mut servers = Self { info, nodes: Vec::new(), slots: Vec::new() };
+    pub(crate) fn connect(url: &str, tls: &Tls) -> Result<Self, Failure> {
+        let mut servers = Self { info: tls.connection_info(url)?, nodes: Vec::new(), slots: Vec::new() };
         servers.join().map_err(|error| servers.failed(error))?;
         Ok(servers)
     }

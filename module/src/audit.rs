@@ -66,6 +66,7 @@ fn fields(user: &str, event: &AuditEvent<'_>) -> Fields {
     if let Happening::AllRevoked(sessions) = event.happening {
         add("sessions", Some(sessions.to_string()));
     }
+    add("except", event.except.as_ref().map(ToString::to_string));
     add("reason", reason.map(|reason| reason.to_string()));
     add("ip", event.ip.map(|ip| ip.to_string()));
     add("agent", event.agent.as_deref().map(str::to_owned));

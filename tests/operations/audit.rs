@@ -56,6 +56,28 @@ fn what_happens_to_sessions_is_written_to_the_stream() {
 }
 
 #[test]
+fn a_logout_everywhere_is_one_entry_that_says_how_many_and_who_was_spared() {
+    let server = audited().start();
+    let mut con = server.connection();
+    let token = create(&mut con, "sessions:42", "ID here").str("token");
+    for id in ["b", "c", "d"] {
+        create(&mut con, "sessions:42", &format!("ID {id}"));
+    }
+    cmd(&mut con, "SESSION.REVOKE sessions:42 d").unwrap();
+    assert_eq!(int(&mut con, &format!("SESSION.REVOKEUSER sessions:42 EXCEPT {token}")), 2);
+    assert_eq!(int(&mut con, "SESSION.REVOKEUSER sessions:42 EXCEPT here"), 0);
+    assert_eq!(int(&mut con, "SESSION.REVOKEUSER sessions:42 EXCEPT b"), 1);
+    assert_eq!(
+        entries(&mut con, "audit")[5..],
+        [
+            "event=revokeuser user=42 sessions=2 except=here reason=user_revoked acl_user=default",
+            "event=revokeuser user=42 sessions=0 except=here reason=user_revoked acl_user=default",
+            "event=revokeuser user=42 sessions=1 reason=user_revoked acl_user=default",
+        ]
+    );
+}
+
+#[test]
 fn what_changes_no_session_is_not_written() {
     let server = audited().start();
     let mut con = server.connection();

@@ -35,6 +35,8 @@ pub struct AuditEvent<'a> {
     pub id: Option<SessionId>,
     /// The id that a regenerated session had before.
     pub old_id: Option<SessionId>,
+    /// The session that was spared when all others were revoked.
+    pub except: Option<SessionId>,
     /// The session's address.
     pub ip: Option<IpAddr>,
     /// The session's user agent.
@@ -43,7 +45,7 @@ pub struct AuditEvent<'a> {
 
 impl AuditEvent<'_> {
     fn of(happening: Happening, id: Option<SessionId>) -> Self {
-        AuditEvent { happening, id, old_id: None, ip: None, agent: None }
+        AuditEvent { happening, id, old_id: None, except: None, ip: None, agent: None }
     }
 }
 
@@ -87,7 +89,8 @@ impl UserSessions {
                     None => Happening::Created,
                 };
                 let agent = session.agent.as_deref().map(Cow::Borrowed);
-                Some(AuditEvent { happening, id: Some(session.id.clone()), old_id, ip: session.ip, agent })
+                let event = AuditEvent::of(happening, Some(session.id.clone()));
+                Some(AuditEvent { old_id, ip: session.ip, agent, ..event })
             }
             // The old id of a session that goes on under another.
             Effect::Bury(trace) if replaced.contains(&&trace.id) => None,
@@ -96,7 +99,7 @@ impl UserSessions {
             Effect::Clear { except } => {
                 let spared = |record: RecordRef<'_>| except.as_ref().is_some_and(|id| record.has_id(IdKey::of(id)));
                 let live = self.store.iter().filter(|record| clock.is_live(*record) && !spared(*record)).count();
-                Some(AuditEvent::of(Happening::AllRevoked(live), None))
+                Some(AuditEvent { except: except.clone(), ..AuditEvent::of(Happening::AllRevoked(live), None) })
             }
             Effect::Seen { .. }
             | Effect::Set { .. }

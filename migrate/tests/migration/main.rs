@@ -14,3 +14,5 @@ mod program;
 mod races;
 mod revocations;
 mod scale;
+mod tls;
+mod users;

@@ -13,6 +13,8 @@ pub(crate) struct Migration {
     dir: TempDir,
     source: String,
     target: String,
+    /// Whom the system trusts, instead of those whom it does.
+    trusted: Option<PathBuf>,
 }
 
 /// What a run has said.
@@ -30,7 +32,7 @@ impl Migration {
     }
 
     pub(crate) fn between(source: String, target: String) -> Self {
-        Self { dir: TempDir::with_prefix("migrate-test-").unwrap(), source, target }
+        Self { dir: TempDir::with_prefix("migrate-test-").unwrap(), source, target, trusted: None }
     }
 
     /// The same migration by other ways to its servers.
@@ -38,10 +40,16 @@ impl Migration {
         (self.source, self.target) = (source, target);
     }
 
+    /// The same on a system that trusts the certificate authorities in this file.
+    pub(crate) fn trusting(self, file: impl Into<PathBuf>) -> Self {
+        Self { trusted: Some(file.into()), ..self }
+    }
+
     /// Starts the program with these words, without `--apply`.
     pub(crate) fn start(&self, args: &str) -> Child {
         Command::new(PathBuf::from(env!("CARGO_BIN_EXE_redis-session-migrate")))
             .env_clear()
+            .envs(self.trusted.iter().map(|file| ("SSL_CERT_FILE", file)))
             .args(["--source", &self.source, "--target", &self.target, "--rate", "0", "--dir"])
             .arg(self.path())
             .args(args.split_whitespace())

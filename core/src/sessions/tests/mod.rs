@@ -294,9 +294,10 @@ fn told(pair: &Pair, effects: &[Effect<'_>], now: u64) -> Vec<String> {
     let events = pair.primary.audit(effects, &pair.agents, clock(now));
     let text = |id: Option<SessionId>| id.map_or_else(|| "-".to_owned(), |id| id.to_string());
     let line = |event: AuditEvent<'_>| {
-        let AuditEvent { happening, id, old_id, agent, .. } = event;
+        let AuditEvent { happening, id, old_id, except, agent, .. } = event;
         let old = old_id.map_or_else(String::new, |old| format!(" was {old}"));
-        format!("{happening:?} {}{old} {}", text(id), agent.as_deref().unwrap_or("-"))
+        let spared = except.map_or_else(String::new, |spared| format!(" but {spared}"));
+        format!("{happening:?} {}{old}{spared} {}", text(id), agent.as_deref().unwrap_or("-"))
     };
     events.into_iter().map(line).collect()
 }
@@ -320,7 +321,9 @@ fn effects_tell_an_auditor_what_happens_to_which_session() {
     let denial = pair.primary.revoke(&[foreign], limit(9), clock(2));
     assert_eq!(told(&pair, &denial.effects, 2), ["Ended(Revoked) jwt -"]);
     let all = pair.primary.revoke_all(Some(&id("c")), 1000, limit(9), clock(2));
-    assert_eq!(told(&pair, &all.effects, 2), ["AllRevoked(1) - -"]);
+    assert_eq!(told(&pair, &all.effects, 2), ["AllRevoked(1) - but c -"]);
+    let all = pair.primary.revoke_all(Some(&id("a")), 1000, limit(9), clock(2));
+    assert_eq!(told(&pair, &all.effects, 2), ["AllRevoked(2) - -"], "who is not alive is not spared");
     let renewed = pair.primary.regenerate(&target("b"), id("n"), RULES, &pair.agents, limit(9), clock(2)).unwrap();
     assert_eq!(told(&pair, &renewed.effects, 2), ["Regenerated n was b phone"]);
     let sweep = pair.primary.purge(0, 99, clock(9500));
