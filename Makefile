@@ -41,7 +41,7 @@ test: setup ## run every test; integration tests start servers of their own on f
 test-browser: setup ## run the tests that open the example's pages in Chromium
 	@scripts/test-browser
 
-test-servers: setup ## run the integration tests on Redis 8 and Valkey 8 and 9 too (SERVERS="redis-8 valkey-9")
+test-servers: setup ## run the integration tests on Redis 8 and Valkey 8 and 9 too, and on servers that defragment (SERVERS="redis-8 valkey-9")
 	@scripts/test-servers $(SERVERS)
 
 soak: setup ## run random commands and kills at length (REDIS_TEST_COMMANDS=, _HOSTILE_COMMANDS=, _ROUNDS=, _SEED=)

@@ -5,6 +5,7 @@ mod broken_transfers;
 mod chance;
 mod crash;
 mod cut_logs;
+mod defragmentation;
 mod effects;
 mod eviction;
 mod expiry;

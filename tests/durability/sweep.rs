@@ -287,35 +287,3 @@ fn a_watched_user_may_be_swept() {
     let done: Option<Vec<String>> = redis::pipe().atomic().cmd("PING").query(&mut con).unwrap();
     assert_eq!(done, None, "the value has changed");
 }
-
-/// Where the server's allocator can move things: the ones that Debian ships cannot.
-#[test]
-fn a_defragmentation_changes_nothing_that_can_be_seen() {
-    let server = still().config("session.max-per-user 100000").start();
-    let mut con = server.connection();
-    let on = "CONFIG SET activedefrag yes active-defrag-ignore-bytes 1 active-defrag-threshold-lower 0 \
-              active-defrag-cycle-min 99 active-defrag-cycle-max 99 active-defrag-max-scan-fields 100";
-    if cmd(&mut con, on).is_err() {
-        eprintln!("not tested: this server was built without active defragmentation");
-        return;
-    }
-    cmd(&mut con, "CONFIG SET activedefrag no").unwrap();
-    // Small values and a large one, with holes between them.
-    for key in 0..3000 {
-        let mut pipe = redis::pipe();
-        pipe.cmd("SESSION.CREATE").arg(format!("sessions:{key}")).arg(&["AGENT", "phone"]).ignore();
-        pipe.cmd("SESSION.CREATE").arg("sessions:crowd").arg(&["TOKEN", "NONE"]).ignore();
-        pipe.exec(&mut con).unwrap();
-    }
-    for key in (0..3000).filter(|key| key % 4 != 0) {
-        cmd(&mut con, &format!("DEL sessions:{key}")).unwrap();
-    }
-    let before = stored(&server);
-    let count = |what: &str| server.info("stats", &format!("active_defrag_{what}")).parse::<u64>().unwrap();
-    cmd(&mut con, "CONFIG SET activedefrag yes").unwrap();
-    wait_until("much is looked at, and some of it moved", || count("hits") > 100 && count("misses") > 20_000);
-    assert_eq!(stored(&server), before);
-    assert_eq!(int(&mut con, "SESSION.COUNT sessions:crowd"), 3000);
-    cmd(&mut con, "FLUSHALL").unwrap();
-    assert_eq!(figure(&server, "sessions"), 0);
-}

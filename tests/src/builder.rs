@@ -1,5 +1,6 @@
 //! What a server is started with.
 
+use std::env;
 use std::fs;
 use std::path::PathBuf;
 
@@ -153,6 +154,9 @@ impl ServerBuilder {
 
     fn config_file(&self, port: u16) -> String {
         let mut file = format!("port {port}\n{DEFAULTS}");
+        if self.role == Role::Data && self.program.is_none() && env::var_os("REDIS_TEST_DEFRAGMENT").is_some() {
+            file += DEFRAGMENT;
+        }
         if self.module {
             file += &format!("loadmodule {}", quoted(&binaries::module_path().display().to_string()));
             for arg in &self.module_args {
@@ -188,6 +192,15 @@ enable-module-command local
 repl-diskless-sync-delay 0
 # An effect that its replica or the append-only file cannot apply is a bug: stop there.
 propagation-error-behavior panic
+";
+
+/// Defragments all the time, however little there is to gain, and large values in parts.
+const DEFRAGMENT: &str = "\
+activedefrag yes
+active-defrag-ignore-bytes 1
+active-defrag-threshold-lower 0
+active-defrag-cycle-min 10
+active-defrag-max-scan-fields 10
 ";
 
 /// As redis.conf wants an argument that may contain anything.

@@ -23,7 +23,8 @@
 //! Variables of the environment choose other programs: `REDIS_SERVER` and `REDIS_CLI` (a command, or a command
 //! with arguments separated by white space) and `REDIS_SESSION_MODULE` (the path of the module); `REDIS_TEST_WAIT`
 //! is how many seconds a wait may take, 30 by default. With `REDIS_TEST_ORDERLY_END`, a server that is dropped is asked
-//! to end rather than killed, so that a checker of memory around it can report.
+//! to end rather than killed, so that a checker of memory around it can report; with `REDIS_TEST_DEFRAGMENT`, all
+//! servers defragment as often as they can.
 
 mod amount;
 mod binaries;

@@ -33,7 +33,7 @@ pub struct Server {
 }
 
 /// What the program is started as.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// A server that holds data.
     Data,
