@@ -3,6 +3,7 @@
 mod away;
 mod data;
 mod flows;
+mod local;
 mod web;
 
 use std::time::Duration;
