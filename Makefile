@@ -65,7 +65,7 @@ lint: setup ## check formatting and run clippy; a warning is an error
 fmt: ## format the code
 	cargo fmt --all
 
-setup: ## install what is missing: redis-server, redis-cli, libclang, a C compiler
+setup: ## install what is missing: redis-server, redis-cli, libclang, a C compiler, openssl
 	@scripts/setup
 
 clean: ## remove what was built; data/ stays

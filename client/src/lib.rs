@@ -101,7 +101,7 @@
 //! use redis_session::redis::sentinel::{SentinelClient, SentinelServerType};
 //!
 //! let sentinels = vec!["redis://10.0.0.1:26379/", "redis://10.0.0.2:26379/", "redis://10.0.0.3:26379/"];
-//! let mut primary = SentinelClient::build(sentinels, "sessions".into(), None, SentinelServerType::Master)?;
+//! let mut primary = SentinelClient::build(sentinels, "sessions".to_owned(), None, SentinelServerType::Master)?;
 //! let mut redis = primary.get_connection()?; // a new one after an error: the primary may be another
 //! # let token = "";
 //! let (revoked, replicas): (u64, u64) = redis::pipe()
@@ -152,8 +152,60 @@
 //! | `store` | `SessionStore` |
 //! | `connection-manager` | `SessionStore::connect`: a connection that comes back by itself, with every wait bounded |
 //! | `offline` | while Redis is away, JWTs can be checked without it, and the answer says so |
-//! | `encryption` | session data that Redis, its files and its replicas cannot read |
+//! | `encryption` | session data whose values Redis, its files and its replicas cannot read; the names of the fields and the lengths of the values they can |
 //! | `axum` | a layer and extractors for web applications |
+//!
+//! A store takes every asynchronous connection that can be cloned. One to a cluster goes to the node that has the user, and
+//! follows when that changes:
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "cluster-async", feature = "store"))]
+//! # async fn example() -> redis::RedisResult<()> {
+//! use redis_session::SessionStore;
+//! use redis_session::redis::cluster::ClusterClient;
+//!
+//! let nodes = ClusterClient::new(["redis://10.0.0.1/", "redis://10.0.0.2/", "redis://10.0.0.3/"])?;
+//! let sessions = SessionStore::new(nodes.get_async_connection().await?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! One that asks Sentinel for the primary, whenever it has to be made anew:
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "connection-manager", feature = "sentinel"))]
+//! # fn example() {
+//! use redis_session::redis::sentinel::{SentinelClient, SentinelServerType};
+//! use redis_session::{ReconnectingConnection, SessionStore};
+//!
+//! let sessions = SessionStore::new(ReconnectingConnection::from_fn(|| async {
+//!     let sentinels = vec!["redis://10.0.0.1:26379/", "redis://10.0.0.2:26379/", "redis://10.0.0.3:26379/"];
+//!     let mut primary = SentinelClient::build(sentinels, "sessions".to_owned(), None, SentinelServerType::Master)?;
+//!     primary.get_async_connection().await
+//! }));
+//! # }
+//! ```
+//!
+//! For TLS, `rediss://` in the URL, and a feature of `redis`, without which the URL is refused:
+//!
+//! ```toml
+//! [dependencies]
+//! redis = { version = "1.8", features = ["tokio-rustls-comp"] }
+//! redis-session = { version = "0.1", features = ["connection-manager"] }
+//! ```
+//!
+//! ```no_run
+//! # #[cfg(feature = "connection-manager")]
+//! # async fn example() -> redis::RedisResult<()> {
+//! use redis_session::SessionStore;
+//!
+//! let sessions = SessionStore::connect("rediss://app:change-me@redis.example.com:6379/")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The certificate must be one that the system trusts. With an authority of your own, give its file to
+//! `redis::Client::build_with_tls`, and what that client's `get_connection_info` says to `SessionStore::connect`.
 //!
 //! # Errors
 //!
@@ -197,7 +249,7 @@ pub use store::ReconnectingConnection;
 pub use store::{Assurance, Authenticated, DataError, Login, Policy, SessionStore, StoreError, Visitor};
 #[cfg(feature = "encryption")]
 #[cfg_attr(docsrs, doc(cfg(feature = "encryption")))]
-pub use store::{DataKeys, DataKeysError};
+pub use store::{DataKeys, DataKeysError, Resealing};
 #[cfg(feature = "offline")]
 #[cfg_attr(docsrs, doc(cfg(feature = "offline")))]
 pub use store::{LocalVerifier, LocalVerifierError};

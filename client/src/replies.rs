@@ -343,6 +343,15 @@ pub(crate) fn time_left(reply: Value) -> Result<Option<Duration>, ParsingError> 
 }
 
 /// What an application keeps with a session: fields and their values, both any bytes, in the server's order.
+///
+/// ```
+/// # fn show(session: &redis_session::Session) {
+/// let cart: Option<u64> = session.data.text("cart").and_then(|id| id.parse().ok());
+/// for (field, value) in session.data.iter() {
+///     println!("{} has {} bytes", field.escape_ascii(), value.len());
+/// }
+/// # }
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct SessionData(Vec<(Vec<u8>, Vec<u8>)>);
 

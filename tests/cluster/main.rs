@@ -5,6 +5,7 @@
 //! migration, failover           slots that move, and primaries that are replaced, under load
 //! audit                         the streams that life-cycle events are written to
 //! sentinel, acknowledged        primaries that crash under Sentinel, and what WAIT says
+//! store                         the client's SessionStore over connections of both
 //!
 //! load    clients that know what must be there      links   how they connect
 //! nodes   what a cluster holds                      proxy   what loses an answer
@@ -21,3 +22,4 @@ mod proxy;
 mod retries;
 mod routing;
 mod sentinel;
+mod store;

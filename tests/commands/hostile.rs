@@ -20,7 +20,7 @@ use std::env;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use redis_session_core::Reason;
-use redis_session_tests::{Server, amount, cmd, cmd_args, fields, wait_until};
+use redis_session_tests::{Server, amount, cmd, cmd_args, fields, jwk_set, wait_until};
 
 use grammar::{COMMANDS, Grammar, SETTINGS};
 use replies::{Connection, Reply};
@@ -42,8 +42,9 @@ const CODES: [&str; 7] =
 /// Reasons that are met again and again.
 const REASONS: [&str; 7] = ["malformed", "signature", "type", "unknown", "revoked", "user_revoked", "evicted"];
 
-/// What the secrets of the key file begin with.
-const SECRETS: [&str; 2] = ["oneoneoneone", "twotwotwotwo"];
+/// The secrets of the key file, whole: a client may well say that somebody's agent is `phoneoneoneoneone`.
+const SECRETS: [&str; 2] =
+    ["oneoneoneoneoneoneoneoneoneoneoneoneoneoneA", "twotwotwotwotwotwotwotwotwotwotwotwotwotwoA"];
 
 #[test]
 fn every_hostile_command_is_answered_and_the_data_stays_whole() {
@@ -142,6 +143,8 @@ struct Field {
 
 impl Field {
     fn new() -> Self {
+        let keys = jwk_set(&["one", "two"]);
+        assert!(SECRETS.iter().all(|secret| keys.contains(secret)), "{keys}");
         let primary = Server::builder().keys(&["one", "two"]).start();
         let replica = Server::builder().keys(&["one", "two"]).replica_of(&primary).start();
         primary.wait_for_sync(&replica);
@@ -333,7 +336,7 @@ fn a_reply_that_tells_too_much_or_makes_no_sense_is_noticed() {
         Reply::List(vec![error("ERR internal error, see the server's log")]),
         Reply::Int(1),
         Reply::Null,
-        Reply::Map(vec![(Reply::Text(b"k".to_vec()), Reply::Text(b"oneoneoneoneone".to_vec()))]),
+        Reply::Map(vec![(Reply::Text(b"k".to_vec()), Reply::Text(SECRETS[0].into()))]),
     ] {
         assert!(says("SESSION.CREATE", reply).is_err());
     }

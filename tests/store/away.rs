@@ -367,9 +367,7 @@ async fn a_store_finds_the_primary_that_sentinel_names_after_a_crash() {
     let store = SessionStore::new(ReconnectingConnection::from_fn(move || {
         let urls = urls.clone();
         async move {
-            SentinelClient::build(urls, Sentinels::NAME.into(), None, SentinelServerType::Master)?
-                .get_async_connection()
-                .await
+            SentinelClient::build(urls, Sentinels::NAME, None, SentinelServerType::Master)?.get_async_connection().await
         }
     }));
     let created = soon(store.login(&Login::new("42"))).await.unwrap();

@@ -1,9 +1,15 @@
 //! What an application keeps with a session: typed, and sealed if it wants.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use redis_session::{CreateOptions, DataError, DataKeys, Login, Policy, StoreError, TokenKind};
-use redis_session_tests::{Server, ServerBuilder, cmd_args, text};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{Cmd, ErrorKind, Pipeline, RedisFuture, RedisResult, Value};
+use redis_session::{
+    CreateOptions, Created, DataError, DataKeys, Login, Policy, ReconnectingConnection, Resealing, SessionStore,
+    StoreError, TokenKind,
+};
+use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, text};
 use serde::{Deserialize, Serialize};
 
 use crate::{Store, login, store, token, verdict};
@@ -150,4 +156,206 @@ async fn a_login_with_sealed_data_is_like_any_other() {
     assert_eq!(sealed.id.len(), plain.id.len());
     assert_ne!(sealed.id, plain.id);
     assert_eq!(verdict(&store, token(&sealed)).await, "active");
+}
+
+type Before = dyn Fn(&str) -> RedisResult<()> + Send + Sync;
+
+/// A connection that something happens on before each command is sent, or in its stead.
+#[derive(Clone)]
+struct Watched<C> {
+    inner: C,
+    before: Arc<Before>,
+}
+
+impl<C: ConnectionLike + Send> ConnectionLike for Watched<C> {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        let Some(redis::Arg::Simple(name)) = cmd.args_iter().next() else { panic!("a command without a name") };
+        let before = (self.before)(std::str::from_utf8(name).unwrap());
+        Box::pin(async move {
+            before?;
+            self.inner.req_packed_command(cmd).await
+        })
+    }
+
+    fn req_packed_commands<'a>(&'a mut self, _: &'a Pipeline, _: usize, _: usize) -> RedisFuture<'a, Vec<Value>> {
+        panic!("a store sends no pipelines")
+    }
+
+    fn get_db(&self) -> i64 {
+        self.inner.get_db()
+    }
+}
+
+async fn watched(
+    server: &Server,
+    before: impl Fn(&str) -> RedisResult<()> + Send + Sync + 'static,
+) -> SessionStore<Watched<MultiplexedConnection>> {
+    let inner = server.client().get_multiplexed_async_connection().await.unwrap();
+    SessionStore::new(Watched { inner, before: Arc::new(before) }).encrypt(keys())
+}
+
+async fn login_with_data(store: &Store) -> Created {
+    store.login(&Login::new("42").data(&profile()).unwrap()).await.unwrap()
+}
+
+/// What is left to do, whose new token is good.
+async fn left(store: &Store, renewed: Result<Created, StoreError>) -> Resealing {
+    let error = renewed.unwrap_err();
+    let shown = format!("{error:?} {error}");
+    let StoreError::Resealing(left) = error else { panic!("{shown}") };
+    assert_eq!(verdict(store, token(&left.created)).await, "active", "the new tokens are good");
+    assert!(!shown.contains(token(&left.created)), "{shown}");
+    *left
+}
+
+#[tokio::test]
+async fn what_is_set_just_before_a_new_id_is_not_lost() {
+    let server = Server::start();
+    let store = store(&server).await.encrypt(keys());
+    let created = login_with_data(&store).await;
+    let (client, id) = (server.client(), created.id.clone());
+    let racing = watched(&server, move |command| {
+        if command == "SESSION.REGENERATE" {
+            let (client, id) = (client.clone(), id.clone());
+            let setting = async move {
+                let other = SessionStore::new(client.get_multiplexed_async_connection().await.unwrap()).encrypt(keys());
+                other.set_data("42", &id, &HashMap::from([("visits", 8)])).await.unwrap();
+            };
+            // This thread is in the middle of a call.
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            std::thread::spawn(move || runtime.block_on(setting)).join().unwrap();
+        }
+        Ok(())
+    });
+    let renewed = racing.await.regenerate(token(&created)).await.unwrap();
+    assert_eq!(store.data("42", &renewed.id).await.unwrap(), Some(Profile { visits: 8, ..profile() }));
+}
+
+#[tokio::test]
+async fn new_tokens_are_not_lost_where_their_data_cannot_be_sealed() {
+    let server = Server::start();
+    let store = store(&server).await.encrypt(keys());
+    let created = login_with_data(&store).await;
+    cmd(&mut server.connection(), "ACL SETUSER app on >word ~* +@all -session.set").unwrap();
+    let url = server.url().replace("redis://", "redis://app:word@");
+    let app = SessionStore::connect(url).unwrap().encrypt(keys());
+
+    let left = left(&store, app.regenerate(token(&created)).await).await;
+    assert!(matches!(left.cause, StoreError::Redis(_)), "{left:?}");
+    assert_eq!((left.user.as_str(), &left.old_id), ("42", &created.id));
+    let error = app.data::<Profile>("42", &left.created.id).await.unwrap_err();
+    assert!(matches!(error, StoreError::Data(DataError::Sealed { .. })), "not before they are sealed: {error:?}");
+    assert!(app.reseal("42", &left.old_id, &left.created.id).await.is_err());
+
+    // What is set meanwhile is newer.
+    store.set_data("42", &left.created.id, &HashMap::from([("visits", 8)])).await.unwrap();
+    cmd(&mut server.connection(), "ACL SETUSER app +session.set").unwrap();
+    app.reseal("42", &left.old_id, &left.created.id).await.unwrap();
+    let expected = Some(Profile { visits: 8, ..profile() });
+    assert_eq!(app.data("42", &left.created.id).await.unwrap(), expected);
+
+    let before = store.session("42", &left.created.id).await.unwrap().unwrap().data;
+    app.reseal("42", &left.old_id, &left.created.id).await.unwrap();
+    assert_eq!(store.session("42", &left.created.id).await.unwrap().unwrap().data, before, "a second time is none");
+    store.logout_everywhere("42").await.unwrap();
+    let ended = app.reseal("42", &left.old_id, &left.created.id).await;
+    assert!(matches!(ended, Err(StoreError::NoSession)), "{ended:?}");
+}
+
+#[tokio::test]
+async fn new_tokens_outlive_a_crash_before_their_data_are_sealed() {
+    let server = ServerBuilder::new().keys(&["one"]).appendonly().config("appendfsync always").start();
+    let created = login_with_data(&store(&server).await.encrypt(keys())).await;
+    let inner = ReconnectingConnection::new(server.url()).unwrap();
+    let server = Arc::new(std::sync::Mutex::new(server));
+    let killing = Arc::clone(&server);
+    let before = Arc::new(move |command: &str| {
+        if command == "SESSION.SET" {
+            killing.lock().unwrap().kill();
+        }
+        Ok(())
+    });
+    let renewed =
+        SessionStore::new(Watched { inner: inner.clone(), before }).encrypt(keys()).regenerate(token(&created)).await;
+    let mut server = Arc::into_inner(server).unwrap().into_inner().unwrap();
+    server.start_again();
+    let again = store(&server).await.encrypt(keys());
+    let left = left(&again, renewed).await;
+    assert!(matches!(left.cause, StoreError::Unavailable(_)), "{left:?}");
+    let store = SessionStore::new(inner).encrypt(keys());
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while let Err(error) = store.reseal("42", &left.old_id, &left.created.id).await {
+        assert!(matches!(error, StoreError::Unavailable(_)) && std::time::Instant::now() < deadline, "{error}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(store.data("42", &left.created.id).await.unwrap(), Some(profile()));
+}
+
+#[tokio::test]
+async fn sealing_is_tried_again_where_a_connection_breaks() {
+    let server = Server::start();
+    let store = store(&server).await.encrypt(keys());
+    for breaks in ["SESSION.GET", "SESSION.SET"] {
+        let created = login_with_data(&store).await;
+        let broken = std::sync::atomic::AtomicBool::new(false);
+        let breaking = watched(&server, move |command| {
+            match command == breaks && !broken.swap(true, std::sync::atomic::Ordering::Relaxed) {
+                true => Err((ErrorKind::Io, "a broken connection").into()),
+                false => Ok(()),
+            }
+        });
+        let renewed = breaking.await.regenerate(token(&created)).await.unwrap();
+        assert_eq!(store.data("42", &renewed.id).await.unwrap(), Some(profile()), "{breaks}");
+    }
+}
+
+#[tokio::test]
+async fn a_field_sealed_with_an_unknown_key_waits_for_who_has_it() {
+    let server = Server::start();
+    let plain = store(&server).await;
+    let one = plain.clone().encrypt(keys());
+    let two = plain.clone().encrypt(DataKeys::new("two", [2; 32]).unwrap());
+    let both = plain.encrypt(DataKeys::new("two", [2; 32]).unwrap().older("one", [1; 32]).unwrap());
+    let created = login_with_data(&one).await;
+    two.set_data("42", &created.id, &HashMap::from([("note", "x")])).await.unwrap();
+
+    let left = left(&one, one.regenerate(token(&created)).await).await;
+    let cause = &left.cause;
+    assert!(matches!(cause, StoreError::Data(DataError::Sealed { field }) if field == "note"), "{left:?}");
+    both.reseal("42", &left.old_id, &left.created.id).await.unwrap();
+    let expected = Some(Profile { note: Some("x".into()), ..profile() });
+    assert_eq!(both.data("42", &left.created.id).await.unwrap(), expected);
+    // The others were sealed for the new id without it: with the key that was the first then.
+    two.remove_data("42", &left.created.id, &["note"]).await.unwrap();
+    assert_eq!(one.data("42", &left.created.id).await.unwrap(), Some(profile()));
+}
+
+#[tokio::test]
+async fn data_of_another_session_are_not_sealed_anew() {
+    let server = Server::start();
+    let store = store(&server).await.encrypt(keys());
+    let (created, other) = (login_with_data(&store).await, login_with_data(&store).await);
+    let stolen = store.session("42", &other.id).await.unwrap().unwrap();
+    let mut set = redis::cmd("SESSION.SET");
+    set.arg("sessions:42").arg(&created.id).arg("name").arg(stolen.data.get("name").unwrap());
+    set.exec(&mut server.connection()).unwrap();
+    let left = left(&store, store.regenerate(token(&created)).await).await;
+    assert!(matches!(&left.cause, StoreError::Data(DataError::Sealed { field }) if field == "name"), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_it_gets_a_new_id_is_no_error() {
+    let server = Server::start();
+    let store = store(&server).await.encrypt(keys());
+    let created = login_with_data(&store).await;
+    let url = server.url();
+    let ending = watched(&server, move |command| {
+        if command == "SESSION.GET" {
+            let mut con = redis::Client::open(url.as_str()).unwrap().get_connection().unwrap();
+            cmd(&mut con, "SESSION.REVOKEUSER sessions:42").unwrap();
+        }
+        Ok(())
+    });
+    let renewed = ending.await.regenerate(token(&created)).await.unwrap();
+    assert_eq!(verdict(&store, token(&renewed)).await, "user_revoked");
 }

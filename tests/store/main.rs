@@ -4,6 +4,7 @@ mod away;
 mod data;
 mod flows;
 mod forwarder;
+mod local;
 mod web;
 
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! A web application behind a `SessionLayer`.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -7,12 +8,16 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::request::Builder;
 use axum::http::{HeaderMap, Request, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use redis_session::axum::{Session, SessionCookie, SessionLayer};
-use redis_session::{LocalVerifier, Login, Policy, ReconnectingConnection, SessionStore, StoreError, Visitor};
+use redis_session::{
+    DataKeys, LocalVerifier, Login, Policy, ReconnectingConnection, SessionStore, StoreError, TokenKind, Visitor,
+};
 use redis_session_tests::{Server, ServerBuilder, jwk_set};
 use tower::ServiceExt as _;
+use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::{for_secs, token};
 
@@ -97,6 +102,38 @@ async fn a_login_opens_what_a_logout_closes() {
     assert_eq!(challenge(&app, bearer("/me", &login.body)).await, refused);
     assert_eq!(challenge(&app, Request::get("/me").header(header::COOKIE, cookie)).await, refused);
     assert_eq!(send(&app, bearer("/", &login.body), "").await.body, "somebody");
+}
+
+#[tokio::test]
+async fn no_cache_keeps_an_answer_with_the_cookie() {
+    let server = Server::start();
+    let sessions = sessions(&server);
+    let set = async |State(sessions): State<Sessions>, headers: HeaderMap| {
+        let login = sessions.login(&Login::new("42")).await.unwrap();
+        // What the handler says of it, if anything.
+        let says = headers.get("x-cache").map(|value| (header::CACHE_CONTROL, value.clone()));
+        let mut answer: HeaderMap = says.into_iter().collect();
+        answer.append(header::SET_COOKIE, "other=1".parse().unwrap());
+        answer.append(header::SET_COOKIE, SessionCookie::new("session").set(&login));
+        answer
+    };
+    let app: Router = Router::new()
+        .route("/set", get(set))
+        .route("/clear", get(async || [(header::SET_COOKIE, SessionCookie::new("session").clear())]))
+        .route("/other", get(async || [(header::SET_COOKIE, SessionCookie::new("session2").clear())]))
+        .route("/none", get(async || "a page"))
+        .layer(layer(&sessions))
+        .with_state(sessions);
+    let says = async |request| {
+        let answer = send(&app, request, "").await;
+        let values: Vec<_> = answer.headers.get_all(header::CACHE_CONTROL).iter().cloned().collect();
+        values.iter().map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(says(Request::get("/set")).await, ["no-store"]);
+    assert_eq!(says(Request::get("/clear")).await, ["no-store"]);
+    assert_eq!(says(Request::get("/set").header("x-cache", "private, no-cache")).await, ["private, no-cache"]);
+    assert!(says(Request::get("/other")).await.is_empty());
+    assert!(says(Request::get("/none")).await.is_empty());
 }
 
 #[tokio::test]
@@ -268,4 +305,122 @@ fn a_session_prints_no_token() {
         let printed = send(&printed, bearer("/", token(&login)), "").await.body;
         assert!(printed.contains("42") && !printed.contains(token(&login)), "{printed}");
     });
+}
+
+/// What is logged, at all levels, of a thread and by all libraries in it.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn no_log_tells_a_secret() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_span_events(FmtSpan::FULL)
+        .with_ansi(false)
+        .with_writer(move || writer.clone());
+    let _guard = subscriber.set_default();
+    // That nothing is seen must not be for want of looking.
+    tracing::trace!("the lowest level");
+    log::trace!("and by the other way");
+
+    let mut server = ServerBuilder::new().keys(&["one"]).start();
+    let mut secrets = vec!["a-most-secret-device".to_owned(), "a most secret value".to_owned()];
+    let device = |request: Builder| request.header("x-device", "a-most-secret-device");
+    for kind in [TokenKind::Jwt, TokenKind::Opaque] {
+        let policy = Policy::new(for_secs(600).refreshable().token(kind)).details();
+        let sessions = sessions(&server).policy(policy);
+        for sessions in [sessions.clone(), sessions.encrypt(DataKeys::new("one", [1; 32]).unwrap())] {
+            use_for_the_log(&sessions, device, &mut secrets).await;
+        }
+    }
+    let sessions = sessions(&server);
+    let login = sessions.login(&Login::new("42")).await.unwrap();
+    secrets.extend(login.token.clone());
+    server.kill();
+    let app = app(&sessions, layer(&sessions));
+    assert_eq!(send(&app, device(bearer("/me", token(&login))), "").await.status, 503);
+    assert_eq!(send(&app, device(Request::post("/login")), "42").await.status, 503);
+
+    let log = log.text();
+    for part in [
+        "session{outcome=",
+        "active",
+        "revoked",
+        "signature",
+        "device",
+        "unavailable",
+        "another site",
+        "the lowest level",
+        "and by the other way",
+    ] {
+        assert!(log.contains(part), "{part} is not in the log, so it shows nothing: {log}");
+    }
+    for secret in secrets {
+        assert!(!log.contains(&secret), "{secret} is in the log");
+        // Nor a part of it that would do.
+        if let Some((_, code)) = secret.rsplit_once('.') {
+            assert!(!log.contains(code), "the end of {secret} is in the log");
+        }
+    }
+}
+
+/// All that happens to a session, and puts down what nobody may know of it.
+async fn use_for_the_log(sessions: &Sessions, device: impl Fn(Builder) -> Builder, secrets: &mut Vec<String>) {
+    let app = app(sessions, layer(sessions).device_headers([header::HeaderName::from_static("x-device")]));
+    let first = send(&app, device(Request::post("/login")), "42").await.body;
+    let get = |token: &str| device(bearer("/me", token));
+    assert_eq!(send(&app, get(&first), "").await.status, 200);
+    assert_eq!(send(&app, bearer("/me", &first).header("x-device", "another"), "").await.status, 401);
+    assert_eq!(send(&app, get(&format!("{}AAAA", &first[..first.len() - 4])), "").await.status, 401);
+    let cookie = format!("__Host-session={first}");
+    assert_eq!(send(&app, device(Request::get("/me")).header(header::COOKIE, &cookie), "").await.status, 200);
+    let foreign =
+        device(Request::post("/logout")).header(header::COOKIE, &cookie).header("sec-fetch-site", "cross-site");
+    assert_eq!(send(&app, foreign, "").await.status, 403);
+    assert_eq!(send(&app, get(&first).method("POST").uri("/logout"), "").await.status, 204);
+    assert_eq!(send(&app, get(&first), "").await.status, 401);
+    secrets.push(first);
+
+    let data = HashMap::from(["note", "cart"].map(|name| (name.to_owned(), "a most secret value".to_owned())));
+    let visitor = Visitor::new().device("a-most-secret-device");
+    let login = sessions.login(&Login::new("42").visitor(&visitor).data(&data).unwrap()).await.unwrap();
+    sessions.set_data("42", &login.id, &data).await.unwrap();
+    assert_eq!(sessions.data("42", &login.id).await.unwrap(), Some(data));
+    assert!(sessions.data::<HashMap<String, u8>>("42", &login.id).await.is_err());
+    let refresh_token = login.refresh_token.clone().unwrap();
+    let refreshed = sessions.refresh(&refresh_token, &visitor).await.unwrap();
+    let renewed = sessions.regenerate(token(&refreshed)).await.unwrap();
+    // What is refused goes to the log as an answer of a handler does.
+    for refused in [
+        sessions.refresh(&refresh_token, &visitor).await.map(drop),
+        sessions.refresh(token(&renewed), &visitor).await.map(drop),
+        sessions.touch(token(&renewed), &Visitor::new().device("another")).await.map(drop),
+        sessions.logout_session("42", "no id\n a most secret value").await.map(drop),
+        sessions.logout_others("42", &format!("{refresh_token}AAAA")).await.map(drop),
+    ] {
+        let status = refused.unwrap_err().into_response().status();
+        assert!(status == 401 || status == 500, "{status}");
+    }
+    for created in [login, refreshed, renewed] {
+        secrets.extend(created.token.into_iter().chain(created.refresh_token));
+    }
 }

@@ -24,6 +24,10 @@ pub enum SameSite {
 /// that sets it, so that no other host of the domain can plant one (draft-ietf-httpbis-rfc6265bis section 4.1.3.2).
 /// For development, browsers take `http://localhost` for secure.
 ///
+/// A [`SessionLayer`](super::SessionLayer) that [knows the cookie](super::SessionLayer::cookie) adds `Cache-Control:
+/// no-store` to an answer that sets it or takes it back, unless the handler says what caches may do. Elsewhere, and for
+/// pages that show what is the user's alone, the application must.
+///
 /// A browser keeps 4096 bytes of a cookie: with large claims, use
 /// [`TokenKind::Opaque`](crate::TokenKind::Opaque).
 ///
@@ -91,6 +95,12 @@ impl SessionCookie {
         let mut value = HeaderValue::try_from(cookie.build().to_string()).unwrap_or(HeaderValue::from_static(""));
         value.set_sensitive(true);
         value
+    }
+
+    /// Whether this value of `Set-Cookie` hands it out or takes it back.
+    pub(super) fn is_set_by(&self, value: &HeaderValue) -> bool {
+        let rest = value.as_bytes().strip_prefix(self.name.as_bytes());
+        rest.is_some_and(|rest| rest.starts_with(b"="))
     }
 
     /// The token that a request brings in it; an error if it brings several.

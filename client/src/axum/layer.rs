@@ -25,6 +25,24 @@ use crate::routing::unverified_user;
 use crate::store::{Assurance, SessionStore, StoreError, Visitor};
 
 /// Checks the token of each request, once, and hands the session to the handlers: see [the module](super).
+///
+/// ```
+/// use axum::http::header;
+/// use redis_session::SessionStore;
+/// use redis_session::axum::{SessionCookie, SessionLayer};
+///
+/// # fn example(sessions: SessionStore<redis::aio::MultiplexedConnection>) {
+/// let layer = SessionLayer::new(sessions)
+///     .cookie(SessionCookie::new("session"))
+///     .device_headers([header::ACCEPT_LANGUAGE])
+///     // The proxy sets this header, whatever the client sent.
+///     .client_ip(|parts| parts.headers.get("x-real-ip")?.to_str().ok()?.parse().ok())
+///     .on_refused(|parts, refused| {
+///         let user = refused.user.as_deref().unwrap_or("nobody who is known");
+///         eprintln!("{} {}: {} of {user}", parts.method, parts.uri.path(), refused.reason);
+///     });
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct SessionLayer<C> {
     store: SessionStore<C>,
@@ -178,7 +196,9 @@ where
             }
             parts.extensions.insert(visitor);
             parts.extensions.insert(Checked(checked));
-            inner.call(Request::from_parts(parts, body)).await
+            let mut response = inner.call(Request::from_parts(parts, body)).await?;
+            options.keep_out_of_caches(response.headers_mut());
+            Ok(response)
         })
     }
 }
@@ -202,6 +222,15 @@ impl Options {
         self.cookie.is_some()
             && !parts.headers.contains_key(header::AUTHORIZATION)
             && origin::is_foreign(parts, &self.trusted_origins)
+    }
+
+    /// No cache may keep a token, or hand it to somebody else (OWASP session management, "Web Content Caching"). What the
+    /// handler says of caches itself stays.
+    fn keep_out_of_caches(&self, headers: &mut HeaderMap) {
+        let is_ours = |value: &HeaderValue| self.cookie.as_ref().is_some_and(|cookie| cookie.is_set_by(value));
+        if !headers.contains_key(header::CACHE_CONTROL) && headers.get_all(header::SET_COOKIE).iter().any(is_ours) {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
     }
 
     /// Whose request it is.

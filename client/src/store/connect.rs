@@ -118,22 +118,8 @@ impl ReconnectingConnection {
         Ok(Self::with(Box::new(connect), PATIENCE, state, db))
     }
 
-    /// A connection that `connect` makes, as often as one is needed: to the primary that Sentinel names, for one.
-    ///
-    /// ```no_run
-    /// # #[cfg(feature = "sentinel")]
-    /// # fn example() {
-    /// use redis_session::redis::sentinel::{SentinelClient, SentinelServerType};
-    /// use redis_session::{ReconnectingConnection, SessionStore};
-    ///
-    /// let redis = ReconnectingConnection::from_fn(|| async {
-    ///     let sentinels = vec!["redis://10.0.0.1:26379/", "redis://10.0.0.2:26379/", "redis://10.0.0.3:26379/"];
-    ///     let mut primary = SentinelClient::build(sentinels, "sessions".into(), None, SentinelServerType::Master)?;
-    ///     primary.get_async_connection().await
-    /// });
-    /// let sessions = SessionStore::new(redis);
-    /// # }
-    /// ```
+    /// A connection that `connect` makes, as often as one is needed: to the primary that Sentinel names, as in [the
+    /// example](crate#a-store).
     ///
     /// `connect` may take five seconds, because each Sentinel that has vanished costs one; answers may take a second,
     /// whatever the connection was made with. An error of `connect`, of whatever kind, is tried again as any failure.
@@ -368,7 +354,7 @@ impl SessionStore<ReconnectingConnection> {
     /// # }
     /// ```
     ///
-    /// Its methods must be called within a Tokio runtime. For Sentinel, see [`ReconnectingConnection::from_fn`].
+    /// Its methods must be called within a Tokio runtime. By Sentinel: [`ReconnectingConnection::from_fn`].
     ///
     /// # Errors
     /// If the URL is none.

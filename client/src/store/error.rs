@@ -6,8 +6,23 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::error::SessionErrorCode;
 use crate::replies::Inactive;
+#[cfg(feature = "encryption")]
+use crate::tokens::Created;
 
 /// Why a [`SessionStore`](super::SessionStore) did not do what it was asked to.
+///
+/// ```
+/// use redis_session::StoreError;
+///
+/// fn status(error: &StoreError) -> u16 {
+///     match error {
+///         StoreError::Refused(_) | StoreError::NoSession => 401,
+///         StoreError::Limit => 409,
+///         StoreError::Unavailable(_) => 503,
+///         _ => 500,
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -24,6 +39,56 @@ pub enum StoreError {
     Redis(RedisError),
     /// What is kept with the session cannot be read or written.
     Data(DataError),
+    /// The session has a new id and new tokens, which are in here, but some of its data are still sealed for the old id.
+    #[cfg(feature = "encryption")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "encryption")))]
+    Resealing(Box<Resealing>),
+}
+
+/// A session that was [regenerated](super::SessionStore::regenerate), and whose data could not all be sealed for its new
+/// id.
+///
+/// Nothing is lost: hand out the new tokens, for the old ones are dead, and call
+/// [`SessionStore::reseal`](super::SessionStore::reseal) until it succeeds. Its `Debug` form and its text have no token.
+///
+/// ```no_run
+/// use redis_session::{Created, Resealing, SessionStore, StoreError};
+///
+/// # async fn example(
+/// #     sessions: SessionStore<redis::aio::MultiplexedConnection>, token: &str,
+/// #     later: std::sync::mpsc::Sender<(String, String, String)>,
+/// # ) -> Result<Created, StoreError> {
+/// match sessions.regenerate(token).await {
+///     Err(StoreError::Resealing(left)) => {
+///         eprintln!("{left}"); // for the log
+///         let Resealing { created, user, old_id, .. } = *left;
+///         // Somebody calls `sessions.reseal(&user, &old_id, &new_id)`, with pauses, until it succeeds.
+///         let _ = later.send((user, old_id, created.id.clone()));
+///         Ok(created)
+///     }
+///     result => result,
+/// }
+/// # }
+/// ```
+#[cfg(feature = "encryption")]
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Resealing {
+    /// The new tokens, and the new id.
+    pub created: Created,
+    /// The user.
+    pub user: String,
+    /// The id that the data are sealed for. It is dead.
+    pub old_id: String,
+    /// Why they could not be sealed for the new one.
+    pub cause: StoreError,
+}
+
+#[cfg(feature = "encryption")]
+impl fmt::Display for Resealing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the session has a new id, but some of its data are still sealed for the old one: {}", self.cause)
+    }
 }
 
 /// Why what is kept with a session cannot be read or written. It shows none of it.
@@ -117,6 +182,8 @@ impl fmt::Display for StoreError {
             Self::Unavailable(error) => write!(f, "Redis cannot be asked: {error}"),
             Self::Redis(error) => write!(f, "Redis refused: {error}"),
             Self::Data(error) => error.fmt(f),
+            #[cfg(feature = "encryption")]
+            Self::Resealing(left) => left.fmt(f),
         }
     }
 }
@@ -141,6 +208,8 @@ impl std::error::Error for StoreError {
             Self::Refused(inactive) => Some(inactive),
             Self::Unavailable(error) | Self::Redis(error) => Some(error),
             Self::Data(error) => Some(error),
+            #[cfg(feature = "encryption")]
+            Self::Resealing(left) => Some(&left.cause),
             Self::Limit | Self::NoSession => None,
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use redis_session_core::token::{KeyRing, KeyRingError, Scratch, TokenKind, TokenPolicy, verify};
+use redis_session_core::token::{Issued, KeyRing, KeyRingError, Scratch, TokenKind, TokenPolicy, verify};
 use redis_session_core::{Reason, Subject, UnixMillis};
 
 use super::{Assurance, Authenticated};
@@ -11,15 +11,24 @@ use crate::replies::{Inactive, InactiveReason, Timestamp};
 
 /// Checks JWTs as the server does, with the same keys, for the time that Redis is away.
 ///
-/// It cannot know of logouts: see [`Assurance::TokenOnly`]. Keep access tokens short-lived, for until the last one
-/// expires is how long a session can outlive its logout. Opaque tokens are refused, because they are nothing without
-/// their session.
+/// It sees the token and nothing else, as [`Assurance::TokenOnly`] says. So it does not know of
+///
+/// - logouts, here or everywhere, evictions, `SESSION.REGENERATE`, and denied tokens;
+/// - the idle timeout, and an end of the session that is before the token's;
+/// - the device that a session is bound to: [`Visitor::device`](super::Visitor::device) is not compared;
+/// - the server's settings and keys. They are those that the application gave, as they were then: make a new verifier
+///   when a key is added or removed, and with a new `session.not-before`, for which there is
+///   [`not_before`](Self::not_before).
+///
+/// And a check slides no idle timeout. Keep access tokens short-lived, for until the last one expires is how long a
+/// session can outlive its logout. Opaque tokens are refused, because they are nothing without their session.
 ///
 /// With the public keys of another issuer (ES256, RS256, PS256, EdDSA) the application holds no secret. With the server's
 /// own key file it holds what signs tokens: guard it as the server's.
 pub struct LocalVerifier {
     ring: KeyRing,
     policy: TokenPolicy,
+    not_before: UnixMillis,
 }
 
 /// Why a JWK Set cannot be used; the text names the key.
@@ -36,7 +45,10 @@ impl std::error::Error for LocalVerifierError {}
 
 impl fmt::Debug for LocalVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalVerifier").field("policy", &self.policy).finish_non_exhaustive()
+        f.debug_struct("LocalVerifier")
+            .field("policy", &self.policy)
+            .field("not_before", &self.not_before)
+            .finish_non_exhaustive()
     }
 }
 
@@ -56,7 +68,7 @@ impl LocalVerifier {
     /// If it is none, or has a key that is not good.
     pub fn from_jwk_set(json: impl AsRef<[u8]>) -> Result<Self, LocalVerifierError> {
         let ring = KeyRing::from_jwk_set(json.as_ref(), None).map_err(LocalVerifierError)?;
-        Ok(Self { ring, policy: TokenPolicy::default() })
+        Ok(Self { ring, policy: TokenPolicy::default(), not_before: UnixMillis::ZERO })
     }
 
     /// The `iss` that tokens must have: the server's `session.issuer`.
@@ -87,11 +99,30 @@ impl LocalVerifier {
         self
     }
 
+    /// The moment before which all that was issued is dead: the server's `session.not-before`, 0 unless it is given.
+    ///
+    /// ```
+    /// use std::time::{Duration, UNIX_EPOCH};
+    /// use redis_session::LocalVerifier;
+    ///
+    /// # fn example(verifier: LocalVerifier) -> LocalVerifier {
+    /// // `CONFIG SET session.not-before 1790000000000`
+    /// verifier.not_before(UNIX_EPOCH + Duration::from_millis(1_790_000_000_000))
+    /// # }
+    /// ```
+    ///
+    /// The server looks at when the session began, which a JWT does not tell. So here counts when the token was issued,
+    /// in whole seconds, rounded down: those of the moment's own second are refused, and so are those that do not say
+    /// it (of another issuer, without `iat`). A token that an older session got later is good here and not there.
+    #[must_use]
+    pub fn not_before(mut self, moment: impl Into<SystemTime>) -> Self {
+        self.not_before = unix_millis(moment.into());
+        self
+    }
+
     /// What the token by itself is worth, now.
     pub(super) fn verify(&self, user: &str, token: &str) -> Result<Authenticated, Inactive> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let now = UnixMillis::saturating_from(i64::try_from(now).unwrap_or(i64::MAX));
-        self.verify_at(user, token, now)
+        self.verify_at(user, token, unix_millis(SystemTime::now()))
     }
 
     fn verify_at(&self, user: &str, token: &str, now: UnixMillis) -> Result<Authenticated, Inactive> {
@@ -104,6 +135,13 @@ impl LocalVerifier {
         let (TokenKind::Jwt, Some(expires_at)) = (verified.kind, verified.expires_at) else {
             return Err(refused(Reason::Type));
         };
+        let issued = match verified.issued {
+            Issued::InSecondOf(time) | Issued::ForSessionOf(time) => time,
+            Issued::Unsaid => UnixMillis::ZERO,
+        };
+        if issued < self.not_before {
+            return Err(refused(Reason::UserRevoked));
+        }
         Ok(Authenticated {
             user: user.to_owned(),
             id: verified.id.to_string(),
@@ -112,4 +150,10 @@ impl LocalVerifier {
             details: None,
         })
     }
+}
+
+/// The epoch for what was before it.
+fn unix_millis(time: SystemTime) -> UnixMillis {
+    let millis = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    UnixMillis::saturating_from(i64::try_from(millis).unwrap_or(i64::MAX))
 }

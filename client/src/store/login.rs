@@ -11,6 +11,13 @@ use super::policy::Policy;
 use crate::options::{CreateOptions, RefreshOptions, ValidateOptions};
 
 /// Where a request comes from, as far as an application wants to know.
+///
+/// ```
+/// use redis_session::Visitor;
+///
+/// let visitor = Visitor::new().ip([203, 0, 113, 7]).agent("Firefox on Linux\r\n");
+/// assert_eq!(visitor.known_agent(), Some("Firefox on Linux"));
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Visitor {
     ip: Option<IpAddr>,

@@ -31,6 +31,8 @@ use serde::de::DeserializeOwned;
 
 #[cfg(feature = "connection-manager")]
 pub use connect::ReconnectingConnection;
+#[cfg(feature = "encryption")]
+pub use error::Resealing;
 pub use error::{DataError, StoreError};
 #[cfg(feature = "offline")]
 pub use local::{LocalVerifier, LocalVerifierError};
@@ -76,7 +78,7 @@ use crate::tokens::Created;
 ///
 /// It is cheap to clone, and every method takes `&self`: keep one in the application's state. The connection is any
 /// asynchronous one of the [`redis`] crate that can be cloned, of a cluster too; `SessionStore::connect` (feature
-/// `connection-manager`) makes one that comes back by itself.
+/// `connection-manager`) makes one that comes back by itself, as `ReconnectingConnection::from_fn` does by Sentinel.
 ///
 /// # When Redis is away
 ///
@@ -100,7 +102,8 @@ pub enum Assurance {
     /// Redis said that the session is alive.
     Session,
     /// Redis could not be asked: the token is genuine and has not expired, but whether the user has logged out since
-    /// it was issued is not known. Let nobody do anything now that a thief must not do.
+    /// it was issued is not known, nor anything else that only the session tells: its idle timeout, its device. (The
+    /// verifier's documentation has all of it.) Let nobody do anything now that a thief must not do.
     TokenOnly,
 }
 
@@ -157,6 +160,19 @@ impl<C> SessionStore<C> {
     /// While Redis is away, let `verifier` tell whether a JWT is good. See [`Assurance::TokenOnly`] for what that does
     /// not tell. While Redis is there but takes no changes, a [`touch`](SessionStore::touch) is a check that notes
     /// nothing.
+    ///
+    /// ```no_run
+    /// use redis_session::{Assurance, LocalVerifier, SessionStore, Visitor};
+    ///
+    /// # async fn example(redis: redis::aio::MultiplexedConnection) -> Result<(), Box<dyn std::error::Error>> {
+    /// let verifier = LocalVerifier::from_jwk_set(std::fs::read("issuer.json")?)?;
+    /// let sessions = SessionStore::new(redis).when_away(verifier);
+    /// # let token = "";
+    /// let session = sessions.touch(token, &Visitor::new()).await?;
+    /// let may_pay = session.assurance == Assurance::Session;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "offline")]
     #[cfg_attr(docsrs, doc(cfg(feature = "offline")))]
     #[must_use]
@@ -165,7 +181,9 @@ impl<C> SessionStore<C> {
         self
     }
 
-    /// Seal what is kept with sessions, so that Redis, its files and its replicas see only ciphertext.
+    /// Seal what is kept with sessions, so that Redis, its files and its replicas see only ciphertext of the values. The
+    /// names of the fields stay readable, and so does how long each value is: put nothing secret into a name (a map's
+    /// keys are names), and pad what gives itself away by its length.
     #[cfg(feature = "encryption")]
     #[cfg_attr(docsrs, doc(cfg(feature = "encryption")))]
     #[must_use]
@@ -250,6 +268,20 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// Exchanges a refresh token for new tokens of the same session. Both must reach the user: the old refresh token is
     /// worth nothing more but for the few seconds of the server's grace.
     ///
+    /// ```no_run
+    /// # use redis_session::{SessionStore, StoreError, Visitor};
+    /// # async fn example(
+    /// #     sessions: SessionStore<redis::aio::MultiplexedConnection>, refresh_token: &str, visitor: &Visitor,
+    /// # ) -> Result<(), StoreError> {
+    /// match sessions.refresh(refresh_token, visitor).await {
+    ///     Ok(tokens) => println!("hand out both; the new refresh token ends {:?}", tokens.refresh_expires_at),
+    ///     Err(StoreError::Refused(inactive)) => println!("401, log in again; for the log: {}", inactive.reason),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`StoreError::Refused`] if it is not good: log in again. The reason `reused` means that it was used before, so
     /// that somebody may have stolen it, and that the session has been ended.
@@ -260,27 +292,61 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     }
 
     /// Gives the session of this access token a new id and new tokens, as after a change of the user's rights. Its data
-    /// stay.
+    /// stay. The new tokens must reach the user: the old ones are dead.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] if the token is not good.
+    /// [`StoreError::Refused`] if the token is not good. With the feature `encryption`, a store that seals data fails with
+    /// `StoreError::Resealing` if there are new tokens, but some data are still sealed for the old id; the tokens are in
+    /// the error.
     pub async fn regenerate(&self, token: &str) -> Result<Created, StoreError> {
         let user = user_of(token)?;
         #[cfg(feature = "encryption")]
-        if let Some(keys) = &self.data_keys {
-            // What is sealed is bound to the old id.
+        if self.data_keys.is_some() {
+            // The new tokens do not tell which id the data were sealed for.
             let old = self.check(token, &Visitor::new(), false).await?;
-            let fields = match self.session(&user, &old.id).await? {
-                Some(session) => keys.open_all(&user, &old.id, &session.data)?,
-                None => Vec::new(),
+            let created = self.exchange(&user, token).await?;
+            return match self.reseal_twice(&user, &old.id, &created.id).await {
+                // It has ended already, as a check of the new token will say.
+                Ok(()) | Err(StoreError::NoSession) => Ok(created),
+                Err(cause) => Err(StoreError::Resealing(Box::new(Resealing { created, user, old_id: old.id, cause }))),
             };
-            let grant = self.connection().session_regenerate(self.keys.key(&user), token).await?;
-            let created = grant.into_result().map_err(StoreError::Refused)?;
-            self.put(&user, &created.id, fields).await?;
-            return Ok(created);
         }
-        let grant = self.connection().session_regenerate(self.keys.key(&user), token).await?;
+        self.exchange(&user, token).await
+    }
+
+    async fn exchange(&self, user: &str, token: &str) -> Result<Created, StoreError> {
+        let grant = self.connection().session_regenerate(self.keys.key(user), token).await?;
         grant.into_result().map_err(StoreError::Refused)
+    }
+
+    /// Seals the data of a session for its new id, where they are still sealed for its old one: what is left to do after
+    /// [`StoreError::Resealing`]. A second time changes nothing.
+    ///
+    /// Until it has succeeded, [`SessionStore::data`] fails for fields of before. What is set in the meantime stays. But do
+    /// not set or remove a field of before in the very moment of the call: it may become again what it was.
+    ///
+    /// `old_id` is what says whose data are believed, so take it from the error, never from a request.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSession`] if no live session has the new id, [`StoreError::Data`] if a field opens for neither id;
+    /// then all others have been sealed for the new one.
+    #[cfg(feature = "encryption")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "encryption")))]
+    pub async fn reseal(&self, user: &str, old_id: &str, new_id: &str) -> Result<(), StoreError> {
+        let Some(keys) = &self.data_keys else { return Ok(()) };
+        let session = self.session(user, new_id).await?.ok_or(StoreError::NoSession)?;
+        let (fields, unopened) = keys.reopen(user, old_id, new_id, &session.data);
+        self.put(user, new_id, fields).await?;
+        unopened.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Once more if Redis was away: a connection that broke may be another by now.
+    #[cfg(feature = "encryption")]
+    async fn reseal_twice(&self, user: &str, old_id: &str, new_id: &str) -> Result<(), StoreError> {
+        match self.reseal(user, old_id, new_id).await {
+            Err(StoreError::Unavailable(_)) => self.reseal(user, old_id, new_id).await,
+            done => done,
+        }
     }
 
     /// Logs out the session of this token, of whatever kind and be it expired. Whether it was alive; that it was not is
@@ -315,6 +381,19 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// Logs a user out everywhere but in the session with this id or token, as after a change of password, and says of
     /// how many other sessions.
     ///
+    /// ```no_run
+    /// # use redis_session::{SessionStore, StoreError, Visitor};
+    /// # async fn example(
+    /// #     sessions: SessionStore<redis::aio::MultiplexedConnection>, token: &str,
+    /// # ) -> Result<(), StoreError> {
+    /// // The password was changed. Nobody who knew the old one stays, and the old token of this session goes too.
+    /// let session = sessions.authenticate(token, &Visitor::new()).await?;
+    /// let renewed = sessions.regenerate(token).await?;
+    /// sessions.logout_others(&session.user, &renewed.id).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`SessionStore::logout`]. [`StoreError::Redis`] if the token to be spared is not one of this user: then
     /// nothing is logged out.
@@ -323,6 +402,22 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     }
 
     /// Where a user is logged in: the live sessions, the newest first.
+    ///
+    /// ```no_run
+    /// # use redis_session::{SessionStore, StoreError, Visitor};
+    /// # async fn example(
+    /// #     sessions: SessionStore<redis::aio::MultiplexedConnection>, user: &str, this_id: &str,
+    /// # ) -> Result<(), StoreError> {
+    /// for session in sessions.devices(user).await? {
+    ///     let this = if session.id == this_id { "(this one)" } else { "" };
+    ///     println!("{} {:?} {:?} {this}", session.id, session.agent, session.ip);
+    /// }
+    /// // One of them, by its id, as a form sent it: it is looked for among this user's alone.
+    /// # let id = "";
+    /// sessions.logout_session(user, id).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If Redis is away, or refuses.

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Nonces are random: with 192 bits, as many fields can be sealed with one key as anybody ever will. The
-//! associated data bind a value to its place, so whoever can write to Redis cannot move it to another session.
+//! associated data bind a value to its place, so whoever can write to Redis cannot move it to another session. Names of
+//! fields are not sealed, for the server must tell them apart, and a sealed value is as much longer as the key's id says.
 
 use std::fmt;
 
@@ -112,6 +113,29 @@ impl DataKeys {
                 Ok((name, value))
             })
             .collect()
+    }
+
+    /// What is sealed for the old id of a session and not for its new one; and an error for the first field that opens
+    /// for neither.
+    pub(super) fn reopen(
+        &self,
+        user: &str,
+        old_id: &str,
+        new_id: &str,
+        data: &SessionData,
+    ) -> (Fields, Option<DataError>) {
+        let (mut fields, mut unopened) = (Vec::new(), None);
+        for (name, value) in data.iter() {
+            let opened = name_of(name).and_then(|name| match self.open(user, new_id, &name, value) {
+                Ok(_) => Ok(None),
+                Err(_) => self.open(user, old_id, &name, value).map(|value| Some((name, value))),
+            });
+            match opened {
+                Ok(field) => fields.extend(field),
+                Err(error) => unopened = unopened.or(Some(error)),
+            }
+        }
+        (fields, unopened)
     }
 }
 
