@@ -75,8 +75,9 @@ fn memory(settings: &Settings) -> Vec<Bytes> {
         sizes.dedup();
         for sessions in sizes {
             for contender in Contender::ALL.into_iter().filter(|contender| contender.shares_data_with().is_none()) {
-                eprintln!("  memory of {sessions} sessions, {}: {}", per_user.name(), contender.name());
+                eprint!("  memory of {sessions} sessions, {}: {} ", per_user.name(), contender.name());
                 let bytes = bytes_per_session(contender, settings.redis_8.as_deref(), sessions, per_user);
+                eprintln!("{}", bytes.map_or_else(|| "cannot be had".to_owned(), |bytes| format!("{bytes:.0} bytes")));
                 all.extend(bytes.map(|bytes| Bytes { contender, sessions, per_user, bytes }));
             }
         }
