@@ -5,7 +5,7 @@
 //! migration, failover           slots that move, and primaries that are replaced, under load
 //! audit                         the streams that life-cycle events are written to
 //! sentinel, acknowledged        primaries that crash under Sentinel, and what WAIT says
-//! store                         the client's SessionStore over connections of both
+//! store                         the client's SessionStore over a connection to a cluster
 //!
 //! load    clients that know what must be there      links   how they connect
 //! nodes   what a cluster holds                      proxy   what loses an answer

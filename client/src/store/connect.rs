@@ -88,7 +88,7 @@ enum Finding {
 impl ReconnectingConnection {
     /// A connection to the server at this URL, which need not be there yet.
     ///
-    /// TCP keepalive is on unless `url` says otherwise: after ten seconds of silence.
+    /// TCP keepalive is on, after ten seconds of silence, unless the connection information has one of its own.
     ///
     /// # Errors
     /// If the URL is none.
@@ -360,5 +360,24 @@ impl SessionStore<ReconnectingConnection> {
     /// If the URL is none.
     pub fn connect(url: impl IntoConnectionInfo) -> RedisResult<Self> {
         ReconnectingConnection::new(url).map(Self::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_vanished_is_noticed_unless_the_application_says_how() {
+        let info = || "redis://127.0.0.1/".into_connection_info().unwrap();
+        let settings = with_keepalive(info()).tcp_settings().clone();
+        assert!(settings.keepalive().is_some());
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        assert_eq!(settings.user_timeout(), Some(SILENCE));
+        let own = info().tcp_settings().clone().set_keepalive(TcpKeepalive::new().with_time(Duration::from_secs(77)));
+        let kept = with_keepalive(info().set_tcp_settings(own)).tcp_settings().clone();
+        assert!(format!("{:?}", kept.keepalive()).contains("77"), "{kept:?}");
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        assert_eq!(kept.user_timeout(), None);
     }
 }
