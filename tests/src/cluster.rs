@@ -139,12 +139,21 @@ impl Cluster {
         text(&reply).parse().expect("a slot")
     }
 
-    /// The number of the node that is the primary of a slot.
+    /// The number of the node that is the primary of a slot, once all nodes that are up agree on it: word of a move
+    /// takes a moment to reach all. Until then nodes can point at each other if the slot moves again.
     #[track_caller]
     pub fn primary_of(&self, slot: usize) -> usize {
-        let seen = nodes(&mut self.some_node().connection()).expect("CLUSTER NODES");
-        let primary = seen.iter().find(|node| node.slots.iter().any(|range| range.contains(&slot)));
-        self.number(&primary.unwrap_or_else(|| panic!("nobody has slot {slot}: {seen:?}")).id)
+        let mut connections: Vec<Connection> = self.up().map(Server::connection).collect();
+        let mut primary = None;
+        wait_until("all nodes agree on who has the slot", || {
+            let mut primaries = connections.iter_mut().map(|con| {
+                let seen = nodes(con).expect("CLUSTER NODES");
+                seen.into_iter().find(|node| node.slots.iter().any(|range| range.contains(&slot))).map(|node| node.id)
+            });
+            primary = primaries.next().expect("a node that is up");
+            primary.is_some() && primaries.all(|other| other == primary)
+        });
+        self.number(&primary.expect("a primary"))
     }
 
     /// The numbers of the nodes that are replicas of a primary and are up.
@@ -171,8 +180,7 @@ impl Cluster {
     /// replicas synchronised.
     #[track_caller]
     pub fn wait_until_whole(&self) {
-        let up: Vec<&Server> = self.nodes.iter().filter(|node| node.is_up()).collect();
-        let mut connections: Vec<Connection> = up.iter().map(|node| node.connection()).collect();
+        let mut connections: Vec<Connection> = self.up().map(Server::connection).collect();
         wait_until("the cluster is whole", || {
             let views: RedisResult<Vec<_>> = connections.iter_mut().map(view).collect();
             let views = views.expect("a node's view of the cluster");
@@ -263,7 +271,11 @@ impl Cluster {
     }
 
     fn some_node(&self) -> &Server {
-        self.nodes.iter().find(|node| node.is_up()).expect("a node that is up")
+        self.up().next().expect("a node that is up")
+    }
+
+    fn up(&self) -> impl Iterator<Item = &Server> {
+        self.nodes.iter().filter(|node| node.is_up())
     }
 }
 

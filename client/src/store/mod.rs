@@ -242,15 +242,18 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         let options = visitor.check(self.policy.details);
         let key = self.keys.key(&user);
         let mut connection = self.connection();
-        let mut answer = match touches {
+        let answer = match touches {
             true => connection.session_touch(&key, token, &options).await,
             false => connection.session_validate(&key, token, &options).await,
         };
         #[cfg(feature = "offline")]
-        if touches && self.local.is_some() && matches!(&answer, Err(error) if error::takes_no_changes(error)) {
+        let answer = match answer {
             // That the session is in use cannot be noted; whether it is alive, Redis still knows better than the token.
-            answer = connection.session_validate(&key, token, &options).await;
-        }
+            Err(error) if touches && self.local.is_some() && error::takes_no_changes(&error) => {
+                connection.session_validate(&key, token, &options).await
+            }
+            answer => answer,
+        };
         match answer.map_err(StoreError::from) {
             Ok(Validation::Active(ActiveSession { id, expires_at, details, .. })) => {
                 Ok(Authenticated { user, id, expires_at, assurance: Assurance::Session, details })

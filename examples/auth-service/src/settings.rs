@@ -62,7 +62,11 @@ impl Settings {
                 per_address: parsed("ATTEMPTS_PER_ADDRESS", 60)?,
                 window: seconds("ATTEMPTS_WINDOW", 900)?,
             },
-            log_as_json: parsed("LOG", "json".to_owned())? == "json",
+            log_as_json: match parsed("LOG", "json".to_owned())?.as_str() {
+                "json" => true,
+                "text" => false,
+                _ => return Err("LOG is not what it should be".into()),
+            },
         })
     }
 

@@ -13,6 +13,7 @@ mod pages;
 mod process;
 mod requests;
 mod revocations;
+mod secrets;
 mod tokens;
 mod webdriver;
 
