@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use redis::{Client, TlsCertificates};
 use redis_session::{Login, SessionStore};
-use redis_session_tests::{Sentinels, Server, ServerBuilder, cmd, free_port, list, wait_until};
+use redis_session_tests::{Port, Sentinels, Server, ServerBuilder, cmd, list, wait_until};
 
 use crate::commands::{create, int, set, verdict};
 
@@ -145,8 +145,8 @@ fn tls_works_as_the_page_sets_it_up() {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 
     let tls = folder.path().join("tls").display().to_string();
-    let port = free_port().to_string();
-    let config = |port: &str| {
+    let (port, port_of_replica) = (Port::free(), Port::free());
+    let config = |port: &Port| {
         let lines = lines(&block("tls-port 6379"), &["tls-"]).replace("/etc/redis/tls", &tls);
         lines.replace("tls-port 6379", &format!("tls-port {port}"))
     };
@@ -155,7 +155,7 @@ fn tls_works_as_the_page_sets_it_up() {
     let command = block("REDISCLI_AUTH=change-me redis-cli --tls");
     assert!(command.contains("--tls --cacert /etc/redis/tls/ca.crt -h 10.0.0.1 --user app PING"), "{command}");
     let ask = |args: &[&str]| {
-        let login = ["-p", &port, "--user", "app", "--pass", "change-me", "--no-auth-warning"];
+        let login = ["-p", &port.to_string(), "--user", "app", "--pass", "change-me", "--no-auth-warning"];
         server.cli(&[&login, args].concat())
     };
     assert_eq!(ask(&["--tls", "--cacert", &certificate, "PING"]).stdout, "PONG");
@@ -174,7 +174,7 @@ fn tls_works_as_the_page_sets_it_up() {
     runtime.block_on(sessions.login(&Login::new("43"))).unwrap();
     // Replicas come by the same way.
     let login = format!("masteruser replica\nmasterauth change-me\nreplicaof 127.0.0.1 {port}");
-    let replica = with_users().config(config(&free_port().to_string())).config(login).start();
+    let replica = with_users().config(config(&port_of_replica)).config(login).start();
     wait_until("the replica has the session", || {
         redis::cmd("EXISTS").arg("sessions:42").query::<u8>(&mut replica.connection()).is_ok_and(|there| there == 1)
     });

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use redis::Connection;
-use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, fields, free_port, wait_until};
+use redis_session_tests::{Port, Server, ServerBuilder, cmd, cmd_args, fields, wait_until};
 use serde_json::Value;
 
 use crate::commands::{create, is_denied};
@@ -211,11 +211,11 @@ fn say(line: &str) {
 }
 
 /// A redis_exporter that asks a server as its user `monitor`.
-struct Exporter(Child, u16);
+struct Exporter(Child, Port);
 
 impl Exporter {
     fn start(program: &Path, server: &Server) -> Self {
-        let port = free_port();
+        let port = Port::free();
         let mut command = Command::new(program);
         command.arg("-script").arg(path("docs/monitoring/redis_exporter.lua"));
         command.args(["-redis.addr", &server.url(), "-redis.user", "monitor"]).env("REDIS_PASSWORD", "change-me");
@@ -228,7 +228,7 @@ impl Exporter {
     fn lines(&self) -> Vec<String> {
         let mut page = String::new();
         wait_until("the exporter answers", || {
-            let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.1)) else { return false };
+            let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.1.number())) else { return false };
             page.clear();
             stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").is_ok() && stream.read_to_string(&mut page).is_ok()
         });

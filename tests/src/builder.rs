@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::binaries;
 use crate::keys::jwk_set;
-use crate::port::free_port;
+use crate::port::Port;
 use crate::server::{Role, Server};
 
 /// A server to be started: with the module and without persistence, unless it is told otherwise.
@@ -134,12 +134,12 @@ impl ServerBuilder {
             fs::create_dir_all(path.parent().expect("a folder for the file")).expect("the file's folder");
             fs::write(path, content).expect("the server's file");
         }
-        let mut port = self.first_port.unwrap_or_else(free_port);
+        let mut port = self.first_port.map_or_else(Port::free, Port::unclaimed);
         loop {
-            fs::write(config_path(&dir), self.config_file(port)).expect("the server's redis.conf");
-            match Server::launch(&dir, port, self.role, self.program.as_deref()) {
+            fs::write(config_path(&dir), self.config_file(port.number())).expect("the server's redis.conf");
+            match Server::launch(&dir, port.number(), self.role, self.program.as_deref()) {
                 Ok(child) => return Ok(Server::new(dir, port, self.role, self.program, child)),
-                Err(failed) if failed.port_was_taken => port = free_port(),
+                Err(failed) if failed.port_was_taken => port = Port::free(),
                 Err(failed) => return Err(failed.report),
             }
         }

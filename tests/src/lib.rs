@@ -14,7 +14,7 @@
 //! - [`fields`], [`list`], [`text`]: read replies, whichever protocol version they came over.
 //! - [`jwk_set`]: keys for a [`ServerBuilder::keys`] file, so that tokens outlive a server.
 //! - [`Cluster`], [`Sentinels`]: servers that are one Redis Cluster, or watched by Redis Sentinel.
-//! - [`free_port`]: for programs beside them.
+//! - [`Port`]: for programs beside them.
 //! - [`wait_until`]: await a condition, where one would otherwise sleep.
 //! - [`amount`]: how much a random test does.
 //!
@@ -45,7 +45,7 @@ pub use cluster::Cluster;
 pub use command::{cmd, cmd_args, error, now_ms};
 pub use fields::{Fields, fields, list, text};
 pub use keys::jwk_set;
-pub use port::free_port;
+pub use port::Port;
 pub use sentinel::Sentinels;
 pub use server::{Output, Server};
 pub use wait::wait_until;

@@ -15,6 +15,7 @@ use crate::binaries;
 use crate::builder::{ServerBuilder, config_path};
 use crate::command::cmd;
 use crate::fields::text;
+use crate::port::Port;
 use crate::wait::{Deadline, wait_until};
 
 /// A server of its own, on loopback. Dropping it kills it and removes its folder.
@@ -24,7 +25,7 @@ use crate::wait::{Deadline, wait_until};
 #[derive(Debug)]
 pub struct Server {
     dir: TempDir,
-    port: u16,
+    port: Port,
     role: Role,
     /// None for the one that all servers are.
     program: Option<String>,
@@ -79,7 +80,7 @@ impl Server {
 
     /// The port it listens on. It keeps it over restarts.
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     /// The URL that clients connect to.
@@ -198,7 +199,7 @@ impl Server {
         let deadline = Deadline::new();
         // Clients and replicas know its port, so here a port that is taken can only be awaited.
         self.child = loop {
-            match Self::launch(&self.dir, self.port, self.role, self.program.as_deref()) {
+            match Self::launch(&self.dir, self.port(), self.role, self.program.as_deref()) {
                 Ok(child) => break Some(child),
                 Err(failed) if failed.port_was_taken && !deadline.has_passed() => deadline.pause(),
                 Err(failed) => panic!("{}", failed.report),
@@ -265,7 +266,7 @@ impl Server {
         }
     }
 
-    pub(crate) fn new(dir: TempDir, port: u16, role: Role, program: Option<String>, child: Child) -> Self {
+    pub(crate) fn new(dir: TempDir, port: Port, role: Role, program: Option<String>, child: Child) -> Self {
         Self { dir, port, role, program, child: Some(child) }
     }
 

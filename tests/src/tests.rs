@@ -5,7 +5,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 use redis::{Commands, Value};
 
-use crate::port::{free_port, is_free};
+use crate::port::{Port, is_free};
 use crate::{ServerBuilder, cmd, cmd_args, error, fields, list, now_ms, text, wait_until};
 
 fn plain() -> ServerBuilder {
@@ -49,13 +49,24 @@ fn another_server_on_the_port_is_not_taken_for_ours() {
 
 #[test]
 fn two_servers_that_share_a_port_by_chance_both_start() {
-    let port = free_port();
+    let port = Port::free().number();
     let start = || plain().first_port(port).start();
     let (a, b) = std::thread::scope(|scope| {
         let b = scope.spawn(start);
         (start(), b.join().unwrap())
     });
     assert_ne!(a.port(), b.port());
+}
+
+#[test]
+fn a_port_has_one_owner_also_while_its_server_is_down() {
+    let mut server = plain().start();
+    let port = server.port();
+    server.kill();
+    assert!(is_free(port) && Port::claim(port).is_none());
+    server.start_again();
+    drop(server);
+    assert!(Port::claim(port).is_some());
 }
 
 #[test]
