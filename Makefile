@@ -61,7 +61,7 @@ lint: setup ## check formatting and run clippy, with each of the client's featur
 	@scripts/setup --lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
-	@for feature in $$(sed -n '/^\[features\]/,/^\[dependencies\]/s/^\([a-z-]*\) = .*/\1/p' client/Cargo.toml); do \
+	@for feature in $$(sed -n '/^\[features\]/,/^\[dependencies\]/s/^\([a-z0-9-]*\) = .*/\1/p' client/Cargo.toml); do \
 	    echo "cargo clippy -p redis-session --features $$feature -- -D warnings"; \
 	    cargo clippy --quiet -p redis-session --features "$$feature" -- -D warnings || exit; \
 	done

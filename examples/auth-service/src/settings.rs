@@ -27,7 +27,7 @@ pub(crate) struct Settings {
     /// `ATTEMPTS_PER_ACCOUNT`, `ATTEMPTS_PER_ADDRESS` and `ATTEMPTS_WINDOW`, seconds.
     pub(crate) attempts: AttemptLimits,
     /// `LOG`: `json` or `text`.
-    log_as_json: bool,
+    log: LogFormat,
 }
 
 /// How long a browser is signed in: at most, and without a request.
@@ -35,6 +35,24 @@ pub(crate) struct Settings {
 pub(crate) struct Lifetime {
     pub(crate) ttl: Duration,
     pub(crate) idle: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum LogFormat {
+    Json,
+    Text,
+}
+
+impl FromStr for LogFormat {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        match name {
+            "json" => Ok(Self::Json),
+            "text" => Ok(Self::Text),
+            _ => Err(()),
+        }
+    }
 }
 
 /// How many attempts to sign in there may be in a window of time.
@@ -62,20 +80,16 @@ impl Settings {
                 per_address: parsed("ATTEMPTS_PER_ADDRESS", 60)?,
                 window: seconds("ATTEMPTS_WINDOW", 900)?,
             },
-            log_as_json: match parsed("LOG", "json".to_owned())?.as_str() {
-                "json" => true,
-                "text" => false,
-                _ => return Err("LOG is not what it should be".into()),
-            },
+            log: parsed("LOG", LogFormat::Json)?,
         })
     }
 
     /// Lines on standard error.
     pub(crate) fn start_log(&self) {
         let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO);
-        match self.log_as_json {
-            true => log.json().flatten_event(true).with_span_list(false).init(),
-            false => log.with_ansi(false).with_target(false).init(),
+        match self.log {
+            LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+            LogFormat::Text => log.with_ansi(false).with_target(false).init(),
         }
     }
 }

@@ -81,6 +81,11 @@ impl Client {
         self.send("POST", path, Some(("application/x-www-form-urlencoded", fields.to_owned())))
     }
 
+    /// The form of a name and a password.
+    pub(crate) fn submit_credentials(&mut self, path: &str, name: &str, password: &str) -> Answer {
+        self.submit(path, &format!("name={name}&password={}", password.replace(' ', "+")))
+    }
+
     #[track_caller]
     pub(crate) fn register(&mut self, name: &str) -> String {
         let answer = self.post("/register", &credentials(name, PASSWORD)).expect(201);

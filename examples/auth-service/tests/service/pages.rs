@@ -1,26 +1,20 @@
 //! The pages, without a script.
 
-use crate::client::Client;
 use crate::{PASSWORD, signed_in, started};
-
-fn submit_sign_in(client: &mut Client, name: &str, password: &str) -> crate::client::Answer {
-    client.submit("/sign-in", &format!("name={name}&password={}", password.replace(' ', "+")))
-}
 
 #[test]
 fn somebody_signs_up_and_in_and_out_by_forms() {
     let (_redis, service) = started();
     let mut client = service.client();
     assert!(client.get("/").expect(200).body.contains("<h1>Sign in</h1>"));
-    let fields = format!("name=ada&password={}", PASSWORD.replace(' ', "+"));
-    let registered = client.submit("/sign-up", &fields).expect(303);
+    let registered = client.submit_credentials("/sign-up", "ada", PASSWORD).expect(303);
     assert_eq!(registered.header("location"), "/?done=registered");
     let page = client.get("/?done=registered").body;
     assert!(page.contains("Your account is ready"), "{page}");
 
-    let refused = submit_sign_in(&mut client, "ada", "wrong horse battery").expect(401);
+    let refused = client.submit_credentials("/sign-in", "ada", "wrong horse battery").expect(401);
     assert!(refused.body.contains("role=\"alert\"") && refused.body.contains("value=\"ada\""), "{}", refused.body);
-    assert_eq!(submit_sign_in(&mut client, "ada", PASSWORD).expect(303).header("location"), "/");
+    assert_eq!(client.submit_credentials("/sign-in", "ada", PASSWORD).expect(303).header("location"), "/");
     let page = client.get("/").expect(200).body;
     assert!(page.contains("<h1>Your devices</h1>") && page.contains("This device"), "{page}");
 

@@ -65,6 +65,14 @@ impl Service {
         command(&self.dir).args(arguments).stderr(Stdio::null()).status().unwrap()
     }
 
+    /// What it says when it does not start with these variables in its environment.
+    pub(crate) fn refusal(settings: &[(&str, &str)]) -> String {
+        let dir = TempDir::with_prefix("auth-service-test-").unwrap();
+        // If it starts after all, this ends by itself.
+        let output = command(&dir).envs(settings.iter().copied()).args(["grant-admin", "nobody"]).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    }
+
     /// Its accounts, as another program sees them.
     pub(crate) fn accounts(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(database(&self.dir)).unwrap()

@@ -30,6 +30,15 @@ fn no_log_tells_a_secret() {
     assert_untold(&service, &secrets);
 }
 
+#[test]
+fn a_setting_that_makes_no_sense_is_refused_by_name_alone() {
+    for name in ["LOG", "SESSION_TTL", "ATTEMPTS_PER_ACCOUNT"] {
+        let refusal = Service::refusal(&[(name, REDIS_PASSWORD)]);
+        assert!(refusal.contains(&format!("{name} is not what it should be")), "{refusal}");
+        assert!(!refusal.contains(REDIS_PASSWORD), "{refusal}");
+    }
+}
+
 /// Signs in and out in every way, rightly and wrongly: each token that there was.
 fn use_everything(service: &Service) -> Vec<String> {
     let mut browser = service.client();
@@ -41,7 +50,7 @@ fn use_everything(service: &Service) -> Vec<String> {
     browser.patch("/session", &json!({ "theme": "dark" })).expect(200);
     browser.other().post("/login", &credentials("ada", WRONG_PASSWORD)).expect(401);
     browser.other().post("/login", &credentials(WRONG_FIELD, WRONG_PASSWORD)).expect(401);
-    browser.submit("/sign-in", &format!("name=ada&password={}", PASSWORD.replace(' ', "+"))).expect(303);
+    browser.submit_credentials("/sign-in", "ada", PASSWORD).expect(303);
     let second = cookie(&browser);
 
     let tokens = browser.other().post("/token", &credentials("ada", PASSWORD)).expect(200).json();
