@@ -182,7 +182,7 @@ impl Mix {
             if crowd {
                 &["MAX 90", "REJECT", "", ""]
             } else {
-                &["MAX 1", "MAX 3", "MAX 200 REJECT", "REJECT", "", "", ""]
+                &["MAX 1", "MAX 3", "MAX 3 REJECT", "MAX 200 REJECT", "REJECT", "", "", ""]
             },
             &["IP 192.0.2.7", "IP 2001:db8::7", ""],
             &["TOKEN OPAQUE", "TOKEN JWT", "TOKENTTL 1", "TOKEN NONE", "", "", ""],
@@ -255,7 +255,14 @@ impl Mix {
                               return redis.call('SESSION.CREATE', KEYS[1], 'AGENT', 'in a script', 'TOKEN', 'NONE')";
                 self.queue(&key, ["EVAL", script, "1", &key, &id]);
             }
-            930..940 => {
+            // A stolen refresh token: it is worth nothing, and ends the session, if the owner has used it before.
+            930..935 => {
+                let Known { key, refresh, .. } = self.refreshable();
+                self.queue(&key, ["CONFIG", "SET", "session.refresh-grace", "0"]);
+                self.queue(&key, ["SESSION.REFRESH", &key, &refresh]);
+                self.queue(&key, ["SESSION.REFRESH", &key, &refresh, "IP", "198.51.100.1"]);
+            }
+            935..945 => {
                 let (setting, values) = *self.random.pick(&[
                     ("session.touch-granularity", ["0", "60", "1"]),
                     ("session.max-per-user", ["100", "100", "9"]),
@@ -265,8 +272,8 @@ impl Mix {
                 let value = self.random.pick(&values);
                 self.queue(&key, ["CONFIG", "SET", setting, value]);
             }
-            940..945 => self.queue(&key, ["PERSIST", &key]),
-            945..950 => self.queue(&key, ["EXPIRE", &key, "90000"]),
+            945..950 => self.queue(&key, ["PERSIST", &key]),
+            950..955 => self.queue(&key, ["EXPIRE", &key, "90000"]),
             _ => self.replace(&key, &other),
         }
     }

@@ -4,7 +4,6 @@
 
 use std::fs;
 
-use redis::Connection;
 use redis_session_tests::{Server, amount, cmd, now_ms, wait_until};
 
 use crate::append_only_file::{part, rewrite};
@@ -50,7 +49,6 @@ fn assert_same(there: &Stored, expected: &Stored, what: &str) {
 /// A primary, its replica, and a replica of that, in this order.
 struct Chain {
     servers: Vec<Server>,
-    partial: i64,
 }
 
 /// Which server has logged everything from the first command on.
@@ -66,7 +64,7 @@ impl Chain {
             quiet().config("repl-diskless-load swapdb").start(),
             quiet().config("repl-diskless-load on-empty-db").start(),
         ];
-        let chain = Self { servers, partial: 0 };
+        let chain = Self { servers };
         chain.link();
         chain.wait();
         chain
@@ -110,50 +108,84 @@ impl Chain {
     }
 
     /// Lets something go wrong while commands are on their way.
-    fn disturb(&mut self, mix: &mut Mix, con: &mut Connection, commands: usize) {
-        match mix.random().below(5) {
-            0 => {
+    fn disturb(&mut self, disturbance: Disturbance, mix: &mut Mix, commands: usize) {
+        let con = &mut self.primary().connection();
+        match disturbance {
+            Disturbance::PrimaryHangsUp => {
                 let at = mix.random().below(2);
                 mix.run(con, commands / 2);
                 command(&self.servers[at], "CLIENT KILL TYPE replica");
                 mix.run(con, commands / 2);
             }
-            1 => {
+            Disturbance::ReplicaHangsUp => {
                 let at = 1 + mix.random().below(2);
                 mix.run(con, commands / 2);
                 command(&self.servers[at], "CLIENT KILL TYPE master");
                 mix.run(con, commands / 2);
             }
-            // Away for a while: what was missed is in the backlog. Or it takes itself for a primary meanwhile, so that
-            // everything is sent again, in the place of what it has.
-            2 => {
-                let at = if Self::is_logger(&self.servers[1]) { 2 } else { 1 };
-                if mix.random().once_in(2) {
-                    command(&self.servers[at], "REPLICAOF 127.0.0.1 1");
-                } else {
-                    command(&self.servers[at], "REPLICAOF NO ONE");
-                    command(&self.servers[at], "SESSION.CREATE sessions:nobody AGENT nobody TTL 90000");
-                    command(&self.servers[at], "SESSION.REVOKEUSER sessions:busy-0");
-                }
+            Disturbance::Away => {
+                command(&self.servers[self.without_log()], "REPLICAOF 127.0.0.1 1");
                 mix.run(con, commands);
                 self.link();
             }
-            // The last one crashes and has nothing left.
-            3 if !Self::is_logger(&self.servers[2]) => {
+            Disturbance::Astray => {
+                let server = &self.servers[self.without_log()];
+                command(server, "REPLICAOF NO ONE");
+                command(server, "SESSION.CREATE sessions:nobody AGENT nobody TTL 90000");
+                command(server, "SESSION.REVOKEUSER sessions:busy-0");
+                mix.run(con, commands);
+                self.link();
+            }
+            Disturbance::Crash => {
                 mix.run(con, commands / 2);
                 self.servers[2].kill();
                 self.servers[2].start_again();
                 self.link();
                 mix.run(con, commands / 2);
             }
-            // The primary and its replica change places.
-            _ => {
+            Disturbance::HandOver => {
                 mix.run(con, commands);
                 self.wait();
                 self.hand_over();
             }
         }
-        self.partial = self.partial.max(sum(&self.servers, "sync_partial_ok"));
+    }
+
+    /// The first replica whose data may all be replaced: a log that is to hold every command takes in no snapshot.
+    fn without_log(&self) -> usize {
+        if Self::is_logger(&self.servers[1]) { 2 } else { 1 }
+    }
+}
+
+/// What can go wrong.
+#[derive(Clone, Copy, PartialEq)]
+enum Disturbance {
+    PrimaryHangsUp,
+    ReplicaHangsUp,
+    /// A replica is away for a while: what it missed is in the backlog.
+    Away,
+    /// A replica takes itself for a primary meanwhile, so that everything is sent again, in the place of what it has.
+    Astray,
+    /// The last replica crashes and has nothing left.
+    Crash,
+    /// The primary and its replica change places.
+    HandOver,
+}
+
+impl Disturbance {
+    /// Each of them as often as the others, in any order.
+    ///
+    /// The first is one after which a replica can go on where it was, as all are in step then; later, the disturbance before may
+    /// still keep it from that.
+    fn series(random: &mut Random, times: usize) -> Vec<Self> {
+        use Disturbance::*;
+        let mut series = [PrimaryHangsUp, ReplicaHangsUp, Away, Astray, Crash, HandOver].repeat(times);
+        for last in (1..series.len()).rev() {
+            series.swap(last, random.below(last + 1));
+        }
+        let first = series.iter().position(|disturbance| *disturbance == PrimaryHangsUp).unwrap();
+        series.swap(0, first);
+        series
     }
 }
 
@@ -168,18 +200,18 @@ fn sum(servers: &[Server], name: &str) -> i64 {
 #[test]
 fn a_random_mix_leaves_the_same_on_replicas_and_after_every_kind_of_restart() {
     let commands = amount("REDIS_TEST_COMMANDS", 6000);
-    let disturbances = 12;
     let mut mix = Mix::new(Random::of_this_run(), (commands / 2000).clamp(40, 400));
     let mut chain = Chain::new();
-    for _ in 0..disturbances {
-        let mut con = chain.primary().connection();
-        chain.disturb(&mut mix, &mut con, commands / disturbances);
+    let series = Disturbance::series(mix.random(), 2);
+    for disturbance in &series {
+        chain.disturb(*disturbance, &mut mix, commands / series.len());
     }
     mix.assert_was_varied();
-    eprintln!("partial synchronisations: {}, full ones: {}", chain.partial, sum(&chain.servers, "sync_full"));
-    assert!(chain.partial > 0);
-
     chain.wait();
+    let partial = sum(&chain.servers, "sync_partial_ok");
+    eprintln!("partial synchronisations: {partial}, full ones: {}", sum(&chain.servers, "sync_full"));
+    assert!(partial > 0);
+
     let expected = settled(chain.primary());
     assert!(expected.len() > 20, "{}", expected.len());
     chain.wait();
