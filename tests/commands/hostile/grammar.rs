@@ -164,6 +164,10 @@ impl Grammar {
             let (word, kind) = options.swap_remove(self.below(options.len()));
             args.push(self.values.spelled(word));
             args.extend(self.values.values(kind));
+            // The two together are what a login is refused for, else met by a rare chance alone.
+            if word == "MAX" && self.once_in(2) {
+                args.push(self.values.spelled("REJECT"));
+            }
         }
         args
     }
