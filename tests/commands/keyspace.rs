@@ -130,6 +130,8 @@ fn the_next_login_sets_a_shortened_expiry_right() {
 #[test]
 fn sessions_of_a_key_that_never_expires_do() {
     on_both(|_, con| {
+        // Which would delete the key sooner or later.
+        cmd(con, "CONFIG SET session.sweep-time 0").unwrap();
         let token = login(con, "sessions:42 TTL 1 TOKEN OPAQUE");
         assert_eq!(number(con, "PERSIST sessions:42"), 1);
         wait_until("the session expires", || state(con, "sessions:42", &token) != "active");

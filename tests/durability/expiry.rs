@@ -27,7 +27,7 @@ fn a_key_lasts_as_long_as_it_can_say_why_a_session_died() {
 
 #[test]
 fn a_user_whose_sessions_are_all_over_vanishes() {
-    let server = ServerBuilder::new().start();
+    let server = ServerBuilder::new().config("session.sweep-time 0").start();
     let mut con = server.connection();
     create(&mut con, "sessions:42", "TTL 1 TOKEN OPAQUE ID one");
     create(&mut con, "sessions:42", "TTL 1 IDLE 1");
@@ -38,7 +38,7 @@ fn a_user_whose_sessions_are_all_over_vanishes() {
 
 #[test]
 fn a_login_after_everything_expired_starts_anew() {
-    let server = ServerBuilder::new().start();
+    let server = ServerBuilder::new().config("session.sweep-time 0").start();
     let mut con = server.connection();
     cmd(&mut con, "DEBUG SET-ACTIVE-EXPIRE 0").unwrap();
     let old = create(&mut con, "sessions:42", "TTL 1 ID mine");

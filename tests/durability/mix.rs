@@ -255,7 +255,7 @@ impl Mix {
                               return redis.call('SESSION.CREATE', KEYS[1], 'AGENT', 'in a script', 'TOKEN', 'NONE')";
                 self.queue(&key, ["EVAL", script, "1", &key, &id]);
             }
-            // A stolen refresh token: it is worth nothing, and ends the session, if the owner has used it before.
+            // A stolen refresh token, right after its owner has used it.
             930..935 => {
                 let Known { key, refresh, .. } = self.refreshable();
                 self.queue(&key, ["CONFIG", "SET", "session.refresh-grace", "0"]);

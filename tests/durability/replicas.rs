@@ -21,11 +21,6 @@ fn quiet() -> ServerBuilder {
     server().config("repl-ping-replica-period 3600")
 }
 
-/// Makes a primary leave dead sessions where they are.
-fn stop_sweeping(primary: &Server) {
-    cmd(&mut primary.connection(), "CONFIG SET session.sweep-time 0").unwrap();
-}
-
 fn offset(primary: &Server) -> i64 {
     primary.info("replication", "master_repl_offset").parse().unwrap()
 }
@@ -126,8 +121,9 @@ fn a_replica_refuses_writers() {
 #[test]
 fn a_replica_tells_the_time_by_itself_and_deletes_nothing() {
     let (primary, replica) = pair();
-    stop_sweeping(&primary);
     let mut con = primary.connection();
+    // What the primary deletes goes on the replica too.
+    cmd(&mut con, "CONFIG SET session.sweep-time 0").unwrap();
     create(&mut con, "sessions:42", "TTL 3600");
     let short = create(&mut con, "sessions:42", "TTL 1 TOKEN OPAQUE");
     let idle = create(&mut con, "sessions:42", "IDLE 1 TOKEN OPAQUE");
@@ -148,6 +144,7 @@ fn a_replica_keeps_an_expired_key_until_its_primary_deletes_it() {
     let (primary, replica) = pair();
     let mut con = primary.connection();
     cmd(&mut con, "DEBUG SET-ACTIVE-EXPIRE 0").unwrap();
+    cmd(&mut con, "CONFIG SET session.sweep-time 0").unwrap();
     let created = create(&mut con, "sessions:42", "TTL 1 TOKEN OPAQUE");
     primary.wait_for_sync(&replica);
     let mut there = replica.connection();

@@ -161,7 +161,8 @@ fn a_session_holds_as_many_bytes_as_the_setting_says() {
 #[test]
 fn fields_of_a_dead_session_are_not_changed_and_it_is_told_why() {
     on_both(|server, con| {
-        set(con, "session.leeway 600 session.refresh-grace 0");
+        // What is dead is looked at as it is.
+        set(con, "session.sweep-time 0 session.leeway 600 session.refresh-grace 0");
         create(con, "sessions:42 ID gone DATA 1 a 1");
         cmd(con, "SESSION.REVOKE sessions:42 gone").unwrap();
         create(con, "sessions:42 ID evicted DATA 1 a 1");
