@@ -57,7 +57,7 @@ bench: setup ## run the benchmarks and write docs/benchmarks.md (SESSIONS=10000,
 fuzz: ## fuzz what reads bytes from outside (TARGET=value RUNS=1000000); needs rustup
 	@TARGET="$(TARGET)" RUNS="$(RUNS)" scripts/fuzz
 
-lint: setup ## check formatting and run clippy, with each of the client's features alone too; a warning is an error
+lint: setup ## check formatting and run clippy, with each of the client's features alone too, and core without any; a warning is an error
 	@scripts/setup --lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings

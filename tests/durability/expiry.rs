@@ -1,4 +1,4 @@
-//! When keys go by themselves.
+//! When keys go by themselves. The sweep is off where it may come first.
 
 use redis_session_tests::{ServerBuilder, cmd, now_ms, wait_until};
 

@@ -255,10 +255,11 @@ impl Mix {
                               return redis.call('SESSION.CREATE', KEYS[1], 'AGENT', 'in a script', 'TOKEN', 'NONE')";
                 self.queue(&key, ["EVAL", script, "1", &key, &id]);
             }
-            // A stolen refresh token, right after its owner has used it.
+            // A refresh token that comes twice: an answer that was lost or, without a grace, theft.
             930..935 => {
                 let Known { key, refresh, .. } = self.refreshable();
-                self.queue(&key, ["CONFIG", "SET", "session.refresh-grace", "0"]);
+                let grace = *self.random.pick(&["10", "0", "0"]);
+                self.queue(&key, ["CONFIG", "SET", "session.refresh-grace", grace]);
                 self.queue(&key, ["SESSION.REFRESH", &key, &refresh]);
                 self.queue(&key, ["SESSION.REFRESH", &key, &refresh, "IP", "198.51.100.1"]);
             }
@@ -267,7 +268,6 @@ impl Mix {
                     ("session.touch-granularity", ["0", "60", "1"]),
                     ("session.max-per-user", ["100", "100", "9"]),
                     ("session.limit-policy", ["evict", "evict", "reject"]),
-                    ("session.refresh-grace", ["10", "0", "0"]),
                 ]);
                 let value = self.random.pick(&values);
                 self.queue(&key, ["CONFIG", "SET", setting, value]);
