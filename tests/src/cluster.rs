@@ -50,6 +50,8 @@ struct Seen {
     flags: Vec<String>,
     /// The primary whose replica it is.
     primary: Option<String>,
+    /// Of two that claim a slot, the one with the higher epoch has it.
+    epoch: u64,
     is_linked: bool,
     slots: Vec<RangeInclusive<usize>>,
 }
@@ -139,21 +141,22 @@ impl Cluster {
         text(&reply).parse().expect("a slot")
     }
 
-    /// The number of the node that is the primary of a slot, once all nodes that are up agree on it: word of a move
-    /// takes a moment to reach all. Until then nodes can point at each other if the slot moves again.
+    /// The number of the node that is the primary of a slot, once all nodes that are up agree on who has which slots,
+    /// and since which epoch: word of a move takes a moment to reach all. A node that a slot moves to before it has
+    /// heard of the last move's epoch takes no higher one, can lose the slot to its last owner, who gave it up, and
+    /// then the two point at each other for good.
     #[track_caller]
     pub fn primary_of(&self, slot: usize) -> usize {
         let mut connections: Vec<Connection> = self.up().map(Server::connection).collect();
         let mut primary = None;
         wait_until("all nodes agree on who has the slot", || {
-            let mut primaries = connections.iter_mut().map(|con| {
-                let seen = nodes(con).expect("CLUSTER NODES");
-                seen.into_iter().find(|node| node.slots.iter().any(|range| range.contains(&slot))).map(|node| node.id)
-            });
-            primary = primaries.next().expect("a node that is up");
-            primary.is_some() && primaries.all(|other| other == primary)
+            let views: Vec<_> = connections.iter_mut().map(|con| nodes(con).expect("CLUSTER NODES")).collect();
+            let has_it = |node: &&Seen| node.slots.iter().any(|range| range.contains(&slot));
+            primary = views[0].iter().find(has_it).map(|node| self.number(&node.id));
+            let expected = claims(&views[0]);
+            primary.is_some() && views.iter().all(|view| claims(view) == expected)
         });
-        self.number(&primary.expect("a primary"))
+        primary.expect("a primary")
     }
 
     /// The numbers of the nodes that are replicas of a primary and are up.
@@ -284,7 +287,7 @@ fn ask(node: &Server, line: &str) -> redis::Value {
     cmd(&mut node.connection(), line).unwrap_or_else(|error| panic!("{line}: {error}"))
 }
 
-/// Whether a node is well, and whom it takes for the primaries: their ids and slots.
+/// Whether a node is well, and whom it takes for the primaries.
 fn view(con: &mut Connection) -> RedisResult<(bool, String)> {
     let info = text(&cmd(con, "CLUSTER INFO")?);
     let replication = text(&cmd(con, "INFO replication")?);
@@ -292,15 +295,18 @@ fn view(con: &mut Connection) -> RedisResult<(bool, String)> {
     let is_synchronised = has(&replication, "role:master") || has(&replication, "master_link_status:up");
     let is_well = has(&info, "cluster_state:ok") && has(&info, "cluster_slots_ok:16384") && is_synchronised;
 
-    let mut seen = nodes(con)?;
-    seen.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-    let mut slots = String::new();
-    for node in seen {
-        if !node.slots.is_empty() || node.primary.is_some() {
-            let _ = writeln!(slots, "{} {:?} {:?}", node.id, node.primary, node.slots);
-        }
+    Ok((is_well, claims(&nodes(con)?)))
+}
+
+/// Who has which slots since which epoch, and who follows whom: what is the same for all nodes once they agree.
+fn claims(seen: &[Seen]) -> String {
+    let mut seen: Vec<&Seen> = seen.iter().filter(|node| !node.slots.is_empty() || node.primary.is_some()).collect();
+    seen.sort_unstable_by_key(|node| &node.id);
+    let mut claims = String::new();
+    for Seen { id, primary, epoch, slots, .. } in seen {
+        let _ = writeln!(claims, "{id} {primary:?} {epoch} {slots:?}");
     }
-    Ok((is_well, slots))
+    claims
 }
 
 fn nodes(con: &mut Connection) -> RedisResult<Vec<Seen>> {
@@ -309,7 +315,7 @@ fn nodes(con: &mut Connection) -> RedisResult<Vec<Seen>> {
 
 fn seen(line: &str) -> Seen {
     let words: Vec<&str> = line.split(' ').collect();
-    let [id, _address, flags, primary, _ping, _pong, _epoch, link, slots @ ..] = &words[..] else {
+    let [id, _address, flags, primary, _ping, _pong, epoch, link, slots @ ..] = &words[..] else {
         panic!("a line of CLUSTER NODES was expected: {line}")
     };
     let number = |text: &str| text.parse().expect("a slot's number");
@@ -322,6 +328,7 @@ fn seen(line: &str) -> Seen {
         id: (*id).to_owned(),
         flags: flags.split(',').map(str::to_owned).collect(),
         primary: (*primary != "-").then(|| (*primary).to_owned()),
+        epoch: epoch.parse().expect("an epoch"),
         is_linked: *link == "connected",
         slots: slots.collect(),
     }
