@@ -6,7 +6,7 @@ use std::panic::{self, AssertUnwindSafe};
 use redis::{Commands, Value};
 
 use crate::port::{Port, is_free};
-use crate::{ServerBuilder, cmd, cmd_args, error, fields, list, now_ms, text, wait_until};
+use crate::{Cluster, ServerBuilder, cmd, cmd_args, error, fields, list, now_ms, text, wait_until};
 
 fn plain() -> ServerBuilder {
     ServerBuilder::new().without_module()
@@ -141,6 +141,27 @@ fn a_replica_finds_its_primary_again_after_a_crash_of_either() {
     let _: () = primary.connection().set("key", 3).unwrap();
     primary.wait_for_sync(&replica);
     assert_eq!(replica.connection().get::<_, i64>("key").unwrap(), 3);
+}
+
+#[test]
+fn a_slots_primary_is_named_once_all_nodes_know_its_epoch() {
+    let cluster = Cluster::start(plain());
+    let (slot, to) = (cluster.slot_of("key"), 1);
+    assert_ne!(cluster.primary_of(slot), to);
+    let epoch_of_to_as_seen_by = |n: usize| -> u64 {
+        let seen = text(&cmd(&mut cluster.nodes()[n].connection(), "CLUSTER NODES").unwrap());
+        let line = seen.lines().find(|line| line.starts_with(cluster.id(to))).unwrap();
+        line.split(' ').nth(6).unwrap().parse().unwrap()
+    };
+    let before = epoch_of_to_as_seen_by(to);
+
+    // Whoever takes a slot tells all others at once by a PONG. This node hears of it by the next PING only.
+    let late = 2;
+    cmd(&mut cluster.nodes()[late].connection(), "DEBUG DROP-CLUSTER-PACKET-FILTER 1").unwrap();
+    cluster.move_slot(slot, to);
+    assert_eq!(cluster.primary_of(slot), to);
+    assert_eq!(epoch_of_to_as_seen_by(late), epoch_of_to_as_seen_by(to));
+    assert!(epoch_of_to_as_seen_by(to) > before);
 }
 
 #[test]
