@@ -3,9 +3,8 @@
 use std::fs::{File, Metadata};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use redis_session_core::UnixMillis;
 use redis_session_core::token::KeyRing;
 
 /// The longest file that is read, in bytes: some thousand keys.
@@ -96,10 +95,4 @@ fn plain(mut path: &str) -> &str {
             None => return path,
         }
     }
-}
-
-/// The clock of this machine.
-pub(crate) fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis::saturating_from(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

@@ -15,7 +15,7 @@ use redis_session_core::sessions::{AgentId, AgentPool, Clock, Limit, LimitPolicy
 use redis_session_core::token::{Issued, KeyRing, RefreshToken, Scratch, TokenCache, TokenPolicy, Verified};
 use redis_session_core::{Reason, Subject};
 
-use crate::api::{log_notice, log_warning};
+use crate::api::{clock, log_notice, log_warning};
 use crate::key_file::{self, Source};
 use crate::settings::Settings;
 
@@ -136,7 +136,7 @@ impl State {
         self.cache.clear();
         self.ring = Some(ring);
         self.ring_source = source;
-        self.ring_loaded_at = key_file::now();
+        self.ring_loaded_at = clock();
     }
 
     /// The file that the ring was read from, unless it is a random key, and when.

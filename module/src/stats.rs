@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use redis_session_core::Reason;
 use redis_session_core::sessions::UserSessions;
 
-use crate::{key_file, state};
+use crate::api::clock;
+use crate::state;
 
 /// Only the server's main thread adds to it.
 pub(crate) struct Counter(AtomicU64);
@@ -117,7 +118,7 @@ pub(crate) fn figures() -> Vec<(String, u64)> {
     let (hits, misses) = state.cache_hits_and_misses();
     let (_, loaded_at) = state.ring_origin();
     let keys = u64::try_from(state.ring().map_or(0, |ring| ring.keys().len())).unwrap_or(u64::MAX);
-    let age = key_file::now().saturating_since(loaded_at) / 1000;
+    let age = clock().saturating_since(loaded_at) / 1000;
     let agents = u64::try_from(state.agents_as_they_are().len()).unwrap_or(u64::MAX);
     let more = [
         ("token_cache_hits", hits),

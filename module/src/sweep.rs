@@ -6,16 +6,17 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use redis_session_core::UnixMillis;
 use redis_session_core::sessions::UserSessions;
 
 use crate::api::{Cursor, Tick};
 use crate::{state, stats};
 
-/// A walk through the keys begins this long after the one before at the earliest, lest a small database be walked
-/// through all the time.
-const CYCLE: Duration = Duration::from_secs(1);
+/// A walk through the keys begins this many milliseconds after the one before at the earliest, so that a small database
+/// is not walked through all the time.
+const CYCLE: u64 = 1000;
 /// How many records of a value are looked at before the clock is: 20 microseconds or so, or 600 if all have died.
 const PART: usize = 500;
 /// The same where there is more to do: each that has died is an entry of the audit stream (8 microseconds), or more
@@ -28,7 +29,7 @@ static SWEEP: Mutex<Option<Sweep>> = Mutex::new(None);
 
 /// Where the sweep is.
 struct Sweep {
-    began: Instant,
+    began: UnixMillis,
     cursor: Cursor,
     db: i32,
     /// Keys with something to purge, and which of their records come next.
@@ -42,12 +43,12 @@ pub(crate) fn tick(tick: &Tick) {
     let settings = state::lock().settings.sweep();
     let (Some(budget), true) = (settings, tick.may_write()) else { return };
     let mut sweep = SWEEP.lock().unwrap_or_else(PoisonError::into_inner);
-    let start = Instant::now();
-    if sweep.as_ref().is_some_and(|sweep| sweep.done && start.duration_since(sweep.began) < CYCLE) {
+    let (start, now) = (Instant::now(), tick.now());
+    if sweep.as_ref().is_some_and(|sweep| sweep.done && sweep.is_recent(now)) {
         return;
     }
     if sweep.as_ref().is_none_or(|sweep| sweep.done) {
-        *sweep = Some(Sweep { began: start, cursor: Cursor::new(), db: 0, found: VecDeque::new(), done: false });
+        *sweep = Some(Sweep { began: now, cursor: Cursor::new(), db: 0, found: VecDeque::new(), done: false });
     }
     if let Some(sweep) = sweep.as_mut() {
         // One step at least, lest the smallest budget on a slow machine stop it for good.
@@ -65,6 +66,11 @@ pub(crate) fn tick(tick: &Tick) {
 }
 
 impl Sweep {
+    /// Whether the next walk must wait. A clock that steps back does not make it wait longer.
+    fn is_recent(&self, now: UnixMillis) -> bool {
+        now >= self.began && now.saturating_since(self.began) < CYCLE
+    }
+
     fn step(&mut self, tick: &Tick) {
         let (clock, part) = {
             let settings = &state::lock().settings;

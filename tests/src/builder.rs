@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use crate::binaries;
+use crate::clock;
 use crate::keys::jwk_set;
 use crate::port::Port;
 use crate::server::{Role, Server};
@@ -129,6 +130,7 @@ impl ServerBuilder {
     /// If the server exits before it answers, which is how a bad setting or a module that refuses to load shows.
     pub fn try_start(self) -> Result<Server, String> {
         let dir = TempDir::with_prefix("redis-session-test-").expect("a temporary folder");
+        clock::create_in(dir.path());
         for (path, content) in &self.files {
             let path = dir.path().join(path);
             fs::create_dir_all(path.parent().expect("a folder for the file")).expect("the file's folder");

@@ -37,10 +37,3 @@ pub fn error(con: &mut impl ConnectionLike, line: &str) -> String {
         },
     }
 }
-
-/// The server's clock, in Unix milliseconds.
-#[track_caller]
-pub fn now_ms(con: &mut impl ConnectionLike) -> i64 {
-    let (seconds, micros): (i64, i64) = redis::cmd("TIME").query(con).expect("TIME");
-    seconds * 1000 + micros / 1000
-}

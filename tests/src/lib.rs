@@ -15,6 +15,8 @@
 //! - [`jwk_set`]: keys for a [`ServerBuilder::keys`] file, so that tokens outlive a server.
 //! - [`Cluster`], [`Sentinels`]: servers that are one Redis Cluster, or watched by Redis Sentinel.
 //! - [`Port`]: for programs beside them.
+//! - [`Server::advance`], [`advance`], [`advance_past`], [`now_ms`]: the module's clock, which tests move instead of
+//!   waiting.
 //! - [`wait_until`]: await a condition, where one would otherwise sleep.
 //! - [`amount`]: how much a random test does.
 //!
@@ -29,6 +31,7 @@
 mod amount;
 mod binaries;
 mod builder;
+mod clock;
 mod cluster;
 mod command;
 mod fields;
@@ -41,8 +44,9 @@ mod wait;
 pub use amount::amount;
 pub use binaries::module_path;
 pub use builder::ServerBuilder;
+pub use clock::{advance, advance_past, now_ms};
 pub use cluster::Cluster;
-pub use command::{cmd, cmd_args, error, now_ms};
+pub use command::{cmd, cmd_args, error};
 pub use fields::{Fields, fields, list, text};
 pub use keys::jwk_set;
 pub use port::Port;

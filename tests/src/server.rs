@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::binaries;
 use crate::builder::{ServerBuilder, config_path};
+use crate::clock;
 use crate::command::cmd;
 use crate::fields::text;
 use crate::port::Port;
@@ -133,6 +134,12 @@ impl Server {
     /// A client, for asynchronous connections and other settings.
     pub fn client(&self) -> Client {
         Client::open(self.url()).expect("a valid URL")
+    }
+
+    /// Moves the module's clock forward: deadlines pass, and the sweep sets out, without anyone's waiting. It stays ahead
+    /// over restarts. The server's own clock, by which keys expire, stays as it is.
+    pub fn advance(&self, by: Duration) {
+        clock::advance_in(self.dir.path(), by);
     }
 
     /// Runs `redis-cli` on this server: `server.cli(&["SESSION.COUNT", "sessions:42"]).stdout`.

@@ -39,7 +39,7 @@ unsafe extern "C" fn tick(ctx: *mut raw::RedisModuleCtx, _data: *mut c_void) {
 }
 
 impl Tick {
-    /// The clock of this server, read anew.
+    /// The time now by this server's clock.
     #[allow(clippy::unused_self)] // a clock is not to be read from anywhere
     pub(crate) fn now(&self) -> UnixMillis {
         clock()

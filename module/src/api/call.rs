@@ -46,7 +46,7 @@ impl<'a> Call<'a> {
         self.args.get(index).map(|string| Arg { string: *string, lifetime: PhantomData })
     }
 
-    /// The clock of this server, read anew.
+    /// The time now by this server's clock.
     pub(crate) fn now(&self) -> UnixMillis {
         clock()
     }
@@ -113,10 +113,13 @@ impl<'a> Arg<'a> {
     }
 }
 
-/// The clock of this server, read anew.
-pub(super) fn clock() -> UnixMillis {
+/// The time now by this server's clock.
+pub(crate) fn clock() -> UnixMillis {
     // SAFETY: takes no arguments.
-    UnixMillis::saturating_from(unsafe { redis!(RedisModule_Milliseconds()) })
+    let now = unsafe { redis!(RedisModule_Milliseconds()) };
+    #[cfg(feature = "fault-injection")]
+    let now = now.saturating_add(super::fault::ahead());
+    UnixMillis::saturating_from(now)
 }
 
 /// Writes a line to the server's log, level `warning`.

@@ -22,7 +22,7 @@ pub(crate) extern "C" fn guarded<C: Command>(
     let call = unsafe { Call::new(ctx, argv, argc) };
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         #[cfg(feature = "fault-injection")]
-        inject_fault(&call);
+        super::fault::inject(&call);
         C::run(&call)
     }));
     if !matches!(outcome, Ok(Ok(()))) {
@@ -41,19 +41,4 @@ pub(crate) extern "C" fn guarded<C: Command>(
         }
     }
     c_int::from(false)
-}
-
-/// Panics in the worst place, if the call asks for it.
-#[cfg(feature = "fault-injection")]
-#[allow(clippy::panic)] // that is what it is for
-fn inject_fault(call: &Call<'_>) {
-    let last = (0..).map_while(|index| call.arg(index)).last();
-    match last.map(|arg| arg.bytes()) {
-        Some(b"INJECT-PANIC") => {
-            let _state = crate::state::lock();
-            panic!("injected: secret");
-        }
-        Some(b"INJECT-ABORT") => std::process::abort(),
-        _ => {}
-    }
 }

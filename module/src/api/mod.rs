@@ -2,6 +2,8 @@
 
 mod background;
 mod call;
+#[cfg(feature = "fault-injection")]
+mod fault;
 mod guard;
 mod key;
 mod memory;
@@ -13,8 +15,7 @@ mod stream;
 mod value;
 
 pub(crate) use background::{Cursor, Tick, register_info, start_ticking};
-use call::clock;
-pub(crate) use call::{Arg, Call, log_notice, log_warning};
+pub(crate) use call::{Arg, Call, clock, log_notice, log_warning};
 pub(crate) use guard::guarded;
 pub(crate) use key::{KeyForReading, KeyForWriting};
 pub(crate) use options::declare_options;

@@ -1,0 +1,37 @@
+//! What the module does for tests alone: it fails on request, and its clock can be moved.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::sync::LazyLock;
+
+use super::Call;
+
+#[cfg(not(debug_assertions))]
+compile_error!("the feature `fault-injection` is for tests: it does not build with a release profile");
+
+/// How many milliseconds the module's clock is ahead of the server's: eight bytes, little-endian, of the file
+/// `test-clock` in the folder that the server starts in. Tests write there while the server runs. Without the file, 0.
+///
+/// The server's own clock, by which keys expire, stays as it is.
+pub(super) fn ahead() -> i64 {
+    static FILE: LazyLock<Option<File>> = LazyLock::new(|| File::open("test-clock").ok());
+    let mut bytes = [0; 8];
+    match &*FILE {
+        Some(file) if file.read_exact_at(&mut bytes, 0).is_ok() => i64::from_le_bytes(bytes),
+        _ => 0,
+    }
+}
+
+/// Fails in the worst place if the call's last argument asks for it.
+#[allow(clippy::panic)] // that is what it is for
+pub(super) fn inject(call: &Call<'_>) {
+    let last = (0..).map_while(|index| call.arg(index)).last();
+    match last.map(|arg| arg.bytes()) {
+        Some(b"INJECT-PANIC") => {
+            let _state = crate::state::lock();
+            panic!("injected: secret");
+        }
+        Some(b"INJECT-ABORT") => std::process::abort(),
+        _ => {}
+    }
+}
