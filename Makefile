@@ -57,15 +57,8 @@ bench: setup ## run the benchmarks and write docs/benchmarks.md (SESSIONS=10000,
 fuzz: ## fuzz what reads bytes from outside (TARGET=value RUNS=1000000); needs rustup
 	@TARGET="$(TARGET)" RUNS="$(RUNS)" scripts/fuzz
 
-lint: setup ## check formatting and run clippy, with each of the client's features alone too, and core without any; a warning is an error
-	@scripts/setup --lint
-	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --all-features -- -D warnings
-	@for feature in $$(sed -n '/^\[features\]/,/^\[dependencies\]/s/^\([a-z0-9-]*\) = .*/\1/p' client/Cargo.toml); do \
-	    echo "cargo clippy -p redis-session --features $$feature -- -D warnings"; \
-	    cargo clippy --quiet -p redis-session --features "$$feature" -- -D warnings || exit; \
-	done
-	cargo clippy -p redis-session-core --no-default-features -- -D warnings
+lint: setup ## check formatting, code, documentation, dependencies and scripts; a warning is an error
+	@scripts/lint
 
 fmt: ## format the code
 	cargo fmt --all
