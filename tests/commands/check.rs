@@ -1,10 +1,12 @@
 //! SESSION.VALIDATE and SESSION.TOUCH, where the token is good.
 
 use redis::Value;
-use redis_session_tests::{Server, cmd, cmd_args, fields, now_ms, wait_until};
+use redis_session_tests::{
+    Server, ask, cmd, cmd_args, create, fields, int, login, now_ms, on_both, on_both_of, verdict, verdict_with,
+    wait_until,
+};
 
 use crate::issuer::{claims, header, sign, trusting_server};
-use crate::wire::{ask, create, login, number, on_both, on_both_of, state, state_with};
 
 const BOTH: [&str; 2] = ["SESSION.VALIDATE", "SESSION.TOUCH"];
 
@@ -155,7 +157,7 @@ fn an_audience_may_be_one_of_several() {
         let token = sign(&header(), &claims);
         for command in BOTH {
             for (audience, expected) in [("web", "active"), ("api", "active"), ("ap", "audience"), ("", "audience")] {
-                assert_eq!(state_with(con, [command, "sessions:42", &token, "AUD", audience]), expected);
+                assert_eq!(verdict_with(con, [command, "sessions:42", &token, "AUD", audience]), expected);
             }
         }
     });
@@ -170,8 +172,8 @@ fn a_call_can_ask_for_another_audience_than_the_settings_do() {
         let mut claims = claims(con, "42", "one");
         claims["aud"] = "web".into();
         let token = sign(&header(), &claims);
-        assert_eq!(state(con, "sessions:42", &token), "audience");
-        assert_eq!(state_with(con, ["SESSION.VALIDATE", "sessions:42", &token, "AUD", "web"]), "active");
+        assert_eq!(verdict(con, "sessions:42", &token), "audience");
+        assert_eq!(verdict_with(con, ["SESSION.VALIDATE", "sessions:42", &token, "AUD", "web"]), "active");
     });
 }
 
@@ -179,7 +181,7 @@ fn a_call_can_ask_for_another_audience_than_the_settings_do() {
 fn an_opaque_token_is_for_every_audience_of_its_server() {
     on_both(|_, con| {
         let token = login(con, "sessions:42 TOKEN OPAQUE");
-        assert_eq!(state_with(con, ["SESSION.VALIDATE", "sessions:42", &token, "AUD", "api"]), "active");
+        assert_eq!(verdict_with(con, ["SESSION.VALIDATE", "sessions:42", &token, "AUD", "api"]), "active");
     });
 }
 
@@ -205,9 +207,9 @@ fn a_header_may_leave_the_key_out_where_only_one_fits() {
         create(con, "sessions:42 ID one TOKEN NONE");
         let claims = claims(con, "42", "one");
         let token = sign(&serde_json::json!({ "alg": "HS256" }), &claims);
-        assert_eq!(state(con, "sessions:42", &token), "active");
+        assert_eq!(verdict(con, "sessions:42", &token), "active");
         let token = sign(&serde_json::json!({ "alg": "HS256", "jku": "https://evil.example", "jwk": {} }), &claims);
-        assert_eq!(state(con, "sessions:42", &token), "active");
+        assert_eq!(verdict(con, "sessions:42", &token), "active");
     });
 }
 
@@ -279,10 +281,10 @@ fn a_touch_with_a_bad_token_changes_nothing() {
         let token = login(con, "sessions:42 TOKEN OPAQUE");
         let (digest, began) = (server.digest("sessions:42"), now_ms(con));
         wait_until("the clock moves", || now_ms(con) > began + 1);
-        assert_eq!(state_with(con, ["SESSION.TOUCH", "sessions:42", &crate::issuer::tampered(&token)]), "signature");
-        assert_eq!(state_with(con, ["SESSION.TOUCH", "sessions:43", &token]), "subject");
+        assert_eq!(verdict_with(con, ["SESSION.TOUCH", "sessions:42", &crate::issuer::tampered(&token)]), "signature");
+        assert_eq!(verdict_with(con, ["SESSION.TOUCH", "sessions:43", &token]), "subject");
         assert_eq!(server.digest("sessions:42"), digest);
-        assert_eq!(number(con, "EXISTS sessions:43"), 0);
+        assert_eq!(int(con, "EXISTS sessions:43"), 0);
     });
 }
 
@@ -291,9 +293,9 @@ fn a_touch_does_not_wake_a_session_that_was_idle_too_long() {
     on_both(|_, con| {
         create(con, "sessions:42 TTL 1000");
         let token = login(con, "sessions:42 ID one IDLE 1");
-        wait_until("the session idles out", || state(con, "sessions:42", &token) == "idle");
-        assert_eq!(state_with(con, ["SESSION.TOUCH", "sessions:42", &token]), "idle");
-        assert_eq!(state_with(con, ["SESSION.TOUCH", "sessions:42", &token, "FULL"]), "idle");
+        wait_until("the session idles out", || verdict(con, "sessions:42", &token) == "idle");
+        assert_eq!(verdict_with(con, ["SESSION.TOUCH", "sessions:42", &token]), "idle");
+        assert_eq!(verdict_with(con, ["SESSION.TOUCH", "sessions:42", &token, "FULL"]), "idle");
         assert_eq!(cmd(con, "SESSION.GET sessions:42 one").unwrap(), Value::Nil);
     });
 }
@@ -314,9 +316,9 @@ fn a_touch_moves_its_own_session_alone() {
 fn a_check_of_nobody_makes_no_key() {
     on_both(|_, con| {
         for command in BOTH {
-            assert_eq!(state_with(con, [command, "sessions:42", "nonsense"]), "malformed");
+            assert_eq!(verdict_with(con, [command, "sessions:42", "nonsense"]), "malformed");
         }
-        assert_eq!(number(con, "DBSIZE"), 0);
+        assert_eq!(int(con, "DBSIZE"), 0);
     });
 }
 

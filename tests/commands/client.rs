@@ -9,10 +9,9 @@ use redis_session::{
     AsyncSessionCommands, CreateOptions, Created, KeyPrefix, LimitPolicy, Reason, SessionCommands, SessionErrorCode,
     TokenKind, ValidateOptions, Validation,
 };
-use redis_session_tests::{Server, cmd};
+use redis_session_tests::{Server, cmd, on_both};
 
 use crate::issuer::{payload, tampered};
-use crate::wire::on_both;
 
 const KEY: &str = "sessions:42";
 const HOME: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);

@@ -1,11 +1,13 @@
 //! SESSION.CREATE
 
 use redis::Value;
-use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, error, fields, now_ms};
+use redis_session_tests::{
+    Server, ServerBuilder, ask, cmd, cmd_args, create, error, fields, ids, int, login, now_ms, on_both, refusal,
+    verdict,
+};
 use serde_json::json;
 
 use crate::issuer::payload;
-use crate::wire::{ask, create, ids, login, number, on_both, refusal, state};
 
 #[test]
 fn a_new_session_has_an_id_a_deadline_a_token_and_evicts_nobody() {
@@ -90,9 +92,9 @@ fn an_id_that_is_brought_is_kept_to_the_letter() {
             assert_eq!(payload(&created.str("token"))["sid"], json!(id));
             let session = fields(cmd_args(con, ["SESSION.GET", "sessions:42", id]).unwrap());
             assert_eq!(session.str("id"), id);
-            assert_eq!(state(con, "sessions:42", &created.str("token")), "active");
+            assert_eq!(verdict(con, "sessions:42", &created.str("token")), "active");
         }
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), texts.len() as i64);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), texts.len() as i64);
     });
 }
 
@@ -181,8 +183,8 @@ fn past_the_limit_the_oldest_makes_room() {
         let created = create(con, "sessions:42 ID s4 MAX 3 EVICT");
         assert_eq!(created.strings("evicted"), ["s1"]);
         assert_eq!(ids(con, "sessions:42"), ["s4", "s3", "s2"]);
-        assert_eq!(state(con, "sessions:42", &tokens[0]), "evicted");
-        assert_eq!(state(con, "sessions:42", &tokens[1]), "active");
+        assert_eq!(verdict(con, "sessions:42", &tokens[0]), "evicted");
+        assert_eq!(verdict(con, "sessions:42", &tokens[1]), "active");
     });
 }
 
@@ -340,7 +342,7 @@ fn issuer_and_audience_are_in_the_jwt_if_they_are_set() {
     let token = login(&mut con, "sessions:42");
     let claims = payload(&token);
     assert_eq!((&claims["iss"], &claims["aud"]), (&json!("https://id.example"), &json!("api")));
-    assert_eq!(state(&mut con, "sessions:42", &token), "active");
+    assert_eq!(verdict(&mut con, "sessions:42", &token), "active");
 }
 
 #[test]
@@ -359,7 +361,7 @@ fn claims_are_in_the_jwt_to_the_letter() {
                 assert_eq!(claims[name], *value);
             }
             assert_eq!(claims.as_object().unwrap().len(), own.as_object().unwrap().len() + 5);
-            assert_eq!(state(con, "sessions:42", &token), "active");
+            assert_eq!(verdict(con, "sessions:42", &token), "active");
         }
     });
 }
@@ -370,7 +372,7 @@ fn an_opaque_token_lasts_as_long_as_its_session() {
         let created = create(con, "sessions:42 TTL 100 TOKEN OPAQUE");
         assert!(created.str("token").starts_with("rst1.NDI."));
         assert_eq!(created.int("token_expires_at"), created.int("expires_at"));
-        assert_eq!(state(con, "sessions:42", &created.str("token")), "active");
+        assert_eq!(verdict(con, "sessions:42", &created.str("token")), "active");
     });
 }
 
@@ -380,7 +382,7 @@ fn without_a_token_there_is_a_session_all_the_same() {
         let created = create(con, "sessions:42 ID one TOKEN NONE");
         assert!(created.has("token") && created.is_null("token"));
         assert!(created.has("token_expires_at") && created.is_null("token_expires_at"));
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 1);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 1);
         assert_eq!(ask(con, "SESSION.GET sessions:42 one").str("user"), "42");
     });
 }
@@ -439,9 +441,9 @@ fn braces_around_the_user_are_for_the_cluster_and_no_part_of_the_name() {
     on_both(|_, con| {
         let token = login(con, "sessions:{42}");
         assert_eq!(payload(&token)["sub"], json!("42"));
-        assert_eq!(state(con, "sessions:{42}", &token), "active");
+        assert_eq!(verdict(con, "sessions:{42}", &token), "active");
         // Another key of the same user: the token is good, but its session is not there.
-        assert_eq!(state(con, "sessions:42", &token), "unknown");
+        assert_eq!(verdict(con, "sessions:42", &token), "unknown");
     });
 }
 
@@ -470,6 +472,6 @@ fn without_a_key_that_signs_there_are_sessions_but_no_tokens() {
         let refused = error(&mut con, &format!("SESSION.CREATE sessions:42 {kind}"));
         assert_eq!(refused, "NOSIGNINGKEY no key in session.keys-file can sign");
     }
-    assert_eq!(number(&mut con, "EXISTS sessions:42"), 0);
+    assert_eq!(int(&mut con, "EXISTS sessions:42"), 0);
     create(&mut con, "sessions:42 TOKEN NONE");
 }

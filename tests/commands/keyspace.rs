@@ -1,9 +1,9 @@
 //! A user's sessions as a key: what the server's own commands do to it.
 
 use redis::Value;
-use redis_session_tests::{cmd, error, now_ms, wait_until};
-
-use crate::wire::{ask, create, ids, login, number, on_both, state, state_with};
+use redis_session_tests::{
+    ask, cmd, create, error, ids, int, login, now_ms, on_both, verdict, verdict_with, wait_until,
+};
 
 #[test]
 fn deleting_the_key_logs_the_user_out() {
@@ -12,14 +12,14 @@ fn deleting_the_key_logs_the_user_out() {
             let tokens = [login(con, "sessions:42 AGENT Firefox"), login(con, "sessions:42 TOKEN OPAQUE")];
             cmd(con, line).unwrap();
             for token in &tokens {
-                assert_eq!(state(con, "sessions:42", token), "unknown", "{line}");
-                assert_eq!(state_with(con, ["SESSION.TOUCH", "sessions:42", token]), "unknown", "{line}");
+                assert_eq!(verdict(con, "sessions:42", token), "unknown", "{line}");
+                assert_eq!(verdict_with(con, ["SESSION.TOUCH", "sessions:42", token]), "unknown", "{line}");
             }
-            assert_eq!(number(con, "SESSION.COUNT sessions:42"), 0);
-            assert_eq!(number(con, "SESSION.REVOKE sessions:42 one"), 0);
-            assert_eq!(number(con, "EXISTS sessions:42"), 0);
+            assert_eq!(int(con, "SESSION.COUNT sessions:42"), 0);
+            assert_eq!(int(con, "SESSION.REVOKE sessions:42 one"), 0);
+            assert_eq!(int(con, "EXISTS sessions:42"), 0);
             let token = login(con, "sessions:42");
-            assert_eq!(state(con, "sessions:42", &token), "active");
+            assert_eq!(verdict(con, "sessions:42", &token), "active");
             cmd(con, "FLUSHALL").unwrap();
         }
     });
@@ -30,13 +30,13 @@ fn a_renamed_key_is_another_users() {
     on_both(|_, con| {
         let token = login(con, "sessions:42 ID one");
         cmd(con, "RENAME sessions:42 sessions:43").unwrap();
-        assert_eq!(state(con, "sessions:42", &token), "unknown");
-        assert_eq!(state(con, "sessions:43", &token), "subject");
+        assert_eq!(verdict(con, "sessions:42", &token), "unknown");
+        assert_eq!(verdict(con, "sessions:43", &token), "subject");
         assert_eq!(ask(con, "SESSION.GET sessions:43 one").str("user"), "43");
-        assert_eq!(number(con, &format!("SESSION.REVOKE sessions:43 {token}")), 0);
-        assert_eq!(number(con, "SESSION.REVOKE sessions:43 one"), 1);
+        assert_eq!(int(con, &format!("SESSION.REVOKE sessions:43 {token}")), 0);
+        assert_eq!(int(con, "SESSION.REVOKE sessions:43 one"), 1);
         cmd(con, "RENAME sessions:43 sessions:42").unwrap();
-        assert_eq!(state(con, "sessions:42", &token), "revoked");
+        assert_eq!(verdict(con, "sessions:42", &token), "revoked");
     });
 }
 
@@ -51,7 +51,7 @@ fn a_key_renamed_out_of_the_prefix_is_nobodys() {
         assert_eq!(error(con, &format!("SESSION.VALIDATE elsewhere {token}")), expected);
         assert_eq!(error(con, "SESSION.CREATE elsewhere"), expected);
         cmd(con, "RENAME elsewhere sessions:42").unwrap();
-        assert_eq!(state(con, "sessions:42", &token), "active");
+        assert_eq!(verdict(con, "sessions:42", &token), "active");
     });
 }
 
@@ -59,10 +59,10 @@ fn a_key_renamed_out_of_the_prefix_is_nobodys() {
 fn a_copy_is_a_value_of_its_own() {
     on_both(|server, con| {
         let token = login(con, "sessions:42 ID one AGENT Firefox DATA 1 k v");
-        assert_eq!(number(con, "COPY sessions:42 sessions:43"), 1);
+        assert_eq!(int(con, "COPY sessions:42 sessions:43"), 1);
         assert_eq!(server.digest("sessions:42"), server.digest("sessions:43"));
-        assert_eq!(state(con, "sessions:43", &token), "subject");
-        assert_eq!(number(con, "SESSION.REVOKE sessions:42 one"), 1);
+        assert_eq!(verdict(con, "sessions:43", &token), "subject");
+        assert_eq!(int(con, "SESSION.REVOKE sessions:42 one"), 1);
         let session = ask(con, "SESSION.GET sessions:43 one");
         assert_eq!((session.str("agent"), session.fields("data").str("k")), ("Firefox".into(), "v".into()));
         cmd(con, "DEL sessions:42").unwrap();
@@ -75,10 +75,10 @@ fn a_copy_is_a_value_of_its_own() {
 fn a_key_moved_to_another_database_takes_its_sessions_along() {
     on_both(|_, con| {
         let token = login(con, "sessions:42");
-        assert_eq!(number(con, "MOVE sessions:42 1"), 1);
-        assert_eq!(state(con, "sessions:42", &token), "unknown");
+        assert_eq!(int(con, "MOVE sessions:42 1"), 1);
+        assert_eq!(verdict(con, "sessions:42", &token), "unknown");
         cmd(con, "SELECT 1").unwrap();
-        assert_eq!(state(con, "sessions:42", &token), "active");
+        assert_eq!(verdict(con, "sessions:42", &token), "active");
     });
 }
 
@@ -86,13 +86,13 @@ fn a_key_moved_to_another_database_takes_its_sessions_along() {
 fn the_key_expires_with_its_last_deadline() {
     on_both(|_, con| {
         let first = create(con, "sessions:42 TTL 1000").int("expires_at");
-        assert_eq!(number(con, "PEXPIRETIME sessions:42"), first);
+        assert_eq!(int(con, "PEXPIRETIME sessions:42"), first);
         let last = create(con, "sessions:42 ID two TTL 5000").int("expires_at");
-        assert_eq!(number(con, "PEXPIRETIME sessions:42"), last);
+        assert_eq!(int(con, "PEXPIRETIME sessions:42"), last);
         create(con, "sessions:42 TTL 10");
-        assert_eq!(number(con, "PEXPIRETIME sessions:42"), last);
+        assert_eq!(int(con, "PEXPIRETIME sessions:42"), last);
         create(con, "sessions:42 TTL 10 IDLE 100000");
-        assert_eq!(number(con, "PEXPIRETIME sessions:42"), last);
+        assert_eq!(int(con, "PEXPIRETIME sessions:42"), last);
     });
 }
 
@@ -100,8 +100,8 @@ fn the_key_expires_with_its_last_deadline() {
 fn the_key_is_gone_once_its_only_session_is_over() {
     on_both(|_, con| {
         create(con, "sessions:42 TTL 1 TOKEN OPAQUE");
-        wait_until("the key is gone", || number(con, "EXISTS sessions:42") == 0);
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 0);
+        wait_until("the key is gone", || int(con, "EXISTS sessions:42") == 0);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 0);
     });
 }
 
@@ -109,11 +109,11 @@ fn the_key_is_gone_once_its_only_session_is_over() {
 fn a_key_that_is_made_to_expire_earlier_takes_its_sessions_along() {
     on_both(|_, con| {
         let token = login(con, "sessions:42");
-        assert_eq!(number(con, "PEXPIRE sessions:42 20"), 1);
-        wait_until("the key expires", || state(con, "sessions:42", &token) != "active");
-        assert_eq!(state(con, "sessions:42", &token), "unknown");
+        assert_eq!(int(con, "PEXPIRE sessions:42 20"), 1);
+        wait_until("the key expires", || verdict(con, "sessions:42", &token) != "active");
+        assert_eq!(verdict(con, "sessions:42", &token), "unknown");
         let token = login(con, "sessions:42");
-        assert_eq!(state(con, "sessions:42", &token), "active");
+        assert_eq!(verdict(con, "sessions:42", &token), "active");
     });
 }
 
@@ -121,9 +121,9 @@ fn a_key_that_is_made_to_expire_earlier_takes_its_sessions_along() {
 fn the_next_login_sets_a_shortened_expiry_right() {
     on_both(|_, con| {
         let last = create(con, "sessions:42 TTL 1000").int("expires_at");
-        assert_eq!(number(con, "EXPIRE sessions:42 100"), 1);
+        assert_eq!(int(con, "EXPIRE sessions:42 100"), 1);
         create(con, "sessions:42 TTL 10");
-        assert_eq!(number(con, "PEXPIRETIME sessions:42"), last);
+        assert_eq!(int(con, "PEXPIRETIME sessions:42"), last);
     });
 }
 
@@ -133,13 +133,13 @@ fn sessions_of_a_key_that_never_expires_do() {
         // Which would delete the key sooner or later.
         cmd(con, "CONFIG SET session.sweep-time 0").unwrap();
         let token = login(con, "sessions:42 TTL 1 TOKEN OPAQUE");
-        assert_eq!(number(con, "PERSIST sessions:42"), 1);
-        wait_until("the session expires", || state(con, "sessions:42", &token) != "active");
-        assert_eq!(state(con, "sessions:42", &token), "expired");
-        assert_eq!(state_with(con, ["SESSION.TOUCH", "sessions:42", &token]), "expired");
-        assert_eq!(number(con, "PTTL sessions:42"), -1);
+        assert_eq!(int(con, "PERSIST sessions:42"), 1);
+        wait_until("the session expires", || verdict(con, "sessions:42", &token) != "active");
+        assert_eq!(verdict(con, "sessions:42", &token), "expired");
+        assert_eq!(verdict_with(con, ["SESSION.TOUCH", "sessions:42", &token]), "expired");
+        assert_eq!(int(con, "PTTL sessions:42"), -1);
         let last = create(con, "sessions:42 TTL 1000").int("expires_at");
-        assert_eq!(number(con, "PEXPIRETIME sessions:42"), last);
+        assert_eq!(int(con, "PEXPIRETIME sessions:42"), last);
     });
 }
 
@@ -151,7 +151,7 @@ fn a_touch_leaves_the_keys_expiry_alone() {
         let began = now_ms(con);
         wait_until("the clock moves", || now_ms(con) > began + 1);
         ask(con, &format!("SESSION.TOUCH sessions:42 {}", created.str("token")));
-        assert_eq!(number(con, "PEXPIRETIME sessions:42"), created.int("expires_at"));
+        assert_eq!(int(con, "PEXPIRETIME sessions:42"), created.int("expires_at"));
     });
 }
 
@@ -160,7 +160,7 @@ fn the_value_has_a_type_a_size_and_a_scan() {
     on_both(|_, con| {
         create(con, "sessions:42");
         assert_eq!(cmd(con, "TYPE sessions:42").unwrap(), Value::SimpleString("sessions1".into()));
-        assert!(number(con, "MEMORY USAGE sessions:42") > 0);
+        assert!(int(con, "MEMORY USAGE sessions:42") > 0);
         let found: (String, Vec<String>) =
             redis::cmd("SCAN").arg(0).arg("TYPE").arg("sessions1").arg("COUNT").arg(100).query(con).unwrap();
         assert_eq!(found.1, ["sessions:42"]);
@@ -177,6 +177,6 @@ fn a_set_over_the_key_replaces_it() {
         cmd(con, "SET sessions:42 text").unwrap();
         assert!(error(con, &format!("SESSION.VALIDATE sessions:42 {token}")).starts_with("WRONGTYPE "));
         cmd(con, "DEL sessions:42").unwrap();
-        assert_eq!(state(con, "sessions:42", &token), "unknown");
+        assert_eq!(verdict(con, "sessions:42", &token), "unknown");
     });
 }

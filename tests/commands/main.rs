@@ -6,7 +6,7 @@
 //! keyspace, watchers, many, races                      one key per user: as a key, watched, large, and contended
 //! client                                               the same through the client crate
 //!
-//! wire      asking, over both protocols                issuer    tokens that were made elsewhere
+//! issuer    tokens that were made elsewhere
 //! ```
 
 mod check;
@@ -25,4 +25,3 @@ mod revoke;
 mod revoke_user;
 mod secrets;
 mod watchers;
-mod wire;

@@ -1,9 +1,7 @@
 //! A user with many sessions, whose store is an indexed one.
 
 use redis::{Connection, Value};
-use redis_session_tests::{Server, cmd, cmd_args, fields};
-
-use crate::wire::{ask, create, error_text, ids, number, state};
+use redis_session_tests::{Server, ask, cmd, cmd_args, create, error_text, fields, ids, int, verdict};
 
 /// Logs the user in this many times, as `s0`, `s1`, ... with opaque tokens.
 fn log_in(con: &mut Connection, count: usize) -> Vec<String> {
@@ -22,12 +20,12 @@ fn newest_first(numbers: impl DoubleEndedIterator<Item = usize>) -> Vec<String> 
 
 fn list_find_and_revoke(con: &mut Connection, count: usize) {
     let tokens = log_in(con, count);
-    assert_eq!(number(con, "SESSION.COUNT sessions:42"), count as i64);
+    assert_eq!(int(con, "SESSION.COUNT sessions:42"), count as i64);
     assert_eq!(ids(con, "sessions:42"), newest_first(0..count));
     for n in [0, 1, count / 2, count - 2, count - 1] {
         assert_eq!(ask(con, &format!("SESSION.GET sessions:42 s{n}")).str("agent"), format!("agent {}", n % 3));
         assert_eq!(ask(con, &format!("SESSION.TOUCH sessions:42 {}", tokens[n])).str("id"), format!("s{n}"));
-        assert!(number(con, &format!("SESSION.TTL sessions:42 s{n}")) > 0);
+        assert!(int(con, &format!("SESSION.TTL sessions:42 s{n}")) > 0);
     }
 
     // Every third one, in one command, by id and by token.
@@ -38,30 +36,27 @@ fn list_find_and_revoke(con: &mut Connection, count: usize) {
     assert_eq!(cmd_args(con, &args).unwrap(), Value::Int(0));
     let kept: Vec<usize> = (0..count).filter(|n| n % 3 != 0).collect();
     assert_eq!(ids(con, "sessions:42"), newest_first(kept.iter().copied()));
-    assert_eq!(number(con, "SESSION.COUNT sessions:42"), kept.len() as i64);
+    assert_eq!(int(con, "SESSION.COUNT sessions:42"), kept.len() as i64);
     for (n, token) in tokens.iter().enumerate() {
         let expected = if n % 3 == 0 { "revoked" } else { "active" };
-        assert_eq!(state(con, "sessions:42", token), expected, "s{n}");
+        assert_eq!(verdict(con, "sessions:42", token), expected, "s{n}");
     }
 
     // The oldest makes room, and the reply says which.
     let evicted = create(con, &format!("sessions:42 ID new MAX {} EVICT", kept.len()));
     assert_eq!(evicted.strings("evicted"), ["s1"]);
-    assert_eq!(state(con, "sessions:42", &tokens[1]), "evicted");
+    assert_eq!(verdict(con, "sessions:42", &tokens[1]), "evicted");
 
     let spared = kept[kept.len() / 2];
-    assert_eq!(
-        number(con, &format!("SESSION.REVOKEUSER sessions:42 EXCEPT {}", tokens[spared])),
-        kept.len() as i64 - 1
-    );
+    assert_eq!(int(con, &format!("SESSION.REVOKEUSER sessions:42 EXCEPT {}", tokens[spared])), kept.len() as i64 - 1);
     assert_eq!(ids(con, "sessions:42"), [format!("s{spared}")]);
-    assert_eq!(state(con, "sessions:42", &tokens[spared]), "active");
-    assert_eq!(number(con, "SESSION.REVOKEUSER sessions:42"), 1);
-    assert_eq!(number(con, "SESSION.COUNT sessions:42"), 0);
-    assert_eq!(state(con, "sessions:42", &tokens[spared]), "user_revoked");
+    assert_eq!(verdict(con, "sessions:42", &tokens[spared]), "active");
+    assert_eq!(int(con, "SESSION.REVOKEUSER sessions:42"), 1);
+    assert_eq!(int(con, "SESSION.COUNT sessions:42"), 0);
+    assert_eq!(verdict(con, "sessions:42", &tokens[spared]), "user_revoked");
 
     let token = create(con, "sessions:42").str("token");
-    assert_eq!(state(con, "sessions:42", &token), "active");
+    assert_eq!(verdict(con, "sessions:42", &token), "active");
 }
 
 #[test]
@@ -108,11 +103,11 @@ fn users_do_not_share_their_sessions() {
     }
     pipe.exec(&mut con).unwrap();
     for user in (0..100).step_by(2) {
-        assert_eq!(number(&mut con, &format!("SESSION.REVOKEUSER sessions:{user}")), 3);
+        assert_eq!(int(&mut con, &format!("SESSION.REVOKEUSER sessions:{user}")), 3);
     }
     for user in 0..100 {
         let expected = if user % 2 == 0 { 0 } else { 3 };
-        assert_eq!(number(&mut con, &format!("SESSION.COUNT sessions:{user}")), expected);
+        assert_eq!(int(&mut con, &format!("SESSION.COUNT sessions:{user}")), expected);
         if expected > 0 {
             let session = ask(&mut con, &format!("SESSION.GET sessions:{user} s1"));
             assert_eq!(session.str("agent"), format!("agent {user}"));

@@ -1,10 +1,8 @@
 //! What the commands refuse, with which words; and that a refused command changes nothing.
 
 use redis::Connection;
-use redis_session_tests::{Server, cmd, cmd_args};
+use redis_session_tests::{Server, cmd, cmd_args, create, int, login, refusal};
 use serde_json::json;
-
-use crate::wire::{create, login, number, refusal};
 
 type Args = Vec<Vec<u8>>;
 
@@ -40,7 +38,7 @@ fn refused(cases: Vec<(Args, &str)>) {
             assert_eq!(refusal(&mut con, args), *expected, "{shown}");
             assert_eq!(server.digest_of_all(), digest, "{shown}");
         }
-        assert_eq!(crate::wire::state(&mut con, "sessions:42", &token), "active");
+        assert_eq!(redis_session_tests::verdict(&mut con, "sessions:42", &token), "active");
         cmd(&mut con, "PING").unwrap();
     }
     assert!(server.is_running());
@@ -122,7 +120,7 @@ fn a_wrong_number_of_arguments_is_refused_by_every_command() {
             // Servers differ in how they spell the name.
             assert_eq!(refusal(&mut con, line_of(line)).to_lowercase(), expected, "{line}");
         }
-        assert_eq!(number(&mut con, "DBSIZE"), 0);
+        assert_eq!(int(&mut con, "DBSIZE"), 0);
     }
     assert!(server.is_running());
 }
@@ -408,7 +406,7 @@ fn claims_that_are_not_json_are_refused() {
     ] {
         let text = refusal(&mut con, [b"SESSION.CREATE", &b"sessions:42"[..], b"CLAIMS", json]);
         assert!(text.starts_with("ERR CLAIMS is not a JSON object (line "), "{}: {text}", json.escape_ascii());
-        assert_eq!(number(&mut con, "DBSIZE"), 0);
+        assert_eq!(int(&mut con, "DBSIZE"), 0);
     }
     assert!(server.is_running());
 }
@@ -436,7 +434,7 @@ fn the_longest_token_that_is_made_is_one_that_is_taken() {
     }
     let token = redis_session_tests::fields(create(&mut con, fits).unwrap()).str("token");
     assert!((8190..=8192).contains(&token.len()), "{}", token.len());
-    assert_eq!(crate::wire::state(&mut con, "sessions:42", &token), "active");
+    assert_eq!(redis_session_tests::verdict(&mut con, "sessions:42", &token), "active");
 }
 
 #[test]
@@ -462,7 +460,7 @@ fn an_opaque_token_that_would_be_too_long_is_refused() {
     let key = format!("sessions:{}", "u".repeat(255));
     let text = refusal(&mut con, ["SESSION.CREATE", &key, "TOKEN", "OPAQUE"]);
     assert!(text.starts_with("ERR a token would be longer than session.max-token-bytes, 256"), "{text}");
-    assert_eq!(number(&mut con, "DBSIZE"), 0);
+    assert_eq!(int(&mut con, "DBSIZE"), 0);
     assert!(server.is_running());
 }
 
@@ -503,13 +501,13 @@ fn a_full_server_refuses_logins_and_nothing_else() {
         assert!(refusal(&mut con, ["SESSION.CREATE", "sessions:42"]).starts_with("OOM "));
         for command in ["VALIDATE", "TOUCH"] {
             assert_eq!(
-                crate::wire::state_with(&mut con, [&format!("SESSION.{command}"), "sessions:42", &token]),
+                redis_session_tests::verdict_with(&mut con, [&format!("SESSION.{command}"), "sessions:42", &token]),
                 "active"
             );
         }
-        assert_eq!(number(&mut con, "SESSION.COUNT sessions:42"), 3);
-        assert_eq!(number(&mut con, "SESSION.REVOKE sessions:42 two"), 1);
-        assert_eq!(number(&mut con, "SESSION.REVOKEUSER sessions:42 EXCEPT one"), 1);
+        assert_eq!(int(&mut con, "SESSION.COUNT sessions:42"), 3);
+        assert_eq!(int(&mut con, "SESSION.REVOKE sessions:42 two"), 1);
+        assert_eq!(int(&mut con, "SESSION.REVOKEUSER sessions:42 EXCEPT one"), 1);
         cmd(&mut con, "CONFIG SET maxmemory 0").unwrap();
         cmd(&mut con, "FLUSHALL").unwrap();
     }

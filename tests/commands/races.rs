@@ -5,9 +5,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
-use redis_session_tests::{Server, cmd, fields, list};
-
-use crate::wire::{create, error_text, ids, login, number, state_with};
+use redis_session_tests::{Server, cmd, create, error_text, fields, ids, int, list, login, verdict_with};
 
 const THREADS: usize = 32;
 
@@ -48,7 +46,7 @@ fn touches_lose_against(end: &str, reason: &str, kind: &str) {
                     let mut dead = false;
                     while !dead || !ended.load(SeqCst) {
                         let ended_before = ended.load(SeqCst);
-                        let answer = state_with(&mut con, ["SESSION.TOUCH", "sessions:42", &token]);
+                        let answer = verdict_with(&mut con, ["SESSION.TOUCH", "sessions:42", &token]);
                         touched.fetch_add(1, SeqCst);
                         assert!(answer == reason || (answer == "active" && !ended_before && !dead), "{answer}");
                         dead = answer == reason;
@@ -59,12 +57,12 @@ fn touches_lose_against(end: &str, reason: &str, kind: &str) {
             while touched.load(SeqCst) < 20 {
                 thread::yield_now();
             }
-            assert_eq!(number(&mut con, &end.replace("ROUND", &format!("round{round}"))), 1);
+            assert_eq!(int(&mut con, &end.replace("ROUND", &format!("round{round}"))), 1);
             ended.store(true, SeqCst);
         });
         assert_eq!(seen_dead.into_inner(), 4);
-        assert_eq!(state_with(&mut con, ["SESSION.VALIDATE", "sessions:42", &token]), reason);
-        assert_eq!(number(&mut con, "SESSION.COUNT sessions:42"), 0);
+        assert_eq!(verdict_with(&mut con, ["SESSION.VALIDATE", "sessions:42", &token]), reason);
+        assert_eq!(int(&mut con, "SESSION.COUNT sessions:42"), 0);
     }
 }
 
@@ -92,7 +90,7 @@ fn the_limit_is_never_passed_however_many_log_in_at_once() {
             let mut con = server.connection();
             let mut most = 0;
             while !done.load(SeqCst) {
-                let count = number(&mut con, "SESSION.COUNT sessions:42");
+                let count = int(&mut con, "SESSION.COUNT sessions:42");
                 let listed = list(cmd(&mut con, "SESSION.LIST sessions:42").unwrap()).len();
                 most = most.max(count).max(listed as i64);
             }
@@ -102,7 +100,7 @@ fn the_limit_is_never_passed_however_many_log_in_at_once() {
             (0..10)
                 .map(|_| {
                     let created = create(con, "sessions:42 MAX 5");
-                    assert!(number(con, "SESSION.COUNT sessions:42") <= 5);
+                    assert!(int(con, "SESSION.COUNT sessions:42") <= 5);
                     (created.str("id"), created.strings("evicted"))
                 })
                 .collect::<Vec<_>>()
@@ -131,7 +129,7 @@ fn with_reject_exactly_as_many_log_in_as_the_limit_allows() {
     let refused: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
     assert_eq!(refused.len(), THREADS - 5);
     assert!(refused.iter().all(|text| text == "SESSIONLIMIT the user has 5 live sessions, the limit"), "{refused:?}");
-    assert_eq!(number(&mut server.connection(), "SESSION.COUNT sessions:42"), 5);
+    assert_eq!(int(&mut server.connection(), "SESSION.COUNT sessions:42"), 5);
 }
 
 #[test]
@@ -151,7 +149,7 @@ fn of_revocations_of_one_session_one_counts() {
     let token = login(&mut server.connection(), "sessions:42 ID one");
     let counts = at_once(&server, THREADS, |n, con| {
         let name = if n % 2 == 0 { "one" } else { &token };
-        number(con, &format!("SESSION.REVOKE sessions:42 {name}"))
+        int(con, &format!("SESSION.REVOKE sessions:42 {name}"))
     });
     assert_eq!(counts.into_iter().sum::<i64>(), 1);
 }
@@ -169,9 +167,9 @@ fn refreshes_with_one_token_all_get_the_same_successor() {
     let second = successors.into_iter().next().unwrap();
     assert_ne!(second, first);
     let third = fields(cmd(&mut con, &format!("SESSION.REFRESH sessions:42 {second}")).unwrap()).str("refresh_token");
-    assert_eq!(state_with(&mut con, ["SESSION.REFRESH", "sessions:42", &first]), "reused");
-    assert_eq!(state_with(&mut con, ["SESSION.REFRESH", "sessions:42", &third]), "reused");
-    assert_eq!(number(&mut con, "SESSION.COUNT sessions:42"), 0);
+    assert_eq!(verdict_with(&mut con, ["SESSION.REFRESH", "sessions:42", &first]), "reused");
+    assert_eq!(verdict_with(&mut con, ["SESSION.REFRESH", "sessions:42", &third]), "reused");
+    assert_eq!(int(&mut con, "SESSION.COUNT sessions:42"), 0);
 }
 
 #[test]
@@ -183,11 +181,11 @@ fn every_login_is_ended_by_one_of_the_logouts_that_race_it_or_is_left() {
             if n % 2 == 0 {
                 fields(cmd(con, "SESSION.CREATE sessions:42 MAX 1000").unwrap());
             } else {
-                revoked += number(con, "SESSION.REVOKEUSER sessions:42");
+                revoked += int(con, "SESSION.REVOKEUSER sessions:42");
             }
         }
         revoked
     });
-    let left = number(&mut server.connection(), "SESSION.COUNT sessions:42");
+    let left = int(&mut server.connection(), "SESSION.COUNT sessions:42");
     assert_eq!(revoked.into_iter().sum::<i64>() + left, 4 * 50);
 }

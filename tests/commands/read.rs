@@ -1,9 +1,7 @@
 //! SESSION.GET, SESSION.LIST, SESSION.COUNT and SESSION.TTL
 
 use redis::Value;
-use redis_session_tests::{Server, cmd, fields, list, now_ms, wait_until};
-
-use crate::wire::{ask, create, ids, number, on_both, state};
+use redis_session_tests::{Server, ask, cmd, create, fields, ids, int, list, now_ms, on_both, verdict, wait_until};
 
 const NAMES: [&str; 9] =
     ["id", "expires_at", "user", "created_at", "last_seen_at", "idle_expires_at", "ip", "agent", "data"];
@@ -102,13 +100,13 @@ fn list_and_count_leave_the_dead_out() {
         let short = create(con, "sessions:42 ID four TTL 1 TOKEN OPAQUE").str("token");
         let idle = create(con, "sessions:42 ID five IDLE 1 TOKEN OPAQUE").str("token");
         create(con, "sessions:43 ID six");
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 5);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 5);
         cmd(con, "SESSION.REVOKE sessions:42 two").unwrap();
         wait_until("both end", || {
-            [&short, &idle].into_iter().all(|token| state(con, "sessions:42", token) != "active")
+            [&short, &idle].into_iter().all(|token| verdict(con, "sessions:42", token) != "active")
         });
         assert_eq!(ids(con, "sessions:42"), ["three", "one"]);
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 2);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 2);
     });
 }
 
@@ -116,9 +114,9 @@ fn list_and_count_leave_the_dead_out() {
 fn nobody_has_no_sessions() {
     on_both(|_, con| {
         assert!(ids(con, "sessions:42").is_empty());
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 0);
-        assert_eq!(number(con, "SESSION.TTL sessions:42 one"), -2);
-        assert_eq!(number(con, "DBSIZE"), 0);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 0);
+        assert_eq!(int(con, "SESSION.TTL sessions:42 one"), -2);
+        assert_eq!(int(con, "DBSIZE"), 0);
     });
 }
 
@@ -129,7 +127,7 @@ fn ttl_is_the_milliseconds_until_the_nearer_deadline() {
             let id = create(con, &format!("sessions:42 {options}")).str("id");
             let deadline = ask(con, &format!("SESSION.GET sessions:42 {id}")).int(deadline);
             let before = now_ms(con);
-            let left = number(con, &format!("SESSION.TTL sessions:42 {id}"));
+            let left = int(con, &format!("SESSION.TTL sessions:42 {id}"));
             assert!((before..=now_ms(con)).contains(&(deadline - left)));
         }
     });
@@ -141,11 +139,11 @@ fn ttl_grows_again_when_the_session_is_touched() {
         let token = create(con, "sessions:42 ID one IDLE 100 TOKEN OPAQUE").str("token");
         let began = now_ms(con);
         wait_until("the clock moves", || now_ms(con) > began + 20);
-        let before = number(con, "SESSION.TTL sessions:42 one");
+        let before = int(con, "SESSION.TTL sessions:42 one");
         ask(con, &format!("SESSION.TOUCH sessions:42 {token}"));
         let deadline = ask(con, "SESSION.GET sessions:42 one").int("idle_expires_at");
         assert!(deadline > began + 100_000);
-        assert!(before < 100_000 && number(con, "SESSION.TTL sessions:42 one") <= 100_000);
+        assert!(before < 100_000 && int(con, "SESSION.TTL sessions:42 one") <= 100_000);
     });
 }
 
@@ -154,10 +152,10 @@ fn ttl_of_a_session_that_is_not_alive_is_minus_two() {
     on_both(|_, con| {
         create(con, "sessions:42 ID one");
         cmd(con, "SESSION.REVOKE sessions:42 one").unwrap();
-        assert_eq!(number(con, "SESSION.TTL sessions:42 one"), -2);
+        assert_eq!(int(con, "SESSION.TTL sessions:42 one"), -2);
         create(con, "sessions:42 ID two");
         cmd(con, "SESSION.REVOKEUSER sessions:42").unwrap();
-        assert_eq!(number(con, "SESSION.TTL sessions:42 two"), -2);
+        assert_eq!(int(con, "SESSION.TTL sessions:42 two"), -2);
     });
 }
 
@@ -178,6 +176,6 @@ fn reading_works_in_a_read_only_script() {
         }
         let script = "return redis.call('SESSION.REVOKEUSER', KEYS[1])";
         redis::cmd("EVAL_RO").arg(script).arg(1).arg("sessions:42").query::<Value>(con).unwrap_err();
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 1);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 1);
     });
 }

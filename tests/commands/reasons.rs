@@ -2,11 +2,12 @@
 
 use redis::Connection;
 use redis_session_core::base64url;
-use redis_session_tests::{Server, cmd, now_ms, wait_until};
+use redis_session_tests::{
+    Server, cmd, create, int, login, now_ms, on_both, on_both_of, verdict, verdict_with, wait_until,
+};
 use serde_json::json;
 
 use crate::issuer::{claims, header, now_secs, sign, sign_parts, sign_text, tampered, trusting_server};
-use crate::wire::{create, login, number, on_both, on_both_of, state, state_with};
 
 const KEY: &str = "sessions:42";
 
@@ -14,9 +15,9 @@ const KEY: &str = "sessions:42";
 #[track_caller]
 fn answer(con: &mut Connection, token: impl AsRef<[u8]>) -> String {
     let token = token.as_ref();
-    let validated = state_with(con, [b"SESSION.VALIDATE", KEY.as_bytes(), token]);
-    assert_eq!(state_with(con, [b"SESSION.TOUCH", KEY.as_bytes(), token]), validated);
-    assert_eq!(state_with(con, [b"SESSION.VALIDATE", KEY.as_bytes(), token, b"FULL"]), validated);
+    let validated = verdict_with(con, [b"SESSION.VALIDATE", KEY.as_bytes(), token]);
+    assert_eq!(verdict_with(con, [b"SESSION.TOUCH", KEY.as_bytes(), token]), validated);
+    assert_eq!(verdict_with(con, [b"SESSION.VALIDATE", KEY.as_bytes(), token, b"FULL"]), validated);
     validated
 }
 
@@ -337,8 +338,8 @@ fn a_token_for_another_audience_is_told() {
                 claims["aud"] = audience;
             }
             let token = sign(&header(), &claims);
-            assert_eq!(state_with(con, ["SESSION.VALIDATE", KEY, &token, "AUD", "api"]), "audience");
-            assert_eq!(state_with(con, ["SESSION.TOUCH", KEY, &token, "AUD", "api"]), "audience");
+            assert_eq!(verdict_with(con, ["SESSION.VALIDATE", KEY, &token, "AUD", "api"]), "audience");
+            assert_eq!(verdict_with(con, ["SESSION.TOUCH", KEY, &token, "AUD", "api"]), "audience");
             assert_eq!(answer(con, &token), "active");
         }
     });
@@ -370,7 +371,7 @@ fn a_session_that_never_was_is_unknown() {
         let token = login(con, "sessions:42");
         cmd(con, "DEL sessions:42").unwrap();
         assert_eq!(answer(con, &token), "unknown");
-        assert_eq!(number(con, "EXISTS sessions:42"), 0);
+        assert_eq!(int(con, "EXISTS sessions:42"), 0);
     });
 }
 
@@ -383,10 +384,10 @@ fn a_session_past_its_absolute_deadline_is_expired() {
         // It is good for longer than its session.
         let jwt = sign(&header(), &claims(con, "42", "two"));
         assert_eq!(answer(con, &jwt), "active");
-        wait_until("the session expires", || state(con, KEY, &opaque) != "active");
+        wait_until("the session expires", || verdict(con, KEY, &opaque) != "active");
         assert_eq!(answer(con, &opaque), "expired");
         assert_eq!(answer(con, &jwt), "expired");
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 1);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 1);
     });
 }
 
@@ -394,9 +395,9 @@ fn a_session_past_its_absolute_deadline_is_expired() {
 fn a_jwt_expires_before_its_session_does() {
     with_a_session(|_, con| {
         let token = login(con, "sessions:42 TOKENTTL 1");
-        wait_until("the token expires", || state(con, KEY, &token) != "active");
+        wait_until("the token expires", || verdict(con, KEY, &token) != "active");
         assert_eq!(answer(con, &token), "token_expired");
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 2);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 2);
     });
 }
 
@@ -404,9 +405,9 @@ fn a_jwt_expires_before_its_session_does() {
 fn a_session_that_nobody_used_is_idle() {
     with_a_session(|_, con| {
         let token = login(con, "sessions:42 IDLE 1");
-        wait_until("the session idles out", || state(con, KEY, &token) != "active");
+        wait_until("the session idles out", || verdict(con, KEY, &token) != "active");
         assert_eq!(answer(con, &token), "idle");
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 1);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 1);
     });
 }
 
@@ -440,15 +441,15 @@ fn what_began_before_the_not_before_setting_is_dead() {
         assert_eq!(answer(con, &tokens[0]), "user_revoked");
         assert_eq!(answer(con, &tokens[1]), "user_revoked");
         assert_eq!(answer(con, created.str("token")), "user_revoked");
-        assert_eq!(state(con, "sessions:43", &tokens[2]), "user_revoked");
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 0);
-        assert_eq!(number(con, "SESSION.TTL sessions:42 one"), -2);
+        assert_eq!(verdict(con, "sessions:43", &tokens[2]), "user_revoked");
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 0);
+        assert_eq!(int(con, "SESSION.TTL sessions:42 one"), -2);
         assert_eq!(cmd(con, "SESSION.GET sessions:42 one").unwrap(), redis::Value::Nil);
-        assert!(crate::wire::ids(con, "sessions:42").is_empty());
+        assert!(redis_session_tests::ids(con, "sessions:42").is_empty());
 
         let token = login(con, "sessions:42");
         assert_eq!(answer(con, &token), "active");
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 1);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 1);
         cmd(con, "CONFIG SET session.not-before 0").unwrap();
     });
 }
@@ -479,7 +480,7 @@ fn of_two_reasons_the_first_in_the_documented_order_is_told() {
             let token = sign(header, claims);
             let mut args = audience.map(str::to_owned);
             args[2] = if good { token } else { tampered(&token) };
-            state_with(con, args)
+            verdict_with(con, args)
         };
         assert_eq!(ask(&header, &claims, false), "algorithm");
         header["alg"] = "HS256".into();
@@ -518,7 +519,7 @@ fn past_twice_the_limit_the_oldest_traces_are_forgotten() {
     on_both(|_, con| {
         cmd(con, "CONFIG SET session.max-per-user 2").unwrap();
         let tokens: Vec<_> = (0..10).map(|_| login(con, "sessions:42 TOKEN OPAQUE")).collect();
-        let states: Vec<_> = tokens.iter().map(|token| state(con, KEY, token)).collect();
+        let states: Vec<_> = tokens.iter().map(|token| verdict(con, KEY, token)).collect();
         assert_eq!(states[8..], ["active", "active"]);
         assert_eq!(states[4..8], ["evicted"; 4]);
         assert_eq!(states[..4], ["unknown"; 4]);

@@ -1,9 +1,8 @@
 //! SESSION.REVOKEUSER
 
-use redis_session_tests::{cmd, error, wait_until};
+use redis_session_tests::{cmd, create, error, ids, int, login, on_both, on_both_of, refusal, verdict, wait_until};
 
 use crate::issuer::{claims, header, now_secs, sign, tampered, trusting_server};
-use crate::wire::{create, ids, login, number, on_both, on_both_of, refusal, state};
 
 #[test]
 fn all_sessions_of_the_user_end_and_nobody_elses() {
@@ -11,13 +10,13 @@ fn all_sessions_of_the_user_end_and_nobody_elses() {
         let tokens: Vec<_> = ["JWT", "OPAQUE"].map(|kind| login(con, &format!("sessions:42 TOKEN {kind}"))).into();
         let brought = login(con, "sessions:42 ID one");
         let other = login(con, "sessions:43");
-        assert_eq!(number(con, "SESSION.REVOKEUSER sessions:42"), 3);
+        assert_eq!(int(con, "SESSION.REVOKEUSER sessions:42"), 3);
         for token in tokens.iter().chain([&brought]) {
-            assert_eq!(state(con, "sessions:42", token), "user_revoked");
+            assert_eq!(verdict(con, "sessions:42", token), "user_revoked");
         }
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 0);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 0);
         assert!(ids(con, "sessions:42").is_empty());
-        assert_eq!(state(con, "sessions:43", &other), "active");
+        assert_eq!(verdict(con, "sessions:43", &other), "active");
     });
 }
 
@@ -25,9 +24,9 @@ fn all_sessions_of_the_user_end_and_nobody_elses() {
 fn again_it_revokes_none() {
     on_both(|_, con| {
         create(con, "sessions:42");
-        assert_eq!(number(con, "SESSION.REVOKEUSER sessions:42"), 1);
-        assert_eq!(number(con, "SESSION.REVOKEUSER sessions:42"), 0);
-        assert_eq!(number(con, "SESSION.REVOKEUSER sessions:43"), 0);
+        assert_eq!(int(con, "SESSION.REVOKEUSER sessions:42"), 1);
+        assert_eq!(int(con, "SESSION.REVOKEUSER sessions:42"), 0);
+        assert_eq!(int(con, "SESSION.REVOKEUSER sessions:43"), 0);
     });
 }
 
@@ -37,7 +36,7 @@ fn the_dead_do_not_count() {
         create(con, "sessions:42 ID one");
         create(con, "sessions:42 ID two");
         cmd(con, "SESSION.REVOKE sessions:42 one").unwrap();
-        assert_eq!(number(con, "SESSION.REVOKEUSER sessions:42"), 1);
+        assert_eq!(int(con, "SESSION.REVOKEUSER sessions:42"), 1);
     });
 }
 
@@ -53,10 +52,10 @@ fn a_login_right_after_it_works_at_once() {
             let replies: Vec<redis::Value> = pipe.query(con).unwrap();
             for reply in &replies[1..] {
                 let token = redis_session_tests::fields(reply.clone()).str("token");
-                assert_eq!(state(con, "sessions:42", &token), "active");
+                assert_eq!(verdict(con, "sessions:42", &token), "active");
             }
             for token in &old {
-                assert_eq!(state(con, "sessions:42", token), "user_revoked");
+                assert_eq!(verdict(con, "sessions:42", token), "user_revoked");
             }
         }
     });
@@ -72,10 +71,10 @@ fn a_token_that_another_issuer_made_before_it_is_dead_too() {
         let mut timeless = claims(con, "42", "elsewhere");
         timeless.as_object_mut().unwrap().remove("iat");
         let timeless = sign(&header(), &timeless);
-        assert_eq!(state(con, "sessions:42", &early), "unknown");
-        assert_eq!(number(con, "SESSION.REVOKEUSER sessions:42"), 0);
-        assert_eq!(state(con, "sessions:42", &early), "user_revoked");
-        assert_eq!(state(con, "sessions:42", &timeless), "user_revoked");
+        assert_eq!(verdict(con, "sessions:42", &early), "unknown");
+        assert_eq!(int(con, "SESSION.REVOKEUSER sessions:42"), 0);
+        assert_eq!(verdict(con, "sessions:42", &early), "user_revoked");
+        assert_eq!(verdict(con, "sessions:42", &timeless), "user_revoked");
     });
 }
 
@@ -91,8 +90,8 @@ fn an_id_that_begins_again_does_not_wake_its_old_tokens() {
         let began = redis_session_tests::now_ms(con);
         wait_until("the clock moves", || redis_session_tests::now_ms(con) > began);
         let token = login(con, "sessions:42 ID one");
-        assert_eq!(state(con, "sessions:42", &early), "user_revoked");
-        assert_eq!(state(con, "sessions:42", &token), "active");
+        assert_eq!(verdict(con, "sessions:42", &early), "user_revoked");
+        assert_eq!(verdict(con, "sessions:42", &token), "active");
     });
 }
 
@@ -102,15 +101,15 @@ fn except_spares_the_session_with_that_id() {
         let one = login(con, "sessions:42 ID one");
         let two = login(con, "sessions:42 ID two");
         let three = login(con, "sessions:42 ID three");
-        assert_eq!(number(con, "SESSION.REVOKEUSER sessions:42 except two"), 2);
+        assert_eq!(int(con, "SESSION.REVOKEUSER sessions:42 except two"), 2);
         assert_eq!(ids(con, "sessions:42"), ["two"]);
-        assert_eq!(state(con, "sessions:42", &two), "active");
-        assert_eq!(state(con, "sessions:42", &one), "user_revoked");
-        assert_eq!(state(con, "sessions:42", &three), "user_revoked");
-        assert_eq!(number(con, "SESSION.REVOKEUSER sessions:42 EXCEPT two"), 0);
-        assert_eq!(state(con, "sessions:42", &two), "active");
-        assert_eq!(number(con, "SESSION.REVOKEUSER sessions:42"), 1);
-        assert_eq!(state(con, "sessions:42", &two), "user_revoked");
+        assert_eq!(verdict(con, "sessions:42", &two), "active");
+        assert_eq!(verdict(con, "sessions:42", &one), "user_revoked");
+        assert_eq!(verdict(con, "sessions:42", &three), "user_revoked");
+        assert_eq!(int(con, "SESSION.REVOKEUSER sessions:42 EXCEPT two"), 0);
+        assert_eq!(verdict(con, "sessions:42", &two), "active");
+        assert_eq!(int(con, "SESSION.REVOKEUSER sessions:42"), 1);
+        assert_eq!(verdict(con, "sessions:42", &two), "user_revoked");
     });
 }
 
@@ -121,9 +120,9 @@ fn except_spares_the_session_of_that_token() {
             let spared = login(con, &format!("sessions:42 TOKEN {kind}"));
             let other = login(con, &format!("sessions:42 TOKEN {kind}"));
             cmd(con, &format!("SESSION.REVOKEUSER sessions:42 EXCEPT {spared}")).unwrap();
-            assert_eq!(state(con, "sessions:42", &spared), "active");
-            assert_eq!(state(con, "sessions:42", &other), "user_revoked");
-            assert_eq!(number(con, "SESSION.COUNT sessions:42"), 1);
+            assert_eq!(verdict(con, "sessions:42", &spared), "active");
+            assert_eq!(verdict(con, "sessions:42", &other), "user_revoked");
+            assert_eq!(int(con, "SESSION.COUNT sessions:42"), 1);
         }
     });
 }
@@ -137,7 +136,7 @@ fn except_knows_the_session_of_an_expired_token() {
         let mut expired = claims(con, "42", "one");
         expired["exp"] = (now_secs(con) - 10).into();
         let expired = sign(&header(), &expired);
-        assert_eq!(number(con, &format!("SESSION.REVOKEUSER sessions:42 EXCEPT {expired}")), 1);
+        assert_eq!(int(con, &format!("SESSION.REVOKEUSER sessions:42 EXCEPT {expired}")), 1);
         assert_eq!(ids(con, "sessions:42"), ["one"]);
     });
 }
@@ -148,10 +147,10 @@ fn except_of_a_session_that_is_not_alive_spares_nobody() {
         create(con, "sessions:42 ID one");
         create(con, "sessions:42 ID two");
         cmd(con, "SESSION.REVOKE sessions:42 one").unwrap();
-        assert_eq!(number(con, "SESSION.REVOKEUSER sessions:42 EXCEPT one"), 1);
+        assert_eq!(int(con, "SESSION.REVOKEUSER sessions:42 EXCEPT one"), 1);
         create(con, "sessions:42 ID three");
-        assert_eq!(number(con, "SESSION.REVOKEUSER sessions:42 EXCEPT nobody"), 1);
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 0);
+        assert_eq!(int(con, "SESSION.REVOKEUSER sessions:42 EXCEPT nobody"), 1);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 0);
     });
 }
 
@@ -182,8 +181,8 @@ fn except_with_a_bad_token_is_an_error_and_revokes_nothing() {
         }
         assert_eq!(refusal(con, ["SESSION.REVOKEUSER", "sessions:42", "EXCEPT", ""]), "ERR EXCEPT is empty");
         assert_eq!(server.digest("sessions:42"), digest);
-        assert_eq!(state(con, "sessions:42", &jwt), "active");
-        assert_eq!(state(con, "sessions:42", &opaque), "active");
+        assert_eq!(verdict(con, "sessions:42", &jwt), "active");
+        assert_eq!(verdict(con, "sessions:42", &opaque), "active");
     });
 }
 
@@ -192,8 +191,8 @@ fn the_epoch_of_an_empty_user_is_kept_as_long_as_tokens_may_live() {
     on_both(|_, con| {
         let before = redis_session_tests::now_ms(con);
         cmd(con, "SESSION.REVOKEUSER sessions:42").unwrap();
-        let until = number(con, "PEXPIRETIME sessions:42");
+        let until = int(con, "PEXPIRETIME sessions:42");
         assert!((before..=redis_session_tests::now_ms(con)).contains(&(until - 2_592_000_000)));
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 0);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 0);
     });
 }

@@ -7,10 +7,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args};
+use redis_session_tests::{Server, ServerBuilder, ask, cmd, cmd_args, create, login};
 
 use crate::issuer::tampered;
-use crate::wire::{ask, create, login};
 
 /// What MONITOR shows while `work` runs.
 fn monitored(server: &Server, work: impl FnOnce()) -> String {
@@ -267,10 +266,10 @@ fn an_error_repeats_no_word_that_may_be_a_secret() {
     let token = create(&mut con, "sessions:42").str("token");
     for word in [token.as_str(), "hunter2", "correct-horse", "abcdefghijklmnopqrstuvwxyz", "p\u{e4}ssword", "a b", ""] {
         for args in [["SESSION.CREATE", "sessions:42", word], ["SESSION.REVOKEUSER", "sessions:42", word]] {
-            let refused = crate::wire::refusal(&mut con, args);
+            let refused = redis_session_tests::refusal(&mut con, args);
             assert_eq!(refused, "ERR syntax error: an option was expected", "{word}");
         }
     }
-    let refused = crate::wire::refusal(&mut con, ["SESSION.CREATE", "sessions:42", "Colour"]);
+    let refused = redis_session_tests::refusal(&mut con, ["SESSION.CREATE", "sessions:42", "Colour"]);
     assert_eq!(refused, "ERR unknown option Colour");
 }

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use redis::{Connection, Value};
-use redis_session_tests::{Server, cmd, now_ms, wait_until};
-
-use crate::wire::{create, login, number, on_both, state};
+use redis_session_tests::{Server, cmd, create, int, login, now_ms, on_both, verdict, wait_until};
 
 /// Whether a transaction that watched user 42's key survives what `change` does on another connection.
 fn survives(server: &Server, con: &mut Connection, change: impl FnOnce(&mut Connection)) -> bool {
@@ -50,7 +48,7 @@ fn a_change_of_who_is_logged_in_aborts_the_transaction_of_who_watches() {
         ] {
             assert!(!survives(server, con, |other| drop(cmd(other, line).unwrap())), "{line}");
         }
-        assert_eq!(number(con, "EXISTS done"), 0);
+        assert_eq!(int(con, "EXISTS done"), 0);
     });
 }
 
@@ -59,7 +57,7 @@ fn a_session_that_expires_meanwhile_is_dead_inside_a_transaction() {
     on_both(|_, con| {
         create(con, "sessions:42");
         let token = login(con, "sessions:42 TTL 1 TOKEN OPAQUE");
-        wait_until("the session expires", || state(con, "sessions:42", &token) != "active");
+        wait_until("the session expires", || verdict(con, "sessions:42", &token) != "active");
         let (answers,): (Vec<Value>,) =
             redis::pipe().atomic().cmd("SESSION.TOUCH").arg("sessions:42").arg(&token).query(con).unwrap();
         assert!(format!("{answers:?}").contains("reason"));
@@ -83,7 +81,7 @@ fn commands_work_in_a_transaction_one_after_the_other() {
             .unwrap();
         assert_eq!((count, revoked, left), (1, 1, 0));
         let token = redis_session_tests::fields(first).str("token");
-        assert_eq!(state(con, "sessions:42", &token), "user_revoked");
+        assert_eq!(verdict(con, "sessions:42", &token), "user_revoked");
     });
 }
 
@@ -167,10 +165,10 @@ fn the_end_of_the_key_is_told() {
     let server = Server::start();
     let token = login(&mut server.connection(), "sessions:42 TOKENTTL 1");
     let told = events(&server, |con| {
-        wait_until("the token expires", || state(con, "sessions:42", &token) == "token_expired");
+        wait_until("the token expires", || verdict(con, "sessions:42", &token) == "token_expired");
         // Nothing is left: the session is revoked, and its token needs no reason any more.
-        assert_eq!(number(con, &format!("SESSION.REVOKE sessions:42 {token}")), 1);
-        wait_until("the key is gone", || number(con, "EXISTS sessions:42") == 0);
+        assert_eq!(int(con, &format!("SESSION.REVOKE sessions:42 {token}")), 1);
+        wait_until("the key is gone", || int(con, "EXISTS sessions:42") == 0);
     });
     assert!(matches!(told.last().map(String::as_str), Some("del" | "expired")), "{told:?}");
 }
@@ -183,8 +181,8 @@ fn client_side_caches_are_told() {
     con.set_push_sender(sender);
     cmd(&mut con, "CLIENT TRACKING ON").unwrap();
     create(&mut server.connection(), "sessions:42 ID one");
-    assert_eq!(number(&mut con, "SESSION.COUNT sessions:42"), 1);
-    assert_eq!(number(&mut server.connection(), "SESSION.REVOKE sessions:42 one"), 1);
+    assert_eq!(int(&mut con, "SESSION.COUNT sessions:42"), 1);
+    assert_eq!(int(&mut server.connection(), "SESSION.REVOKE sessions:42 one"), 1);
     // Pushes come with the next reply.
     wait_until("the invalidation", || {
         cmd(&mut con, "PING").unwrap();

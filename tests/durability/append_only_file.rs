@@ -6,12 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use redis::Value;
-use redis_session_tests::{Server, cmd, cmd_args, fields, now_ms, wait_until};
+use redis_session_tests::{Server, cmd, cmd_args, create, create_with, fields, int, now_ms, verdict, wait_until};
 
 use crate::restarts::assert_all_survives;
-use crate::users::{
-    create, create_with, int, let_a_moment_pass, listed, server, session, stored, users_in_every_state, verdict,
-};
+use crate::users::{let_a_moment_pass, listed, server, session, stored, users_in_every_state};
 use crate::wire::{append_only_file, commands, names};
 
 fn crash(server: &mut Server) {
@@ -70,10 +68,10 @@ fn what_follows_a_rewrite_is_replayed_on_top_of_it() {
     for preamble in ["yes", "no"] {
         let server = server().appendonly().config(format!("aof-use-rdb-preamble {preamble}")).start();
         let mut con = server.connection();
-        let early = create(&mut con, "sessions:42", "TOKEN OPAQUE AGENT early");
+        let early = create(&mut con, "sessions:42 TOKEN OPAQUE AGENT early");
         rewrite(&server);
         cmd_args(&mut con, ["SESSION.REVOKE", "sessions:42", &early.str("token")]).unwrap();
-        let late = create(&mut con, "sessions:42", "TOKEN OPAQUE AGENT late");
+        let late = create(&mut con, "sessions:42 TOKEN OPAQUE AGENT late");
         let before = stored(&server);
         let mut server = server;
         crash(&mut server);
@@ -90,7 +88,7 @@ fn a_rewritten_log_has_uses_that_were_not_worth_logging() {
         let preamble = format!("aof-use-rdb-preamble {preamble}");
         let mut server = server().appendonly().config("session.touch-granularity 3600").config(&preamble).start();
         let mut con = server.connection();
-        let created = create(&mut con, "sessions:42", "IDLE 86400");
+        let created = create(&mut con, "sessions:42 IDLE 86400");
         let id = created.str("id");
         let logged = session(&mut con, "sessions:42", &id).int("last_seen_at");
         let_a_moment_pass(&mut con);
@@ -139,7 +137,7 @@ fn settings_have_no_say_when_a_log_is_replayed() {
     let mut server = server().appendonly().start();
     let mut con = server.connection();
     for _ in 0..10 {
-        create(&mut con, "sessions:42", "TTL 5000 IDLE 4000 DATA 1 note twelve-bytes");
+        create(&mut con, "sessions:42 TTL 5000 IDLE 4000 DATA 1 note twelve-bytes");
     }
     let (stored_before, listed_before) = (stored(&server), listed(&server));
     server.kill();
@@ -157,7 +155,7 @@ fn settings_have_no_say_when_a_log_is_replayed() {
 fn a_crash_makes_idle_timers_run_out_early_rather_than_late() {
     let mut server = server().appendonly().config("session.touch-granularity 3600").start();
     let mut con = server.connection();
-    let created = create(&mut con, "sessions:42", "IDLE 86400");
+    let created = create(&mut con, "sessions:42 IDLE 86400");
     let id = created.str("id");
     let replicated = session(&mut con, "sessions:42", &id).int("idle_expires_at");
     let_a_moment_pass(&mut con);
@@ -216,9 +214,9 @@ fn what_was_acknowledged_before_a_crash_holds_after_it() {
 fn half_a_command_at_the_end_of_the_log_is_left_out() {
     let mut server = server().appendonly().start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42", "AGENT whole");
+    create(&mut con, "sessions:42 AGENT whole");
     let before = stored(&server);
-    create(&mut con, "sessions:42", "AGENT half");
+    create(&mut con, "sessions:42 AGENT half");
     server.kill();
     let file = OpenOptions::new().write(true).open(part(&server, ".incr.aof")).unwrap();
     file.set_len(file.metadata().unwrap().len() - 10).unwrap();
@@ -230,7 +228,7 @@ fn half_a_command_at_the_end_of_the_log_is_left_out() {
 fn a_log_of_a_transaction_is_one_transaction() {
     let mut server = server().appendonly().start();
     let mut con = server.connection();
-    let old = create(&mut con, "sessions:42", "TOKEN OPAQUE");
+    let old = create(&mut con, "sessions:42 TOKEN OPAQUE");
     let written = append_only_file(&server).len();
     let mut pipe = redis::pipe();
     pipe.atomic();

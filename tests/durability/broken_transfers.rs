@@ -7,11 +7,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::Duration;
 
-use redis_session_tests::{Server, ServerBuilder, amount, cmd, wait_until};
+use redis_session_tests::{Server, ServerBuilder, amount, cmd, create, int, wait_until};
 
 use crate::chance::Random;
 use crate::payloads::{dump, small_user, value_of};
-use crate::users::{create, int, listed, server, stored, users_in_every_state};
+use crate::users::{listed, server, stored, users_in_every_state};
 
 /// What stands at the end of a snapshot whose length is not told.
 const END: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -21,7 +21,7 @@ fn snapshot() -> (Vec<u8>, std::ops::Range<usize>) {
     let mut server = plain().start();
     let mut con = server.connection();
     small_user(&mut con);
-    create(&mut con, "sessions:another", "AGENT phone DEVICE key REFRESH 600");
+    create(&mut con, "sessions:another AGENT phone DEVICE key REFRESH 600");
     let payload = dump(&mut con, "sessions:42");
     // Behind the type and the module's number.
     let value = &value_of(&payload)[10..];

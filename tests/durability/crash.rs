@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use redis::{Connection, RedisResult, Value};
-use redis_session_tests::{Fields, Server, amount, cmd, cmd_args, fields, wait_until};
+use redis_session_tests::{Fields, Server, amount, cmd, cmd_args, fields, int, verdict, wait_until};
 
 use crate::chance::Random;
-use crate::users::{int, server, session, verdict};
+use crate::users::{server, session};
 
 const CLIENTS: usize = 4;
 /// Users that a client has for itself.

@@ -4,11 +4,11 @@
 
 use std::fs;
 
-use redis_session_tests::{Server, amount, cmd_args};
+use redis_session_tests::{Server, amount, cmd_args, create, create_with};
 
 use crate::append_only_file::{part, rewrite};
 use crate::chance::Random;
-use crate::users::{Stored, create, create_with, server, stored};
+use crate::users::{Stored, server, stored};
 use crate::wire::append_only_file;
 
 /// The length of the log after each command, and what was stored then.
@@ -63,7 +63,7 @@ fn a_log_cut_anywhere_gives_what_was_there_after_some_command() {
         if log[*whole..cut].starts_with(b"*1\r\n$5\r\nMULTI") {
             rewrite(&after);
         }
-        create(&mut after.connection(), "sessions:0", "AGENT later");
+        create(&mut after.connection(), "sessions:0 AGENT later");
         let expected = stored(&after);
         after.kill();
         after.start_again();

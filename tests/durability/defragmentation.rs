@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 
 use redis::{Connection, Value};
-use redis_session_tests::{Server, cmd, cmd_args, now_ms, wait_until};
+use redis_session_tests::{Server, cmd, cmd_args, create_with, int, now_ms, verdict, wait_until};
 
-use crate::users::{create_with, int, server, stored, verdict};
+use crate::users::{server, stored};
 
 /// What each session carries, so that records make up most of what is stored.
 const NOTE: &str = "a note that makes a record of some hundreds of bytes, as those of real applications are";

@@ -1,9 +1,9 @@
 //! What is written for replicas and append-only files: effects, never decisions or secrets.
 
 use redis::{Connection, Value};
-use redis_session_tests::{Server, cmd, cmd_args, error};
+use redis_session_tests::{Server, cmd, cmd_args, create, error};
 
-use crate::users::{create, let_a_moment_pass, server, users_in_every_state};
+use crate::users::{let_a_moment_pass, server, users_in_every_state};
 use crate::wire::{Stream, append_only_file, commands, names};
 
 fn contains(bytes: &[u8], text: &str) -> bool {
@@ -63,7 +63,7 @@ fn the_snapshot_holds_no_token() {
 fn times_are_written_as_moments() {
     let server = server().start();
     let stream = Stream::of(&server);
-    let created = create(&mut server.connection(), "sessions:42", "TTL 1234567");
+    let created = create(&mut server.connection(), "sessions:42 TTL 1234567");
     let written = commands(&stream.bytes(&server));
     let effects = &written.last().unwrap().args[1];
     let moment = &created.int("expires_at").to_le_bytes()[..6];
@@ -75,7 +75,7 @@ fn times_are_written_as_moments() {
 fn each_command_writes_one_effect_for_its_key() {
     let server = server().start();
     let mut con = server.connection();
-    let old = create(&mut con, "sessions:42", "TOKEN OPAQUE");
+    let old = create(&mut con, "sessions:42 TOKEN OPAQUE");
     let_a_moment_pass(&mut con);
     type Step<'a> = (&'a str, Vec<&'a str>);
     let token = old.str("token");
@@ -140,9 +140,9 @@ fn change_nothing(con: &mut Connection, tokens: [&str; 2]) {
 
 fn user_with_one_revoked(con: &mut Connection) -> [String; 2] {
     cmd(con, "RPUSH sessions:list item").unwrap();
-    let gone = create(con, "sessions:42", "ID gone TOKEN OPAQUE");
+    let gone = create(con, "sessions:42 ID gone TOKEN OPAQUE");
     cmd(con, "SESSION.REVOKE sessions:42 gone").unwrap();
-    let mine = create(con, "sessions:42", "ID mine TOKEN OPAQUE");
+    let mine = create(con, "sessions:42 ID mine TOKEN OPAQUE");
     [mine.str("token"), gone.str("token")]
 }
 
@@ -179,7 +179,7 @@ fn changes(server: &Server, work: impl FnOnce()) -> i64 {
 fn a_change_counts_towards_the_next_snapshot() {
     let server = server().start();
     let mut con = server.connection();
-    assert!(changes(&server, || drop(create(&mut con, "sessions:42", "ID one TOKEN NONE"))) > 0);
+    assert!(changes(&server, || drop(create(&mut con, "sessions:42 ID one TOKEN NONE"))) > 0);
     let revoke = "SESSION.REVOKE sessions:42 one";
     assert!(changes(&server, || drop(cmd(&mut con, revoke).unwrap())) > 0);
     assert_eq!(changes(&server, || drop(cmd(&mut con, revoke).unwrap())), 0);

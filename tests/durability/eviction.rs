@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use redis::Connection;
-use redis_session_tests::{Server, cmd, cmd_args, error, fields, wait_until};
+use redis_session_tests::{Server, cmd, cmd_args, create, error, fields, int, verdict, wait_until};
 
-use crate::users::{create, int, server, stored, verdict};
+use crate::users::{server, stored};
 
 /// Every policy that makes room.
 const EVICTING: [&str; 7] =
@@ -128,9 +128,9 @@ fn logins_under_pressure_make_room_for_themselves() {
 fn without_eviction_nothing_new_begins_and_everything_can_be_ended() {
     let server = server().config("maxmemory-policy noeviction").start();
     let mut con = server.connection();
-    let session = create(&mut con, "sessions:42", "TOKEN OPAQUE REFRESH 0 IDLE 600 DATA 1 theme dark");
+    let session = create(&mut con, "sessions:42 TOKEN OPAQUE REFRESH 0 IDLE 600 DATA 1 theme dark");
     let (id, token, refresh) = (session.str("id"), session.str("token"), session.str("refresh_token"));
-    let other = create(&mut con, "sessions:42", "TOKEN OPAQUE").str("id");
+    let other = create(&mut con, "sessions:42 TOKEN OPAQUE").str("id");
     cmd(&mut con, "CONFIG SET maxmemory 1").unwrap();
     let before = server.digest("sessions:42");
     for line in [
@@ -149,7 +149,7 @@ fn without_eviction_nothing_new_begins_and_everything_can_be_ended() {
     assert_eq!(int(&mut con, &format!("SESSION.REVOKE sessions:42 {other}")), 1);
     // A JWT without a session here is denied too: that takes memory, but not much.
     cmd(&mut con, "CONFIG SET maxmemory 0").unwrap();
-    let foreign = create(&mut con, "sessions:43", "").str("token");
+    let foreign = create(&mut con, "sessions:43").str("token");
     cmd(&mut con, "DEL sessions:43").unwrap();
     cmd(&mut con, "CONFIG SET maxmemory 1").unwrap();
     assert_eq!(int(&mut con, &format!("SESSION.REVOKE sessions:43 {foreign}")), 1);
@@ -176,10 +176,10 @@ fn a_replica_out_of_memory_takes_what_its_primary_sends() {
 fn an_evicted_user_is_logged_out_and_what_was_denied_is_forgotten() {
     let server = server().config("maxmemory-policy volatile-ttl").start();
     let mut con = server.connection();
-    let live = create(&mut con, "sessions:42", "").str("token");
-    let revoked = create(&mut con, "sessions:42", "").str("token");
+    let live = create(&mut con, "sessions:42").str("token");
+    let revoked = create(&mut con, "sessions:42").str("token");
     assert_eq!(cmd_args(&mut con, ["SESSION.REVOKE", "sessions:42", &revoked]).unwrap(), redis::Value::Int(1));
-    let ended = create(&mut con, "sessions:43", "").str("token");
+    let ended = create(&mut con, "sessions:43").str("token");
     cmd(&mut con, "SESSION.REVOKEUSER sessions:43").unwrap();
     let stateless = |con: &mut Connection, key: &str, token: &str| {
         let reply = fields(cmd_args(con, ["SESSION.VALIDATE", key, token, "STATELESS"]).unwrap());

@@ -1,18 +1,16 @@
 //! When keys go by themselves. The sweep is off where it may come first.
 
-use redis_session_tests::{ServerBuilder, cmd, now_ms, wait_until};
-
-use crate::users::{create, int};
+use redis_session_tests::{ServerBuilder, cmd, create, int, now_ms, wait_until};
 
 #[test]
 fn a_key_lasts_as_long_as_its_last_session() {
     let server = ServerBuilder::new().start();
     let mut con = server.connection();
-    let first = create(&mut con, "sessions:42", "TTL 1000");
+    let first = create(&mut con, "sessions:42 TTL 1000");
     assert_eq!(int(&mut con, "PEXPIRETIME sessions:42"), first.int("expires_at"));
-    let longer = create(&mut con, "sessions:42", "TTL 5000 ID longer TOKENTTL 100");
+    let longer = create(&mut con, "sessions:42 TTL 5000 ID longer TOKENTTL 100");
     assert_eq!(int(&mut con, "PEXPIRETIME sessions:42"), longer.int("expires_at"));
-    create(&mut con, "sessions:42", "TTL 10");
+    create(&mut con, "sessions:42 TTL 10");
     assert_eq!(int(&mut con, "PEXPIRETIME sessions:42"), longer.int("expires_at"));
 }
 
@@ -20,7 +18,7 @@ fn a_key_lasts_as_long_as_its_last_session() {
 fn a_key_lasts_as_long_as_it_can_say_why_a_session_died() {
     let server = ServerBuilder::new().start();
     let mut con = server.connection();
-    let created = create(&mut con, "sessions:42", "TTL 1000 TOKEN OPAQUE ID one");
+    let created = create(&mut con, "sessions:42 TTL 1000 TOKEN OPAQUE ID one");
     cmd(&mut con, "SESSION.REVOKE sessions:42 one").unwrap();
     assert_eq!(int(&mut con, "PEXPIRETIME sessions:42"), created.int("expires_at"));
 }
@@ -29,8 +27,8 @@ fn a_key_lasts_as_long_as_it_can_say_why_a_session_died() {
 fn a_user_whose_sessions_are_all_over_vanishes() {
     let server = ServerBuilder::new().config("session.sweep-time 0").start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42", "TTL 1 TOKEN OPAQUE ID one");
-    create(&mut con, "sessions:42", "TTL 1 IDLE 1");
+    create(&mut con, "sessions:42 TTL 1 TOKEN OPAQUE ID one");
+    create(&mut con, "sessions:42 TTL 1 IDLE 1");
     cmd(&mut con, "SESSION.REVOKE sessions:42 one").unwrap();
     wait_until("the key is gone without anyone's asking for it", || int(&mut con, "DBSIZE") == 0);
     assert_eq!(server.info("stats", "expired_keys"), "1");
@@ -41,10 +39,10 @@ fn a_login_after_everything_expired_starts_anew() {
     let server = ServerBuilder::new().config("session.sweep-time 0").start();
     let mut con = server.connection();
     cmd(&mut con, "DEBUG SET-ACTIVE-EXPIRE 0").unwrap();
-    let old = create(&mut con, "sessions:42", "TTL 1 ID mine");
+    let old = create(&mut con, "sessions:42 TTL 1 ID mine");
     wait_until("the session is over", || now_ms(&mut con) >= old.int("expires_at"));
     assert_eq!(int(&mut con, "DBSIZE"), 1);
-    let new = create(&mut con, "sessions:42", "TTL 100 ID mine");
+    let new = create(&mut con, "sessions:42 TTL 100 ID mine");
     assert_eq!(int(&mut con, "SESSION.COUNT sessions:42"), 1);
     assert_eq!(int(&mut con, "PEXPIRETIME sessions:42"), new.int("expires_at"));
 }

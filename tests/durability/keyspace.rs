@@ -1,9 +1,9 @@
 //! What the server's own commands do with keys that hold sessions.
 
 use redis::Value;
-use redis_session_tests::{ServerBuilder, cmd, cmd_args, text};
+use redis_session_tests::{ServerBuilder, cmd, cmd_args, create, create_with, int, text, verdict};
 
-use crate::users::{agents, assert_verdicts, create, create_with, int, server, stored, users_in_every_state, verdict};
+use crate::users::{agents, assert_verdicts, server, stored, users_in_every_state};
 
 #[test]
 fn a_copy_goes_its_own_way() {
@@ -74,7 +74,7 @@ fn swapped_databases_keep_their_sessions() {
     let before = stored(&server);
     let mut other = server.connection();
     cmd(&mut other, "SELECT 1").unwrap();
-    let there = create(&mut other, "sessions:there", "TOKEN OPAQUE").str("token");
+    let there = create(&mut other, "sessions:there TOKEN OPAQUE").str("token");
 
     cmd(&mut con, "SWAPDB 0 1").unwrap();
     assert_eq!(verdict(&mut con, "sessions:there", &there), "active");
@@ -88,7 +88,7 @@ fn swapped_databases_keep_their_sessions() {
 fn a_moved_user_keeps_sessions_and_deadline() {
     let server = server().start();
     let mut con = server.connection();
-    let token = create(&mut con, "sessions:42", "TOKEN OPAQUE").str("token");
+    let token = create(&mut con, "sessions:42 TOKEN OPAQUE").str("token");
     let expires_at = int(&mut con, "PEXPIRETIME sessions:42");
     assert_eq!(int(&mut con, "MOVE sessions:42 9"), 1);
     assert_eq!(verdict(&mut con, "sessions:42", &token), "unknown");
@@ -101,7 +101,7 @@ fn a_moved_user_keeps_sessions_and_deadline() {
 fn a_renamed_user_keeps_sessions_and_deadline() {
     let server = server().start();
     let mut con = server.connection();
-    let token = create(&mut con, "sessions:42", "TOKEN OPAQUE").str("token");
+    let token = create(&mut con, "sessions:42 TOKEN OPAQUE").str("token");
     let before = stored(&server);
     // The same user: only where the key lives in a cluster changes.
     cmd(&mut con, "RENAME sessions:42 sessions:{42}").unwrap();
@@ -113,8 +113,8 @@ fn a_renamed_user_keeps_sessions_and_deadline() {
 fn a_token_is_worth_nothing_for_the_user_it_was_renamed_to() {
     let server = server().start();
     let mut con = server.connection();
-    let jwt = create(&mut con, "sessions:42", "").str("token");
-    let opaque = create(&mut con, "sessions:42", "TOKEN OPAQUE").str("token");
+    let jwt = create(&mut con, "sessions:42").str("token");
+    let opaque = create(&mut con, "sessions:42 TOKEN OPAQUE").str("token");
     cmd(&mut con, "RENAME sessions:42 sessions:43").unwrap();
     assert_eq!(verdict(&mut con, "sessions:43", &jwt), "subject");
     assert_eq!(verdict(&mut con, "sessions:43", &opaque), "subject");
@@ -126,7 +126,7 @@ fn databases_have_users_of_their_own() {
     let server = server().start();
     let (mut zero, mut one) = (server.connection(), server.connection());
     cmd(&mut one, "SELECT 1").unwrap();
-    let token = create(&mut zero, "sessions:42", "TOKEN OPAQUE").str("token");
+    let token = create(&mut zero, "sessions:42 TOKEN OPAQUE").str("token");
     assert_eq!(verdict(&mut one, "sessions:42", &token), "unknown");
     cmd(&mut one, "SESSION.REVOKEUSER sessions:42").unwrap();
     assert_eq!(verdict(&mut zero, "sessions:42", &token), "active");
@@ -155,7 +155,7 @@ fn a_deleted_user_is_gone() {
     for delete in ["DEL", "UNLINK"] {
         let server = ServerBuilder::new().start();
         let mut con = server.connection();
-        let token = create(&mut con, "sessions:42", "TOKEN OPAQUE").str("token");
+        let token = create(&mut con, "sessions:42 TOKEN OPAQUE").str("token");
         assert_eq!(int(&mut con, &format!("{delete} sessions:42")), 1);
         assert_eq!(verdict(&mut con, "sessions:42", &token), "unknown");
         assert_eq!(int(&mut con, "SESSION.COUNT sessions:42"), 0);

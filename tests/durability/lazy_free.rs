@@ -1,9 +1,9 @@
 //! Large users, freed in the background.
 
 use redis::Connection;
-use redis_session_tests::{Server, cmd, wait_until};
+use redis_session_tests::{Server, cmd, create_with, int, wait_until};
 
-use crate::users::{agents, create_with, int, server};
+use crate::users::{agents, server};
 
 /// A user with many sessions, each with an agent of its own.
 fn large_user(con: &mut Connection, key: &str, sessions: usize) {

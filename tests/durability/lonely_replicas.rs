@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use redis_session_tests::{Server, cmd, wait_until};
+use redis_session_tests::{Server, cmd, create, create_with, int, verdict, wait_until};
 
-use crate::users::{create, create_with, int, server, stored, users_in_every_state, verdict};
+use crate::users::{server, stored, users_in_every_state};
 
 /// A process that is stopped as long as this lives.
 struct Stopped(u32);
@@ -37,10 +37,10 @@ fn assert_keeps_what_is_over<P>(part: impl FnOnce(&Server, &Server) -> P) {
     // What is over is to be there as long as it can be compared.
     cmd(&mut con, "DEBUG SET-ACTIVE-EXPIRE 0").unwrap();
     users_in_every_state(&mut con);
-    create(&mut con, "sessions:42", "TTL 3600 ID lasting TOKEN OPAQUE");
+    create(&mut con, "sessions:42 TTL 3600 ID lasting TOKEN OPAQUE");
     let [short, idle, gone] = [
-        create(&mut con, "sessions:42", "TTL 2 TOKEN OPAQUE"),
-        create(&mut con, "sessions:42", "IDLE 2 TOKEN OPAQUE"),
+        create(&mut con, "sessions:42 TTL 2 TOKEN OPAQUE"),
+        create(&mut con, "sessions:42 IDLE 2 TOKEN OPAQUE"),
         create_with(&mut con, "sessions:short", &["TTL", "2", "TOKEN", "OPAQUE", "AGENT", "phone"]),
     ]
     .map(|created| created.str("token"));

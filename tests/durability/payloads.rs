@@ -1,9 +1,9 @@
 //! DUMP and RESTORE, with payloads that nobody dumped.
 
 use redis::{Connection, RedisResult, Value};
-use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args};
+use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, create, create_with, int};
 
-use crate::users::{self, create, create_with, int, listed, session, stored, users_in_every_state};
+use crate::users::{self, listed, session, stored, users_in_every_state};
 
 /// Without a sweep, which would tidy up what a damaged payload has brought while it is looked at.
 fn server() -> ServerBuilder {
@@ -41,9 +41,9 @@ fn crc64(bytes: &[u8]) -> u64 {
 /// A small user with something of everything: every form of id and address, agent, data, traces, an epoch.
 pub fn small_user(con: &mut Connection) {
     cmd(con, "SESSION.REVOKEUSER sessions:42").unwrap();
-    create(con, "sessions:42", "ID gone TOKEN OPAQUE");
-    create(con, "sessions:42", "IP 192.0.2.1 AGENT phone IDLE 600 DATA 2 a b cc dd");
-    create(con, "sessions:42", "IP 2001:db8::1 ID 0e37df36-f698-11e6-8dd4-cb9ced3df976 TOKEN NONE");
+    create(con, "sessions:42 ID gone TOKEN OPAQUE");
+    create(con, "sessions:42 IP 192.0.2.1 AGENT phone IDLE 600 DATA 2 a b cc dd");
+    create(con, "sessions:42 IP 2001:db8::1 ID 0e37df36-f698-11e6-8dd4-cb9ced3df976 TOKEN NONE");
     cmd(con, "SESSION.REVOKE sessions:42 gone").unwrap();
 }
 
@@ -91,11 +91,11 @@ fn a_restored_user_is_the_dumped_one() {
 fn a_user_restored_without_a_deadline_has_one_again_after_the_next_login() {
     let server = server().start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42", "TTL 1000");
+    create(&mut con, "sessions:42 TTL 1000");
     let payload = dump(&mut con, "sessions:42");
     restore(&mut con, "sessions:42", &payload).unwrap();
     assert_eq!(int(&mut con, "PEXPIRETIME sessions:42"), -1);
-    let created = create(&mut con, "sessions:42", "TTL 5000");
+    let created = create(&mut con, "sessions:42 TTL 5000");
     assert_eq!(int(&mut con, "PEXPIRETIME sessions:42"), created.int("expires_at"));
 }
 

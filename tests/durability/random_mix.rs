@@ -4,13 +4,13 @@
 
 use std::fs;
 
-use redis_session_tests::{Server, amount, cmd, now_ms, wait_until};
+use redis_session_tests::{Server, amount, cmd, int, now_ms, wait_until};
 
 use crate::append_only_file::{part, rewrite};
 use crate::chance::Random;
 use crate::mix::Mix;
 use crate::restarts::background_save;
-use crate::users::{Stored, int, server, stored};
+use crate::users::{Stored, server, stored};
 
 /// What is stored once nothing short-lived is left, and nothing more changes by itself.
 fn settled(server: &Server) -> Stored {

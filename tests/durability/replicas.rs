@@ -1,12 +1,11 @@
 //! Replicas: what reaches them, what they answer, and what a failover keeps.
 
 use redis::Value;
-use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, error, now_ms, wait_until};
-
-use crate::users::{
-    assert_verdicts, create, create_with, int, let_a_moment_pass, listed, server, session, stored,
-    users_in_every_state, verdict,
+use redis_session_tests::{
+    Server, ServerBuilder, cmd, cmd_args, create, create_with, error, int, now_ms, verdict, wait_until,
 };
+
+use crate::users::{assert_verdicts, let_a_moment_pass, listed, server, session, stored, users_in_every_state};
 
 /// A primary and its replica, synchronised.
 fn pair() -> (Server, Server) {
@@ -90,7 +89,7 @@ fn transactions_and_scripts_arrive_whole() {
 #[test]
 fn a_replica_answers_readers() {
     let (primary, replica) = pair();
-    let created = create(&mut primary.connection(), "sessions:42", "IDLE 600 AGENT phone");
+    let created = create(&mut primary.connection(), "sessions:42 IDLE 600 AGENT phone");
     primary.wait_for_sync(&replica);
     let mut con = replica.connection();
     assert_eq!(verdict(&mut con, "sessions:42", &created.str("token")), "active");
@@ -102,7 +101,7 @@ fn a_replica_answers_readers() {
 #[test]
 fn a_replica_refuses_writers() {
     let (primary, replica) = pair();
-    let created = create(&mut primary.connection(), "sessions:42", "TOKEN OPAQUE ID mine");
+    let created = create(&mut primary.connection(), "sessions:42 TOKEN OPAQUE ID mine");
     primary.wait_for_sync(&replica);
     let mut con = replica.connection();
     let token = created.str("token");
@@ -124,9 +123,9 @@ fn a_replica_tells_the_time_by_itself_and_deletes_nothing() {
     let mut con = primary.connection();
     // What the primary deletes goes on the replica too.
     cmd(&mut con, "CONFIG SET session.sweep-time 0").unwrap();
-    create(&mut con, "sessions:42", "TTL 3600");
-    let short = create(&mut con, "sessions:42", "TTL 1 TOKEN OPAQUE");
-    let idle = create(&mut con, "sessions:42", "IDLE 1 TOKEN OPAQUE");
+    create(&mut con, "sessions:42 TTL 3600");
+    let short = create(&mut con, "sessions:42 TTL 1 TOKEN OPAQUE");
+    let idle = create(&mut con, "sessions:42 IDLE 1 TOKEN OPAQUE");
     primary.wait_for_sync(&replica);
     let (digest, offset_before) = (primary.digest("sessions:42"), offset(&primary));
     let mut con = replica.connection();
@@ -145,7 +144,7 @@ fn a_replica_keeps_an_expired_key_until_its_primary_deletes_it() {
     let mut con = primary.connection();
     cmd(&mut con, "DEBUG SET-ACTIVE-EXPIRE 0").unwrap();
     cmd(&mut con, "CONFIG SET session.sweep-time 0").unwrap();
-    let created = create(&mut con, "sessions:42", "TTL 1 TOKEN OPAQUE");
+    let created = create(&mut con, "sessions:42 TTL 1 TOKEN OPAQUE");
     primary.wait_for_sync(&replica);
     let mut there = replica.connection();
     // Hidden, as with every type.
@@ -161,7 +160,7 @@ fn uses_within_the_granularity_stay_on_the_primary() {
     let (primary, replica) = pair();
     let mut con = primary.connection();
     cmd(&mut con, "CONFIG SET session.touch-granularity 60").unwrap();
-    let created = create(&mut con, "sessions:42", "IDLE 86400");
+    let created = create(&mut con, "sessions:42 IDLE 86400");
     let (id, token) = (created.str("id"), created.str("token"));
     let (digest, before) = (primary.digest("sessions:42"), offset(&primary));
     for _ in 0..20 {
@@ -182,7 +181,7 @@ fn a_use_beyond_a_tenth_of_the_idle_timeout_reaches_the_replica() {
     let (primary, replica) = pair();
     let mut con = primary.connection();
     cmd(&mut con, "CONFIG SET session.touch-granularity 60").unwrap();
-    let created = create(&mut con, "sessions:42", "IDLE 10");
+    let created = create(&mut con, "sessions:42 IDLE 10");
     let created_by = now_ms(&mut con);
     wait_until("a second has passed", || now_ms(&mut con) > created_by + 1000);
     cmd_args(&mut con, ["SESSION.TOUCH", "sessions:42", &created.str("token")]).unwrap();
@@ -198,7 +197,7 @@ fn a_use_beyond_a_tenth_of_the_idle_timeout_reaches_the_replica() {
 fn a_use_leaves_the_same_deadline_on_both() {
     let (primary, replica) = pair();
     let mut con = primary.connection();
-    let created = create(&mut con, "sessions:42", "");
+    let created = create(&mut con, "sessions:42");
     for change in ["PERSIST sessions:42", "EXPIRE sessions:42 1000"] {
         cmd(&mut con, change).unwrap();
         let_a_moment_pass(&mut con);
@@ -220,7 +219,7 @@ fn a_failover_keeps_revocations() {
     assert_verdicts(&mut con, &credentials);
     for credential in credentials.iter().filter(|credential| credential.verdict != "active") {
         cmd_args(&mut con, ["SESSION.TOUCH", &credential.key, &credential.token]).unwrap();
-        create(&mut con, &credential.key, "MAX 1000");
+        create(&mut con, &format!("{} MAX 1000", credential.key));
     }
     assert_verdicts(&mut con, &credentials);
     primary.start_again();
@@ -229,7 +228,7 @@ fn a_failover_keeps_revocations() {
 #[test]
 fn the_old_primary_learns_what_happened_after_a_failover() {
     let (primary, replica) = pair();
-    let created = create(&mut primary.connection(), "sessions:42", "TOKEN OPAQUE");
+    let created = create(&mut primary.connection(), "sessions:42 TOKEN OPAQUE");
     primary.wait_for_sync(&replica);
     promote(&replica);
     let token = created.str("token");
@@ -304,7 +303,7 @@ fn a_synchronisation_that_breaks_off_leaves_what_was_there() {
     let replica = quiet().config("repl-diskless-load swapdb\nloading-process-events-interval-bytes 1024");
     let replica = replica.replica_of(&primary).start();
     let mut con = primary.connection();
-    let token = create(&mut con, "sessions:42", "TOKEN OPAQUE AGENT early").str("token");
+    let token = create(&mut con, "sessions:42 TOKEN OPAQUE AGENT early").str("token");
     primary.wait_for_sync(&replica);
     let before = stored(&replica);
 

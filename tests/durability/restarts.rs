@@ -1,11 +1,10 @@
 //! Restarts from an RDB file.
 
 use redis::Value;
-use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, wait_until};
+use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, create, create_with, int, wait_until};
 
 use crate::users::{
-    Credential, assert_verdicts, create, create_with, int, let_a_moment_pass, listed, server, session, stored,
-    users_in_every_state,
+    Credential, assert_verdicts, let_a_moment_pass, listed, server, session, stored, users_in_every_state,
 };
 
 /// Fails unless the server holds the same sessions, traces, epochs and deadlines after `restart` as before.
@@ -38,7 +37,7 @@ fn an_orderly_restart_keeps_everything() {
 fn a_crash_keeps_what_the_last_background_save_wrote() {
     assert_all_survives(server().start(), |server| {
         background_save(server);
-        create(&mut server.connection(), "sessions:after-the-save", "");
+        create(&mut server.connection(), "sessions:after-the-save");
         server.kill();
         server.start_again();
     });
@@ -76,7 +75,7 @@ fn sessions_of_every_database_survive() {
 fn a_snapshot_keeps_uses_that_were_not_worth_replicating() {
     let mut server = ServerBuilder::new().keys(&["one"]).config("session.touch-granularity 3600").start();
     let mut con = server.connection();
-    let created = create(&mut con, "sessions:42", "IDLE 86400");
+    let created = create(&mut con, "sessions:42 IDLE 86400");
     let before = session(&mut con, "sessions:42", &created.str("id")).int("last_seen_at");
     let_a_moment_pass(&mut con);
     cmd_args(&mut con, ["SESSION.TOUCH", "sessions:42", &created.str("token")]).unwrap();
@@ -106,12 +105,12 @@ fn a_user_with_three_thousand_sessions_is_saved_and_loaded() {
 #[test]
 fn a_saved_user_can_go_on() {
     let mut server = server().start();
-    let kept = create(&mut server.connection(), "sessions:42", "TOKEN OPAQUE AGENT one");
-    let revoked = create(&mut server.connection(), "sessions:42", "TOKEN OPAQUE AGENT two");
+    let kept = create(&mut server.connection(), "sessions:42 TOKEN OPAQUE AGENT one");
+    let revoked = create(&mut server.connection(), "sessions:42 TOKEN OPAQUE AGENT two");
     server.restart();
     let mut con = server.connection();
     assert_eq!(cmd_args(&mut con, ["SESSION.REVOKE", "sessions:42", &revoked.str("token")]).unwrap(), Value::Int(1));
-    let new = create(&mut con, "sessions:42", "TOKEN OPAQUE AGENT two");
+    let new = create(&mut con, "sessions:42 TOKEN OPAQUE AGENT two");
     let credentials = [(kept, "active"), (revoked, "revoked"), (new, "active")].map(|(created, verdict)| Credential {
         key: "sessions:42".into(),
         token: created.str("token"),
@@ -126,7 +125,7 @@ fn a_saved_user_can_go_on() {
 #[test]
 fn a_server_without_the_module_says_what_it_lacks() {
     let mut with = server().start();
-    create(&mut with.connection(), "sessions:42", "");
+    create(&mut with.connection(), "sessions:42");
     with.shutdown("SAVE");
     let file = std::fs::read(with.dir().join("dump.rdb")).unwrap();
     with.start_again();

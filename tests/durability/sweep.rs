@@ -1,9 +1,11 @@
 //! The sweep: what is dead goes from values that live on, on the primary, and everywhere else by replication.
 
 use redis::Connection;
-use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, fields, now_ms, wait_until};
+use redis_session_tests::{
+    Server, ServerBuilder, cmd, cmd_args, create, create_with, fields, int, now_ms, verdict, wait_until,
+};
 
-use crate::users::{create, create_with, int, server, session, stored, verdict};
+use crate::users::{server, session, stored};
 
 /// How many sessions a server stores, dead ones that it has not swept among them.
 fn stored_sessions(server: &Server) -> u64 {
@@ -49,8 +51,8 @@ fn a_session_that_died_of_time_goes_while_the_users_other_sessions_stay() {
 fn a_trace_goes_with_its_last_token() {
     let server = server().start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42", "TOKEN NONE ID other");
-    let revoked = create(&mut con, "sessions:42", "TOKENTTL 1");
+    create(&mut con, "sessions:42 TOKEN NONE ID other");
+    let revoked = create(&mut con, "sessions:42 TOKENTTL 1");
     let with_one = int(&mut con, "MEMORY USAGE sessions:42");
     assert_eq!(
         cmd_args(&mut con, ["SESSION.REVOKE", "sessions:42", &revoked.str("id")]).unwrap(),
@@ -67,7 +69,7 @@ fn a_trace_goes_with_its_last_token() {
 fn a_user_without_anything_left_goes_before_the_key_would_expire() {
     let server = server().start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42", "IDLE 1 TTL 90000 TOKENTTL 1");
+    create(&mut con, "sessions:42 IDLE 1 TTL 90000 TOKENTTL 1");
     assert!(int(&mut con, "TTL sessions:42") > 80_000);
     wait_until("the sweep", || int(&mut con, "DBSIZE") == 0);
     assert_eq!(server.info("stats", "expired_keys"), "0");
@@ -78,8 +80,8 @@ fn a_user_without_anything_left_goes_before_the_key_would_expire() {
 fn a_sweep_is_told_to_subscribers() {
     let server = still().config("notify-keyspace-events KEA").start();
     let mut con = server.connection();
-    create(&mut con, "sessions:41", "IDLE 1 ID a");
-    create(&mut con, "sessions:42", "IDLE 1 TOKENTTL 1");
+    create(&mut con, "sessions:41 IDLE 1 ID a");
+    create(&mut con, "sessions:42 IDLE 1 TOKENTTL 1");
     wait_until("both are over", || int(&mut con, "SESSION.COUNT sessions:42") == 0);
     let mut listener = server.connection();
     let mut listener = listener.as_pubsub();
@@ -103,8 +105,8 @@ fn a_sweep_is_told_to_subscribers() {
 fn a_write_that_comes_across_a_dead_session_tells_of_it_too() {
     let server = still().config("notify-keyspace-events KEA").start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42", "TTL 1 ID one");
-    create(&mut con, "sessions:42", "ID two");
+    create(&mut con, "sessions:42 TTL 1 ID one");
+    create(&mut con, "sessions:42 ID two");
     wait_until("the first is over", || int(&mut con, "SESSION.COUNT sessions:42") == 1);
     assert_eq!(stored_sessions(&server), 2);
     let mut listener = server.connection();
@@ -188,7 +190,7 @@ fn every_database_is_swept() {
     for db in [0, 3, 15] {
         let mut con = server.connection();
         cmd(&mut con, &format!("SELECT {db}")).unwrap();
-        create(&mut con, "sessions:42", "IDLE 1 TOKENTTL 1");
+        create(&mut con, "sessions:42 IDLE 1 TOKENTTL 1");
         cmd(&mut con, "SET another text").unwrap();
     }
     wait_until("the sweep", || stored_sessions(&server) == 0);
@@ -202,9 +204,9 @@ fn what_is_swept_is_replicated_and_logged() {
     let replica = server().replica_of(&primary).start();
     primary.wait_for_sync(&replica);
     let mut con = primary.connection();
-    let dead = create(&mut con, "sessions:42", "IDLE 1");
-    create(&mut con, "sessions:42", "TTL 90000");
-    create(&mut con, "sessions:43", "IDLE 1 TOKENTTL 1");
+    let dead = create(&mut con, "sessions:42 IDLE 1");
+    create(&mut con, "sessions:42 TTL 90000");
+    create(&mut con, "sessions:43 IDLE 1 TOKENTTL 1");
     primary.wait_for_sync(&replica);
     let before = stored(&primary);
     wait_until("both are idle", || verdict(&mut replica.connection(), "sessions:42", &dead.str("token")) == "idle");
@@ -231,7 +233,7 @@ fn a_replica_that_is_promoted_sweeps() {
     let primary = still().start();
     let replica = server().replica_of(&primary).start();
     primary.wait_for_sync(&replica);
-    create(&mut primary.connection(), "sessions:42", "IDLE 1");
+    create(&mut primary.connection(), "sessions:42 IDLE 1");
     primary.wait_for_sync(&replica);
     cmd(&mut replica.connection(), "REPLICAOF NO ONE").unwrap();
     wait_until("the sweep", || stored_sessions(&replica) == 0);
@@ -242,8 +244,8 @@ fn a_replica_that_is_promoted_sweeps() {
 fn the_sweep_waits_while_writes_are_paused() {
     let server = server().appendonly().start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42", "IDLE 1");
-    create(&mut con, "sessions:42", "TTL 90000");
+    create(&mut con, "sessions:42 IDLE 1");
+    create(&mut con, "sessions:42 TTL 90000");
     cmd(&mut con, "CLIENT PAUSE 100000 WRITE").unwrap();
     wait_until("the session is over", || int(&mut con, "SESSION.COUNT sessions:42") == 1);
     let_a_walk_pass(&mut con);
@@ -256,7 +258,7 @@ fn the_sweep_waits_while_writes_are_paused() {
 fn a_sweep_time_of_zero_is_no_sweep() {
     let server = still().start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42", "IDLE 1");
+    create(&mut con, "sessions:42 IDLE 1");
     wait_until("the session is over", || int(&mut con, "SESSION.COUNT sessions:42") == 0);
     let_a_walk_pass(&mut con);
     assert_eq!((stored_sessions(&server), figure(&server, "sweep_examined")), (1, 0));
@@ -268,8 +270,8 @@ fn a_sweep_time_of_zero_is_no_sweep() {
 fn the_sweep_does_not_make_a_key_look_used() {
     let server = server().start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42", "IDLE 2");
-    create(&mut con, "sessions:42", "TTL 90000");
+    create(&mut con, "sessions:42 IDLE 2");
+    create(&mut con, "sessions:42 TTL 90000");
     wait_until("the sweep", || stored_sessions(&server) == 1);
     assert!(int(&mut con, "OBJECT IDLETIME sessions:42") >= 1);
 }
@@ -278,8 +280,8 @@ fn the_sweep_does_not_make_a_key_look_used() {
 fn a_watched_user_may_be_swept() {
     let server = still().start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42", "IDLE 1");
-    create(&mut con, "sessions:42", "TTL 90000");
+    create(&mut con, "sessions:42 IDLE 1");
+    create(&mut con, "sessions:42 TTL 90000");
     wait_until("the session is over", || int(&mut con, "SESSION.COUNT sessions:42") == 1);
     cmd(&mut con, "WATCH sessions:42").unwrap();
     sweep(&server);

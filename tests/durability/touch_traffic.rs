@@ -5,10 +5,10 @@ use redis_session_core::sessions::{
     AgentPool, Clock, Data, Effect, Limit, LimitPolicy, NewSession, TokenForm, TokenRules, UserSessions, encode_effects,
 };
 use redis_session_core::{SessionId, UnixMillis};
-use redis_session_tests::{Server, ServerBuilder, amount, cmd, cmd_args, now_ms};
+use redis_session_tests::{Server, ServerBuilder, amount, cmd, cmd_args, create, now_ms};
 
 use crate::chance::Random;
-use crate::users::{create, let_a_moment_pass};
+use crate::users::let_a_moment_pass;
 
 const START: u64 = 1_790_000_000_000;
 const HOUR: u64 = 3_600_000;
@@ -123,7 +123,7 @@ fn a_server_sends_its_replicas_no_more_uses_than_fit_into_the_time() {
     let users: Vec<_> = (0..SESSIONS)
         .map(|n| {
             let key = format!("sessions:{n:04}");
-            let token = create(&mut con, &key, "TOKEN OPAQUE IDLE 86400").str("token");
+            let token = create(&mut con, &format!("{key} TOKEN OPAQUE IDLE 86400")).str("token");
             (key, token)
         })
         .collect();

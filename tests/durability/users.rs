@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use redis::{Connection, Value};
-use redis_session_tests::{Fields, Server, ServerBuilder, cmd, cmd_args, fields, now_ms, text, wait_until};
+use redis_session_tests::{
+    Fields, Server, ServerBuilder, cmd_args, create, create_with, fields, now_ms, verdict, wait_until,
+};
 
 /// A token, and what SESSION.VALIDATE must say of it: `active`, or the reason why not.
 #[derive(Clone, Debug)]
@@ -16,26 +18,6 @@ pub struct Credential {
 /// A server whose tokens outlive it, and on which every use of a session is written down.
 pub fn server() -> ServerBuilder {
     ServerBuilder::new().keys(&["one"]).config("session.touch-granularity 0")
-}
-
-/// SESSION.CREATE with more arguments, separated by white space.
-#[track_caller]
-pub fn create(con: &mut Connection, key: &str, more: &str) -> Fields {
-    create_with(con, key, &more.split_whitespace().collect::<Vec<_>>())
-}
-
-/// SESSION.CREATE with more arguments.
-#[track_caller]
-pub fn create_with(con: &mut Connection, key: &str, more: &[&str]) -> Fields {
-    let reply = cmd_args(con, ["SESSION.CREATE", key].iter().chain(more));
-    fields(reply.unwrap_or_else(|error| panic!("SESSION.CREATE {key} {more:?}: {error}")))
-}
-
-/// What SESSION.VALIDATE says of a token: `active`, or the reason why not.
-#[track_caller]
-pub fn verdict(con: &mut Connection, key: &str, token: &str) -> String {
-    let reply = fields(cmd_args(con, ["SESSION.VALIDATE", key, token]).unwrap());
-    if reply.bool("active") { "active".to_owned() } else { reply.str("reason") }
 }
 
 /// Fails unless every token is worth what it was.
@@ -95,26 +77,27 @@ pub fn users_in_every_state(con: &mut Connection) -> Vec<Credential> {
     let key = "sessions:many-devices";
     let phone = ["IP", "192.0.2.1", "AGENT", "A phone, version 1", "DATA", "2", "theme", "dark", "cart", "a b\r\n"];
     remember(key, &create_with(con, key, &phone), "active");
-    remember(key, &create(con, key, "IP 2001:db8::1 IDLE 1800 TOKEN OPAQUE"), "active");
-    remember(key, &create(con, key, "TTL 2592000 TOKENTTL 60 CLAIMS {\"role\":\"admin\"}"), "active");
+    remember(key, &create(con, &format!("{key} IP 2001:db8::1 IDLE 1800 TOKEN OPAQUE")), "active");
+    remember(key, &create(con, &format!("{key} TTL 2592000 TOKENTTL 60 CLAIMS {{\"role\":\"admin\"}}")), "active");
 
     let key = "sessions:one-revoked";
-    let (gone, kept) = (create(con, key, "TOKEN OPAQUE"), create(con, key, "TOKEN OPAQUE AGENT kept"));
+    let (gone, kept) =
+        (create(con, &format!("{key} TOKEN OPAQUE")), create(con, &format!("{key} TOKEN OPAQUE AGENT kept")));
     revoke(con, key, &gone.str("token"));
     remember(key, &gone, "revoked");
     remember(key, &kept, "active");
 
     let key = "sessions:evicted";
     for verdict in ["evicted", "evicted", "active", "active"] {
-        remember(key, &create(con, key, "MAX 2 TOKEN OPAQUE AGENT tablet"), verdict);
+        remember(key, &create(con, &format!("{key} MAX 2 TOKEN OPAQUE AGENT tablet")), verdict);
     }
 
     let key = "sessions:{logged-out}";
-    remember(key, &create(con, key, "TOKEN OPAQUE"), "user_revoked");
-    remember(key, &create(con, key, "TOKEN JWT"), "user_revoked");
+    remember(key, &create(con, &format!("{key} TOKEN OPAQUE")), "user_revoked");
+    remember(key, &create(con, &format!("{key} TOKEN JWT")), "user_revoked");
     assert_eq!(cmd_args(con, ["SESSION.REVOKEUSER", key]).unwrap(), Value::Int(2));
     let_a_moment_pass(con);
-    remember(key, &create(con, key, "TOKEN JWT"), "active");
+    remember(key, &create(con, &format!("{key} TOKEN JWT")), "active");
 
     let key = "sessions:own-ids";
     let long = "x".repeat(128);
@@ -122,7 +105,7 @@ pub fn users_in_every_state(con: &mut Connection) -> Vec<Credential> {
     for own in ids {
         remember(key, &create_with(con, key, &["ID", own, "TOKEN", "OPAQUE"]), "active");
     }
-    create(con, key, "ID without-a-token TOKEN NONE");
+    create(con, &format!("{key} ID without-a-token TOKEN NONE"));
 
     let key = "sessions:crowd";
     for n in 0..120 {
@@ -135,17 +118,17 @@ pub fn users_in_every_state(con: &mut Connection) -> Vec<Credential> {
     }
 
     let key = "sessions:only-a-trace";
-    let created = create(con, key, "TOKEN OPAQUE TTL 7200");
+    let created = create(con, &format!("{key} TOKEN OPAQUE TTL 7200"));
     revoke(con, key, &id(&created));
     remember(key, &created, "revoked");
 
     let key = "sessions:only-an-epoch";
-    let created = create(con, key, "TOKEN JWT");
+    let created = create(con, &format!("{key} TOKEN JWT"));
     assert_eq!(cmd_args(con, ["SESSION.REVOKEUSER", key]).unwrap(), Value::Int(1));
     remember(key, &created, "user_revoked");
 
     let key = "sessions:touched";
-    let created = create(con, key, "IDLE 3600");
+    let created = create(con, &format!("{key} IDLE 3600"));
     let_a_moment_pass(con);
     cmd_args(con, ["SESSION.TOUCH", key, &created.str("token")]).unwrap();
     remember(key, &created, "active");
@@ -165,10 +148,4 @@ pub fn session(con: &mut Connection, key: &str, id: &str) -> Fields {
 pub fn agents(con: &mut Connection, key: &str) -> Vec<String> {
     let list = redis_session_tests::list(cmd_args(con, ["SESSION.LIST", key]).unwrap());
     list.into_iter().map(|session| fields(session).str("agent")).collect()
-}
-
-/// A whole number that a command answers.
-#[track_caller]
-pub fn int(con: &mut Connection, line: &str) -> i64 {
-    text(&cmd(con, line).unwrap()).parse().unwrap()
 }

@@ -2,12 +2,11 @@
 
 use redis::{Connection, Value};
 use redis_session_core::base64url;
-use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, fields, list};
+use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, fields, int, list, verdict};
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use crate::payloads::{dump, value_of};
-use crate::users::{int, verdict};
 
 const SNAPSHOT: &[u8] = include_bytes!("fixtures/version-1.rdb");
 const DESCRIPTION: &[u8] = include_bytes!("fixtures/version-1.json");

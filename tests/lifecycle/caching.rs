@@ -1,12 +1,11 @@
 //! The memory of verified tokens changes how fast an answer comes, and never which.
 
 use redis::Connection;
-use redis_session_tests::{Server, ServerBuilder, now_ms};
+use redis_session_tests::{Server, ServerBuilder, create, now_ms, verdict_with};
 use serde_json::json;
 
 use crate::issuer::{header, sign, tampered, trust};
 use crate::steps::{KEY, answer_of, outcome, refresh, set};
-use crate::wire::{create, state_with};
 
 /// What every check says of every token, over and over, while the sessions live their lives.
 fn answers(con: &mut Connection, foreign: &[String], exp: i64) -> Vec<String> {
@@ -25,7 +24,7 @@ fn answers(con: &mut Connection, foreign: &[String], exp: i64) -> Vec<String> {
         tokens.push(created.str("token"));
         if id == "brief" {
             // It is remembered, and expires at one point of this story.
-            state_with(con, ["SESSION.VALIDATE", KEY, &created.str("token")]);
+            verdict_with(con, ["SESSION.VALIDATE", KEY, &created.str("token")]);
             let expires_at = created.int("token_expires_at");
             redis_session_tests::wait_until("the brief token expires", || now_ms(con) >= expires_at);
         }
@@ -71,7 +70,7 @@ fn answers(con: &mut Connection, foreign: &[String], exp: i64) -> Vec<String> {
                 log.push(match answer {
                     Ok(redis::Value::Int(number)) => number.to_string(),
                     Ok(_) => "ok".into(),
-                    Err(error) => crate::wire::error_text(&error),
+                    Err(error) => redis_session_tests::error_text(&error),
                 });
             }
         }
@@ -81,7 +80,7 @@ fn answers(con: &mut Connection, foreign: &[String], exp: i64) -> Vec<String> {
                 for command in ["SESSION.VALIDATE", "SESSION.TOUCH", "SESSION.VALIDATE"] {
                     for key in [KEY, "sessions:43"] {
                         let args = [command, key, token].into_iter().chain(options.iter().copied());
-                        log.push(state_with(con, args));
+                        log.push(verdict_with(con, args));
                     }
                 }
             }
@@ -148,8 +147,8 @@ fn a_token_of_a_key_that_is_gone_is_not_remembered() {
     let server = Server::start();
     let mut con = server.connection();
     let token = create(&mut con, &format!("{KEY} ID one")).str("token");
-    assert_eq!(state_with(&mut con, ["SESSION.VALIDATE", KEY, &token]), "active");
+    assert_eq!(verdict_with(&mut con, ["SESSION.VALIDATE", KEY, &token]), "active");
     trust(&server);
-    assert_eq!(state_with(&mut con, ["SESSION.VALIDATE", KEY, &token]), "unknown_key");
+    assert_eq!(verdict_with(&mut con, ["SESSION.VALIDATE", KEY, &token]), "unknown_key");
     assert!(answer_of(&mut con, &format!("SESSION.REGENERATE {KEY} {token}")).unwrap().has("reason"));
 }

@@ -1,11 +1,10 @@
 //! What is no refresh token, and where one is out of place.
 
 use redis_session_core::base64url;
-use redis_session_tests::{Server, ServerBuilder};
+use redis_session_tests::{Server, ServerBuilder, create, int, on_both, on_both_of, refusal, verdict, verdict_with};
 
 use crate::issuer::{claims, header, sign, tampered, trust, trusting_server};
 use crate::steps::{KEY, answer_of, outcome, refresh, refreshed};
-use crate::wire::{create, number, on_both, on_both_of, refusal, state, state_with};
 
 #[test]
 fn another_kind_of_token_does_not_refresh() {
@@ -36,9 +35,9 @@ fn a_refresh_token_is_no_access_token() {
         let token = create(con, "sessions:42 REFRESH 1000").str("refresh_token");
         let digest = server.digest(KEY);
         for command in ["SESSION.VALIDATE", "SESSION.TOUCH"] {
-            assert_eq!(state_with(con, [command, KEY, &token]), "type");
-            assert_eq!(state_with(con, [command, KEY, &token, "STATELESS", "FULL"]), "type");
-            assert_eq!(state_with(con, [command, KEY, &tampered(&token)]), "type");
+            assert_eq!(verdict_with(con, [command, KEY, &token]), "type");
+            assert_eq!(verdict_with(con, [command, KEY, &token, "STATELESS", "FULL"]), "type");
+            assert_eq!(verdict_with(con, [command, KEY, &tampered(&token)]), "type");
         }
         assert_eq!(outcome(con, &format!("SESSION.REGENERATE {KEY} {token}")), "type");
         assert_eq!(outcome(con, &format!("SESSION.CREATE {KEY} FROM {token}")), "type");
@@ -80,11 +79,11 @@ fn what_has_not_the_form_of_a_refresh_token_is_malformed() {
             &format!("{good}.{code}"),
             &format!("Bearer {good}"),
         ] {
-            let answer = state_with(con, ["SESSION.REFRESH", KEY, token]);
+            let answer = verdict_with(con, ["SESSION.REFRESH", KEY, token]);
             assert_eq!(answer, "malformed", "{token:.200}");
         }
         for token in [&b"rsr1.\xff.\xff.\xff.\xff"[..], b"\0", b"rsr1.\0.\0.\0.\0"] {
-            assert_eq!(state_with(con, [b"SESSION.REFRESH", KEY.as_bytes(), token]), "malformed");
+            assert_eq!(verdict_with(con, [b"SESSION.REFRESH", KEY.as_bytes(), token]), "malformed");
         }
         assert_eq!(server.digest(KEY), digest);
         assert_eq!(refreshed(con, &good), "granted");
@@ -146,7 +145,7 @@ fn the_codes_of_an_opaque_token_and_of_a_refresh_token_are_not_exchangeable() {
         let as_renewal = format!("rsr1.{}.{}.{}.{}", opaque[1], opaque[2], renewal[3], opaque[3]);
         assert_eq!(refreshed(con, as_renewal), "signature");
         let as_opaque = format!("rst1.{}.{}.{}", renewal[1], renewal[2], renewal[4]);
-        assert_eq!(state(con, KEY, &as_opaque), "signature");
+        assert_eq!(verdict(con, KEY, &as_opaque), "signature");
     });
 }
 
@@ -217,7 +216,7 @@ fn a_refresh_makes_no_key_where_there_is_none() {
         redis_session_tests::cmd(con, "DEL sessions:42").unwrap();
         assert_eq!(refreshed(con, &token), "unknown");
         assert_eq!(refreshed(con, "nonsense"), "malformed");
-        assert_eq!(number(con, "DBSIZE"), 0);
+        assert_eq!(int(con, "DBSIZE"), 0);
     });
 }
 
@@ -228,7 +227,7 @@ fn a_session_that_has_no_refresh_tokens_is_not_refreshed_with_one_of_its_namesak
         redis_session_tests::cmd(con, "DEL sessions:42").unwrap();
         create(con, "sessions:42 ID one");
         assert_eq!(refreshed(con, &token), "unknown");
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 1);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 1);
     });
 }
 
@@ -243,7 +242,7 @@ fn a_refresh_token_of_an_earlier_session_with_the_same_id_neither_refreshes_nor_
         let digest = server.digest(KEY);
         for token in [&earlier.str("refresh_token"), &earlier_next] {
             assert_eq!(refreshed(con, token), "unknown");
-            assert_eq!(number(con, &format!("SESSION.REVOKE {KEY} {token}")), 0);
+            assert_eq!(int(con, &format!("SESSION.REVOKE {KEY} {token}")), 0);
         }
         assert_eq!(server.digest(KEY), digest);
         assert_eq!(refreshed(con, &later), "granted");
@@ -256,12 +255,12 @@ fn a_refresh_token_revokes_its_session() {
         let created = create(con, "sessions:42 REFRESH 1000");
         let other = create(con, "sessions:42 REFRESH 1000");
         let token = created.str("refresh_token");
-        assert_eq!(number(con, &format!("SESSION.REVOKE {KEY} {}", tampered(&token))), 0);
-        assert_eq!(number(con, &format!("SESSION.REVOKE {KEY} {token}")), 1);
-        assert_eq!(number(con, &format!("SESSION.REVOKE {KEY} {token}")), 0);
-        assert_eq!(state(con, KEY, &created.str("token")), "revoked");
+        assert_eq!(int(con, &format!("SESSION.REVOKE {KEY} {}", tampered(&token))), 0);
+        assert_eq!(int(con, &format!("SESSION.REVOKE {KEY} {token}")), 1);
+        assert_eq!(int(con, &format!("SESSION.REVOKE {KEY} {token}")), 0);
+        assert_eq!(verdict(con, KEY, &created.str("token")), "revoked");
         assert_eq!(refreshed(con, &token), "revoked");
-        assert_eq!(state(con, KEY, &other.str("token")), "active");
+        assert_eq!(verdict(con, KEY, &other.str("token")), "active");
     });
 }
 
@@ -270,11 +269,11 @@ fn a_refresh_token_that_was_rotated_or_has_expired_still_revokes() {
     on_both(|_, con| {
         let rotated = create(con, "sessions:42 REFRESH 1000").str("refresh_token");
         refresh(con, &rotated);
-        assert_eq!(number(con, &format!("SESSION.REVOKE {KEY} {rotated}")), 1);
+        assert_eq!(int(con, &format!("SESSION.REVOKE {KEY} {rotated}")), 1);
         let created = create(con, "sessions:42 REFRESH 1");
         crate::steps::wait_past(con, created.int("refresh_expires_at"));
-        assert_eq!(number(con, &format!("SESSION.REVOKE {KEY} {}", created.str("refresh_token"))), 1);
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 0);
+        assert_eq!(int(con, &format!("SESSION.REVOKE {KEY} {}", created.str("refresh_token"))), 1);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 0);
     });
 }
 
@@ -286,8 +285,8 @@ fn a_refresh_token_names_the_session_to_spare() {
         let token = here.str("refresh_token");
         let refused = refusal(con, ["SESSION.REVOKEUSER", KEY, "EXCEPT", &tampered(&token)]);
         assert_eq!(refused, "ERR EXCEPT is not a valid token of this user: signature");
-        assert_eq!(number(con, &format!("SESSION.REVOKEUSER {KEY} EXCEPT {token}")), 1);
-        assert_eq!(state(con, KEY, &here.str("token")), "active");
+        assert_eq!(int(con, &format!("SESSION.REVOKEUSER {KEY} EXCEPT {token}")), 1);
+        assert_eq!(verdict(con, KEY, &here.str("token")), "active");
         assert_eq!(refreshed(con, there.str("refresh_token")), "user_revoked");
         assert_eq!(refreshed(con, &token), "granted");
     });

@@ -1,9 +1,8 @@
 //! DEVICE: a session that is bound to a device is good for that one alone. And what is new to a user at a login.
 
-use redis_session_tests::cmd;
+use redis_session_tests::{cmd, create, int, login, on_both, verdict, verdict_with};
 
 use crate::steps::{KEY, session, set, wait_past};
-use crate::wire::{create, login, number, on_both, state, state_with};
 
 #[test]
 fn a_bound_session_is_active_for_its_device_and_for_who_names_none() {
@@ -11,11 +10,11 @@ fn a_bound_session_is_active_for_its_device_and_for_who_names_none() {
         for kind in ["JWT", "OPAQUE"] {
             let token = login(con, &format!("sessions:42 TOKEN {kind} DEVICE phone"));
             for command in ["SESSION.VALIDATE", "SESSION.TOUCH"] {
-                assert_eq!(state_with(con, [command, KEY, &token, "DEVICE", "phone"]), "active");
-                assert_eq!(state_with(con, [command, KEY, &token]), "active");
+                assert_eq!(verdict_with(con, [command, KEY, &token, "DEVICE", "phone"]), "active");
+                assert_eq!(verdict_with(con, [command, KEY, &token]), "active");
                 for other in ["laptop", "Phone", "phone ", "phon", "\0"] {
-                    assert_eq!(state_with(con, [command, KEY, &token, "device", other]), "device", "{other}");
-                    assert_eq!(state_with(con, [command, KEY, &token, "FULL", "DEVICE", other]), "device");
+                    assert_eq!(verdict_with(con, [command, KEY, &token, "device", other]), "device", "{other}");
+                    assert_eq!(verdict_with(con, [command, KEY, &token, "FULL", "DEVICE", other]), "device");
                 }
             }
         }
@@ -27,8 +26,8 @@ fn a_session_that_is_bound_to_none_is_active_for_every_device() {
     on_both(|_, con| {
         let token = login(con, "sessions:42");
         for command in ["SESSION.VALIDATE", "SESSION.TOUCH"] {
-            assert_eq!(state_with(con, [command, KEY, &token, "DEVICE", "phone"]), "active");
-            assert_eq!(state_with(con, [command, KEY, &token, "DEVICE", "laptop"]), "active");
+            assert_eq!(verdict_with(con, [command, KEY, &token, "DEVICE", "phone"]), "active");
+            assert_eq!(verdict_with(con, [command, KEY, &token, "DEVICE", "laptop"]), "active");
         }
     });
 }
@@ -43,10 +42,10 @@ fn a_fingerprint_is_any_1_to_4096_bytes() {
             let check = |fingerprint: &[u8]| {
                 [b"SESSION.VALIDATE".to_vec(), KEY.into(), token.clone().into(), b"DEVICE".to_vec(), fingerprint.into()]
             };
-            assert_eq!(state_with(con, check(fingerprint)), "active");
+            assert_eq!(verdict_with(con, check(fingerprint)), "active");
             let mut other = fingerprint.to_vec();
             other[0] ^= 1;
-            assert_eq!(state_with(con, check(&other)), "device");
+            assert_eq!(verdict_with(con, check(&other)), "device");
         }
     });
 }
@@ -58,10 +57,10 @@ fn the_use_of_another_device_is_no_use() {
         let token = login(con, "sessions:42 ID one IDLE 100 DEVICE phone");
         let (before, digest) = (session(con, "one"), server.digest(KEY));
         wait_past(con, before.int("last_seen_at") + 1);
-        assert_eq!(state_with(con, ["SESSION.TOUCH", KEY, &token, "DEVICE", "laptop"]), "device");
+        assert_eq!(verdict_with(con, ["SESSION.TOUCH", KEY, &token, "DEVICE", "laptop"]), "device");
         assert_eq!(session(con, "one"), before);
         assert_eq!(server.digest(KEY), digest);
-        assert_eq!(state_with(con, ["SESSION.TOUCH", KEY, &token, "DEVICE", "phone"]), "active");
+        assert_eq!(verdict_with(con, ["SESSION.TOUCH", KEY, &token, "DEVICE", "phone"]), "active");
         assert!(session(con, "one").int("last_seen_at") > before.int("last_seen_at"));
     });
 }
@@ -71,8 +70,8 @@ fn a_dead_session_is_told_before_the_device() {
     on_both(|_, con| {
         let token = login(con, "sessions:42 ID one DEVICE phone");
         cmd(con, "SESSION.REVOKE sessions:42 one").unwrap();
-        assert_eq!(state_with(con, ["SESSION.VALIDATE", KEY, &token, "DEVICE", "laptop"]), "revoked");
-        assert_eq!(state(con, KEY, &token), "revoked");
+        assert_eq!(verdict_with(con, ["SESSION.VALIDATE", KEY, &token, "DEVICE", "laptop"]), "revoked");
+        assert_eq!(verdict(con, KEY, &token), "revoked");
     });
 }
 
@@ -121,6 +120,6 @@ fn the_one_that_makes_room_still_counts_as_known() {
         create(con, "sessions:42 IP 203.0.113.7 DEVICE phone");
         let created = create(con, "sessions:42 MAX 1 IP 203.0.113.7 DEVICE phone");
         assert!(!created.bool("new_ip") && !created.bool("new_device"));
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 1);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 1);
     });
 }

@@ -3,10 +3,9 @@
 use std::thread;
 
 use redis::{Connection, Value};
-use redis_session_tests::{Server, cmd, cmd_args, error, fields, list, text};
+use redis_session_tests::{Server, cmd, cmd_args, create, error, fields, int, list, on_both, refusal, text};
 
 use crate::steps::{KEY, refresh, session, set, wait_past};
-use crate::wire::{create, number, on_both, refusal};
 
 /// The fields of session `one`, in their order.
 #[track_caller]
@@ -23,9 +22,9 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 fn a_field_is_set_by_itself_and_the_others_stay() {
     on_both(|_, con| {
         create(con, "sessions:42 ID one DATA 2 cart 17 theme dark");
-        assert_eq!(number(con, "SESSION.SET sessions:42 one theme light"), 1);
+        assert_eq!(int(con, "SESSION.SET sessions:42 one theme light"), 1);
         assert_eq!(data(con), pairs(&[("cart", "17"), ("theme", "light")]));
-        assert_eq!(number(con, "SESSION.SET sessions:42 one lang de cart 18"), 2);
+        assert_eq!(int(con, "SESSION.SET sessions:42 one lang de cart 18"), 2);
         assert_eq!(data(con), pairs(&[("cart", "18"), ("theme", "light"), ("lang", "de")]));
     });
 }
@@ -34,14 +33,14 @@ fn a_field_is_set_by_itself_and_the_others_stay() {
 fn a_field_is_removed_by_itself_and_the_others_stay() {
     on_both(|server, con| {
         create(con, "sessions:42 ID one DATA 3 a 1 b 2 c 3");
-        assert_eq!(number(con, "SESSION.UNSET sessions:42 one b"), 1);
+        assert_eq!(int(con, "SESSION.UNSET sessions:42 one b"), 1);
         assert_eq!(data(con), pairs(&[("a", "1"), ("c", "3")]));
         let digest = server.digest(KEY);
-        assert_eq!(number(con, "SESSION.UNSET sessions:42 one b nothing"), 0);
+        assert_eq!(int(con, "SESSION.UNSET sessions:42 one b nothing"), 0);
         assert_eq!(server.digest(KEY), digest);
-        assert_eq!(number(con, "SESSION.UNSET sessions:42 one a b c"), 2);
+        assert_eq!(int(con, "SESSION.UNSET sessions:42 one a b c"), 2);
         assert_eq!(data(con), pairs(&[]));
-        assert_eq!(number(con, "SESSION.SET sessions:42 one d 4"), 1);
+        assert_eq!(int(con, "SESSION.SET sessions:42 one d 4"), 1);
         assert_eq!(data(con), pairs(&[("d", "4")]));
     });
 }
@@ -54,7 +53,7 @@ fn what_was_set_shows_wherever_the_session_does() {
         let listed = list(cmd(con, "SESSION.LIST sessions:42").unwrap());
         assert_eq!(fields(listed[0].clone()).fields("data").str("cart"), "17");
         for command in ["SESSION.VALIDATE", "SESSION.TOUCH"] {
-            let checked = crate::wire::ask(con, &format!("{command} {KEY} {token} FULL"));
+            let checked = redis_session_tests::ask(con, &format!("{command} {KEY} {token} FULL"));
             assert_eq!(checked.fields("data").str("cart"), "17");
         }
     });
@@ -149,10 +148,10 @@ fn a_session_holds_as_many_bytes_as_the_setting_says() {
         cmd_args(con, ["SESSION.SET", KEY, "one", "b", &value(89)]).unwrap();
         set(con, "session.max-data-bytes 50");
         assert!(refusal(con, ["SESSION.SET", KEY, "one", "field", "1"]).starts_with("ERR the session would have 96 "));
-        assert_eq!(number(con, "SESSION.UNSET sessions:42 one b"), 1);
+        assert_eq!(int(con, "SESSION.UNSET sessions:42 one b"), 1);
         cmd_args(con, ["SESSION.SET", KEY, "one", "field", "1"]).unwrap();
         set(con, "session.max-data-bytes 0");
-        assert_eq!(number(con, "SESSION.UNSET sessions:42 one field"), 1);
+        assert_eq!(int(con, "SESSION.UNSET sessions:42 one field"), 1);
         create(con, "sessions:42 ID two");
         set(con, "session.max-data-bytes 65536");
     });
@@ -200,7 +199,7 @@ fn setting_a_field_never_makes_a_key() {
         let expected = "NOSESSION the session is not alive: unknown";
         assert_eq!(error(con, "SESSION.SET sessions:42 one a 1"), expected);
         assert_eq!(error(con, "SESSION.UNSET sessions:42 one a"), expected);
-        assert_eq!(number(con, "DBSIZE"), 0);
+        assert_eq!(int(con, "DBSIZE"), 0);
     });
 }
 
@@ -213,7 +212,7 @@ fn setting_a_field_is_no_use_of_the_session_and_moves_no_deadline() {
         cmd(con, "SESSION.SET sessions:42 one a 1").unwrap();
         cmd(con, "SESSION.UNSET sessions:42 one a").unwrap();
         assert_eq!(session(con, "one"), before);
-        assert_eq!(number(con, "PEXPIRETIME sessions:42"), before.int("expires_at"));
+        assert_eq!(int(con, "PEXPIRETIME sessions:42"), before.int("expires_at"));
     });
 }
 
@@ -228,9 +227,9 @@ fn two_writers_of_different_fields_lose_nothing() {
             scope.spawn(move || {
                 let mut con = server.connection();
                 for n in 0..200 {
-                    assert_eq!(number(&mut con, &format!("SESSION.SET {KEY} one {writer}{n} {n}")), 1);
+                    assert_eq!(int(&mut con, &format!("SESSION.SET {KEY} one {writer}{n} {n}")), 1);
                     if n % 2 == 1 {
-                        assert_eq!(number(&mut con, &format!("SESSION.UNSET {KEY} one {writer}{n}")), 1);
+                        assert_eq!(int(&mut con, &format!("SESSION.UNSET {KEY} one {writer}{n}")), 1);
                     }
                 }
             });
@@ -253,7 +252,7 @@ fn fields_and_refreshes_at_once_lose_nothing() {
         scope.spawn(|| {
             let mut con = server.connection();
             for n in 0..200 {
-                number(&mut con, &format!("SESSION.SET {KEY} one field{n} {n}"));
+                int(&mut con, &format!("SESSION.SET {KEY} one field{n} {n}"));
             }
         });
         for _ in 0..200 {

@@ -1,12 +1,11 @@
 //! FROM: a session begins with a token from elsewhere, which stays its credential.
 
 use redis_session_core::base64url;
-use redis_session_tests::{cmd, cmd_args, error, fields};
+use redis_session_tests::{ask, cmd, cmd_args, create, error, fields, ids, int, login, on_both_of, verdict};
 use serde_json::{Value, json};
 
 use crate::issuer::{claims, header, now_secs, payload, sign, tampered, trusting_server};
 use crate::steps::{KEY, grant, outcome, refresh, refreshed, session, set, wait_past};
-use crate::wire::{ask, create, ids, login, number, on_both_of, state};
 
 /// What SESSION.CREATE FROM this token answers: `granted`, or the reason why not.
 #[track_caller]
@@ -21,7 +20,7 @@ fn a_session_has_the_tokens_sid_as_its_id_and_its_exp_as_its_deadline() {
         let mut claims = claims(con, "42", "one");
         claims["jti"] = "two".into();
         let token = sign(&header(), &claims);
-        assert_eq!(state(con, KEY, &token), "unknown");
+        assert_eq!(verdict(con, KEY, &token), "unknown");
         let created = grant(con, &format!("SESSION.CREATE {KEY} FROM {token}"));
         assert_eq!(created.str("id"), "one");
         let exp = claims["exp"].as_i64().unwrap() * 1000;
@@ -30,8 +29,8 @@ fn a_session_has_the_tokens_sid_as_its_id_and_its_exp_as_its_deadline() {
             assert!(created.is_null(name), "{name}");
         }
         assert_eq!(session(con, "one").int("expires_at"), exp);
-        assert_eq!(number(con, "PEXPIRETIME sessions:42"), exp);
-        assert_eq!(state(con, KEY, &token), "active");
+        assert_eq!(int(con, "PEXPIRETIME sessions:42"), exp);
+        assert_eq!(verdict(con, KEY, &token), "active");
     });
 }
 
@@ -43,7 +42,7 @@ fn without_a_sid_the_jti_is_the_id() {
         let token = sign(&header(), &json!({ "sub": "42", "jti": "0190163d-8694-739b-aea5-966c26f8ad91", "exp": exp }));
         let created = grant(con, &format!("SESSION.CREATE {KEY} FROM {token}"));
         assert_eq!(created.str("id"), "0190163d-8694-739b-aea5-966c26f8ad91");
-        assert_eq!(state(con, KEY, &token), "active");
+        assert_eq!(verdict(con, KEY, &token), "active");
     });
 }
 
@@ -60,10 +59,10 @@ fn without_either_the_id_is_the_hash_of_what_is_signed() {
         assert_eq!(created.str("id"), base64url::encode(&Sha256::digest(input)[..16]));
         assert_eq!(ask(con, &format!("SESSION.VALIDATE {KEY} {token}")).str("id"), created.str("id"));
         assert!(error(con, &format!("SESSION.CREATE {KEY} FROM {token}")).starts_with("SESSIONEXISTS "));
-        assert_eq!(state(con, KEY, &other), "unknown");
+        assert_eq!(verdict(con, KEY, &other), "unknown");
         assert_ne!(grant(con, &format!("SESSION.CREATE {KEY} FROM {other}")).str("id"), created.str("id"));
-        assert_eq!(number(con, &format!("SESSION.REVOKE {KEY} {token}")), 1);
-        assert_eq!(state(con, KEY, &other), "active");
+        assert_eq!(int(con, &format!("SESSION.REVOKE {KEY} {token}")), 1);
+        assert_eq!(verdict(con, KEY, &other), "active");
     });
 }
 
@@ -114,7 +113,7 @@ fn a_token_that_is_not_good_begins_nothing_and_says_why() {
         set(con, "session.audience web");
         cmd_args(con, ["CONFIG", "SET", "session.issuer", "", "session.audience", ""]).unwrap();
         assert_eq!(server.digest(KEY), digest);
-        assert_eq!(number(con, "DBSIZE"), 1);
+        assert_eq!(int(con, "DBSIZE"), 1);
         assert_eq!(begun(con, &token), "granted");
     });
 }
@@ -126,7 +125,7 @@ fn tokens_of_another_kind_begin_nothing() {
         let created = create(con, "sessions:42 TOKEN OPAQUE REFRESH 100");
         assert_eq!(begun(con, &created.str("token")), "type");
         assert_eq!(begun(con, &created.str("refresh_token")), "type");
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 1);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 1);
     });
 }
 
@@ -136,7 +135,7 @@ fn an_empty_token_is_malformed() {
     on_both_of(&server, |con| {
         let answer = fields(cmd_args(con, ["SESSION.CREATE", KEY, "FROM", ""]).unwrap());
         assert_eq!(answer.str("reason"), "malformed");
-        assert_eq!(number(con, "DBSIZE"), 0);
+        assert_eq!(int(con, "DBSIZE"), 0);
     });
 }
 
@@ -155,7 +154,7 @@ fn a_token_whose_session_ended_begins_no_other() {
             assert_eq!(begun(con, &token), "granted");
             cmd(con, end).unwrap();
             assert_eq!(begun(con, &token), reason, "{end}");
-            assert_eq!(state(con, KEY, &token), reason, "{end}");
+            assert_eq!(verdict(con, KEY, &token), reason, "{end}");
         }
     });
 }
@@ -165,7 +164,7 @@ fn a_token_that_was_denied_before_begins_nothing() {
     let server = trusting_server();
     on_both_of(&server, |con| {
         let token = sign(&header(), &claims(con, "42", "one"));
-        assert_eq!(number(con, &format!("SESSION.REVOKE {KEY} {token}")), 1);
+        assert_eq!(int(con, &format!("SESSION.REVOKE {KEY} {token}")), 1);
         assert_eq!(begun(con, &token), "revoked");
     });
 }
@@ -183,8 +182,8 @@ fn a_token_from_before_a_logout_everywhere_begins_nothing_and_a_later_one_does()
         wait_past(con, (after + 1) * 1000);
         let token = sign(&header(), &claims(con, "42", "one"));
         assert_eq!(begun(con, &token), "granted");
-        assert_eq!(state(con, KEY, &token), "active");
-        assert_eq!(state(con, KEY, &sign(&header(), &before)), "user_revoked");
+        assert_eq!(verdict(con, KEY, &token), "active");
+        assert_eq!(verdict(con, KEY, &sign(&header(), &before)), "user_revoked");
     });
 }
 
@@ -214,7 +213,7 @@ fn what_the_token_says_cannot_be_said_otherwise() {
         assert_eq!(error(con, &format!("SESSION.CREATE {KEY} FROM")), "ERR FROM needs a value");
         let jwt_only = error(con, &format!("SESSION.CREATE {KEY} FROM {token} TOKENTTL 60"));
         assert_eq!(jwt_only, "ERR TOKENTTL goes with TOKEN JWT only");
-        assert_eq!(number(con, "DBSIZE"), 0);
+        assert_eq!(int(con, "DBSIZE"), 0);
     });
 }
 
@@ -231,7 +230,7 @@ fn everything_else_can_be_said_of_it() {
         assert_eq!((shown.str("ip"), shown.str("agent")), ("203.0.113.7".into(), "Firefox".into()));
         assert_eq!(shown.fields("data").str("cart"), "17");
         let check = ["SESSION.VALIDATE", KEY, &token, "DEVICE", "laptop"];
-        assert_eq!(crate::wire::state_with(con, check), "device");
+        assert_eq!(redis_session_tests::verdict_with(con, check), "device");
     });
 }
 
@@ -251,14 +250,14 @@ fn tokens_of_our_own_are_made_for_who_asks() {
         assert_eq!(ours["exp"].as_i64().unwrap() - ours["iat"].as_i64().unwrap(), 60);
         assert_eq!(created.int("refresh_expires_at"), created.int("expires_at"));
         for token in [&token, &created.str("token")] {
-            assert_eq!(state(con, KEY, token), "active");
+            assert_eq!(verdict(con, KEY, token), "active");
         }
         let granted = refresh(con, &created.str("refresh_token"));
         assert_eq!(payload(&granted.str("token"))["role"], json!("admin"));
         assert_eq!(granted.int("expires_at"), created.int("expires_at"));
-        assert_eq!(number(con, &format!("SESSION.REVOKE {KEY} {token}")), 1);
+        assert_eq!(int(con, &format!("SESSION.REVOKE {KEY} {token}")), 1);
         for token in [&token, &created.str("token"), &granted.str("token")] {
-            assert_eq!(state(con, KEY, token), "revoked");
+            assert_eq!(verdict(con, KEY, token), "revoked");
         }
         assert_eq!(refreshed(con, granted.str("refresh_token")), "revoked");
     });
@@ -272,7 +271,7 @@ fn an_opaque_token_lasts_until_the_exp_of_the_token_it_began_with() {
         let created = create(con, &format!("sessions:42 FROM {token} TOKEN OPAQUE"));
         assert!(created.str("token").starts_with("rst1."));
         assert_eq!(created.int("token_expires_at"), created.int("expires_at"));
-        assert_eq!(state(con, KEY, &created.str("token")), "active");
+        assert_eq!(verdict(con, KEY, &created.str("token")), "active");
     });
 }
 
@@ -286,7 +285,7 @@ fn the_limit_is_that_of_every_login() {
             create(con, &format!("sessions:42 MAX 2 FROM {token}"));
         }
         assert_eq!(ids(con, KEY), ["s3", "s2"]);
-        assert_eq!(state(con, KEY, &oldest), "evicted");
+        assert_eq!(verdict(con, KEY, &oldest), "evicted");
         let token = sign(&header(), &claims(con, "42", "s4"));
         assert!(error(con, &format!("SESSION.CREATE {KEY} MAX 2 REJECT FROM {token}")).starts_with("SESSIONLIMIT "));
     });
@@ -302,10 +301,10 @@ fn a_token_within_the_leeway_begins_no_session_that_is_already_over() {
         let token = sign(&header(), &claims);
         // The token is good still: a session that exists outlives it.
         create(con, "sessions:42 ID one TOKEN NONE");
-        assert_eq!(state(con, KEY, &token), "active");
+        assert_eq!(verdict(con, KEY, &token), "active");
         cmd(con, "DEL sessions:42").unwrap();
         assert_eq!(begun(con, &token), "token_expired");
-        assert_eq!(number(con, "DBSIZE"), 0);
+        assert_eq!(int(con, "DBSIZE"), 0);
         set(con, "session.leeway 0");
     });
 }
@@ -319,7 +318,7 @@ fn a_token_that_names_its_session_like_a_token_begins_none_that_could_not_be_end
         {
             let token = sign(&header(), &claims(con, "42", id));
             assert_eq!(begun(con, &token), answer, "{id}");
-            let revoked = number(con, &format!("SESSION.REVOKE {KEY} {id}"));
+            let revoked = int(con, &format!("SESSION.REVOKE {KEY} {id}"));
             assert_eq!(revoked, i64::from(answer == "granted"), "{id}");
         }
     });
@@ -335,7 +334,7 @@ fn a_revoked_token_begins_nothing_when_many_more_have_been_revoked_since() {
             // The third revocation forgets the first: from then on no token of that time begins a session.
             let answer = begun(con, token);
             assert_eq!(answer, if n < 3 { "granted" } else { "unknown" }, "{n}");
-            let revoked = number(con, &format!("SESSION.REVOKE {KEY} {token}"));
+            let revoked = int(con, &format!("SESSION.REVOKE {KEY} {token}"));
             assert_eq!(revoked, 1, "{n}: a session ends, or a token is denied");
         }
         for (n, token) in tokens.iter().enumerate() {

@@ -1,9 +1,8 @@
 //! The limit of sessions, with refresh tokens.
 
-use redis_session_tests::error;
+use redis_session_tests::{create, error, ids, on_both, verdict};
 
 use crate::steps::{KEY, refresh, refreshed};
-use crate::wire::{create, ids, on_both, state};
 
 #[test]
 fn the_refresh_token_of_the_one_that_made_room_says_evicted() {
@@ -12,7 +11,7 @@ fn the_refresh_token_of_the_one_that_made_room_says_evicted() {
         let newer = create(con, "sessions:42 ID s2 MAX 2 REFRESH 1000");
         assert_eq!(create(con, "sessions:42 ID s3 MAX 2 REFRESH 1000").strings("evicted"), ["s1"]);
         assert_eq!(refreshed(con, oldest.str("refresh_token")), "evicted");
-        assert_eq!(state(con, KEY, &oldest.str("token")), "evicted");
+        assert_eq!(verdict(con, KEY, &oldest.str("token")), "evicted");
         assert_eq!(refreshed(con, newer.str("refresh_token")), "granted");
     });
 }

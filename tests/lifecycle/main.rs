@@ -9,13 +9,11 @@
 //! races                             all of it at once, over many connections
 //!
 //! steps     asking for what these tests ask for most
-//! wire      asking, over both protocols                issuer    tokens that were made elsewhere
+//! issuer    tokens that were made elsewhere
 //! ```
 
 #[path = "../commands/issuer.rs"]
 mod issuer;
-#[path = "../commands/wire.rs"]
-mod wire;
 
 mod at_rest;
 mod caching;

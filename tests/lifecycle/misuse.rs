@@ -1,9 +1,8 @@
 //! What REFRESH, REGENERATE, SET, UNSET and the options of sessions' lives refuse.
 
-use redis_session_tests::{Server, cmd};
+use redis_session_tests::{Server, cmd, create, int, refusal};
 
 use crate::steps::KEY;
-use crate::wire::{create, number, refusal};
 
 fn line_and<'a>(line: &'a str, last: &'a [u8]) -> Vec<Vec<u8>> {
     line.split(' ').map(|word| word.as_bytes().to_vec()).chain([last.to_vec()]).collect()
@@ -189,7 +188,7 @@ fn a_key_of_another_kind_or_without_the_prefix_is_refused() {
             assert!(text.starts_with("ERR the key ") && text.contains("sessions:<user>"), "{line}: {text}");
         }
     }
-    assert_eq!(number(&mut con, "DBSIZE"), 0);
+    assert_eq!(int(&mut con, "DBSIZE"), 0);
 }
 
 #[test]

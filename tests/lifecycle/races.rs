@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 use redis::{Connection, Value};
-use redis_session_tests::{Fields, Server, cmd, fields, list, now_ms};
+use redis_session_tests::{
+    Fields, Server, cmd, create, error_text, fields, ids, int, list, now_ms, verdict, verdict_with,
+};
 
 use crate::steps::{KEY, answer_of, generation, refreshed, set};
-use crate::wire::{create, error_text, ids, number, state, state_with};
 
 /// As many connections as take part in the larger races.
 const MANY: usize = 64;
@@ -66,7 +67,7 @@ fn keycloak_45647_of_many_refreshes_of_one_token_all_get_the_one_successor() {
             assert!(granted.iter().all(|other| *other == granted[0]), "{granted:?}");
             let successor = granted[0].str("refresh_token");
             assert_eq!((generation(token), generation(&successor)), (0, 1));
-            assert_eq!(state(con, KEY, &granted[0].str("token")), "active");
+            assert_eq!(verdict(con, KEY, &granted[0].str("token")), "active");
             assert_eq!(generation(&refresh_once(&successor, con).str("refresh_token")), 2);
         },
     );
@@ -85,7 +86,7 @@ fn keycloak_45647_without_a_grace_one_wins_and_the_rest_are_taken_for_thieves() 
         |created, outcomes, con| {
             assert_eq!(outcomes.iter().filter(|outcome| *outcome == "granted").count(), 1, "{outcomes:?}");
             assert_eq!(outcomes.iter().filter(|outcome| *outcome == "reused").count(), 15, "{outcomes:?}");
-            assert_eq!(state(con, KEY, &created.str("token")), "reused");
+            assert_eq!(verdict(con, KEY, &created.str("token")), "reused");
         },
     );
 }
@@ -132,7 +133,7 @@ fn keycloak_14689_however_many_log_in_at_once_nobody_sees_more_than_the_limit() 
         let observer = scope.spawn(|| {
             let (mut con, mut most) = (server.connection(), 0);
             while !done.load(SeqCst) {
-                let counted = number(&mut con, &format!("SESSION.COUNT {KEY}"));
+                let counted = int(&mut con, &format!("SESSION.COUNT {KEY}"));
                 let listed = list(cmd(&mut con, &format!("SESSION.LIST {KEY}")).unwrap()).len();
                 most = most.max(counted).max(i64::try_from(listed).unwrap());
                 looks.fetch_add(1, SeqCst);
@@ -181,13 +182,13 @@ fn connect_redis_328_touches_and_changes_that_race_a_logout_never_leave_the_sess
         |n, created, con| {
             let (id, token) = (created.str("id"), created.str("token"));
             if n == 0 {
-                assert_eq!(number(con, &format!("SESSION.REVOKE {KEY} {id}")), 1);
+                assert_eq!(int(con, &format!("SESSION.REVOKE {KEY} {id}")), 1);
                 return;
             }
             let mut dead = false;
             for k in 0..3 {
                 let answer = match n % 3 {
-                    0 => state_with(con, ["SESSION.TOUCH", KEY, &token, "FULL"]),
+                    0 => verdict_with(con, ["SESSION.TOUCH", KEY, &token, "FULL"]),
                     1 => match cmd(con, &format!("SESSION.SET {KEY} {id} field{k} {n}")) {
                         Ok(count) => {
                             assert_eq!(count, Value::Int(1));
@@ -203,9 +204,9 @@ fn connect_redis_328_touches_and_changes_that_race_a_logout_never_leave_the_sess
             }
         },
         |created, _, con| {
-            assert_eq!(state(con, KEY, &created.str("token")), "revoked");
+            assert_eq!(verdict(con, KEY, &created.str("token")), "revoked");
             assert_eq!(refreshed(con, created.str("refresh_token")), "revoked");
-            assert_eq!(number(con, &format!("SESSION.COUNT {KEY}")), 0);
+            assert_eq!(int(con, &format!("SESSION.COUNT {KEY}")), 0);
             assert_eq!(cmd(con, &format!("SESSION.GET {KEY} {}", created.str("id"))).unwrap(), Value::Nil);
         },
     );
@@ -228,7 +229,7 @@ fn spring_session_1111_a_change_that_races_a_logout_does_not_make_the_key_again(
             },
             |n, (), con| {
                 if n == 0 {
-                    assert_eq!(number(con, end), 1);
+                    assert_eq!(int(con, end), 1);
                     return;
                 }
                 for k in 0..3 {
@@ -247,9 +248,9 @@ fn spring_session_1111_a_change_that_races_a_logout_does_not_make_the_key_again(
             },
             |(), _, con| {
                 assert_eq!(cmd(con, "SESSION.GET sessions:42 one").unwrap(), Value::Nil);
-                assert_eq!(number(con, "SESSION.COUNT sessions:42"), 0);
+                assert_eq!(int(con, "SESSION.COUNT sessions:42"), 0);
                 if reason == "unknown" {
-                    assert_eq!(number(con, "EXISTS sessions:42"), 0);
+                    assert_eq!(int(con, "EXISTS sessions:42"), 0);
                 }
             },
         );
@@ -328,7 +329,7 @@ fn better_auth_11073_what_is_alive_after_a_logout_everywhere_was_begun_after_it(
             for granted in &tokens {
                 let dead = before.contains(&granted.str("id"));
                 let expected = if dead { "user_revoked" } else { "active" };
-                assert_eq!(state(con, KEY, &granted.str("token")), expected);
+                assert_eq!(verdict(con, KEY, &granted.str("token")), expected);
                 if dead {
                     assert_eq!(refreshed(con, granted.str("refresh_token")), "user_revoked");
                     ended.fetch_add(1, SeqCst);
@@ -356,7 +357,7 @@ fn of_many_that_rename_one_session_one_succeeds() {
             assert!(refused.iter().all(|answer| answer.str("reason") == "revoked"));
             assert_eq!((granted.len(), refused.len()), (1, 15));
             assert_eq!(ids(con, KEY), [granted[0].str("id")]);
-            assert_eq!(state(con, KEY, &created.str("token")), "revoked");
+            assert_eq!(verdict(con, KEY, &created.str("token")), "revoked");
         },
     );
 }

@@ -1,11 +1,12 @@
 //! SESSION.REFRESH: how long refresh tokens live, what a refresh keeps, and whose session is dead.
 
-use redis_session_tests::{ServerBuilder, cmd, cmd_args, now_ms, wait_until};
+use redis_session_tests::{
+    ServerBuilder, ask, cmd, cmd_args, create, ids, int, login, now_ms, on_both, verdict, wait_until,
+};
 use serde_json::json;
 
 use crate::issuer::payload;
 use crate::steps::{GRANT, KEY, generation, refresh, refreshed, session, set, wait_past};
-use crate::wire::{ask, create, ids, login, number, on_both, state};
 
 #[test]
 fn a_session_has_a_refresh_token_only_if_it_asks_for_one() {
@@ -97,7 +98,7 @@ fn the_absolute_deadline_is_never_moved_by_a_refresh() {
             assert_eq!(session(con, "one").int("expires_at"), created.int("expires_at"));
             token = granted.str("refresh_token");
         }
-        assert_eq!(number(con, "PEXPIRETIME sessions:42"), created.int("expires_at"));
+        assert_eq!(int(con, "PEXPIRETIME sessions:42"), created.int("expires_at"));
     });
 }
 
@@ -109,7 +110,7 @@ fn a_refresh_token_expires_while_its_session_goes_on() {
         let digest = server.digest(KEY);
         assert_eq!(refreshed(con, created.str("refresh_token")), "token_expired");
         assert_eq!(server.digest(KEY), digest);
-        assert_eq!(state(con, KEY, &created.str("token")), "active");
+        assert_eq!(verdict(con, KEY, &created.str("token")), "active");
     });
 }
 
@@ -121,7 +122,7 @@ fn a_successor_that_has_expired_is_not_handed_out_again() {
         let granted = refresh(con, &created.str("refresh_token"));
         wait_past(con, granted.int("refresh_expires_at"));
         assert_eq!(refreshed(con, created.str("refresh_token")), "token_expired");
-        assert_eq!(state(con, KEY, &created.str("token")), "active");
+        assert_eq!(verdict(con, KEY, &created.str("token")), "active");
     });
 }
 
@@ -132,7 +133,7 @@ fn a_session_that_was_idle_too_long_is_not_refreshed() {
         let idle = session(con, "one").int("idle_expires_at");
         wait_past(con, idle);
         assert_eq!(refreshed(con, created.str("refresh_token")), "idle");
-        assert_eq!(state(con, KEY, &created.str("token")), "idle");
+        assert_eq!(verdict(con, KEY, &created.str("token")), "idle");
     });
 }
 
@@ -144,7 +145,7 @@ fn a_session_past_its_absolute_deadline_is_not_refreshed() {
         let created = create(con, "sessions:42 TTL 1 TOKEN OPAQUE REFRESH 1000");
         wait_past(con, created.int("expires_at"));
         assert_eq!(refreshed(con, created.str("refresh_token")), "expired");
-        assert_eq!(state(con, KEY, &created.str("token")), "expired");
+        assert_eq!(verdict(con, KEY, &created.str("token")), "expired");
     });
 }
 
@@ -221,7 +222,7 @@ fn an_opaque_token_is_the_same_after_a_refresh() {
         let granted = refresh(con, &created.str("refresh_token"));
         assert_eq!(granted.str("token"), created.str("token"));
         assert_eq!(granted.int("token_expires_at"), created.int("expires_at"));
-        assert_eq!(state(con, KEY, &granted.str("token")), "active");
+        assert_eq!(verdict(con, KEY, &granted.str("token")), "active");
     });
 }
 
@@ -307,7 +308,7 @@ fn a_session_lives_on_past_its_idle_timeout_as_long_as_it_is_refreshed() {
             token = refresh(con, &token).str("refresh_token");
             now_ms(con) > dead_if_unused
         });
-        assert_eq!(state(con, KEY, &created.str("token")), "active");
+        assert_eq!(verdict(con, KEY, &created.str("token")), "active");
     });
 }
 
@@ -335,7 +336,7 @@ fn theft_is_told_before_the_device() {
         let token = create(con, "sessions:42 DEVICE phone REFRESH 1000").str("refresh_token");
         refresh(con, &token);
         assert_eq!(refreshed(con, format!("{token} DEVICE laptop")), "reused");
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 0);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 0);
     });
 }
 
@@ -353,8 +354,8 @@ fn a_trace_is_kept_until_the_refresh_token_has_expired_too() {
     on_both(|_, con| {
         let created = create(con, "sessions:42 TTL 5000 TOKENTTL 60 REFRESH 3000");
         let granted = refresh(con, &created.str("refresh_token"));
-        number(con, &format!("SESSION.REVOKE sessions:42 {}", created.str("id")));
-        assert_eq!(number(con, "PEXPIRETIME sessions:42"), granted.int("refresh_expires_at"));
+        int(con, &format!("SESSION.REVOKE sessions:42 {}", created.str("id")));
+        assert_eq!(int(con, "PEXPIRETIME sessions:42"), granted.int("refresh_expires_at"));
     });
 }
 

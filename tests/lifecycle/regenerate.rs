@@ -1,11 +1,10 @@
 //! SESSION.REGENERATE: the same session under another id, with other tokens.
 
-use redis_session_tests::{cmd, error, now_ms};
+use redis_session_tests::{cmd, create, error, ids, int, now_ms, on_both, on_both_of, verdict};
 use serde_json::json;
 
 use crate::issuer::{claims, header, payload, sign, tampered, trusting_server};
 use crate::steps::{KEY, generation, grant, outcome, refresh, refreshed, session, set, wait_past};
-use crate::wire::{create, ids, number, on_both, on_both_of, state};
 
 #[test]
 fn by_its_id_or_a_token_a_session_gets_another_id_and_its_old_tokens_are_dead() {
@@ -16,14 +15,14 @@ fn by_its_id_or_a_token_a_session_gets_another_id_and_its_old_tokens_are_dead() 
             assert_ne!(new.str("id"), old.str("id"));
             assert_eq!(new.str("id").len(), 22);
             assert_ne!(new.str("token"), old.str("token"));
-            assert_eq!(state(con, KEY, &old.str("token")), "revoked", "{kind} by {by}");
+            assert_eq!(verdict(con, KEY, &old.str("token")), "revoked", "{kind} by {by}");
             assert_eq!(refreshed(con, old.str("refresh_token")), "revoked");
-            assert_eq!(state(con, KEY, &new.str("token")), "active");
+            assert_eq!(verdict(con, KEY, &new.str("token")), "active");
             assert_eq!(refreshed(con, new.str("refresh_token")), "granted");
             assert!(!new.bool("new_ip") && !new.bool("new_device"));
             assert_eq!(new.strings("evicted"), Vec::<String>::new());
         }
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 4);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 4);
     });
 }
 
@@ -33,8 +32,8 @@ fn the_old_id_names_nothing_any_more() {
         create(con, "sessions:42 ID one");
         grant(con, &format!("SESSION.REGENERATE {KEY} one"));
         assert_eq!(cmd(con, "SESSION.GET sessions:42 one").unwrap(), redis::Value::Nil);
-        assert_eq!(number(con, "SESSION.TTL sessions:42 one"), -2);
-        assert_eq!(number(con, "SESSION.REVOKE sessions:42 one"), 0);
+        assert_eq!(int(con, "SESSION.TTL sessions:42 one"), -2);
+        assert_eq!(int(con, "SESSION.REVOKE sessions:42 one"), 0);
         assert_eq!(outcome(con, "SESSION.REGENERATE sessions:42 one"), "revoked");
         assert!(error(con, "SESSION.SET sessions:42 one cart 17").starts_with("NOSESSION "));
         assert!(error(con, "SESSION.CREATE sessions:42 ID one").starts_with("SESSIONEXISTS "));
@@ -57,7 +56,8 @@ fn data_deadlines_origin_device_and_place_are_kept() {
         }
         assert_eq!(after.int("idle_expires_at"), after.int("last_seen_at") + 100_000);
         assert_eq!(ids(con, KEY), ["newer", &new.str("id"), "older"]);
-        let checked = crate::wire::state_with(con, ["SESSION.VALIDATE", KEY, &new.str("token"), "DEVICE", "laptop"]);
+        let checked =
+            redis_session_tests::verdict_with(con, ["SESSION.VALIDATE", KEY, &new.str("token"), "DEVICE", "laptop"]);
         assert_eq!(checked, "device");
     });
 }
@@ -124,7 +124,7 @@ fn a_rotated_refresh_token_of_the_old_id_is_revoked_and_no_theft() {
         let new = grant(con, &format!("SESSION.REGENERATE {KEY} {}", created.str("id")));
         assert_eq!(refreshed(con, &first), "revoked");
         assert_eq!(refreshed(con, &second), "revoked");
-        assert_eq!(state(con, KEY, &new.str("token")), "active");
+        assert_eq!(verdict(con, KEY, &new.str("token")), "active");
     });
 }
 
@@ -159,7 +159,7 @@ fn a_session_that_is_dead_gets_no_other_id_and_says_why() {
         assert_eq!(outcome(con, &format!("SESSION.REGENERATE {KEY} {}", created.str("token"))), "revoked");
         assert_eq!(server.digest(KEY), digest);
         assert_eq!(outcome(con, "SESSION.REGENERATE sessions:43 one"), "unknown");
-        assert_eq!(number(con, "DBSIZE"), 1);
+        assert_eq!(int(con, "DBSIZE"), 1);
     });
 }
 
@@ -193,7 +193,7 @@ fn a_token_from_elsewhere_ends_with_the_old_id() {
         create(con, "sessions:42 ID one TOKEN NONE");
         let token = sign(&header(), &claims(con, "42", "one"));
         let new = grant(con, &format!("SESSION.REGENERATE {KEY} {token}"));
-        assert_eq!(state(con, KEY, &token), "revoked");
+        assert_eq!(verdict(con, KEY, &token), "revoked");
         assert_eq!(ids(con, KEY), [new.str("id")]);
     });
 }

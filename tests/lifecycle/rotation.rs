@@ -1,9 +1,8 @@
 //! SESSION.REFRESH: each refresh token is used once, and one that is used again tells of a thief.
 
-use redis_session_tests::cmd;
+use redis_session_tests::{cmd, create, int, on_both, verdict};
 
 use crate::steps::{KEY, generation, pair, refresh, refreshed, session, set, wait_past};
-use crate::wire::{create, number, on_both, state};
 
 #[test]
 fn a_refresh_hands_out_new_tokens_for_the_same_session() {
@@ -19,8 +18,8 @@ fn a_refresh_hands_out_new_tokens_for_the_same_session() {
         assert_eq!(granted.int("expires_at"), created.int("expires_at"));
         assert_eq!(granted.strings("evicted"), Vec::<String>::new());
         assert!(!granted.bool("new_ip") && !granted.bool("new_device"));
-        assert_eq!(state(con, KEY, &jwt), "active");
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 1);
+        assert_eq!(verdict(con, KEY, &jwt), "active");
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 1);
     });
 }
 
@@ -29,7 +28,7 @@ fn a_token_that_was_already_handed_out_stays_good_over_a_refresh() {
     on_both(|_, con| {
         let created = create(con, "sessions:42 REFRESH 1000");
         refresh(con, &created.str("refresh_token"));
-        assert_eq!(state(con, KEY, &created.str("token")), "active");
+        assert_eq!(verdict(con, KEY, &created.str("token")), "active");
     });
 }
 
@@ -82,12 +81,12 @@ fn one_that_is_used_again_after_the_grace_ends_the_session() {
         wait_past(con, used + 1000);
         assert_eq!(refreshed(con, &token), "reused");
         for dead in [&jwt, &new_jwt] {
-            assert_eq!(state(con, KEY, dead), "reused");
+            assert_eq!(verdict(con, KEY, dead), "reused");
         }
         for dead in [&token, &new] {
             assert_eq!(refreshed(con, dead), "reused");
         }
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 0);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 0);
         assert_eq!(cmd(con, &format!("SESSION.GET {KEY} {}", created.str("id"))).unwrap(), redis::Value::Nil);
     });
 }
@@ -100,7 +99,7 @@ fn an_older_generation_is_theft_also_within_the_grace() {
         let second = refresh(con, &first.str("refresh_token"));
         let third = refresh(con, &second.str("refresh_token"));
         assert_eq!(refreshed(con, first.str("refresh_token")), "reused");
-        assert_eq!(state(con, KEY, &third.str("token")), "reused");
+        assert_eq!(verdict(con, KEY, &third.str("token")), "reused");
         assert_eq!(refreshed(con, third.str("refresh_token")), "reused");
     });
 }
@@ -129,7 +128,7 @@ fn with_a_grace_of_zero_a_second_use_is_theft_at_once() {
         let new = refresh(con, &token).str("refresh_token");
         assert_eq!(refreshed(con, &token), "reused");
         assert_eq!(refreshed(con, &new), "reused");
-        assert_eq!(state(con, KEY, &created.str("token")), "reused");
+        assert_eq!(verdict(con, KEY, &created.str("token")), "reused");
     });
 }
 
@@ -141,7 +140,7 @@ fn theft_ends_the_one_session_and_no_other() {
         let other = create(con, "sessions:42 REFRESH 1000");
         refresh(con, &stolen);
         assert_eq!(refreshed(con, &stolen), "reused");
-        assert_eq!(state(con, KEY, &other.str("token")), "active");
+        assert_eq!(verdict(con, KEY, &other.str("token")), "active");
         assert_eq!(refreshed(con, other.str("refresh_token")), "granted");
     });
 }
@@ -154,14 +153,14 @@ fn a_session_that_ended_by_theft_stays_ended() {
         let token = created.str("refresh_token");
         refresh(con, &token);
         refreshed(con, &token);
-        assert_eq!(number(con, &format!("SESSION.REVOKE {KEY} one")), 0);
+        assert_eq!(int(con, &format!("SESSION.REVOKE {KEY} one")), 0);
         assert!(redis_session_tests::error(con, "SESSION.CREATE sessions:42 ID one").starts_with("SESSIONEXISTS "));
         assert!(
             redis_session_tests::error(con, "SESSION.SET sessions:42 one cart 17").starts_with("NOSESSION "),
             "fields"
         );
         cmd(con, "SESSION.REVOKEUSER sessions:42").unwrap();
-        assert_eq!(state(con, KEY, &created.str("token")), "reused");
+        assert_eq!(verdict(con, KEY, &created.str("token")), "reused");
     });
 }
 
@@ -211,5 +210,5 @@ fn a_crash_between_two_uses_changes_nothing() {
     server.start_again();
     let mut con = server.connection();
     assert_eq!(refreshed(&mut con, second.str("refresh_token")), "reused");
-    assert_eq!(state(&mut con, KEY, &second.str("token")), "reused");
+    assert_eq!(verdict(&mut con, KEY, &second.str("token")), "reused");
 }

@@ -2,19 +2,18 @@
 
 use redis::Connection;
 use redis_session_core::base64url;
-use redis_session_tests::cmd;
+use redis_session_tests::{ask, cmd, create, int, login, on_both_of, verdict, verdict_with};
 use serde_json::json;
 
 use crate::issuer::{claims, header, now_secs, sign, tampered, trusting_server};
 use crate::steps::{KEY, set, wait_past};
-use crate::wire::{ask, create, login, number, on_both_of, state, state_with};
 
 /// What both commands say of a token that needs no session here; they must agree.
 #[track_caller]
 fn stateless(con: &mut Connection, token: &str) -> String {
-    let validated = state_with(con, ["SESSION.VALIDATE", KEY, token, "STATELESS"]);
-    assert_eq!(state_with(con, ["SESSION.TOUCH", KEY, token, "stateless"]), validated);
-    assert_eq!(state_with(con, ["SESSION.VALIDATE", KEY, token, "FULL", "STATELESS"]), validated);
+    let validated = verdict_with(con, ["SESSION.VALIDATE", KEY, token, "STATELESS"]);
+    assert_eq!(verdict_with(con, ["SESSION.TOUCH", KEY, token, "stateless"]), validated);
+    assert_eq!(verdict_with(con, ["SESSION.VALIDATE", KEY, token, "FULL", "STATELESS"]), validated);
     validated
 }
 
@@ -29,12 +28,12 @@ fn a_token_without_a_session_here_is_active_for_who_asks_for_no_session() {
     let server = trusting_server();
     on_both_of(&server, |con| {
         let (token, exp) = foreign(con, "one");
-        assert_eq!(state(con, KEY, &token), "unknown");
+        assert_eq!(verdict(con, KEY, &token), "unknown");
         assert_eq!(stateless(con, &token), "active");
         let answer = ask(con, &format!("SESSION.VALIDATE {KEY} {token} STATELESS"));
         assert_eq!(answer.names(), ["active", "id", "expires_at"]);
         assert_eq!((answer.str("id"), answer.int("expires_at")), ("one".into(), exp));
-        assert_eq!(number(con, "DBSIZE"), 0);
+        assert_eq!(int(con, "DBSIZE"), 0);
     });
 }
 
@@ -74,7 +73,7 @@ fn a_token_must_be_good_in_every_other_way() {
         assert_eq!(signed("sub", json!("43")), "subject");
         let token = sign(&header(), &good);
         assert_eq!(stateless(con, &tampered(&token)), "signature");
-        assert_eq!(state_with(con, ["SESSION.VALIDATE", KEY, &token, "STATELESS", "AUD", "api"]), "audience");
+        assert_eq!(verdict_with(con, ["SESSION.VALIDATE", KEY, &token, "STATELESS", "AUD", "api"]), "audience");
         assert_eq!(stateless(con, "nonsense"), "malformed");
     });
 }
@@ -87,7 +86,7 @@ fn with_a_session_here_it_counts_as_it_does_without_the_option() {
         let (token, _) = foreign(con, "one");
         let with = ask(con, &format!("SESSION.VALIDATE {KEY} {token} STATELESS FULL"));
         assert_eq!(with, ask(con, &format!("SESSION.VALIDATE {KEY} {token} FULL")));
-        assert_eq!(state_with(con, ["SESSION.VALIDATE", KEY, &token, "STATELESS", "DEVICE", "laptop"]), "device");
+        assert_eq!(verdict_with(con, ["SESSION.VALIDATE", KEY, &token, "STATELESS", "DEVICE", "laptop"]), "device");
         let before = with.int("last_seen_at");
         wait_past(con, before + 1);
         let touched = ask(con, &format!("SESSION.TOUCH {KEY} {token} STATELESS FULL"));
@@ -101,13 +100,13 @@ fn a_token_that_is_revoked_is_denied_until_its_exp_and_no_longer_remembered_than
     on_both_of(&server, |con| {
         let (token, exp) = foreign(con, "one");
         let (other, _) = foreign(con, "two");
-        assert_eq!(number(con, &format!("SESSION.REVOKE {KEY} {token}")), 1);
+        assert_eq!(int(con, &format!("SESSION.REVOKE {KEY} {token}")), 1);
         assert_eq!(stateless(con, &token), "revoked");
-        assert_eq!(state(con, KEY, &token), "revoked");
+        assert_eq!(verdict(con, KEY, &token), "revoked");
         assert_eq!(stateless(con, &other), "active");
-        assert_eq!(number(con, "PEXPIRETIME sessions:42"), exp);
-        assert_eq!(number(con, &format!("SESSION.REVOKE {KEY} {token}")), 0);
-        assert_eq!(number(con, "SESSION.COUNT sessions:42"), 0);
+        assert_eq!(int(con, "PEXPIRETIME sessions:42"), exp);
+        assert_eq!(int(con, &format!("SESSION.REVOKE {KEY} {token}")), 0);
+        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 0);
     });
 }
 
@@ -124,8 +123,8 @@ fn the_last_of_several_denied_tokens_is_how_long_the_key_stays() {
             last = last.max(exp * 1000);
             line += &format!(" {}", sign(&header(), &claims));
         }
-        assert_eq!(number(con, &line), 3);
-        assert_eq!(number(con, "PEXPIRETIME sessions:42"), last);
+        assert_eq!(int(con, &line), 3);
+        assert_eq!(int(con, "PEXPIRETIME sessions:42"), last);
         for token in line.split(' ').skip(2) {
             assert_eq!(stateless(con, token), "revoked");
         }
@@ -138,8 +137,8 @@ fn a_token_that_outlives_its_session_is_denied_to_its_own_end() {
     on_both_of(&server, |con| {
         let ends = create(con, "sessions:42 ID one TTL 1 TOKEN NONE").int("expires_at");
         let (token, exp) = foreign(con, "one");
-        assert_eq!(number(con, &format!("SESSION.REVOKE {KEY} {token}")), 1);
-        assert_eq!(number(con, "PEXPIRETIME sessions:42"), exp);
+        assert_eq!(int(con, &format!("SESSION.REVOKE {KEY} {token}")), 1);
+        assert_eq!(int(con, "PEXPIRETIME sessions:42"), exp);
         wait_past(con, ends);
         assert_eq!(stateless(con, &token), "revoked");
     });
@@ -152,7 +151,7 @@ fn a_denied_token_is_denied_for_the_leeway_too() {
         set(con, "session.leeway 60");
         let (token, exp) = foreign(con, "one");
         cmd(con, &format!("SESSION.REVOKE {KEY} {token}")).unwrap();
-        assert_eq!(number(con, "PEXPIRETIME sessions:42"), exp + 60_000);
+        assert_eq!(int(con, "PEXPIRETIME sessions:42"), exp + 60_000);
         set(con, "session.leeway 0");
     });
 }
@@ -165,12 +164,12 @@ fn a_denied_token_is_forgotten_when_it_has_expired() {
         let exp = now_secs(con) + 2;
         claims["exp"] = exp.into();
         let token = sign(&header(), &claims);
-        assert_eq!(number(con, &format!("SESSION.REVOKE {KEY} {token}")), 1);
+        assert_eq!(int(con, &format!("SESSION.REVOKE {KEY} {token}")), 1);
         wait_past(con, exp * 1000);
-        assert_eq!(number(con, "EXISTS sessions:42"), 0);
+        assert_eq!(int(con, "EXISTS sessions:42"), 0);
         assert_eq!(stateless(con, &token), "token_expired");
-        assert_eq!(number(con, &format!("SESSION.REVOKE {KEY} {token}")), 0);
-        assert_eq!(number(con, "EXISTS sessions:42"), 0);
+        assert_eq!(int(con, &format!("SESSION.REVOKE {KEY} {token}")), 0);
+        assert_eq!(int(con, "EXISTS sessions:42"), 0);
     });
 }
 
@@ -200,7 +199,7 @@ fn a_token_that_names_no_session_is_denied_by_what_it_says() {
         let token = sign(&header(), &json!({ "sub": "42", "iat": now, "exp": now + 100 }));
         let other = sign(&header(), &json!({ "sub": "42", "iat": now, "exp": now + 101 }));
         assert_eq!(stateless(con, &token), "active");
-        assert_eq!(number(con, &format!("SESSION.REVOKE {KEY} {token}")), 1);
+        assert_eq!(int(con, &format!("SESSION.REVOKE {KEY} {token}")), 1);
         assert_eq!(stateless(con, &token), "revoked");
         assert_eq!(stateless(con, &other), "active");
     });
@@ -219,7 +218,7 @@ fn a_users_tokens_of_the_same_second_or_earlier_end_with_a_logout_everywhere_and
             sign(&header(), &claims)
         };
         let before = now_secs(con);
-        assert_eq!(number(con, "SESSION.REVOKEUSER sessions:42"), 0);
+        assert_eq!(int(con, "SESSION.REVOKEUSER sessions:42"), 0);
         let after = now_secs(con);
         let undated = issued(con, "undated", None);
         assert_eq!(stateless(con, &undated), "user_revoked");
@@ -301,7 +300,7 @@ fn a_session_that_ended_here_is_not_good_without_it() {
         for (token, reason) in [(over.str("token"), "expired"), (idle, "idle"), (revoked, "revoked")] {
             assert_eq!(stateless(con, &token), reason);
         }
-        assert_eq!(state_with(con, ["SESSION.VALIDATE", "sessions:43", &evicted, "STATELESS"]), "evicted");
+        assert_eq!(verdict_with(con, ["SESSION.VALIDATE", "sessions:43", &evicted, "STATELESS"]), "evicted");
         set(con, "session.leeway 0");
     });
 }

@@ -4,9 +4,7 @@ use std::fmt::Display;
 
 use redis::{Connection, ConnectionLike};
 use redis_session_core::base64url;
-use redis_session_tests::{Fields, cmd, fields, now_ms, wait_until};
-
-use crate::wire::ask;
+use redis_session_tests::{Fields, ask, cmd, fields, now_ms, wait_until};
 
 /// The user's sessions that most tests are about.
 pub(crate) const KEY: &str = "sessions:42";
@@ -91,5 +89,5 @@ pub(crate) fn pair(granted: &Fields) -> (String, String) {
 
 /// What the server answered to a command that may be refused, to be compared.
 pub(crate) fn answer_of(con: &mut impl ConnectionLike, line: &str) -> Result<Fields, String> {
-    cmd(con, line).map(fields).map_err(|error| crate::wire::error_text(&error))
+    cmd(con, line).map(fields).map_err(|error| redis_session_tests::error_text(&error))
 }

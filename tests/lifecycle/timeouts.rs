@@ -1,9 +1,8 @@
 //! How long sessions last, side by side.
 
-use redis_session_tests::cmd;
+use redis_session_tests::{ask, cmd, create, ids, int, login, on_both, verdict};
 
 use crate::steps::{KEY, session, set, wait_past};
-use crate::wire::{ask, create, ids, login, number, on_both, state};
 
 #[test]
 fn a_session_that_is_remembered_stands_next_to_ordinary_ones() {
@@ -20,7 +19,7 @@ fn a_session_that_is_remembered_stands_next_to_ordinary_ones() {
         assert_eq!(lasts(con, "kiosk"), 600_000);
         assert!(session(con, "ordinary").is_null("idle_expires_at"));
         // The key stays for the one that lasts longest.
-        assert_eq!(number(con, "PEXPIRETIME sessions:42"), session(con, "remembered").int("expires_at"));
+        assert_eq!(int(con, "PEXPIRETIME sessions:42"), session(con, "remembered").int("expires_at"));
     });
 }
 
@@ -32,12 +31,12 @@ fn the_remembered_session_outlives_the_others() {
         let idle = login(con, "sessions:42 ID idle IDLE 1 TOKEN OPAQUE");
         let over = create(con, "sessions:42 ID over TTL 1 TOKEN OPAQUE");
         wait_past(con, over.int("expires_at"));
-        assert_eq!(state(con, KEY, &over.str("token")), "expired");
-        assert_eq!(state(con, KEY, &idle), "idle");
-        assert_eq!(state(con, KEY, &remembered), "active");
+        assert_eq!(verdict(con, KEY, &over.str("token")), "expired");
+        assert_eq!(verdict(con, KEY, &idle), "idle");
+        assert_eq!(verdict(con, KEY, &remembered), "active");
         assert_eq!(ids(con, KEY), ["remembered"]);
         for id in ["idle", "over"] {
-            assert_eq!(number(con, &format!("SESSION.TTL {KEY} {id}")), -2);
+            assert_eq!(int(con, &format!("SESSION.TTL {KEY} {id}")), -2);
         }
     });
 }
@@ -48,14 +47,14 @@ fn the_key_goes_with_its_last_session() {
         create(con, "sessions:42 TTL 1 TOKEN OPAQUE");
         let last = create(con, "sessions:42 TTL 2 TOKEN OPAQUE").int("expires_at");
         wait_past(con, last);
-        assert_eq!(number(con, "EXISTS sessions:42"), 0);
+        assert_eq!(int(con, "EXISTS sessions:42"), 0);
     });
 }
 
 #[test]
 fn the_nearer_of_the_two_deadlines_counts() {
     on_both(|_, con| {
-        let left = |con: &mut redis::Connection, id: &str| number(con, &format!("SESSION.TTL {KEY} {id}"));
+        let left = |con: &mut redis::Connection, id: &str| int(con, &format!("SESSION.TTL {KEY} {id}"));
         create(con, "sessions:42 ID idle TTL 1000 IDLE 10");
         assert!((9_000..=10_000).contains(&left(con, "idle")));
         create(con, "sessions:42 ID absolute TTL 10 IDLE 1000");
@@ -70,7 +69,7 @@ fn no_use_moves_the_absolute_deadline() {
         let created = create(con, "sessions:42 ID one TTL 1 IDLE 100 TOKEN OPAQUE");
         let mut answers = std::collections::HashSet::new();
         redis_session_tests::wait_until("it ends though it is used", || {
-            let answer = crate::wire::state_with(con, ["SESSION.TOUCH", KEY, &created.str("token")]);
+            let answer = redis_session_tests::verdict_with(con, ["SESSION.TOUCH", KEY, &created.str("token")]);
             answers.insert(answer.clone());
             answer == "expired"
         });
@@ -87,9 +86,9 @@ fn a_session_lives_past_its_idle_timeout_as_long_as_it_is_touched() {
             assert!(ask(con, &format!("SESSION.TOUCH {KEY} {token}")).bool("active"));
             redis_session_tests::now_ms(con) > dead_if_unused
         });
-        assert_eq!(state(con, KEY, &token), "active");
+        assert_eq!(verdict(con, KEY, &token), "active");
         // Looking is no use.
-        redis_session_tests::wait_until("it idles out", || state(con, KEY, &token) == "idle");
+        redis_session_tests::wait_until("it idles out", || verdict(con, KEY, &token) == "idle");
     });
 }
 

@@ -1,13 +1,13 @@
 //! Access control: who may do what to whose sessions.
 
-use redis_session_tests::{Server, cmd, cmd_args, list, text};
+use redis_session_tests::{Server, cmd, cmd_args, create, list, text, verdict};
 
-use crate::commands::{COMMANDS, KEYLESS, READERS, create, is_denied, on_key, user, verdict};
+use crate::commands::{COMMANDS, KEYLESS, READERS, is_denied, on_key, user};
 
 #[test]
 fn a_user_who_may_read_keys_may_check_sessions_and_change_none() {
     let server = Server::start();
-    let token = create(&mut server.connection(), "sessions:1", "TOKEN OPAQUE ID mine").str("token");
+    let token = create(&mut server.connection(), "sessions:1 TOKEN OPAQUE ID mine").str("token");
     let mut con = user(&server, "validator", "%R~sessions:* -@all +@all");
     for (command, _) in COMMANDS {
         let line = on_key(command, "sessions:1");
@@ -42,7 +42,7 @@ fn a_user_with_one_key_reaches_no_other() {
 #[test]
 fn a_refused_command_changes_nothing() {
     let server = Server::start();
-    let token = create(&mut server.connection(), "sessions:1", "TOKEN OPAQUE").str("token");
+    let token = create(&mut server.connection(), "sessions:1 TOKEN OPAQUE").str("token");
     let digest = server.digest("sessions:1");
     let mut con = user(&server, "nobody", "~other:* +@all");
     for line in
@@ -77,7 +77,7 @@ fn each_command_can_be_taken_away() {
 fn nobody_carries_out_effects_by_hand() {
     let server = Server::start();
     let mut con = server.connection();
-    create(&mut con, "sessions:1", "");
+    create(&mut con, "sessions:1");
     let digest = server.digest("sessions:1");
     // One that forgets all sessions.
     let effects: &[u8] = b"\x01\x06\x00";

@@ -1,9 +1,9 @@
 //! The audit stream.
 
 use redis::{Connection, Value};
-use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, fields, list, text, wait_until};
+use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, create, fields, int, list, text, wait_until};
 
-use crate::commands::{create, error_code, int};
+use crate::commands::error_code;
 
 fn audited() -> ServerBuilder {
     ServerBuilder::new().keys(&["one"]).config("session.audit-stream audit\nsession.sweep-time 0")
@@ -23,10 +23,10 @@ fn entries(con: &mut Connection, stream: &str) -> Vec<String> {
 fn what_happens_to_sessions_is_written_to_the_stream() {
     let server = audited().config("session.refresh-grace 0").start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42", "ID a IP 203.0.113.7 AGENT phone");
-    create(&mut con, "sessions:{42}", "ID x");
-    create(&mut con, "sessions:42", "ID b MAX 1 IP 2001:db8::7");
-    let refreshable = create(&mut con, "sessions:43", "REFRESH 600");
+    create(&mut con, "sessions:42 ID a IP 203.0.113.7 AGENT phone");
+    create(&mut con, "sessions:{42} ID x");
+    create(&mut con, "sessions:42 ID b MAX 1 IP 2001:db8::7");
+    let refreshable = create(&mut con, "sessions:43 REFRESH 600");
     let id = refreshable.str("id");
     let stolen = refreshable.str("refresh_token");
     for _ in 0..2 {
@@ -34,8 +34,8 @@ fn what_happens_to_sessions_is_written_to_the_stream() {
     }
     let new = fields(cmd(&mut con, "SESSION.REGENERATE sessions:42 b").unwrap()).str("id");
     cmd_args(&mut con, ["SESSION.REVOKE", "sessions:42", &new, "never"]).unwrap();
-    create(&mut con, "sessions:44", "ID d");
-    create(&mut con, "sessions:44", "ID e");
+    create(&mut con, "sessions:44 ID d");
+    create(&mut con, "sessions:44 ID e");
     cmd(&mut con, "SESSION.REVOKEUSER sessions:44").unwrap();
     let expected = [
         "event=create user=42 id=a ip=203.0.113.7 agent=phone".to_owned(),
@@ -59,9 +59,9 @@ fn what_happens_to_sessions_is_written_to_the_stream() {
 fn a_logout_everywhere_is_one_entry_that_says_how_many_and_who_was_spared() {
     let server = audited().start();
     let mut con = server.connection();
-    let token = create(&mut con, "sessions:42", "ID here").str("token");
+    let token = create(&mut con, "sessions:42 ID here").str("token");
     for id in ["b", "c", "d"] {
-        create(&mut con, "sessions:42", &format!("ID {id}"));
+        create(&mut con, &format!("sessions:42 ID {id}"));
     }
     cmd(&mut con, "SESSION.REVOKE sessions:42 d").unwrap();
     assert_eq!(int(&mut con, &format!("SESSION.REVOKEUSER sessions:42 EXCEPT {token}")), 2);
@@ -81,7 +81,7 @@ fn a_logout_everywhere_is_one_entry_that_says_how_many_and_who_was_spared() {
 fn what_changes_no_session_is_not_written() {
     let server = audited().start();
     let mut con = server.connection();
-    let token = create(&mut con, "sessions:42", "ID a").str("token");
+    let token = create(&mut con, "sessions:42 ID a").str("token");
     for line in [
         format!("SESSION.VALIDATE sessions:42 {token}"),
         format!("SESSION.TOUCH sessions:42 {token}"),
@@ -100,13 +100,13 @@ fn what_changes_no_session_is_not_written() {
 fn without_a_name_there_is_no_stream() {
     let server = Server::start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42", "");
+    create(&mut con, "sessions:42");
     assert_eq!(int(&mut con, "DBSIZE"), 1);
     cmd(&mut con, "CONFIG SET session.audit-stream log").unwrap();
-    create(&mut con, "sessions:42", "ID a");
+    create(&mut con, "sessions:42 ID a");
     assert_eq!(entries(&mut con, "log"), ["event=create user=42 id=a acl_user=default"]);
     cmd_args(&mut con, ["CONFIG", "SET", "session.audit-stream", ""]).unwrap();
-    create(&mut con, "sessions:42", "ID b");
+    create(&mut con, "sessions:42 ID b");
     assert_eq!(int(&mut con, "XLEN log"), 1);
 }
 
@@ -114,9 +114,9 @@ fn without_a_name_there_is_no_stream() {
 fn deadlines_are_written_when_the_sweep_or_a_write_comes_across_them() {
     let server = audited().start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42", "ID a IDLE 1 AGENT phone");
-    create(&mut con, "sessions:43", "ID b TTL 1 MAX 1");
-    create(&mut con, "sessions:43", "ID c TTL 600 MAX 9");
+    create(&mut con, "sessions:42 ID a IDLE 1 AGENT phone");
+    create(&mut con, "sessions:43 ID b TTL 1 MAX 1");
+    create(&mut con, "sessions:43 ID c TTL 600 MAX 9");
     wait_until("both are over", || {
         int(&mut con, "SESSION.COUNT sessions:42") == 0 && int(&mut con, "SESSION.COUNT sessions:43") == 1
     });
@@ -143,7 +143,7 @@ fn the_stream_says_who_did_it() {
     cmd(&mut con, "CLIENT SETNAME admin").unwrap();
     cmd(&mut app, "AUTH app any").unwrap();
     cmd(&mut app, "CLIENT SETNAME checkout").unwrap();
-    create(&mut app, "sessions:42", "ID a");
+    create(&mut app, "sessions:42 ID a");
     assert_eq!(error_code(&mut app, "XADD audit * event forged"), "NOPERM", "what it may not write itself");
     let script = "redis.call('SESSION.REVOKE', KEYS[1], 'a')";
     cmd_args(&mut con, ["EVAL", script, "1", "sessions:42"]).unwrap();
@@ -156,7 +156,7 @@ fn the_stream_says_who_did_it() {
 fn no_token_is_written() {
     let server = audited().start();
     let mut con = server.connection();
-    let login = create(&mut con, "sessions:42", "REFRESH 600");
+    let login = create(&mut con, "sessions:42 REFRESH 600");
     let (token, refresh) = (login.str("token"), login.str("refresh_token"));
     cmd_args(&mut con, ["SESSION.REFRESH", "sessions:42", &refresh]).unwrap();
     cmd_args(&mut con, ["SESSION.REVOKE", "sessions:42", &token]).unwrap();
@@ -173,7 +173,7 @@ fn the_stream_keeps_about_as_much_as_is_said() {
     let mut con = server.connection();
     let many = |con: &mut Connection| {
         for _ in 0..500 {
-            create(con, "sessions:42", "TOKEN NONE MAX 1000");
+            create(con, "sessions:42 TOKEN NONE MAX 1000");
         }
     };
     many(&mut con);
@@ -190,7 +190,7 @@ fn the_stream_is_replicated_and_logged_with_the_change() {
     let replica = audited().replica_of(&primary).start();
     primary.wait_for_sync(&replica);
     let mut con = primary.connection();
-    create(&mut con, "sessions:42", "ID a");
+    create(&mut con, "sessions:42 ID a");
     let pipe = redis::pipe()
         .atomic()
         .cmd("SESSION.CREATE")
@@ -213,7 +213,7 @@ fn a_stream_that_takes_no_entry_stops_nobody() {
     let server = audited().start();
     let mut con = server.connection();
     cmd(&mut con, "SET audit text").unwrap();
-    create(&mut con, "sessions:42", "ID a");
+    create(&mut con, "sessions:42 ID a");
     assert_eq!(int(&mut con, "SESSION.REVOKE sessions:42 a"), 1);
     assert_eq!(server.info("session", "session_audit_failures"), "2");
     assert!(server.log_contains("no entry could be added to audit"), "{}", server.log());

@@ -1,7 +1,7 @@
 //! Commands as these tests use them.
 
 use redis::{Connection, RedisResult, Value};
-use redis_session_tests::{Fields, Server, cmd, cmd_args, error, fields, text};
+use redis_session_tests::{Server, cmd, cmd_args, error, fields};
 
 /// The commands without a key.
 pub const KEYLESS: [&str; 2] = ["SESSION.STATS", "SESSION.KEYS"];
@@ -30,20 +30,6 @@ pub const READERS: [&str; 5] = ["SESSION.VALIDATE", "SESSION.GET", "SESSION.LIST
 pub fn on_key(command: &str, key: &str) -> String {
     let (_, more) = COMMANDS.iter().find(|(name, _)| *name == command).expect("a command of the list");
     format!("{command} {key} {more}").trim().to_owned()
-}
-
-/// SESSION.CREATE with more arguments, separated by white space.
-#[track_caller]
-pub fn create(con: &mut Connection, key: &str, more: &str) -> Fields {
-    let line = format!("SESSION.CREATE {key} {more}");
-    fields(cmd(con, &line).unwrap_or_else(|error| panic!("{line}: {error}")))
-}
-
-/// What SESSION.VALIDATE says of a token: `active`, or the reason why not.
-#[track_caller]
-pub fn verdict(con: &mut Connection, key: &str, token: &str) -> String {
-    let reply = fields(cmd_args(con, ["SESSION.VALIDATE", key, token]).unwrap());
-    if reply.bool("active") { "active".to_owned() } else { reply.str("reason") }
 }
 
 /// Sets a setting at run time.
@@ -82,12 +68,6 @@ pub fn is_denied(con: &mut Connection, line: &str) -> bool {
         Err(error) => error.code() == Some("NOPERM") || error.to_string().contains("NOPERM"),
         Ok(_) => false,
     }
-}
-
-/// A whole number that a command answers.
-#[track_caller]
-pub fn int(con: &mut Connection, line: &str) -> i64 {
-    text(&cmd(con, line).unwrap_or_else(|error| panic!("{line}: {error}"))).parse().expect("a whole number")
 }
 
 /// The first word of the error that a command must get.

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use redis::{Client, TlsCertificates};
 use redis_session::{Login, SessionStore};
-use redis_session_tests::{Port, Sentinels, Server, ServerBuilder, cmd, list, wait_until};
+use redis_session_tests::{Port, Sentinels, Server, ServerBuilder, cmd, create, int, list, verdict, wait_until};
 
-use crate::commands::{create, int, set, verdict};
+use crate::commands::set;
 
 fn file(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).unwrap()
@@ -85,11 +85,11 @@ fn a_backup_is_restored_as_the_page_says() {
     let mut server = ServerBuilder::new().keys(&["one"]).appendonly().config("pidfile ./pid").start();
     let folder = server.dir().to_owned();
     let mut con = server.connection();
-    let before = create(&mut con, "sessions:42", "TOKEN OPAQUE").str("token");
+    let before = create(&mut con, "sessions:42 TOKEN OPAQUE").str("token");
     cmd(&mut con, "SAVE").unwrap();
     fs::copy(folder.join("dump.rdb"), folder.join("backup.rdb")).unwrap();
     cmd(&mut con, "SESSION.REVOKEUSER sessions:42").unwrap();
-    let after = create(&mut con, "sessions:43", "TOKEN OPAQUE").str("token");
+    let after = create(&mut con, "sessions:43 TOKEN OPAQUE").str("token");
 
     // The service is the test's, and there is one user and another folder.
     let block = block("systemctl stop sessions");
@@ -123,7 +123,7 @@ fn a_backup_is_restored_as_the_page_says() {
     assert_eq!(verdict(&mut con, "sessions:42", &before), "active", "a logout since the backup is undone");
     assert_eq!(verdict(&mut con, "sessions:43", &after), "unknown");
     // It is in the new append-only file, and so is what follows.
-    let later = create(&mut con, "sessions:44", "TOKEN OPAQUE").str("token");
+    let later = create(&mut con, "sessions:44 TOKEN OPAQUE").str("token");
     fs::remove_file(folder.join("dump.rdb")).unwrap();
     server.kill();
     server.start_again();
@@ -190,7 +190,7 @@ fn sentinel_replaces_a_primary_with_the_users_that_the_page_names() {
     // The primary counts its replicas once a second.
     let mut con = primary.connection();
     wait_until("the replica counts", || cmd(&mut con, "SESSION.REVOKEUSER sessions:42").is_ok());
-    let token = create(&mut primary.connection(), "sessions:42", "").str("token");
+    let token = create(&mut primary.connection(), "sessions:42").str("token");
     primary.wait_for_sync(&replica);
     let auth = lines(&block("sentinel monitor"), &["sentinel auth-"]);
     assert_eq!(auth.lines().count(), 2);

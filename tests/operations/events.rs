@@ -5,9 +5,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use redis::Connection;
-use redis_session_tests::{Server, cmd, cmd_args, text, wait_until};
+use redis_session_tests::{Server, cmd, cmd_args, create, int, text, wait_until};
 
-use crate::commands::{create, int, user};
+use crate::commands::user;
 
 /// The events that are told by name while `change` runs, and of which keys.
 fn told(server: &Server, mut listener: Connection, change: impl FnOnce(&mut Connection)) -> Vec<String> {
@@ -17,7 +17,7 @@ fn told(server: &Server, mut listener: Connection, change: impl FnOnce(&mut Conn
     let mut listener = listener.as_pubsub();
     listener.psubscribe("__keyevent@*__:session.*").unwrap();
     change(&mut con);
-    create(&mut con, "sessions:end", "");
+    create(&mut con, "sessions:end");
     let mut told = Vec::new();
     loop {
         let message = listener.get_message().unwrap();
@@ -34,18 +34,18 @@ fn told(server: &Server, mut listener: Connection, change: impl FnOnce(&mut Conn
 fn each_event_is_told_with_the_users_key() {
     let server = Server::builder().config("session.sweep-time 0\nsession.refresh-grace 0").start();
     let told = told(&server, server.connection(), |con| {
-        create(con, "sessions:42", "ID one");
-        create(con, "sessions:42", "ID two MAX 1");
+        create(con, "sessions:42 ID one");
+        create(con, "sessions:42 ID two MAX 1");
         cmd(con, "SESSION.SET sessions:42 two theme dark").unwrap();
         cmd(con, "SESSION.UNSET sessions:42 two theme").unwrap();
         cmd(con, "SESSION.REGENERATE sessions:42 two").unwrap();
         cmd(con, "SESSION.REVOKEUSER sessions:42").unwrap();
-        let token = create(con, "sessions:{43}", "REFRESH 600").str("refresh_token");
+        let token = create(con, "sessions:{43} REFRESH 600").str("refresh_token");
         for _ in 0..2 {
             cmd_args(con, ["SESSION.REFRESH", "sessions:{43}", &token]).unwrap();
         }
-        create(con, "sessions:44", "ID old TTL 1");
-        create(con, "sessions:44", "ID new");
+        create(con, "sessions:44 ID old TTL 1");
+        create(con, "sessions:44 ID new");
         wait_until("one is over", || int(con, "SESSION.COUNT sessions:44") == 1);
         cmd(con, "SESSION.REVOKE sessions:44 new").unwrap();
     });
@@ -72,7 +72,7 @@ fn each_event_is_told_with_the_users_key() {
 fn who_may_use_this_very_pattern_may_listen_and_needs_no_key() {
     let server = Server::start();
     let listener = user(&server, "listener", "resetkeys resetchannels &__keyevent@*__:session.* -@all +psubscribe");
-    let told = told(&server, listener, |con| drop(create(con, "sessions:42", "")));
+    let told = told(&server, listener, |con| drop(create(con, "sessions:42")));
     assert_eq!(told, ["session.create sessions:42"]);
 }
 
@@ -92,7 +92,7 @@ fn redis_cli_prints_events_as_the_page_says() {
     cli.env("FAKETTY", "1").stdout(File::create(&path).unwrap()).stdin(Stdio::null());
     let mut cli = cli.spawn().unwrap();
     wait_until("redis-cli listens", || text(&cmd(&mut con, "PUBSUB NUMPAT").unwrap()) == "1");
-    create(&mut con, "sessions:42", "");
+    create(&mut con, "sessions:42");
     let printed = || fs::read_to_string(&path).unwrap();
     // Some versions say first how to leave.
     wait_until("redis-cli prints the event", || printed().contains("\"sessions:42\""));

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use redis::{Connection, Value};
-use redis_session_tests::{Fields, Server, cmd, cmd_args, fields, list, text};
+use redis_session_tests::{Fields, Server, cmd, cmd_args, create, fields, int, list, text};
 
-use crate::commands::{COMMANDS, KEYLESS, READERS, create, int, on_key};
+use crate::commands::{COMMANDS, KEYLESS, READERS, on_key};
 
 /// Name, arity and flags, as COMMAND INFO tells them.
 const INFO: [(&str, i64, &[&str]); 16] = [
@@ -240,7 +240,7 @@ fn the_command_line_client_can_give_hints_for_each_argument() {
 fn readers_run_where_only_reading_is_allowed() {
     let server = Server::start();
     let mut con = server.connection();
-    create(&mut con, "sessions:1", "");
+    create(&mut con, "sessions:1");
     for (command, more) in COMMANDS {
         let script = "return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))";
         let args = ["EVAL_RO", script, "1", "sessions:1", command, more];
@@ -262,7 +262,7 @@ fn the_module_can_cope_with_broken_connections_and_swapped_databases() {
 fn the_type_of_a_key_is_sessions1() {
     let server = Server::start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42", "");
+    create(&mut con, "sessions:42");
     cmd(&mut con, "SET text value").unwrap();
     assert_eq!(text(&cmd(&mut con, "TYPE sessions:42").unwrap()), "sessions1");
     assert_eq!(text(&cmd(&mut con, "OBJECT ENCODING sessions:42").unwrap()), "raw");
@@ -274,7 +274,7 @@ fn the_type_of_a_key_is_sessions1() {
 fn other_types_and_sessions_keep_out_of_each_others_keys() {
     let server = Server::start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42", "");
+    create(&mut con, "sessions:42");
     cmd(&mut con, "HSET sessions:hash field value").unwrap();
     for line in ["GET sessions:42", "HGETALL sessions:42", "LPUSH sessions:42 x", "INCR sessions:42"] {
         assert_eq!(crate::commands::error_code(&mut con, line), "WRONGTYPE", "{line}");

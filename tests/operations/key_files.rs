@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, jwk_set};
+use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, create, jwk_set, verdict};
 
-use crate::commands::{create, get, set, set_error, verdict};
+use crate::commands::{get, set, set_error};
 
 /// What may be wrong with a file, and what the error must say.
 fn faults() -> Vec<(String, &'static str)> {
@@ -24,8 +24,8 @@ fn faults() -> Vec<(String, &'static str)> {
 #[test]
 fn tokens_outlive_a_restart() {
     let mut server = ServerBuilder::new().keys(&["one"]).start();
-    let jwt = create(&mut server.connection(), "sessions:42", "").str("token");
-    let opaque = create(&mut server.connection(), "sessions:42", "TOKEN OPAQUE").str("token");
+    let jwt = create(&mut server.connection(), "sessions:42").str("token");
+    let opaque = create(&mut server.connection(), "sessions:42 TOKEN OPAQUE").str("token");
     server.restart();
     for token in [jwt, opaque] {
         assert_eq!(verdict(&mut server.connection(), "sessions:42", &token), "active");
@@ -35,7 +35,7 @@ fn tokens_outlive_a_restart() {
 #[test]
 fn tokens_without_a_file_do_not_outlive_a_restart() {
     let mut server = Server::start();
-    let token = create(&mut server.connection(), "sessions:42", "").str("token");
+    let token = create(&mut server.connection(), "sessions:42").str("token");
     assert_eq!(verdict(&mut server.connection(), "sessions:42", &token), "active");
     server.restart();
     assert_eq!(verdict(&mut server.connection(), "sessions:42", &token), "unknown_key");
@@ -52,11 +52,11 @@ fn the_log_warns_that_there_is_no_file() {
 fn servers_with_the_same_file_know_each_others_tokens() {
     let start = || ServerBuilder::new().keys(&["one"]).start();
     let (here, there) = (start(), start());
-    let created = create(&mut here.connection(), "sessions:42", "ID mine");
-    create(&mut there.connection(), "sessions:42", "ID mine TOKEN NONE");
+    let created = create(&mut here.connection(), "sessions:42 ID mine");
+    create(&mut there.connection(), "sessions:42 ID mine TOKEN NONE");
     assert_eq!(verdict(&mut there.connection(), "sessions:42", &created.str("token")), "active");
     let stranger = ServerBuilder::new().keys(&["two"]).start();
-    create(&mut stranger.connection(), "sessions:42", "ID mine TOKEN NONE");
+    create(&mut stranger.connection(), "sessions:42 ID mine TOKEN NONE");
     assert_eq!(verdict(&mut stranger.connection(), "sessions:42", &created.str("token")), "unknown_key");
 }
 
@@ -69,7 +69,7 @@ fn a_file_may_be_a_load_argument() {
         .module_arg("active-kid")
         .module_arg("two")
         .start();
-    let token = create(&mut server.connection(), "sessions:42", "").str("token");
+    let token = create(&mut server.connection(), "sessions:42").str("token");
     let other = ServerBuilder::new().keys(&["two"]).start();
     assert_eq!(verdict(&mut other.connection(), "sessions:42", &token), "unknown");
 }
@@ -98,7 +98,7 @@ fn a_server_with_an_unknown_active_key_does_not_start_and_says_why() {
 fn a_bad_file_at_run_time_is_refused_with_the_reason_and_changes_nothing() {
     let server = ServerBuilder::new().keys(&["one"]).start();
     let mut con = server.connection();
-    let token = create(&mut con, "sessions:42", "").str("token");
+    let token = create(&mut con, "sessions:42").str("token");
     for (content, reason) in faults() {
         fs::write(server.dir().join("bad.json"), &content).unwrap();
         let error = set_error(&mut con, "session.keys-file", "bad.json");
@@ -111,7 +111,7 @@ fn a_bad_file_at_run_time_is_refused_with_the_reason_and_changes_nothing() {
     let error = set_error(&mut con, "session.active-kid", "two");
     assert!(error.contains("two"), "{error}");
     assert_eq!(get(&mut con, "session.active-kid"), "");
-    let new = create(&mut con, "sessions:42", "").str("token");
+    let new = create(&mut con, "sessions:42").str("token");
     assert_eq!(verdict(&mut con, "sessions:42", &new), "active");
 }
 
@@ -120,7 +120,7 @@ fn a_bad_file_at_run_time_is_refused_with_the_reason_and_changes_nothing() {
 fn naming_the_same_file_again_reads_it_again() {
     let server = ServerBuilder::new().keys(&["old"]).start();
     let mut con = server.connection();
-    let old = create(&mut con, "sessions:42", "").str("token");
+    let old = create(&mut con, "sessions:42").str("token");
     fs::write(server.dir().join("keys.json"), jwk_set(&["new"])).unwrap();
     set(&mut con, "session.keys-file", "keys.json").unwrap();
     assert_eq!(verdict(&mut con, "sessions:42", &old), "unknown_key");
@@ -130,12 +130,12 @@ fn naming_the_same_file_again_reads_it_again() {
 fn a_file_that_went_bad_is_refused_when_it_is_read_again_and_the_old_keys_stay() {
     let server = ServerBuilder::new().keys(&["one"]).start();
     let mut con = server.connection();
-    let token = create(&mut con, "sessions:42", "").str("token");
+    let token = create(&mut con, "sessions:42").str("token");
     fs::write(server.dir().join("keys.json"), "not any more").unwrap();
     let error = set_error(&mut con, "session.keys-file", "keys.json");
     assert!(error.contains("JSON"), "{error}");
     assert_eq!(verdict(&mut con, "sessions:42", &token), "active");
-    let new = create(&mut con, "sessions:42", "").str("token");
+    let new = create(&mut con, "sessions:42").str("token");
     assert_eq!(verdict(&mut con, "sessions:42", &new), "active");
 }
 
@@ -156,14 +156,14 @@ fn no_error_and_no_log_line_quotes_a_secret() {
 fn keys_are_rotated_without_anyones_being_logged_out() {
     let mut server = ServerBuilder::new().keys(&["old"]).start();
     let mut con = server.connection();
-    let before = create(&mut con, "sessions:42", "").str("token");
+    let before = create(&mut con, "sessions:42").str("token");
 
     // The new key becomes known before it signs.
     fs::write(server.dir().join("keys-2.json"), jwk_set(&["old", "new"])).unwrap();
     set(&mut con, "session.keys-file", "keys-2.json").unwrap();
-    let between = create(&mut con, "sessions:42", "").str("token");
+    let between = create(&mut con, "sessions:42").str("token");
     set(&mut con, "session.active-kid", "new").unwrap();
-    let after = create(&mut con, "sessions:42", "").str("token");
+    let after = create(&mut con, "sessions:42").str("token");
     for token in [&before, &between, &after] {
         assert_eq!(verdict(&mut con, "sessions:42", token), "active");
     }
@@ -187,7 +187,7 @@ fn file_and_active_key_change_in_one_step() {
     fs::write(server.dir().join("next.json"), jwk_set(&["next"])).unwrap();
     let both = ["CONFIG", "SET", "session.keys-file", "next.json", "session.active-kid", "next"];
     cmd_args(&mut con, both).unwrap();
-    let token = create(&mut con, "sessions:42", "").str("token");
+    let token = create(&mut con, "sessions:42").str("token");
     assert_eq!(verdict(&mut con, "sessions:42", &token), "active");
 }
 
@@ -195,7 +195,7 @@ fn file_and_active_key_change_in_one_step() {
 fn other_settings_leave_a_random_key_alone() {
     let server = Server::start();
     let mut con = server.connection();
-    let token = create(&mut con, "sessions:42", "").str("token");
+    let token = create(&mut con, "sessions:42").str("token");
     set(&mut con, "session.keys-file", "").unwrap();
     set(&mut con, "session.ttl", "60").unwrap();
     assert!(set(&mut con, "session.active-kid", "one").is_err());
@@ -208,8 +208,8 @@ fn a_file_that_only_verifies_lets_nobody_in() {
     let server = ServerBuilder::new().file("keys.json", verifying).config("session.keys-file keys.json").start();
     let mut con = server.connection();
     assert_eq!(crate::commands::error_code(&mut con, "SESSION.CREATE sessions:42"), "NOSIGNINGKEY");
-    create(&mut con, "sessions:42", "ID mine TOKEN NONE");
+    create(&mut con, "sessions:42 ID mine TOKEN NONE");
     let signing = ServerBuilder::new().keys(&["one"]).start();
-    let token = create(&mut signing.connection(), "sessions:42", "ID mine").str("token");
+    let token = create(&mut signing.connection(), "sessions:42 ID mine").str("token");
     assert_eq!(verdict(&mut con, "sessions:42", &token), "active");
 }

@@ -1,9 +1,9 @@
 //! Loading the module: at start, at run time, twice, and never out again.
 
 use redis::Connection;
-use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, fields, list, module_path};
+use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, create, fields, list, module_path, verdict};
 
-use crate::commands::{create, get, verdict};
+use crate::commands::get;
 
 fn module() -> String {
     module_path().display().to_string()
@@ -19,7 +19,7 @@ fn times_loaded(con: &mut Connection) -> usize {
 fn the_module_cannot_be_unloaded() {
     let server = Server::start();
     let mut con = server.connection();
-    let token = create(&mut con, "sessions:42", "").str("token");
+    let token = create(&mut con, "sessions:42").str("token");
     let error = cmd(&mut con, "MODULE UNLOAD session").unwrap_err().to_string();
     assert!(error.contains("exports one or more module-side data types"), "{error}");
     assert_eq!(verdict(&mut con, "sessions:42", &token), "active");
@@ -29,11 +29,11 @@ fn the_module_cannot_be_unloaded() {
 fn the_module_cannot_be_loaded_twice() {
     let server = Server::start();
     let mut con = server.connection();
-    let token = create(&mut con, "sessions:42", "").str("token");
+    let token = create(&mut con, "sessions:42").str("token");
     assert!(cmd_args(&mut con, ["MODULE", "LOAD", &module()]).is_err());
     assert_eq!(times_loaded(&mut con), 1);
     assert_eq!(verdict(&mut con, "sessions:42", &token), "active");
-    create(&mut con, "sessions:42", "");
+    create(&mut con, "sessions:42");
     let log = ServerBuilder::new().config(format!("loadmodule \"{}\"", module())).try_start().unwrap_err();
     assert!(log.contains("Can't load module"), "{log}");
 }
@@ -44,7 +44,7 @@ fn the_module_loads_at_run_time() {
     let mut con = server.connection();
     cmd_args(&mut con, ["MODULE", "LOAD", &module(), "session.ttl", "60"]).unwrap();
     assert_eq!(get(&mut con, "session.ttl"), "60");
-    let token = create(&mut con, "sessions:42", "").str("token");
+    let token = create(&mut con, "sessions:42").str("token");
     assert_eq!(verdict(&mut con, "sessions:42", &token), "active");
 }
 
@@ -62,6 +62,6 @@ fn a_refused_load_can_be_put_right() {
     cmd_args(&mut con, ["MODULE", "LOAD", &module(), "ttl", "60"]).unwrap();
     assert_eq!(get(&mut con, "session.ttl"), "60");
     assert_eq!(get(&mut con, "session.keys-file"), "");
-    let token = create(&mut con, "sessions:42", "").str("token");
+    let token = create(&mut con, "sessions:42").str("token");
     assert_eq!(verdict(&mut con, "sessions:42", &token), "active");
 }

@@ -1,9 +1,9 @@
 //! Memory: what sessions take, and what happens when there is none left.
 
 use redis::{Connection, Value};
-use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, wait_until};
+use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, create, int, verdict, wait_until};
 
-use crate::commands::{create, error_code, int, verdict};
+use crate::commands::error_code;
 
 fn usage(con: &mut Connection, key: &str) -> i64 {
     int(con, &format!("MEMORY USAGE {key}"))
@@ -19,7 +19,7 @@ fn memory_usage_grows_with_every_session() {
     let mut con = server.connection();
     let mut before = 0;
     for n in 0..200 {
-        create(&mut con, "sessions:42", "MAX 1000");
+        create(&mut con, "sessions:42 MAX 1000");
         let now = usage(&mut con, "sessions:42");
         assert!(now > before, "session {n}: {before} {now}");
         before = now;
@@ -30,9 +30,9 @@ fn memory_usage_grows_with_every_session() {
 fn memory_usage_grows_with_data_and_shrinks_with_revocations() {
     let server = Server::start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42", "ID mine");
+    create(&mut con, "sessions:42 ID mine");
     let small = usage(&mut con, "sessions:42");
-    create(&mut con, "sessions:42", &format!("ID large DATA 1 field {}", "x".repeat(5000)));
+    create(&mut con, &format!("sessions:42 ID large DATA 1 field {}", "x".repeat(5000)));
     assert!(usage(&mut con, "sessions:42") > small + 5000);
     cmd(&mut con, "SESSION.REVOKE sessions:42 large").unwrap();
     assert!(usage(&mut con, "sessions:42") < small + 200);
@@ -71,8 +71,8 @@ fn an_agent_that_many_have_is_stored_once() {
 fn without_memory_nobody_logs_in_but_checks_and_logouts_work() {
     let server = ServerBuilder::new().config("maxmemory-policy noeviction").start();
     let mut con = server.connection();
-    let kept = create(&mut con, "sessions:42", "TOKEN OPAQUE IDLE 600").str("token");
-    let gone = create(&mut con, "sessions:42", "TOKEN OPAQUE").str("token");
+    let kept = create(&mut con, "sessions:42 TOKEN OPAQUE IDLE 600").str("token");
+    let gone = create(&mut con, "sessions:42 TOKEN OPAQUE").str("token");
     cmd(&mut con, "CONFIG SET maxmemory 1").unwrap();
     assert_eq!(error_code(&mut con, "SESSION.CREATE sessions:43"), "OOM");
     for line in ["SESSION.LIST sessions:42", "SESSION.COUNT sessions:42", &format!("SESSION.TOUCH sessions:42 {kept}")]
@@ -85,21 +85,21 @@ fn without_memory_nobody_logs_in_but_checks_and_logouts_work() {
     assert_eq!(cmd(&mut con, "SESSION.REVOKEUSER sessions:42").unwrap(), Value::Int(1));
     assert_eq!(verdict(&mut con, "sessions:42", &kept), "user_revoked");
     cmd(&mut con, "CONFIG SET maxmemory 0").unwrap();
-    create(&mut con, "sessions:43", "");
+    create(&mut con, "sessions:43");
 }
 
 #[test]
 fn an_evicted_key_is_a_user_without_sessions() {
     let server = ServerBuilder::new().config("maxmemory-policy allkeys-lru").start();
     let mut con = server.connection();
-    let token = create(&mut con, "sessions:42", "TOKEN OPAQUE").str("token");
+    let token = create(&mut con, "sessions:42 TOKEN OPAQUE").str("token");
     cmd(&mut con, "CONFIG SET maxmemory 1").unwrap();
     // Any command that may need memory makes the server evict.
     let _ = cmd(&mut con, "SET key value");
     wait_until("the key is evicted", || int(&mut con, "DBSIZE") == 0);
     cmd(&mut con, "CONFIG SET maxmemory 0").unwrap();
     assert_eq!(verdict(&mut con, "sessions:42", &token), "unknown");
-    let new = create(&mut con, "sessions:42", "TOKEN OPAQUE").str("token");
+    let new = create(&mut con, "sessions:42 TOKEN OPAQUE").str("token");
     assert_eq!(verdict(&mut con, "sessions:42", &new), "active");
 }
 

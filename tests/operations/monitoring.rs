@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use redis::Connection;
-use redis_session_tests::{Port, Server, ServerBuilder, cmd, cmd_args, fields, wait_until};
+use redis_session_tests::{Port, Server, ServerBuilder, cmd, cmd_args, create, fields, wait_until};
 use serde_json::Value;
 
-use crate::commands::{create, is_denied};
+use crate::commands::is_denied;
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
@@ -106,7 +106,7 @@ fn patterns(expressions: &[String]) -> Vec<String> {
 #[test]
 fn the_script_gives_each_figure_of_session_stats_as_a_number() {
     let server = monitored().start();
-    create(&mut server.connection(), "sessions:42", "AGENT phone");
+    create(&mut server.connection(), "sessions:42 AGENT phone");
     let mut con = log_in(&server);
     let values = values(&mut con);
     for (name, value) in &values {
@@ -154,7 +154,7 @@ fn the_script_runs_where_all_else_is_refused() {
 #[test]
 fn who_may_run_the_script_sees_no_session_by_another_one() {
     let server = monitored().start();
-    create(&mut server.connection(), "sessions:42", "ID mine");
+    create(&mut server.connection(), "sessions:42 ID mine");
     let mut con = log_in(&server);
     for call in ["'SESSION.LIST', 'sessions:42'", "'SESSION.REVOKEUSER', 'sessions:42'", "'CONFIG', 'GET', '*'"] {
         assert!(cmd_args(&mut con, ["EVAL", &format!("return redis.call({call})"), "0"]).is_err(), "{call}");
@@ -250,7 +250,7 @@ fn a_stock_exporter_gives_each_metric_that_the_dashboard_and_the_alerts_ask_for(
         return;
     };
     let primary = monitored().config("maxmemory 1gb").start();
-    let login = create(&mut primary.connection(), "sessions:42", "");
+    let login = create(&mut primary.connection(), "sessions:42");
     cmd_args(&mut primary.connection(), ["SESSION.VALIDATE", "sessions:42", &login.str("token")]).unwrap();
     let replica = monitored().replica_of(&primary).start();
     primary.wait_for_sync(&replica);

@@ -4,9 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use redis::Connection;
-use redis_session_tests::{Server, ServerBuilder, cmd, fields, jwk_set, list, module_path, text, wait_until};
+use redis_session_tests::{
+    Server, ServerBuilder, cmd, create, fields, jwk_set, list, module_path, text, verdict, wait_until,
+};
 
-use crate::commands::{COMMANDS, READERS, create, get, is_denied, on_key, verdict};
+use crate::commands::{COMMANDS, READERS, get, is_denied, on_key};
 
 fn redis_conf() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../redis.conf")).unwrap()
@@ -41,7 +43,7 @@ fn log_in(server: &Server, name: &str) -> Connection {
 #[test]
 fn the_file_starts_a_server_that_keeps_sessions() {
     let mut server = start(&redis_conf().replace("session.keys-file \"\"", "session.keys-file keys.json"));
-    let token = create(&mut server.connection(), "sessions:42", "").str("token");
+    let token = create(&mut server.connection(), "sessions:42").str("token");
     server.kill();
     server.start_again();
     assert_eq!(verdict(&mut server.connection(), "sessions:42", &token), "active");
@@ -111,7 +113,7 @@ fn the_application_of_the_file_may_do_everything_with_sessions_and_nothing_else(
         assert!(!is_denied(&mut con, &on_key(command, "sessions:42")), "{command}");
         assert!(is_denied(&mut con, &on_key(command, "other:42")), "{command}");
     }
-    let token = create(&mut con, "sessions:42", "").str("token");
+    let token = create(&mut con, "sessions:42").str("token");
     assert_eq!(verdict(&mut con, "sessions:42", &token), "active");
     cmd(&mut con, "SESSION.STATS").unwrap();
     for line in [
@@ -139,7 +141,7 @@ fn the_application_of_the_file_may_do_everything_with_sessions_and_nothing_else(
 #[test]
 fn the_validator_of_the_file_checks_and_changes_nothing() {
     let server = start(&with_users(&redis_conf()));
-    let token = create(&mut log_in(&server, "app"), "sessions:42", "").str("token");
+    let token = create(&mut log_in(&server, "app"), "sessions:42").str("token");
     let mut con = log_in(&server, "validator");
     for (command, _) in COMMANDS {
         assert_eq!(is_denied(&mut con, &on_key(command, "sessions:42")), !READERS.contains(&command), "{command}");
@@ -152,7 +154,7 @@ fn the_validator_of_the_file_checks_and_changes_nothing() {
 fn the_validator_of_the_file_checks_on_a_replica() {
     let conf = with_users(&redis_conf().replace("session.keys-file \"\"", "session.keys-file keys.json"));
     let primary = start(&conf);
-    let token = create(&mut log_in(&primary, "app"), "sessions:42", "").str("token");
+    let token = create(&mut log_in(&primary, "app"), "sessions:42").str("token");
     let replica = start(&format!(
         "{conf}\nmasteruser replica\nmasterauth change-me\nreplicaof 127.0.0.1 {}\nrepl-diskless-sync-delay 0",
         primary.port()
@@ -164,14 +166,14 @@ fn the_validator_of_the_file_checks_on_a_replica() {
 #[test]
 fn the_support_of_the_file_ends_sessions_and_begins_none() {
     let server = start(&with_users(&redis_conf()));
-    create(&mut log_in(&server, "app"), "sessions:42", "ID mine");
+    create(&mut log_in(&server, "app"), "sessions:42 ID mine");
     let mut con = log_in(&server, "support");
     let may = ["LIST", "GET", "COUNT", "TTL", "REVOKE", "REVOKEUSER"].map(|name| format!("SESSION.{name}"));
     for (command, _) in COMMANDS {
         let denied = is_denied(&mut con, &on_key(command, "sessions:42"));
         assert_eq!(denied, !may.contains(&command.to_owned()), "{command}");
     }
-    assert_eq!(crate::commands::int(&mut log_in(&server, "app"), "SESSION.COUNT sessions:42"), 0, "they are ended");
+    assert_eq!(redis_session_tests::int(&mut log_in(&server, "app"), "SESSION.COUNT sessions:42"), 0, "they are ended");
     for line in ["SESSION.STATS", "SESSION.KEYS"] {
         cmd(&mut con, line).unwrap();
     }
@@ -183,7 +185,7 @@ fn the_support_of_the_file_ends_sessions_and_begins_none() {
 #[test]
 fn the_operator_of_the_file_changes_settings_and_touches_no_session() {
     let server = start(&with_users(&redis_conf()));
-    create(&mut log_in(&server, "app"), "sessions:42", "");
+    create(&mut log_in(&server, "app"), "sessions:42");
     let mut con = log_in(&server, "operator");
     for line in [
         "CONFIG SET session.ttl 7200",
@@ -213,7 +215,7 @@ fn the_operator_of_the_file_changes_settings_and_touches_no_session() {
 #[test]
 fn the_auditor_of_the_file_reads_the_stream_and_adds_nothing() {
     let server = start(&with_users(&redis_conf().replace("session.audit-stream \"\"", "session.audit-stream audit")));
-    create(&mut log_in(&server, "app"), "sessions:42", "ID mine");
+    create(&mut log_in(&server, "app"), "sessions:42 ID mine");
     let mut con = log_in(&server, "auditor");
     cmd(&mut con, "XGROUP CREATE audit siem 0").unwrap();
     let read = list(cmd(&mut con, "XREADGROUP GROUP siem reader COUNT 10 STREAMS audit >").unwrap());
@@ -243,7 +245,7 @@ fn the_monitor_of_the_file_sees_no_session() {
 #[test]
 fn the_replica_of_the_file_may_replicate() {
     let primary = start(&with_users(&redis_conf()));
-    create(&mut log_in(&primary, "app"), "sessions:42", "ID mine");
+    create(&mut log_in(&primary, "app"), "sessions:42 ID mine");
     let login = "masteruser replica\nmasterauth change-me";
     let replica = ServerBuilder::new().config(login).replica_of(&primary).start();
     let mut con = replica.connection();

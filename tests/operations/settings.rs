@@ -1,9 +1,9 @@
 //! The settings `session.*`: where they may stand, what they may be, and what they do.
 
 use redis::Connection;
-use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, fields, jwk_set, now_ms};
+use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, create, fields, jwk_set, now_ms, verdict};
 
-use crate::commands::{create, error_code, get, set, set_error, verdict};
+use crate::commands::{error_code, get, set, set_error};
 
 /// Every setting, its default, and another value.
 const SETTINGS: [(&str, &str, &str); 22] = [
@@ -239,7 +239,7 @@ fn lifetimes_change_for_the_next_login() {
         set(&mut con, name, value).unwrap();
     }
     let before = now_ms(&mut con);
-    let created = create(&mut con, "sessions:42", "");
+    let created = create(&mut con, "sessions:42");
     let session = fields(cmd_args(&mut con, ["SESSION.GET", "sessions:42", &created.str("id")]).unwrap());
     let after = now_ms(&mut con);
     assert!((before + 500_000..=after + 500_000).contains(&created.int("expires_at")));
@@ -251,10 +251,10 @@ fn lifetimes_change_for_the_next_login() {
 fn the_limit_changes_for_the_next_login() {
     let server = Server::start();
     let mut con = server.connection();
-    let first = create(&mut con, "sessions:42", "");
-    create(&mut con, "sessions:42", "");
+    let first = create(&mut con, "sessions:42");
+    create(&mut con, "sessions:42");
     set(&mut con, "session.max-per-user", "2").unwrap();
-    assert_eq!(create(&mut con, "sessions:42", "").strings("evicted"), [first.str("id")]);
+    assert_eq!(create(&mut con, "sessions:42").strings("evicted"), [first.str("id")]);
     set(&mut con, "session.limit-policy", "reject").unwrap();
     assert_eq!(error_code(&mut con, "SESSION.CREATE sessions:42"), "SESSIONLIMIT");
 }
@@ -264,7 +264,7 @@ fn the_size_of_data_changes_for_the_next_login() {
     let server = Server::start();
     let mut con = server.connection();
     set(&mut con, "session.max-data-bytes", "9").unwrap();
-    create(&mut con, "sessions:42", "DATA 1 four 12345");
+    create(&mut con, "sessions:42 DATA 1 four 12345");
     assert_eq!(
         redis_session_tests::error(&mut con, "SESSION.CREATE sessions:42 DATA 1 four 123456"),
         "ERR DATA has 10 bytes, session.max-data-bytes is 9"
@@ -276,7 +276,7 @@ fn the_prefix_of_keys_changes_at_once() {
     let server = Server::start();
     let mut con = server.connection();
     set(&mut con, "session.key-prefix", "login:").unwrap();
-    let created = create(&mut con, "login:42", "");
+    let created = create(&mut con, "login:42");
     assert_eq!(verdict(&mut con, "login:42", &created.str("token")), "active");
     let error = redis_session_tests::error(&mut con, "SESSION.CREATE sessions:42");
     assert!(error.contains("login:<user>"), "{error}");
@@ -286,16 +286,16 @@ fn the_prefix_of_keys_changes_at_once() {
 fn not_before_logs_everyone_out() {
     let server = Server::start();
     let mut con = server.connection();
-    let jwt = create(&mut con, "sessions:42", "").str("token");
-    let opaque = create(&mut con, "sessions:42", "TOKEN OPAQUE").str("token");
+    let jwt = create(&mut con, "sessions:42").str("token");
+    let opaque = create(&mut con, "sessions:42 TOKEN OPAQUE").str("token");
     let now = now_ms(&mut con);
     redis_session_tests::wait_until("another second", || now_ms(&mut con) / 1000 > now / 1000);
     let limit = now_ms(&mut con) / 1000 * 1000;
     set(&mut con, "session.not-before", &limit.to_string()).unwrap();
     assert_eq!(verdict(&mut con, "sessions:42", &jwt), "user_revoked");
     assert_eq!(verdict(&mut con, "sessions:42", &opaque), "user_revoked");
-    assert_eq!(crate::commands::int(&mut con, "SESSION.COUNT sessions:42"), 0);
-    let new = create(&mut con, "sessions:42", "").str("token");
+    assert_eq!(redis_session_tests::int(&mut con, "SESSION.COUNT sessions:42"), 0);
+    let new = create(&mut con, "sessions:42").str("token");
     assert_eq!(verdict(&mut con, "sessions:42", &new), "active");
     set(&mut con, "session.not-before", "0").unwrap();
     assert_eq!(verdict(&mut con, "sessions:42", &opaque), "active");
@@ -305,14 +305,14 @@ fn not_before_logs_everyone_out() {
 fn issuer_and_audience_are_demanded_at_once() {
     let server = Server::start();
     let mut con = server.connection();
-    let plain = create(&mut con, "sessions:42", "").str("token");
+    let plain = create(&mut con, "sessions:42").str("token");
     set(&mut con, "session.issuer", "us").unwrap();
-    let ours = create(&mut con, "sessions:42", "").str("token");
+    let ours = create(&mut con, "sessions:42").str("token");
     assert_eq!(verdict(&mut con, "sessions:42", &plain), "issuer");
     assert_eq!(verdict(&mut con, "sessions:42", &ours), "active");
     set(&mut con, "session.audience", "the application").unwrap();
     assert_eq!(verdict(&mut con, "sessions:42", &ours), "audience");
-    let both = create(&mut con, "sessions:42", "").str("token");
+    let both = create(&mut con, "sessions:42").str("token");
     assert_eq!(verdict(&mut con, "sessions:42", &both), "active");
     set(&mut con, "session.issuer", "").unwrap();
     set(&mut con, "session.audience", "").unwrap();
@@ -324,7 +324,7 @@ fn longer_tokens_are_refused_at_once() {
     let server = Server::start();
     let mut con = server.connection();
     let padding = "x".repeat(400);
-    let token = create(&mut con, "sessions:42", &format!("CLAIMS {{\"padding\":\"{padding}\"}}")).str("token");
+    let token = create(&mut con, &format!("sessions:42 CLAIMS {{\"padding\":\"{padding}\"}}")).str("token");
     set(&mut con, "session.max-token-bytes", "500").unwrap();
     assert_eq!(verdict(&mut con, "sessions:42", &token), "malformed");
     set(&mut con, "session.max-token-bytes", &token.len().to_string()).unwrap();

@@ -1,9 +1,7 @@
 //! SESSION.STATS and the section of INFO.
 
 use redis::Connection;
-use redis_session_tests::{Fields, Server, ServerBuilder, cmd, cmd_args, fields, wait_until};
-
-use crate::commands::{create, verdict};
+use redis_session_tests::{Fields, Server, ServerBuilder, cmd, cmd_args, create, fields, verdict, wait_until};
 
 fn stats(con: &mut Connection) -> Fields {
     fields(cmd(con, "SESSION.STATS").unwrap())
@@ -19,7 +17,7 @@ fn stored(server: &Server) -> (i64, i64) {
 fn info_says_what_session_stats_says() {
     let server = Server::start();
     for mut con in [server.connection(), server.connection_resp3()] {
-        create(&mut con, "sessions:42", "AGENT phone");
+        create(&mut con, "sessions:42 AGENT phone");
         let stats = stats(&mut con);
         assert!(stats.names().len() > 30);
         let moves = |name: &&str| name.starts_with("sweep_") || *name == "keys_age_seconds";
@@ -33,10 +31,10 @@ fn info_says_what_session_stats_says() {
 fn what_clients_do_is_counted() {
     let server = Server::builder().config("session.sweep-time 0").start();
     let mut con = server.connection();
-    let first = create(&mut con, "sessions:42", "ID one REFRESH 600");
-    create(&mut con, "sessions:42", "ID two MAX 1");
+    let first = create(&mut con, "sessions:42 ID one REFRESH 600");
+    create(&mut con, "sessions:42 ID two MAX 1");
     assert_eq!(verdict(&mut con, "sessions:42", &first.str("token")), "evicted");
-    let login = create(&mut con, "sessions:43", "REFRESH 600");
+    let login = create(&mut con, "sessions:43 REFRESH 600");
     for _ in 0..3 {
         assert_eq!(verdict(&mut con, "sessions:43", &login.str("token")), "active");
     }
@@ -47,10 +45,10 @@ fn what_clients_do_is_counted() {
     let next = refresh(&mut con, &login.str("refresh_token"));
     let id = refresh(&mut con, &next.str("refresh_token")).str("id");
     refresh(&mut con, &login.str("refresh_token"));
-    let login = create(&mut con, "sessions:44", "");
+    let login = create(&mut con, "sessions:44");
     cmd_args(&mut con, ["SESSION.REGENERATE", "sessions:44", &login.str("id")]).unwrap();
     cmd_args(&mut con, ["SESSION.REGENERATE", "sessions:43", &id]).unwrap();
-    create(&mut con, "sessions:44", "");
+    create(&mut con, "sessions:44");
     cmd(&mut con, "SESSION.REVOKEUSER sessions:44").unwrap();
     cmd(&mut con, "SESSION.REVOKE sessions:42 one two").unwrap();
     let stats = stats(&mut con);
@@ -81,7 +79,7 @@ fn what_clients_do_is_counted() {
 fn what_is_refused_as_misuse_is_not_counted() {
     let server = Server::start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42", "ID one");
+    create(&mut con, "sessions:42 ID one");
     for line in ["SESSION.CREATE sessions:42 ID one", "SESSION.CREATE sessions:42 MAX 1 REJECT", "SESSION.VALIDATE a b"]
     {
         cmd(&mut con, line).unwrap_err();
@@ -95,9 +93,9 @@ fn what_is_stored_is_counted_however_it_comes_and_goes() {
     let server = Server::start();
     let mut con = server.connection();
     for n in 0..40 {
-        create(&mut con, "sessions:crowd", &format!("ID s{n}"));
+        create(&mut con, &format!("sessions:crowd ID s{n}"));
     }
-    create(&mut con, "sessions:42", "ID one");
+    create(&mut con, "sessions:42 ID one");
     assert_eq!(stored(&server), (2, 41));
     cmd(&mut con, "COPY sessions:crowd sessions:copy").unwrap();
     assert_eq!(stored(&server), (3, 81));
@@ -128,12 +126,12 @@ fn what_is_stored_is_counted_after_a_restart_and_on_replicas() {
     let mut server = Server::builder().appendonly().config("session.sweep-time 0").start();
     let mut con = server.connection();
     for n in 0..40 {
-        create(&mut con, &format!("sessions:{}", n % 3), "");
+        create(&mut con, &format!("sessions:{}", n % 3));
     }
     cmd(&mut con, "SESSION.REVOKEUSER sessions:2").unwrap();
     let replica = ServerBuilder::new().replica_of(&server).start();
     server.wait_for_sync(&replica);
-    create(&mut con, "sessions:1", "");
+    create(&mut con, "sessions:1");
     server.wait_for_sync(&replica);
     assert_eq!(stored(&server), (2, 28));
     assert_eq!(stored(&replica), (2, 28));
@@ -151,10 +149,10 @@ fn what_is_stored_is_counted_after_each_kind_of_flush() {
     let mut con = server.connection();
     for flush in ["FLUSHDB SYNC", "FLUSHDB ASYNC", "FLUSHALL SYNC", "FLUSHALL ASYNC"] {
         for n in 0..100 {
-            create(&mut con, &format!("sessions:{}", n % 2), &format!("AGENT browser-{n}"));
+            create(&mut con, &format!("sessions:{} AGENT browser-{n}", n % 2));
         }
         cmd(&mut con, "SELECT 1").unwrap();
-        create(&mut con, "sessions:elsewhere", "AGENT phone");
+        create(&mut con, "sessions:elsewhere AGENT phone");
         cmd(&mut con, "SELECT 0").unwrap();
         // What is flushed was in the other database, and keeps its count on the way.
         cmd(&mut con, "SWAPDB 0 1").unwrap();
@@ -168,7 +166,7 @@ fn what_is_stored_is_counted_after_each_kind_of_flush() {
         wait_until(flush, || stored(&server) == left);
         cmd(&mut con, "FLUSHALL").unwrap();
         wait_until("all user agents are released", || {
-            create(&mut con, "sessions:writer", "");
+            create(&mut con, "sessions:writer");
             cmd(&mut con, "DEL sessions:writer").unwrap();
             stats(&mut con).int("agents") == 0
         });
@@ -178,23 +176,23 @@ fn what_is_stored_is_counted_after_each_kind_of_flush() {
 #[test]
 fn what_is_stored_is_counted_on_a_server_that_takes_over_anothers_data() {
     let primary = Server::start();
-    create(&mut primary.connection(), "sessions:42", "AGENT phone");
+    create(&mut primary.connection(), "sessions:42 AGENT phone");
     for load in ["disabled", "on-empty-db", "swapdb"] {
         let replica = Server::builder().config(format!("repl-diskless-load {load}")).start();
         for n in 0..40 {
-            create(&mut replica.connection(), &format!("sessions:{n}"), &format!("AGENT browser-{n}"));
+            create(&mut replica.connection(), &format!("sessions:{n} AGENT browser-{n}"));
         }
         assert_eq!(stored(&replica), (40, 40));
         cmd(&mut replica.connection(), &format!("REPLICAOF 127.0.0.1 {}", primary.port())).unwrap();
         primary.wait_for_sync(&replica);
         wait_until(load, || stored(&replica) == (1, 1));
-        create(&mut primary.connection(), "sessions:43", "");
+        create(&mut primary.connection(), "sessions:43");
         primary.wait_for_sync(&replica);
         assert_eq!(stored(&replica), (2, 2), "{load}");
         cmd(&mut primary.connection(), "FLUSHALL").unwrap();
         primary.wait_for_sync(&replica);
         wait_until("the replica is empty", || stored(&replica) == (0, 0));
-        create(&mut primary.connection(), "sessions:42", "AGENT phone");
+        create(&mut primary.connection(), "sessions:42 AGENT phone");
     }
 }
 
@@ -203,7 +201,7 @@ fn keys_that_expire_or_are_evicted_are_not_counted_any_more() {
     let server = Server::start();
     let mut con = server.connection();
     for n in 0..20 {
-        create(&mut con, &format!("sessions:{n}"), "TOKEN NONE");
+        create(&mut con, &format!("sessions:{n} TOKEN NONE"));
     }
     cmd(&mut con, "PEXPIRE sessions:7 1").unwrap();
     wait_until("one is expired", || stored(&server) == (19, 19));

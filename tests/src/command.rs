@@ -21,19 +21,3 @@ pub fn cmd_args<A: AsRef<[u8]>>(
     }
     cmd.query(con)
 }
-
-/// The text of the error that a command, written as one line, must get: its code, a space, and the rest.
-///
-/// # Panics
-///
-/// If the command succeeds.
-#[track_caller]
-pub fn error(con: &mut impl ConnectionLike, line: &str) -> String {
-    match cmd(con, line) {
-        Ok(reply) => panic!("{line}: an error was expected, the reply is {reply:?}"),
-        Err(error) => match (error.code(), error.detail()) {
-            (Some(code), Some(detail)) => format!("{code} {detail}"),
-            _ => error.to_string(),
-        },
-    }
-}

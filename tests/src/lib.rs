@@ -10,7 +10,8 @@
 //! ```
 //!
 //! - [`Server`], [`ServerBuilder`]: start, restart, kill and replicate servers; read their log.
-//! - [`cmd`], [`cmd_args`], [`error`]: send a command as it is written in the documentation.
+//! - [`cmd`], [`cmd_args`]: send a command as it is written in the documentation.
+//! - [`create`], [`login`], [`verdict`], [`ask`], [`int`], [`ids`], [`error`]: what tests ask for most.
 //! - [`fields`], [`list`], [`text`]: read replies, whichever protocol version they came over.
 //! - [`jwk_set`]: keys for a [`ServerBuilder::keys`] file, so that tokens outlive a server.
 //! - [`Cluster`], [`Sentinels`]: servers that are one Redis Cluster, or watched by Redis Sentinel.
@@ -29,6 +30,7 @@
 //! servers defragment as often as they can.
 
 mod amount;
+mod ask;
 mod binaries;
 mod builder;
 mod clock;
@@ -42,11 +44,14 @@ mod server;
 mod wait;
 
 pub use amount::amount;
+pub use ask::{
+    ask, create, create_with, error, error_text, ids, int, login, on_both, on_both_of, refusal, verdict, verdict_with,
+};
 pub use binaries::module_path;
 pub use builder::ServerBuilder;
 pub use clock::{advance, advance_past, now_ms};
 pub use cluster::Cluster;
-pub use command::{cmd, cmd_args, error};
+pub use command::{cmd, cmd_args};
 pub use fields::{Fields, fields, list, text};
 pub use keys::jwk_set;
 pub use port::Port;
