@@ -6,7 +6,7 @@ unexport LIBCLANG_PATH
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run keys demo example migrate docs test test-browser test-servers soak memcheck bench fuzz lint fmt setup clean
+.PHONY: help run keys demo example migrate docs check test nightly test-browser test-servers soak memcheck bench fuzz lint fmt setup clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -16,7 +16,7 @@ run: setup ## build the module and start redis-server with it in the foreground 
 
 FILE ?= data/keys.json
 keys: setup ## make a key file, or put a new key behind those it has (FILE=data/keys.json)
-	@cargo run --release --quiet -p redis-session-core --bin redis-session-keys -- '$(FILE)'
+	@cargo run --locked --release --quiet -p redis-session-core --bin redis-session-keys -- '$(FILE)'
 
 demo: setup ## a tour of the commands, against a throw-away server
 	@scripts/demo
@@ -25,23 +25,24 @@ example: setup ## start the example, a login service with a page, and a throw-aw
 	@scripts/example
 
 migrate: setup ## move live sessions here from plain keys; without --apply, a dry run (ARGS="--source redis://10.0.0.1/")
-	@cargo run --release --quiet -p redis-session-migrate -- $(ARGS)
+	@cargo run --locked --release --quiet -p redis-session-migrate -- $(ARGS)
 
 docs: setup ## write into docs/commands.md and README.md what the server says of its commands
-	@REDIS_TEST_WRITE_DOCUMENTS=1 cargo test -p redis-session-tests --all-features --test documents -- generated
+	@REDIS_TEST_WRITE_DOCUMENTS=1 cargo test --locked --workspace --all-features --test documents -- generated
 
-test: setup ## run every test; integration tests start servers of their own on free ports
-	@scripts/client-libraries
-	@if cargo nextest --version >/dev/null 2>&1; then \
-	    cargo nextest run --workspace --all-features --no-fail-fast && cargo test --workspace --all-features --doc; \
-	else \
-	    cargo test --workspace --all-features --no-fail-fast; \
-	fi
+check: setup ## before each commit: formatting, clippy, the tests of core, the client and the commands
+	@scripts/check
+
+test: setup ## all that a change must pass on the default server; integration tests start servers of their own
+	@scripts/test
+
+nightly: setup ## before a release: every suite on every server, browser, memcheck, soak, fuzz
+	@scripts/nightly
 
 test-browser: setup ## run the tests that open the example's pages in Chromium
 	@scripts/test-browser
 
-test-servers: setup ## run the integration tests on Redis 8 and Valkey 8 and 9 too, and on servers that defragment (SERVERS="redis-8 valkey-9")
+test-servers: setup ## run what can depend on the server on Redis 8 and Valkey 8 and 9 (SERVERS="redis-8 valkey-9", or --all)
 	@scripts/test-servers $(SERVERS)
 
 soak: setup ## run random commands and kills at length (REDIS_TEST_COMMANDS=, _HOSTILE_COMMANDS=, _ROUNDS=, _SEED=)
@@ -52,7 +53,7 @@ memcheck: ## run integration tests inside valgrind (TESTS="refresh:: payloads::"
 	@scripts/memcheck $(TESTS)
 
 bench: setup ## run the benchmarks and write docs/benchmarks.md (SESSIONS=10000,100000 ROUNDS=7)
-	cargo bench -p redis-session-benches
+	cargo bench --locked -p redis-session-benches
 
 fuzz: ## fuzz what reads bytes from outside (TARGET=value RUNS=1000000); needs rustup
 	@TARGET="$(TARGET)" RUNS="$(RUNS)" scripts/fuzz

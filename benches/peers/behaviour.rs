@@ -10,6 +10,7 @@ use std::net::Ipv4Addr;
 use contenders::Contender;
 use layouts::{Credential, Layout, Login};
 use redis::Connection;
+use redis_session_tests::skipped;
 
 fn login(layout: &dyn Layout, con: &mut Connection, user: &str, agent: &str) -> Credential {
     let login = Login { user: user.to_owned(), ip: Ipv4Addr::new(203, 0, 113, 7), agent: agent.to_owned() };
@@ -21,7 +22,7 @@ fn does_the_job(contender: Contender) {
     let mut layout = contender.layout();
     let server = contender.server(redis_8.as_deref(), 4);
     let Some(server) = server.filter(|server| layout.prepare(&mut server.connection())) else {
-        println!("SKIPPED: {}: Redis 8 is not here; scripts/test-servers --fetch redis-8 fetches it", contender.name());
+        skipped(&format!("{}: Redis 8 is not here; scripts/test-servers --fetch redis-8 fetches it", contender.name()));
         return;
     };
     let (layout, con) = (layout.as_ref(), &mut server.connection());

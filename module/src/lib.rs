@@ -76,9 +76,22 @@ mod entry {
 
     use super::init;
 
+    /// The package's version as one number, as Redis's own modules have it: 1.2.3 is 10203.
+    const VERSION: i32 = part(env!("CARGO_PKG_VERSION_MAJOR")) * 10_000
+        + part(env!("CARGO_PKG_VERSION_MINOR")) * 100
+        + part(env!("CARGO_PKG_VERSION_PATCH"));
+
+    #[allow(clippy::panic)] // the compiler, which evaluates it
+    const fn part(digits: &str) -> i32 {
+        match i32::from_str_radix(digits, 10) {
+            Ok(number) if number < 100 => number,
+            _ => panic!("a part of the version has more than two digits"),
+        }
+    }
+
     redis_module! {
         name: "session",
-        version: 100,
+        version: VERSION,
         allocator: (redis_module::alloc::RedisAlloc, redis_module::alloc::RedisAlloc),
         data_types: [],
         init: init,

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use redis_session::KeyPrefix;
 use redis_session_core::base64url;
-use redis_session_tests::{Server, ServerBuilder, cmd, text, wait_until};
+use redis_session_tests::{Server, ServerBuilder, cmd, skipped, text, wait_until};
 use tempfile::TempDir;
 
 use crate::lossy::{Loss, lossy};
@@ -133,7 +133,7 @@ impl Library {
         };
         let Some(versions) = versions else {
             let name = self.name;
-            say(&format!("SKIPPED: {PAGE} with {name}: it is not here; scripts/client-libraries installs it"));
+            skipped(&format!("{PAGE} with {name}: it is not here; scripts/client-libraries installs it"));
             return None;
         };
         Some(format!("{} {}", self.name, String::from_utf8_lossy(&versions.stdout).trim()))

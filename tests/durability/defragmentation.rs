@@ -4,10 +4,9 @@
 //! servers from source that can.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 
 use redis::{Connection, Value};
-use redis_session_tests::{Server, cmd, cmd_args, create_with, int, now_ms, verdict, wait_until};
+use redis_session_tests::{Server, cmd, cmd_args, create_with, int, now_ms, skipped, verdict, wait_until};
 
 use crate::users::{server, stored};
 
@@ -27,7 +26,7 @@ fn pair() -> Option<(Server, Server)> {
     let mut con = primary.connection();
     if let Err(refused) = cmd(&mut con, "CONFIG SET activedefrag yes") {
         assert!(refused.to_string().contains("Jemalloc"), "{refused}");
-        let _ = writeln!(std::io::stderr(), "SKIPPED: defragmentation: this server was built without it");
+        skipped("defragmentation: this server was built without it");
         return None;
     }
     // However little there is to gain.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use redis::Connection;
-use redis_session_tests::{Port, Server, ServerBuilder, cmd, cmd_args, create, fields, wait_until};
+use redis_session_tests::{Port, Server, ServerBuilder, cmd, cmd_args, create, fields, skipped, wait_until};
 use serde_json::Value;
 
 use crate::commands::is_denied;
@@ -205,11 +205,6 @@ fn installed(variable: &str, names: &[&str]) -> Option<PathBuf> {
     programs.into_iter().find(|program| program.is_file())
 }
 
-/// Prints to the terminal even where a test's own output is kept back.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
 /// A redis_exporter that asks a server as its user `monitor`.
 struct Exporter(Child, Port);
 
@@ -246,7 +241,7 @@ impl Drop for Exporter {
 #[test]
 fn a_stock_exporter_gives_each_metric_that_the_dashboard_and_the_alerts_ask_for() {
     let Some(program) = installed("REDIS_EXPORTER", &["redis_exporter", "prometheus-redis-exporter"]) else {
-        say("SKIPPED: the exporter's metrics: no redis_exporter here; REDIS_EXPORTER names one");
+        skipped("the exporter's metrics: no redis_exporter here; REDIS_EXPORTER names one");
         return;
     };
     let primary = monitored().config("maxmemory 1gb").start();
@@ -277,7 +272,7 @@ fn a_stock_exporter_gives_each_metric_that_the_dashboard_and_the_alerts_ask_for(
 #[test]
 fn prometheus_takes_the_alerts() {
     let Some(promtool) = installed("PROMTOOL", &["promtool"]) else {
-        say("SKIPPED: the syntax of the alerts: no promtool here; PROMTOOL names one");
+        skipped("the syntax of the alerts: no promtool here; PROMTOOL names one");
         return;
     };
     for (how, name) in [("check", "docs/monitoring/alerts.yml"), ("test", "tests/operations/alerts.yml")] {

@@ -20,6 +20,7 @@
 //!   waiting.
 //! - [`wait_until`]: await a condition, where one would otherwise sleep.
 //! - [`amount`]: how much a random test does.
+//! - [`skipped`]: what a test cannot test here.
 //!
 //! Everything here panics when something is not as expected: a panic is how a test reports.
 //!
@@ -41,6 +42,7 @@ mod keys;
 mod port;
 mod sentinel;
 mod server;
+mod skip;
 mod wait;
 
 pub use amount::amount;
@@ -57,6 +59,7 @@ pub use keys::jwk_set;
 pub use port::Port;
 pub use sentinel::Sentinels;
 pub use server::{Output, Server};
+pub use skip::skipped;
 pub use wait::wait_until;
 
 #[cfg(test)]

@@ -113,8 +113,8 @@ pub(crate) fn register(ctx: &Context, entry: &Entry, category: &str) -> Result<(
     Ok(())
 }
 
-/// The version that all commands are there from. One that comes later needs a version of its own.
-const SINCE: &str = "0.1.0";
+/// The version that all commands are there from: the first that is released.
+const SINCE: &str = env!("CARGO_PKG_VERSION");
 
 /// Without it, the server would take every command for one that reads and writes its key, and refuse `%R~` users.
 fn key_spec(key: KeyUse) -> Option<KeySpec> {
