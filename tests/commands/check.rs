@@ -1,9 +1,10 @@
 //! SESSION.VALIDATE and SESSION.TOUCH, where the token is good.
 
+use std::time::Duration;
+
 use redis::Value;
 use redis_session_tests::{
-    Server, ask, cmd, cmd_args, create, fields, int, login, now_ms, on_both, on_both_of, verdict, verdict_with,
-    wait_until,
+    Server, advance, ask, cmd, cmd_args, create, fields, int, login, now_ms, on_both, on_both_of, verdict, verdict_with,
 };
 
 use crate::issuer::{claims, header, sign, trusting_server};
@@ -219,8 +220,7 @@ fn validating_changes_nothing() {
         cmd(con, "CONFIG SET session.touch-granularity 0").unwrap();
         let created = create(con, "sessions:42 IDLE 100");
         let (digest, dump) = (server.digest("sessions:42"), cmd(con, "DUMP sessions:42").unwrap());
-        let later = now_ms(con) + 2;
-        wait_until("the clock moves", || now_ms(con) > later);
+        advance(con, Duration::from_secs(50));
         for options in ["", "FULL", "IP ::1"] {
             ask(con, &format!("SESSION.VALIDATE sessions:42 {} {options}", created.str("token")));
         }
@@ -234,10 +234,10 @@ fn a_touch_slides_the_idle_deadline_and_not_the_absolute_one() {
     on_both(|_, con| {
         let created = create(con, "sessions:42 ID one TTL 1000 IDLE 100 TOKEN OPAQUE");
         let before = ask(con, "SESSION.GET sessions:42 one");
-        wait_until("the clock moves", || now_ms(con) > before.int("created_at") + 1);
+        advance(con, Duration::from_secs(50));
         let touched = ask(con, &format!("SESSION.TOUCH sessions:42 {}", created.str("token")));
         let after = ask(con, "SESSION.GET sessions:42 one");
-        assert!(after.int("last_seen_at") > before.int("last_seen_at"));
+        assert!(after.int("last_seen_at") >= before.int("last_seen_at") + 50_000);
         assert_eq!(after.int("idle_expires_at"), after.int("last_seen_at") + 100_000);
         assert_eq!(touched.int("expires_at"), after.int("idle_expires_at"));
         assert_eq!(after.int("expires_at"), before.int("expires_at"));
@@ -245,15 +245,18 @@ fn a_touch_slides_the_idle_deadline_and_not_the_absolute_one() {
     });
 }
 
+/// The default of `session.touch-granularity`.
+const GRANULARITY: Duration = Duration::from_secs(60);
+
 #[test]
 fn a_touch_within_the_granularity_moves_memory_alone() {
     on_both(|server, con| {
         let token = login(con, "sessions:42 ID one TOKEN OPAQUE");
         let (digest, began) = (server.digest("sessions:42"), now_ms(con));
-        wait_until("the clock moves", || now_ms(con) > began + 1);
+        advance(con, GRANULARITY / 2);
         let written = server.info("persistence", "rdb_changes_since_last_save");
         let answer = ask(con, &format!("SESSION.TOUCH sessions:42 {token} FULL"));
-        assert!(answer.int("last_seen_at") > began);
+        assert!(answer.int("last_seen_at") >= began + 30_000);
         assert_eq!(ask(con, "SESSION.GET sessions:42 one").int("last_seen_at"), answer.int("last_seen_at"));
         assert_eq!(server.digest("sessions:42"), digest);
         assert_eq!(server.info("persistence", "rdb_changes_since_last_save"), written);
@@ -263,10 +266,9 @@ fn a_touch_within_the_granularity_moves_memory_alone() {
 #[test]
 fn a_touch_past_the_granularity_is_replicated() {
     on_both(|server, con| {
-        cmd(con, "CONFIG SET session.touch-granularity 0").unwrap();
         let token = login(con, "sessions:42 TOKEN OPAQUE");
-        let (digest, began) = (server.digest("sessions:42"), now_ms(con));
-        wait_until("the clock moves", || now_ms(con) > began + 1);
+        let digest = server.digest("sessions:42");
+        advance(con, GRANULARITY);
         let written = server.info("persistence", "rdb_changes_since_last_save");
         ask(con, &format!("SESSION.TOUCH sessions:42 {token}"));
         assert_ne!(server.digest("sessions:42"), digest);
@@ -277,10 +279,9 @@ fn a_touch_past_the_granularity_is_replicated() {
 #[test]
 fn a_touch_with_a_bad_token_changes_nothing() {
     on_both(|server, con| {
-        cmd(con, "CONFIG SET session.touch-granularity 0").unwrap();
         let token = login(con, "sessions:42 TOKEN OPAQUE");
-        let (digest, began) = (server.digest("sessions:42"), now_ms(con));
-        wait_until("the clock moves", || now_ms(con) > began + 1);
+        let digest = server.digest("sessions:42");
+        advance(con, GRANULARITY);
         assert_eq!(verdict_with(con, ["SESSION.TOUCH", "sessions:42", &crate::issuer::tampered(&token)]), "signature");
         assert_eq!(verdict_with(con, ["SESSION.TOUCH", "sessions:43", &token]), "subject");
         assert_eq!(server.digest("sessions:42"), digest);
@@ -291,9 +292,10 @@ fn a_touch_with_a_bad_token_changes_nothing() {
 #[test]
 fn a_touch_does_not_wake_a_session_that_was_idle_too_long() {
     on_both(|_, con| {
-        create(con, "sessions:42 TTL 1000");
-        let token = login(con, "sessions:42 ID one IDLE 1");
-        wait_until("the session idles out", || verdict(con, "sessions:42", &token) == "idle");
+        create(con, "sessions:42");
+        let token = login(con, "sessions:42 ID one IDLE 1800");
+        advance(con, Duration::from_secs(1800));
+        assert_eq!(verdict(con, "sessions:42", &token), "idle");
         assert_eq!(verdict_with(con, ["SESSION.TOUCH", "sessions:42", &token]), "idle");
         assert_eq!(verdict_with(con, ["SESSION.TOUCH", "sessions:42", &token, "FULL"]), "idle");
         assert_eq!(cmd(con, "SESSION.GET sessions:42 one").unwrap(), Value::Nil);
@@ -306,7 +308,7 @@ fn a_touch_moves_its_own_session_alone() {
         create(con, "sessions:42 ID one");
         let two = login(con, "sessions:42 ID two");
         let before = ask(con, "SESSION.GET sessions:42 one");
-        wait_until("the clock moves", || now_ms(con) > before.int("created_at") + 5);
+        advance(con, GRANULARITY);
         ask(con, &format!("SESSION.TOUCH sessions:42 {two}"));
         assert_eq!(ask(con, "SESSION.GET sessions:42 one"), before);
     });

@@ -3,7 +3,7 @@
 //! ```text
 //! create, check, reasons, read, revoke, revoke_user    what each command does
 //! misuse, secrets, hostile                             what it refuses, and what it never tells
-//! keyspace, watchers, many, races                      one key per user: as a key, watched, large, and contended
+//! keyspace, key_expiry, watchers, many, races          one key per user: as a key, watched, large, and contended
 //! client                                               the same through the client crate
 //!
 //! issuer    tokens that were made elsewhere
@@ -14,6 +14,7 @@ mod client;
 mod create;
 mod hostile;
 mod issuer;
+mod key_expiry;
 mod keyspace;
 mod many;
 mod misuse;

@@ -1,9 +1,12 @@
 //! Why a token is not good: each reason, as SESSION.VALIDATE and SESSION.TOUCH answer it.
 
+use std::time::Duration;
+
 use redis::Connection;
 use redis_session_core::base64url;
 use redis_session_tests::{
-    Server, cmd, create, int, login, now_ms, on_both, on_both_of, verdict, verdict_with, wait_until,
+    Server, advance, advance_past, advance_to, cmd, create, int, login, now_ms, on_both, on_both_of, verdict,
+    verdict_with,
 };
 use serde_json::json;
 
@@ -380,11 +383,13 @@ fn a_session_past_its_absolute_deadline_is_expired() {
     with_a_session(|_, con| {
         // Which may forget it at once: the server does not know of the JWT.
         cmd(con, "CONFIG SET session.sweep-time 0").unwrap();
-        let opaque = login(con, "sessions:42 ID two TTL 1 TOKEN OPAQUE");
+        let created = create(con, "sessions:42 ID two TTL 1800 TOKEN OPAQUE");
+        let opaque = created.str("token");
         // It is good for longer than its session.
         let jwt = sign(&header(), &claims(con, "42", "two"));
-        assert_eq!(answer(con, &jwt), "active");
-        wait_until("the session expires", || verdict(con, KEY, &opaque) != "active");
+        advance(con, Duration::from_secs(29 * 60));
+        assert_eq!([answer(con, &opaque), answer(con, &jwt)], ["active", "active"]);
+        advance_to(con, created.int("expires_at"));
         assert_eq!(answer(con, &opaque), "expired");
         assert_eq!(answer(con, &jwt), "expired");
         assert_eq!(int(con, "SESSION.COUNT sessions:42"), 1);
@@ -394,8 +399,11 @@ fn a_session_past_its_absolute_deadline_is_expired() {
 #[test]
 fn a_jwt_expires_before_its_session_does() {
     with_a_session(|_, con| {
-        let token = login(con, "sessions:42 TOKENTTL 1");
-        wait_until("the token expires", || verdict(con, KEY, &token) != "active");
+        let created = create(con, "sessions:42 TOKENTTL 600");
+        let token = created.str("token");
+        advance(con, Duration::from_secs(9 * 60));
+        assert_eq!(answer(con, &token), "active");
+        advance_to(con, created.int("token_expires_at"));
         assert_eq!(answer(con, &token), "token_expired");
         assert_eq!(int(con, "SESSION.COUNT sessions:42"), 2);
     });
@@ -404,8 +412,10 @@ fn a_jwt_expires_before_its_session_does() {
 #[test]
 fn a_session_that_nobody_used_is_idle() {
     with_a_session(|_, con| {
-        let token = login(con, "sessions:42 IDLE 1");
-        wait_until("the session idles out", || verdict(con, KEY, &token) != "active");
+        let token = login(con, "sessions:42 IDLE 1800");
+        advance(con, Duration::from_secs(29 * 60));
+        assert_eq!(verdict(con, KEY, &token), "active");
+        advance(con, Duration::from_secs(60));
         assert_eq!(answer(con, &token), "idle");
         assert_eq!(int(con, "SESSION.COUNT sessions:42"), 1);
     });
@@ -436,7 +446,7 @@ fn what_began_before_the_not_before_setting_is_dead() {
         let tokens = [login(con, "sessions:42"), login(con, "sessions:42 TOKEN OPAQUE"), login(con, "sessions:43")];
         let created = create(con, "sessions:42 ID one");
         let now = now_ms(con);
-        wait_until("the clock moves", || now_ms(con) > now);
+        advance_past(con, now);
         cmd(con, &format!("CONFIG SET session.not-before {}", now + 1)).unwrap();
         assert_eq!(answer(con, &tokens[0]), "user_revoked");
         assert_eq!(answer(con, &tokens[1]), "user_revoked");

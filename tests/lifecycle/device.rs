@@ -1,8 +1,8 @@
 //! DEVICE: a session that is bound to a device is good for that one alone. And what is new to a user at a login.
 
-use redis_session_tests::{cmd, create, int, login, on_both, verdict, verdict_with};
+use redis_session_tests::{advance, cmd, create, int, login, on_both, verdict, verdict_with};
 
-use crate::steps::{KEY, session, set, wait_past};
+use crate::steps::{KEY, minutes, session, set};
 
 #[test]
 fn a_bound_session_is_active_for_its_device_and_for_who_names_none() {
@@ -56,7 +56,7 @@ fn the_use_of_another_device_is_no_use() {
         set(con, "session.touch-granularity 0");
         let token = login(con, "sessions:42 ID one IDLE 100 DEVICE phone");
         let (before, digest) = (session(con, "one"), server.digest(KEY));
-        wait_past(con, before.int("last_seen_at") + 1);
+        advance(con, minutes(1));
         assert_eq!(verdict_with(con, ["SESSION.TOUCH", KEY, &token, "DEVICE", "laptop"]), "device");
         assert_eq!(session(con, "one"), before);
         assert_eq!(server.digest(KEY), digest);

@@ -3,9 +3,11 @@
 use std::thread;
 
 use redis::{Connection, Value};
-use redis_session_tests::{Server, cmd, cmd_args, create, error, fields, int, list, on_both, refusal, text};
+use redis_session_tests::{
+    Server, advance, advance_to, cmd, cmd_args, create, error, fields, int, list, on_both, refusal, text,
+};
 
-use crate::steps::{KEY, refresh, session, set, wait_past};
+use crate::steps::{KEY, minutes, refresh, session, set};
 
 /// The fields of session `one`, in their order.
 #[track_caller]
@@ -170,9 +172,9 @@ fn fields_of_a_dead_session_are_not_changed_and_it_is_told_why() {
         let stolen = create(con, "sessions:42 ID stolen REFRESH 100 DATA 1 a 1").str("refresh_token");
         refresh(con, &stolen);
         assert_eq!(crate::steps::refreshed(con, &stolen), "reused");
-        create(con, "sessions:42 ID idle IDLE 1 DATA 1 a 1");
-        let ends = create(con, "sessions:42 ID over TTL 1 DATA 1 a 1").int("expires_at");
-        wait_past(con, ends);
+        create(con, "sessions:42 ID idle IDLE 1800 DATA 1 a 1");
+        let ends = create(con, "sessions:42 ID over TTL 1800 DATA 1 a 1").int("expires_at");
+        advance_to(con, ends);
         let digest = server.digest(KEY);
         for (id, reason) in [
             ("gone", "revoked"),
@@ -208,7 +210,7 @@ fn setting_a_field_is_no_use_of_the_session_and_moves_no_deadline() {
     on_both(|_, con| {
         create(con, "sessions:42 ID one IDLE 100");
         let before = session(con, "one");
-        wait_past(con, before.int("last_seen_at") + 1);
+        advance(con, minutes(1));
         cmd(con, "SESSION.SET sessions:42 one a 1").unwrap();
         cmd(con, "SESSION.UNSET sessions:42 one a").unwrap();
         assert_eq!(session(con, "one"), before);

@@ -1,11 +1,13 @@
 //! FROM: a session begins with a token from elsewhere, which stays its credential.
 
 use redis_session_core::base64url;
-use redis_session_tests::{ask, cmd, cmd_args, create, error, fields, ids, int, login, on_both_of, verdict};
+use redis_session_tests::{
+    advance_to, ask, cmd, cmd_args, create, error, fields, ids, int, login, on_both_of, verdict,
+};
 use serde_json::{Value, json};
 
 use crate::issuer::{claims, header, now_secs, payload, sign, tampered, trusting_server};
-use crate::steps::{KEY, grant, outcome, refresh, refreshed, session, set, wait_past};
+use crate::steps::{KEY, grant, outcome, refresh, refreshed, session, set};
 
 /// What SESSION.CREATE FROM this token answers: `granted`, or the reason why not.
 #[track_caller]
@@ -179,7 +181,7 @@ fn a_token_from_before_a_logout_everywhere_begins_nothing_and_a_later_one_does()
         assert_eq!(begun(con, &sign(&header(), &before)), "user_revoked");
         let undated = json!({ "sub": "42", "sid": "one", "exp": after + 100 });
         assert_eq!(begun(con, &sign(&header(), &undated)), "user_revoked");
-        wait_past(con, (after + 1) * 1000);
+        advance_to(con, (after + 1) * 1000);
         let token = sign(&header(), &claims(con, "42", "one"));
         assert_eq!(begun(con, &token), "granted");
         assert_eq!(verdict(con, KEY, &token), "active");

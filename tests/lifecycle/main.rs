@@ -4,7 +4,7 @@
 //! rotation, refresh, credentials    refresh tokens: each used once, what a refresh keeps, what is none
 //! regenerate, fields, device        another id, the application's fields, and the device a session is bound to
 //! stateless, from                   tokens that were made elsewhere, without a session here and for one
-//! timeouts, limits                  how a session ends by itself, or for a newer one
+//! timeouts, key_expiry, limits      how a session ends by itself, or for a newer one
 //! at_rest, caching, misuse          what is stored, the memory of verified tokens, and what is refused
 //! races                             all of it at once, over many connections
 //!
@@ -21,6 +21,7 @@ mod credentials;
 mod device;
 mod fields;
 mod from;
+mod key_expiry;
 mod limits;
 mod misuse;
 mod races;

@@ -1,12 +1,12 @@
 //! SESSION.REFRESH: how long refresh tokens live, what a refresh keeps, and whose session is dead.
 
 use redis_session_tests::{
-    ServerBuilder, ask, cmd, cmd_args, create, ids, int, login, now_ms, on_both, verdict, wait_until,
+    ServerBuilder, advance, advance_to, ask, cmd, cmd_args, create, ids, int, login, now_ms, on_both, verdict,
 };
 use serde_json::json;
 
 use crate::issuer::payload;
-use crate::steps::{GRANT, KEY, generation, refresh, refreshed, session, set, wait_past};
+use crate::steps::{GRANT, KEY, generation, minutes, refresh, refreshed, session, set};
 
 #[test]
 fn a_session_has_a_refresh_token_only_if_it_asks_for_one() {
@@ -42,11 +42,10 @@ fn a_refresh_token_lives_for_its_own_seconds_from_each_refresh() {
     on_both(|_, con| {
         let created = create(con, "sessions:42 ID one TTL 1000 REFRESH 100");
         assert_eq!(created.int("refresh_expires_at"), session(con, "one").int("created_at") + 100_000);
-        let began = session(con, "one").int("created_at");
-        wait_past(con, began + 1);
+        advance(con, minutes(1));
         let granted = refresh(con, &created.str("refresh_token"));
         assert_eq!(granted.int("refresh_expires_at"), session(con, "one").int("last_seen_at") + 100_000);
-        assert!(granted.int("refresh_expires_at") > created.int("refresh_expires_at"));
+        assert!(granted.int("refresh_expires_at") >= created.int("refresh_expires_at") + 60_000);
     });
 }
 
@@ -89,8 +88,7 @@ fn the_absolute_deadline_is_never_moved_by_a_refresh() {
         let created = create(con, "sessions:42 ID one TTL 1000 IDLE 900 REFRESH 950");
         let mut token = created.str("refresh_token");
         for _ in 0..5 {
-            let before = now_ms(con);
-            wait_past(con, before + 1);
+            advance(con, minutes(3));
             let granted = refresh(con, &token);
             assert_eq!(granted.int("expires_at"), created.int("expires_at"));
             assert!(granted.int("token_expires_at") <= created.int("expires_at"));
@@ -105,8 +103,11 @@ fn the_absolute_deadline_is_never_moved_by_a_refresh() {
 #[test]
 fn a_refresh_token_expires_while_its_session_goes_on() {
     on_both(|server, con| {
-        let created = create(con, "sessions:42 ID one REFRESH 1");
-        wait_past(con, created.int("refresh_expires_at"));
+        let other = create(con, "sessions:42 REFRESH 1800").str("refresh_token");
+        let created = create(con, "sessions:42 ID one REFRESH 1800");
+        advance(con, minutes(29));
+        assert_eq!(refreshed(con, other), "granted");
+        advance_to(con, created.int("refresh_expires_at"));
         let digest = server.digest(KEY);
         assert_eq!(refreshed(con, created.str("refresh_token")), "token_expired");
         assert_eq!(server.digest(KEY), digest);
@@ -118,9 +119,11 @@ fn a_refresh_token_expires_while_its_session_goes_on() {
 fn a_successor_that_has_expired_is_not_handed_out_again() {
     on_both(|_, con| {
         set(con, "session.refresh-grace 3600");
-        let created = create(con, "sessions:42 ID one REFRESH 1");
+        let created = create(con, "sessions:42 ID one REFRESH 1800");
         let granted = refresh(con, &created.str("refresh_token"));
-        wait_past(con, granted.int("refresh_expires_at"));
+        advance(con, minutes(29));
+        assert_eq!(refresh(con, &created.str("refresh_token")), granted);
+        advance_to(con, granted.int("refresh_expires_at"));
         assert_eq!(refreshed(con, created.str("refresh_token")), "token_expired");
         assert_eq!(verdict(con, KEY, &created.str("token")), "active");
     });
@@ -129,9 +132,9 @@ fn a_successor_that_has_expired_is_not_handed_out_again() {
 #[test]
 fn a_session_that_was_idle_too_long_is_not_refreshed() {
     on_both(|_, con| {
-        let created = create(con, "sessions:42 ID one IDLE 1 REFRESH 1000");
+        let created = create(con, "sessions:42 ID one IDLE 1800 REFRESH 7200");
         let idle = session(con, "one").int("idle_expires_at");
-        wait_past(con, idle);
+        advance_to(con, idle);
         assert_eq!(refreshed(con, created.str("refresh_token")), "idle");
         assert_eq!(verdict(con, KEY, &created.str("token")), "idle");
     });
@@ -142,8 +145,8 @@ fn a_session_past_its_absolute_deadline_is_not_refreshed() {
     on_both(|_, con| {
         // So that it is remembered past its end.
         set(con, "session.leeway 600");
-        let created = create(con, "sessions:42 TTL 1 TOKEN OPAQUE REFRESH 1000");
-        wait_past(con, created.int("expires_at"));
+        let created = create(con, "sessions:42 TTL 1800 TOKEN OPAQUE REFRESH 7200");
+        advance_to(con, created.int("expires_at"));
         assert_eq!(refreshed(con, created.str("refresh_token")), "expired");
         assert_eq!(verdict(con, KEY, &created.str("token")), "expired");
     });
@@ -176,7 +179,7 @@ fn everyone_who_is_logged_out_by_the_settings_cannot_refresh() {
         let later = now_ms(con) + 1;
         set(con, &format!("session.not-before {later}"));
         assert_eq!(refreshed(con, &token), "user_revoked");
-        wait_past(con, later);
+        advance_to(con, later);
         let token = create(con, "sessions:42 REFRESH 1000").str("refresh_token");
         assert_eq!(refreshed(con, &token), "granted");
         set(con, "session.not-before 0");
@@ -290,10 +293,10 @@ fn a_refresh_counts_as_activity() {
     on_both(|_, con| {
         let token = create(con, "sessions:42 ID one IDLE 100 REFRESH 1000").str("refresh_token");
         let before = session(con, "one");
-        wait_past(con, before.int("last_seen_at") + 1);
+        advance(con, minutes(1));
         refresh(con, &token);
         let after = session(con, "one");
-        assert!(after.int("last_seen_at") > before.int("last_seen_at") + 1);
+        assert!(after.int("last_seen_at") >= before.int("last_seen_at") + 60_000);
         assert_eq!(after.int("idle_expires_at"), after.int("last_seen_at") + 100_000);
     });
 }
@@ -301,13 +304,12 @@ fn a_refresh_counts_as_activity() {
 #[test]
 fn a_session_lives_on_past_its_idle_timeout_as_long_as_it_is_refreshed() {
     on_both(|_, con| {
-        let created = create(con, "sessions:42 ID one IDLE 1 REFRESH 1000 TOKEN OPAQUE");
-        let dead_if_unused = session(con, "one").int("idle_expires_at");
+        let created = create(con, "sessions:42 ID one IDLE 1800 REFRESH 3600 TOKEN OPAQUE");
         let mut token = created.str("refresh_token");
-        wait_until("the first idle deadline passes", || {
+        for _ in 0..3 {
+            advance(con, minutes(29));
             token = refresh(con, &token).str("refresh_token");
-            now_ms(con) > dead_if_unused
-        });
+        }
         assert_eq!(verdict(con, KEY, &created.str("token")), "active");
     });
 }
@@ -317,7 +319,7 @@ fn another_device_does_not_refresh_and_changes_nothing() {
     on_both(|server, con| {
         let token = create(con, "sessions:42 ID one IDLE 100 DEVICE phone REFRESH 1000").str("refresh_token");
         let (digest, before) = (server.digest(KEY), session(con, "one"));
-        wait_past(con, before.int("last_seen_at") + 1);
+        advance(con, minutes(1));
         assert_eq!(refreshed(con, format!("{token} DEVICE laptop")), "device");
         assert_eq!(refreshed(con, format!("{token} DEVICE Phone IP ::1 AGENT Chrome")), "device");
         assert_eq!(server.digest(KEY), digest);

@@ -1,10 +1,10 @@
 //! SESSION.REGENERATE: the same session under another id, with other tokens.
 
-use redis_session_tests::{cmd, create, error, ids, int, now_ms, on_both, on_both_of, verdict};
+use redis_session_tests::{advance, advance_to, cmd, create, error, ids, int, on_both, on_both_of, verdict};
 use serde_json::json;
 
 use crate::issuer::{claims, header, payload, sign, tampered, trusting_server};
-use crate::steps::{KEY, generation, grant, outcome, refresh, refreshed, session, set, wait_past};
+use crate::steps::{KEY, generation, grant, minutes, outcome, refresh, refreshed, session, set};
 
 #[test]
 fn by_its_id_or_a_token_a_session_gets_another_id_and_its_old_tokens_are_dead() {
@@ -106,8 +106,7 @@ fn a_new_id_is_no_longer_life() {
         let created = create(con, "sessions:42 TTL 1000 REFRESH 900");
         let mut id = created.str("id");
         for _ in 0..3 {
-            let before = now_ms(con);
-            wait_past(con, before + 1);
+            advance(con, minutes(5));
             let new = grant(con, &format!("SESSION.REGENERATE {KEY} {id}"));
             assert_eq!(new.int("expires_at"), created.int("expires_at"));
             id = new.str("id");
@@ -141,9 +140,9 @@ fn a_session_that_is_dead_gets_no_other_id_and_says_why() {
         let stolen = create(con, "sessions:42 ID stolen REFRESH 100").str("refresh_token");
         refresh(con, &stolen);
         assert_eq!(refreshed(con, &stolen), "reused");
-        create(con, "sessions:42 ID idle IDLE 1");
-        let ends = create(con, "sessions:42 ID over TTL 1").int("expires_at");
-        wait_past(con, ends);
+        create(con, "sessions:42 ID idle IDLE 1800");
+        let ends = create(con, "sessions:42 ID over TTL 1800").int("expires_at");
+        advance_to(con, ends);
         let digest = server.digest(KEY);
         for (id, reason) in [
             ("gone", "revoked"),

@@ -1,8 +1,10 @@
 //! SESSION.REFRESH: each refresh token is used once, and one that is used again tells of a thief.
 
-use redis_session_tests::{cmd, create, int, on_both, verdict};
+use std::time::Duration;
 
-use crate::steps::{KEY, generation, pair, refresh, refreshed, session, set, wait_past};
+use redis_session_tests::{advance, advance_past, advance_to, cmd, create, int, now_ms, on_both, verdict};
+
+use crate::steps::{KEY, generation, minutes, pair, refresh, refreshed, session, set};
 
 #[test]
 fn a_refresh_hands_out_new_tokens_for_the_same_session() {
@@ -64,8 +66,7 @@ fn a_jwt_that_is_handed_out_again_is_the_same_also_a_second_later() {
     on_both(|_, con| {
         let token = create(con, "sessions:42 REFRESH 1000").str("refresh_token");
         let first = refresh(con, &token);
-        let second = redis_session_tests::now_ms(con) / 1000;
-        wait_past(con, (second + 1) * 1000);
+        advance(con, Duration::from_secs(1));
         assert_eq!(refresh(con, &token), first);
     });
 }
@@ -73,12 +74,14 @@ fn a_jwt_that_is_handed_out_again_is_the_same_also_a_second_later() {
 #[test]
 fn one_that_is_used_again_after_the_grace_ends_the_session() {
     on_both(|_, con| {
-        set(con, "session.refresh-grace 1");
+        set(con, "session.refresh-grace 600");
         let created = create(con, "sessions:42 REFRESH 1000");
         let (jwt, token) = pair(&created);
         let (new_jwt, new) = pair(&refresh(con, &token));
-        let used = redis_session_tests::now_ms(con);
-        wait_past(con, used + 1000);
+        let used = now_ms(con);
+        advance(con, minutes(9));
+        assert_eq!(refreshed(con, &token), "granted");
+        advance_to(con, used + 600_000);
         assert_eq!(refreshed(con, &token), "reused");
         for dead in [&jwt, &new_jwt] {
             assert_eq!(verdict(con, KEY, dead), "reused");
@@ -107,14 +110,14 @@ fn an_older_generation_is_theft_also_within_the_grace() {
 #[test]
 fn the_grace_is_counted_from_the_use_and_not_renewed_by_repeating_it() {
     on_both(|_, con| {
-        set(con, "session.refresh-grace 1");
+        set(con, "session.refresh-grace 600");
         let token = create(con, "sessions:42 REFRESH 1000").str("refresh_token");
         refresh(con, &token);
-        let used = redis_session_tests::now_ms(con);
-        wait_past(con, used + 500);
-        // Asked late enough, it would end half a second later if it were renewed.
-        refreshed(con, &token);
-        wait_past(con, used + 1000);
+        for _ in 0..3 {
+            advance(con, minutes(3));
+            assert_eq!(refreshed(con, &token), "granted");
+        }
+        advance(con, minutes(1));
         assert_eq!(refreshed(con, &token), "reused");
     });
 }
@@ -183,7 +186,7 @@ fn a_refresh_within_the_grace_moves_nothing() {
             create(con, "sessions:42 ID one REFRESH 1000 IDLE 100 IP 203.0.113.7 AGENT Firefox").str("refresh_token");
         refresh(con, &token);
         let before = session(con, "one");
-        wait_past(con, before.int("last_seen_at") + 1);
+        advance_past(con, before.int("last_seen_at") + 1);
         let repeated = refresh(con, &format!("{token} IP 203.0.113.8 AGENT Chrome"));
         assert!(repeated.bool("new_ip"));
         assert_eq!(session(con, "one"), before);

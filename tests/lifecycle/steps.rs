@@ -1,10 +1,11 @@
 //! Asking for what these tests ask for most.
 
 use std::fmt::Display;
+use std::time::Duration;
 
-use redis::{Connection, ConnectionLike};
+use redis::ConnectionLike;
 use redis_session_core::base64url;
-use redis_session_tests::{Fields, ask, cmd, fields, now_ms, wait_until};
+use redis_session_tests::{Fields, ask, cmd, fields};
 
 /// The user's sessions that most tests are about.
 pub(crate) const KEY: &str = "sessions:42";
@@ -69,10 +70,9 @@ pub(crate) fn set(con: &mut impl ConnectionLike, settings: &str) {
     }
 }
 
-/// Waits until the server's clock is past `time`.
-#[track_caller]
-pub(crate) fn wait_past(con: &mut Connection, time: i64) {
-    wait_until("the clock moves", || now_ms(con) > time);
+/// A span of time by which tests move the clock.
+pub(crate) const fn minutes(count: u64) -> Duration {
+    Duration::from_secs(count * 60)
 }
 
 /// How many rotations came before a refresh token.

@@ -1,8 +1,8 @@
 //! How long sessions last, side by side.
 
-use redis_session_tests::{ask, cmd, create, ids, int, login, on_both, verdict};
+use redis_session_tests::{advance, advance_to, cmd, create, ids, int, login, on_both, verdict, verdict_with};
 
-use crate::steps::{KEY, session, set, wait_past};
+use crate::steps::{KEY, minutes, session, set};
 
 #[test]
 fn a_session_that_is_remembered_stands_next_to_ordinary_ones() {
@@ -28,9 +28,11 @@ fn the_remembered_session_outlives_the_others() {
     on_both(|_, con| {
         set(con, "session.leeway 600");
         let remembered = login(con, "sessions:42 ID remembered TTL 2592000 TOKEN OPAQUE");
-        let idle = login(con, "sessions:42 ID idle IDLE 1 TOKEN OPAQUE");
-        let over = create(con, "sessions:42 ID over TTL 1 TOKEN OPAQUE");
-        wait_past(con, over.int("expires_at"));
+        let idle = login(con, "sessions:42 ID idle IDLE 1800 TOKEN OPAQUE");
+        let over = create(con, "sessions:42 ID over TTL 1800 TOKEN OPAQUE");
+        advance(con, minutes(29));
+        assert_eq!(ids(con, KEY), ["over", "idle", "remembered"]);
+        advance_to(con, over.int("expires_at"));
         assert_eq!(verdict(con, KEY, &over.str("token")), "expired");
         assert_eq!(verdict(con, KEY, &idle), "idle");
         assert_eq!(verdict(con, KEY, &remembered), "active");
@@ -38,16 +40,6 @@ fn the_remembered_session_outlives_the_others() {
         for id in ["idle", "over"] {
             assert_eq!(int(con, &format!("SESSION.TTL {KEY} {id}")), -2);
         }
-    });
-}
-
-#[test]
-fn the_key_goes_with_its_last_session() {
-    on_both(|_, con| {
-        create(con, "sessions:42 TTL 1 TOKEN OPAQUE");
-        let last = create(con, "sessions:42 TTL 2 TOKEN OPAQUE").int("expires_at");
-        wait_past(con, last);
-        assert_eq!(int(con, "EXISTS sessions:42"), 0);
     });
 }
 
@@ -66,29 +58,31 @@ fn the_nearer_of_the_two_deadlines_counts() {
 fn no_use_moves_the_absolute_deadline() {
     on_both(|_, con| {
         set(con, "session.leeway 600");
-        let created = create(con, "sessions:42 ID one TTL 1 IDLE 100 TOKEN OPAQUE");
-        let mut answers = std::collections::HashSet::new();
-        redis_session_tests::wait_until("it ends though it is used", || {
-            let answer = redis_session_tests::verdict_with(con, ["SESSION.TOUCH", KEY, &created.str("token")]);
-            answers.insert(answer.clone());
-            answer == "expired"
-        });
-        assert!(answers.len() <= 2, "{answers:?}");
+        let created = create(con, "sessions:42 ID one TTL 3600 IDLE 1800 TOKEN OPAQUE");
+        let token = created.str("token");
+        for _ in 0..2 {
+            advance(con, minutes(29));
+            assert_eq!(verdict_with(con, ["SESSION.TOUCH", KEY, &token]), "active");
+        }
+        advance_to(con, created.int("expires_at"));
+        assert_eq!(verdict_with(con, ["SESSION.TOUCH", KEY, &token]), "expired");
     });
 }
 
 #[test]
 fn a_session_lives_past_its_idle_timeout_as_long_as_it_is_touched() {
     on_both(|_, con| {
-        let token = login(con, "sessions:42 ID one IDLE 1 TOKEN OPAQUE");
-        let dead_if_unused = session(con, "one").int("idle_expires_at");
-        redis_session_tests::wait_until("the first idle deadline passes", || {
-            assert!(ask(con, &format!("SESSION.TOUCH {KEY} {token}")).bool("active"));
-            redis_session_tests::now_ms(con) > dead_if_unused
-        });
-        assert_eq!(verdict(con, KEY, &token), "active");
+        let token = login(con, "sessions:42 ID one IDLE 1800 TOKEN OPAQUE");
+        for _ in 0..3 {
+            advance(con, minutes(29));
+            assert_eq!(verdict_with(con, ["SESSION.TOUCH", KEY, &token]), "active");
+        }
         // Looking is no use.
-        redis_session_tests::wait_until("it idles out", || verdict(con, KEY, &token) == "idle");
+        advance(con, minutes(29));
+        assert_eq!(verdict(con, KEY, &token), "active");
+        let ends = session(con, "one").int("idle_expires_at");
+        advance_to(con, ends);
+        assert_eq!(verdict(con, KEY, &token), "idle");
     });
 }
 

@@ -30,13 +30,19 @@ pub fn advance(con: &mut impl ConnectionLike, by: Duration) {
     advance_in(&folder(con).expect("the server's folder"), by);
 }
 
-/// Moves the module's clock on, unless it shows a later time than `time` already, so that it does.
+/// Moves the module's clock on to `time`, unless it shows that or a later time already.
 #[track_caller]
-pub fn advance_past(con: &mut impl ConnectionLike, time: i64) {
-    let ahead = time + 1 - now_ms(con);
+pub fn advance_to(con: &mut impl ConnectionLike, time: i64) {
+    let ahead = time - now_ms(con);
     if let Ok(millis @ 1..) = u64::try_from(ahead) {
         advance(con, Duration::from_millis(millis));
     }
+}
+
+/// Moves the module's clock on, unless it shows a later time than `time` already, so that it does.
+#[track_caller]
+pub fn advance_past(con: &mut impl ConnectionLike, time: i64) {
+    advance_to(con, time + 1);
 }
 
 /// Makes the clock of a server that is to start in `folder`.

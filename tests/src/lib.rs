@@ -16,8 +16,8 @@
 //! - [`jwk_set`]: keys for a [`ServerBuilder::keys`] file, so that tokens outlive a server.
 //! - [`Cluster`], [`Sentinels`]: servers that are one Redis Cluster, or watched by Redis Sentinel.
 //! - [`Port`]: for programs beside them.
-//! - [`Server::advance`], [`advance`], [`advance_past`], [`now_ms`]: the module's clock, which tests move instead of
-//!   waiting.
+//! - [`Server::advance`], [`advance`], [`advance_to`], [`advance_past`], [`now_ms`]: the module's clock, which tests move
+//!   instead of waiting.
 //! - [`wait_until`]: await a condition, where one would otherwise sleep.
 //! - [`amount`]: how much a random test does.
 //! - [`skipped`]: what a test cannot test here.
@@ -51,7 +51,7 @@ pub use ask::{
 };
 pub use binaries::module_path;
 pub use builder::ServerBuilder;
-pub use clock::{advance, advance_past, now_ms};
+pub use clock::{advance, advance_past, advance_to, now_ms};
 pub use cluster::Cluster;
 pub use command::{cmd, cmd_args};
 pub use fields::{Fields, fields, list, text};
