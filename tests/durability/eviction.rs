@@ -38,14 +38,22 @@ fn log_in(con: &mut Connection, users: Range<usize>) -> Vec<String> {
     replies.into_iter().map(|reply| fields(reply).str("token")).collect()
 }
 
+/// Empties a server, which is to make room by this policy then.
+fn empty_with(con: &mut Connection, policy: &str) {
+    let policy = format!("CONFIG SET maxmemory 0 maxmemory-policy {policy}");
+    for line in [&policy, "FLUSHALL", "CONFIG RESETSTAT"] {
+        cmd(con, line).unwrap();
+    }
+}
+
 #[test]
 fn whole_users_make_room_and_replicas_follow() {
+    let primary = server().config("repl-backlog-size 16kb\nlazyfree-lazy-eviction yes").start();
+    let replica = server().replica_of(&primary).start();
+    let mut con = primary.connection();
     for policy in EVICTING {
-        let lines = format!("maxmemory-policy {policy}\nrepl-backlog-size 16kb\nlazyfree-lazy-eviction yes");
-        let primary = server().config(lines).start();
-        let replica = server().replica_of(&primary).start();
+        empty_with(&mut con, policy);
         primary.wait_for_sync(&replica);
-        let mut con = primary.connection();
         let empty = used(&primary);
         let tokens = log_in(&mut con, 0..USERS);
         primary.wait_for_sync(&replica);
@@ -104,9 +112,10 @@ fn user_agents_go_with_their_users_at_once() {
 
 #[test]
 fn logins_under_pressure_make_room_for_themselves() {
+    let server = server().start();
+    let mut con = server.connection();
     for policy in EVICTING {
-        let server = server().config(format!("maxmemory-policy {policy}")).start();
-        let mut con = server.connection();
+        empty_with(&mut con, policy);
         let limit = used(&server) + 500_000;
         cmd(&mut con, &format!("CONFIG SET maxmemory {limit}")).unwrap();
         for first in (0..USERS).step_by(40) {

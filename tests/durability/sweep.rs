@@ -223,7 +223,8 @@ fn every_database_is_swept() {
 
 #[test]
 fn what_is_swept_is_replicated_and_logged() {
-    let mut primary = still().appendonly().start();
+    // The replica has it all by then: the primary need not wait to hear of that, a second or so.
+    let mut primary = still().appendonly().config("shutdown-timeout 0").start();
     let replica = server().replica_of(&primary).start();
     primary.wait_for_sync(&replica);
     let mut con = primary.connection();

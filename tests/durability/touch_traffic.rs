@@ -80,7 +80,7 @@ fn hour(sessions: usize, uses: u64, granularity_secs: u64, idle_secs: u32) -> (u
 fn of_many_uses_in_an_hour_few_are_replicated() {
     let uses = amount("REDIS_TEST_USES", 100_000);
     for (uses_of_each, granularity, idle_secs, at_most) in [
-        (uses, 60, 0, 0.001),
+        (uses, 60, 0, 120.0 / uses as f64),
         (10_000, 60, 1800, 0.01),
         (1000, 60, 1800, 0.06),
         (100, 60, 1800, 0.38),
