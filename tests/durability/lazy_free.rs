@@ -68,9 +68,9 @@ fn agents_go_with_the_users_that_had_them() {
         let used = || server.info("memory", "used_memory").parse::<i64>().unwrap();
         create_with(&mut con, "sessions:42", &["AGENT", "before"]);
         let before = used();
-        large_user(&mut con, "sessions:large", 3000);
+        large_user(&mut con, "sessions:large", 1500);
         let full = used();
-        assert!(full - before > 3000 * 400, "{before} {full}");
+        assert!(full - before > 1500 * 400, "{before} {full}");
         cmd(&mut con, delete).unwrap();
         // The next login clears up, whenever the background thread is done.
         wait_until(&format!("{delete} gives the memory back"), || {

@@ -8,7 +8,7 @@ mod cut_logs;
 mod defragmentation;
 mod effects;
 mod eviction;
-mod expiry;
+mod key_expiry;
 mod keyspace;
 mod lazy_free;
 mod lonely_replicas;

@@ -1,8 +1,10 @@
 //! The sweep: what is dead goes from values that live on, on the primary, and everywhere else by replication.
 
+use std::time::Duration;
+
 use redis::Connection;
 use redis_session_tests::{
-    Server, ServerBuilder, cmd, cmd_args, create, create_with, fields, int, now_ms, verdict, wait_until,
+    Server, ServerBuilder, cmd, cmd_args, create, create_with, fields, int, verdict, wait_until,
 };
 
 use crate::users::{server, session, stored};
@@ -25,10 +27,22 @@ fn sweep(server: &Server) {
     cmd(&mut server.connection(), "CONFIG SET session.sweep-time 1000").unwrap();
 }
 
-/// Waits until more than a walk's time has gone by.
-fn let_a_walk_pass(con: &mut Connection) {
-    let before = now_ms(con);
-    wait_until("the clock moves", || now_ms(con) > before + 1500);
+/// How long sessions here last without a use, or at all, if they are to be over before others.
+const SHORT: Duration = Duration::from_secs(1800);
+
+/// Returns after the sweep's timer has gone off, whether the sweep may work or not.
+///
+/// The server does nothing else for longer than the timer takes, and answers after what has fallen due meanwhile.
+pub fn let_a_tick_pass(con: &mut Connection) {
+    cmd(con, "DEBUG SLEEP 0.15").unwrap();
+}
+
+/// Moves the clock on by more than there is between two walks, and returns after the sweep could have set out on one.
+fn let_a_walk_pass(server: &Server) {
+    server.advance(Duration::from_secs(2));
+    for _ in 0..2 {
+        let_a_tick_pass(&mut server.connection());
+    }
 }
 
 #[test]
@@ -36,9 +50,12 @@ fn a_session_that_died_of_time_goes_while_the_users_other_sessions_stay() {
     let server = server().start();
     let mut con = server.connection();
     let long = "x".repeat(10_000);
-    let dead = create_with(&mut con, "sessions:42", &["IDLE", "1", "DATA", "1", "note", &long, "AGENT", "phone"]);
+    let dead = create_with(&mut con, "sessions:42", &["IDLE", "1800", "DATA", "1", "note", &long, "AGENT", "phone"]);
     let live = create_with(&mut con, "sessions:42", &["AGENT", "desktop"]);
+    server.advance(SHORT - Duration::from_secs(60));
+    wait_until("a walk finds nothing", || figure(&server, "sweep_cycles") > 1);
     assert_eq!(stored_sessions(&server), 2);
+    server.advance(Duration::from_secs(60));
     wait_until("the sweep", || stored_sessions(&server) == 1);
     assert!(int(&mut con, "MEMORY USAGE sessions:42") < 1000);
     assert_eq!(verdict(&mut con, "sessions:42", &dead.str("token")), "idle");
@@ -52,7 +69,7 @@ fn a_trace_goes_with_its_last_token() {
     let server = server().start();
     let mut con = server.connection();
     create(&mut con, "sessions:42 TOKEN NONE ID other");
-    let revoked = create(&mut con, "sessions:42 TOKENTTL 1");
+    let revoked = create(&mut con, "sessions:42 TOKENTTL 1800");
     let with_one = int(&mut con, "MEMORY USAGE sessions:42");
     assert_eq!(
         cmd_args(&mut con, ["SESSION.REVOKE", "sessions:42", &revoked.str("id")]).unwrap(),
@@ -60,6 +77,7 @@ fn a_trace_goes_with_its_last_token() {
     );
     assert_eq!(verdict(&mut con, "sessions:42", &revoked.str("token")), "revoked");
     let with_a_trace = int(&mut con, "MEMORY USAGE sessions:42");
+    server.advance(SHORT);
     wait_until("the sweep", || int(&mut con, "MEMORY USAGE sessions:42") < with_a_trace);
     assert!(with_a_trace < with_one);
     assert_eq!(int(&mut con, "SESSION.COUNT sessions:42"), 1);
@@ -69,8 +87,9 @@ fn a_trace_goes_with_its_last_token() {
 fn a_user_without_anything_left_goes_before_the_key_would_expire() {
     let server = server().start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42 IDLE 1 TTL 90000 TOKENTTL 1");
+    create(&mut con, "sessions:42 IDLE 1800 TTL 90000 TOKENTTL 1800");
     assert!(int(&mut con, "TTL sessions:42") > 80_000);
+    server.advance(SHORT);
     wait_until("the sweep", || int(&mut con, "DBSIZE") == 0);
     assert_eq!(server.info("stats", "expired_keys"), "0");
     assert_eq!((figure(&server, "users"), figure(&server, "expired")), (0, 1));
@@ -80,9 +99,9 @@ fn a_user_without_anything_left_goes_before_the_key_would_expire() {
 fn a_sweep_is_told_to_subscribers() {
     let server = still().config("notify-keyspace-events KEA").start();
     let mut con = server.connection();
-    create(&mut con, "sessions:41 IDLE 1 ID a");
-    create(&mut con, "sessions:42 IDLE 1 TOKENTTL 1");
-    wait_until("both are over", || int(&mut con, "SESSION.COUNT sessions:42") == 0);
+    create(&mut con, "sessions:41 IDLE 1800 ID a");
+    create(&mut con, "sessions:42 IDLE 1800 TOKENTTL 1800");
+    server.advance(SHORT);
     let mut listener = server.connection();
     let mut listener = listener.as_pubsub();
     listener.psubscribe("__keyspace@0__:sessions:4*").unwrap();
@@ -105,9 +124,10 @@ fn a_sweep_is_told_to_subscribers() {
 fn a_write_that_comes_across_a_dead_session_tells_of_it_too() {
     let server = still().config("notify-keyspace-events KEA").start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42 TTL 1 ID one");
+    create(&mut con, "sessions:42 TTL 1800 ID one");
     create(&mut con, "sessions:42 ID two");
-    wait_until("the first is over", || int(&mut con, "SESSION.COUNT sessions:42") == 1);
+    server.advance(SHORT);
+    assert_eq!(int(&mut con, "SESSION.COUNT sessions:42"), 1);
     assert_eq!(stored_sessions(&server), 2);
     let mut listener = server.connection();
     let mut listener = listener.as_pubsub();
@@ -128,11 +148,12 @@ fn many_dead_sessions_of_one_user_are_swept_in_parts() {
     let mut con = server.connection();
     let mut pipe = redis::pipe();
     for n in 0..3000 {
-        let idle = if n % 3 == 0 { "0" } else { "1" };
+        let idle = if n % 3 == 0 { "0" } else { "1800" };
         pipe.cmd("SESSION.CREATE").arg(&["sessions:42", "MAX", "5000", "TOKEN", "OPAQUE", "IDLE", idle]);
     }
     pipe.exec(&mut con).unwrap();
-    wait_until("they are over", || int(&mut con, "SESSION.COUNT sessions:42") == 1000);
+    server.advance(SHORT);
+    assert_eq!(int(&mut con, "SESSION.COUNT sessions:42"), 1000);
     sweep(&server);
     wait_until("the sweep", || stored_sessions(&server) == 1000);
     assert_eq!(figure(&server, "expired"), 2000);
@@ -145,10 +166,11 @@ fn shortest_ticks_for(server: &Server, sessions: u32) -> i64 {
     let mut con = server.connection();
     let mut pipe = redis::pipe();
     for _ in 0..sessions {
-        pipe.cmd("SESSION.CREATE").arg(&["sessions:42", "MAX", "100000", "TOKEN", "OPAQUE", "IDLE", "1"]);
+        pipe.cmd("SESSION.CREATE").arg(&["sessions:42", "MAX", "100000", "TOKEN", "OPAQUE", "IDLE", "1800"]);
     }
     pipe.exec(&mut con).unwrap();
-    wait_until("they are over", || int(&mut con, "SESSION.COUNT sessions:42") == 0);
+    server.advance(SHORT);
+    assert_eq!(int(&mut con, "SESSION.COUNT sessions:42"), 0);
     assert_eq!((stored_sessions(server), figure(server, "sweep_ticks")), (u64::from(sessions), 0));
     cmd(&mut con, "CONFIG SET session.sweep-time 1").unwrap();
     let mut ticks = 0;
@@ -163,14 +185,14 @@ fn shortest_ticks_for(server: &Server, sessions: u32) -> i64 {
 #[test]
 fn a_tick_ends_with_the_first_part_behind_its_time() {
     // 500 sessions are a part.
-    let ticks = shortest_ticks_for(&still().start(), 6000);
-    assert!(ticks >= 12, "{ticks}");
+    let ticks = shortest_ticks_for(&still().start(), 3000);
+    assert!(ticks >= 6, "{ticks}");
 }
 
 #[test]
 fn a_part_is_smaller_where_each_of_it_is_an_entry_of_the_audit_stream() {
-    let ticks = shortest_ticks_for(&still().config("session.audit-stream audit").start(), 600);
-    assert!(ticks >= 12, "{ticks}");
+    let ticks = shortest_ticks_for(&still().config("session.audit-stream audit").start(), 300);
+    assert!(ticks >= 6, "{ticks}");
 }
 
 #[test]
@@ -190,9 +212,10 @@ fn every_database_is_swept() {
     for db in [0, 3, 15] {
         let mut con = server.connection();
         cmd(&mut con, &format!("SELECT {db}")).unwrap();
-        create(&mut con, "sessions:42 IDLE 1 TOKENTTL 1");
+        create(&mut con, "sessions:42 IDLE 1800 TOKENTTL 1800");
         cmd(&mut con, "SET another text").unwrap();
     }
+    server.advance(SHORT);
     wait_until("the sweep", || stored_sessions(&server) == 0);
     wait_until("the keys are gone", || server.info("keyspace", "db15").starts_with("keys=1,"));
     assert!(server.info("keyspace", "db0").starts_with("keys=1,"));
@@ -200,18 +223,21 @@ fn every_database_is_swept() {
 
 #[test]
 fn what_is_swept_is_replicated_and_logged() {
-    let mut primary = still().appendonly().start();
+    // The replica has it all by then: the primary need not wait to hear of that, a second or so.
+    let mut primary = still().appendonly().config("shutdown-timeout 0").start();
     let replica = server().replica_of(&primary).start();
     primary.wait_for_sync(&replica);
     let mut con = primary.connection();
-    let dead = create(&mut con, "sessions:42 IDLE 1");
+    let dead = create(&mut con, "sessions:42 IDLE 1800");
     create(&mut con, "sessions:42 TTL 90000");
-    create(&mut con, "sessions:43 IDLE 1 TOKENTTL 1");
+    create(&mut con, "sessions:43 IDLE 1800 TOKENTTL 1800");
     primary.wait_for_sync(&replica);
     let before = stored(&primary);
-    wait_until("both are idle", || verdict(&mut replica.connection(), "sessions:42", &dead.str("token")) == "idle");
-    // The replica would sweep, were it asked: it is the clock that tells, there.
-    let_a_walk_pass(&mut con);
+    primary.advance(SHORT);
+    replica.advance(SHORT);
+    assert_eq!(verdict(&mut replica.connection(), "sessions:42", &dead.str("token")), "idle");
+    // Its sweep is on, but it is a replica.
+    let_a_walk_pass(&replica);
     assert_eq!(stored(&replica), before);
     assert_eq!(figure(&replica, "sweep_examined"), 0);
     assert_eq!(stored_sessions(&replica), 3);
@@ -233,8 +259,9 @@ fn a_replica_that_is_promoted_sweeps() {
     let primary = still().start();
     let replica = server().replica_of(&primary).start();
     primary.wait_for_sync(&replica);
-    create(&mut primary.connection(), "sessions:42 IDLE 1");
+    create(&mut primary.connection(), "sessions:42 IDLE 1800");
     primary.wait_for_sync(&replica);
+    replica.advance(SHORT);
     cmd(&mut replica.connection(), "REPLICAOF NO ONE").unwrap();
     wait_until("the sweep", || stored_sessions(&replica) == 0);
 }
@@ -244,11 +271,12 @@ fn a_replica_that_is_promoted_sweeps() {
 fn the_sweep_waits_while_writes_are_paused() {
     let server = server().appendonly().start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42 IDLE 1");
+    create(&mut con, "sessions:42 IDLE 1800");
     create(&mut con, "sessions:42 TTL 90000");
     cmd(&mut con, "CLIENT PAUSE 100000 WRITE").unwrap();
-    wait_until("the session is over", || int(&mut con, "SESSION.COUNT sessions:42") == 1);
-    let_a_walk_pass(&mut con);
+    server.advance(SHORT);
+    assert_eq!(int(&mut con, "SESSION.COUNT sessions:42"), 1);
+    let_a_walk_pass(&server);
     assert_eq!(stored_sessions(&server), 2);
     cmd(&mut con, "CLIENT UNPAUSE").unwrap();
     wait_until("the sweep", || stored_sessions(&server) == 1);
@@ -258,9 +286,10 @@ fn the_sweep_waits_while_writes_are_paused() {
 fn a_sweep_time_of_zero_is_no_sweep() {
     let server = still().start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42 IDLE 1");
-    wait_until("the session is over", || int(&mut con, "SESSION.COUNT sessions:42") == 0);
-    let_a_walk_pass(&mut con);
+    create(&mut con, "sessions:42 IDLE 1800");
+    server.advance(SHORT);
+    assert_eq!(int(&mut con, "SESSION.COUNT sessions:42"), 0);
+    let_a_walk_pass(&server);
     assert_eq!((stored_sessions(&server), figure(&server, "sweep_examined")), (1, 0));
     sweep(&server);
     wait_until("the sweep", || stored_sessions(&server) == 0);
@@ -268,21 +297,26 @@ fn a_sweep_time_of_zero_is_no_sweep() {
 
 #[test]
 fn the_sweep_does_not_make_a_key_look_used() {
-    let server = server().start();
+    // So each use of a key is counted, and none is forgotten.
+    let server = server().config("maxmemory-policy allkeys-lfu\nlfu-log-factor 0\nlfu-decay-time 0").start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42 IDLE 2");
+    create(&mut con, "sessions:42 IDLE 1800");
     create(&mut con, "sessions:42 TTL 90000");
+    let before = int(&mut con, "OBJECT FREQ sessions:42");
+    server.advance(SHORT);
     wait_until("the sweep", || stored_sessions(&server) == 1);
-    assert!(int(&mut con, "OBJECT IDLETIME sessions:42") >= 1);
+    assert_eq!(int(&mut con, "OBJECT FREQ sessions:42"), before);
+    int(&mut con, "SESSION.COUNT sessions:42");
+    assert_eq!(int(&mut con, "OBJECT FREQ sessions:42"), before + 1);
 }
 
 #[test]
 fn a_watched_user_may_be_swept() {
     let server = still().start();
     let mut con = server.connection();
-    create(&mut con, "sessions:42 IDLE 1");
+    create(&mut con, "sessions:42 IDLE 1800");
     create(&mut con, "sessions:42 TTL 90000");
-    wait_until("the session is over", || int(&mut con, "SESSION.COUNT sessions:42") == 1);
+    server.advance(SHORT);
     cmd(&mut con, "WATCH sessions:42").unwrap();
     sweep(&server);
     wait_until("the sweep", || stored_sessions(&server) == 1);

@@ -1,11 +1,10 @@
 //! Users in every state that sessions can be in, and what a server holds of them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use redis::{Connection, Value};
-use redis_session_tests::{
-    Fields, Server, ServerBuilder, cmd_args, create, create_with, fields, now_ms, verdict, wait_until,
-};
+use redis::{Connection, Value, from_redis_value};
+use redis_session_tests::{Fields, Server, ServerBuilder, advance, cmd_args, create, create_with, fields, verdict};
 
 /// A token, and what SESSION.VALIDATE must say of it: `active`, or the reason why not.
 #[derive(Clone, Debug)]
@@ -33,33 +32,41 @@ pub type Stored = BTreeMap<String, (String, i64)>;
 
 /// All keys of database 0 as they are stored: equal on a server, its replicas, and after a restart.
 pub fn stored(server: &Server) -> Stored {
-    let mut con = server.connection();
-    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut con).unwrap();
-    keys.into_iter()
-        .map(|key| {
-            let expires_at = redis::cmd("PEXPIRETIME").arg(&key).query(&mut con).unwrap();
-            let digest = server.digest(&key);
-            (key, (digest, expires_at))
+    of_all_keys(server, &["DEBUG DIGEST-VALUE", "PEXPIRETIME"])
+        .map(|(key, replies)| {
+            let [digest, expires_at] = replies.try_into().unwrap();
+            let (digest,): (String,) = from_redis_value(digest).unwrap();
+            (key, (digest, from_redis_value(expires_at).unwrap()))
         })
         .collect()
 }
 
 /// All keys of database 0 as clients see them: every live session with all there is to know of it.
 pub fn listed(server: &Server) -> BTreeMap<String, Value> {
-    let mut con = server.connection();
-    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut con).unwrap();
-    keys.into_iter()
-        .map(|key| {
-            let list = cmd_args(&mut con, ["SESSION.LIST", &key]).unwrap();
-            (key, list)
-        })
-        .collect()
+    of_all_keys(server, &["SESSION.LIST"]).map(|(key, mut replies)| (key, replies.remove(0))).collect()
 }
 
-/// Waits until the server's clock shows another millisecond.
+/// All keys of database 0, each with the replies to these questions about it.
+fn of_all_keys(server: &Server, questions: &[&str]) -> impl Iterator<Item = (String, Vec<Value>)> {
+    let mut con = server.connection();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut con).unwrap();
+    let mut pipe = redis::pipe();
+    // An empty pipeline is an error.
+    pipe.cmd("PING").ignore();
+    for key in &keys {
+        for question in questions {
+            let words: Vec<&str> = question.split(' ').chain([&key[..]]).collect();
+            pipe.cmd(words[0]).arg(&words[1..]);
+        }
+    }
+    let mut replies = pipe.query::<Vec<Value>>(&mut con).unwrap().into_iter();
+    let count = questions.len();
+    keys.into_iter().map(move |key| (key, replies.by_ref().take(count).collect()))
+}
+
+/// Moves the module's clock on by milliseconds, so that what happens next has a time of its own.
 pub fn let_a_moment_pass(con: &mut Connection) {
-    let before = now_ms(con);
-    wait_until("the clock moves", || now_ms(con) > before + 1);
+    advance(con, Duration::from_millis(2));
 }
 
 /// Makes users in every state that sessions can be in, on a server that writes down every use.

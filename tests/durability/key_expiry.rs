@@ -1,6 +1,11 @@
 //! When keys go by themselves. The sweep is off where it may come first.
+//!
+//! Keys expire by the server's own clock, which no test can move: here alone is it waited for, with the shortest
+//! lifetime that a session can have.
 
-use redis_session_tests::{ServerBuilder, cmd, create, int, now_ms, wait_until};
+use redis_session_tests::{ServerBuilder, cmd, create, int, now_ms, verdict, wait_until};
+
+use crate::users::server;
 
 #[test]
 fn a_key_lasts_as_long_as_its_last_session() {
@@ -35,7 +40,7 @@ fn a_user_whose_sessions_are_all_over_vanishes() {
 }
 
 #[test]
-fn a_login_after_everything_expired_starts_anew() {
+fn a_login_after_the_key_expired_finds_nothing_of_before() {
     let server = ServerBuilder::new().config("session.sweep-time 0").start();
     let mut con = server.connection();
     cmd(&mut con, "DEBUG SET-ACTIVE-EXPIRE 0").unwrap();
@@ -45,4 +50,29 @@ fn a_login_after_everything_expired_starts_anew() {
     let new = create(&mut con, "sessions:42 TTL 100 ID mine");
     assert_eq!(int(&mut con, "SESSION.COUNT sessions:42"), 1);
     assert_eq!(int(&mut con, "PEXPIRETIME sessions:42"), new.int("expires_at"));
+}
+
+#[test]
+fn a_replica_keeps_an_expired_key_until_its_primary_deletes_it() {
+    let primary = server().config("session.sweep-time 0").start();
+    let replicas = [server().replica_of(&primary).start(), server().replica_of(&primary).start()];
+    let mut con = primary.connection();
+    cmd(&mut con, "DEBUG SET-ACTIVE-EXPIRE 0").unwrap();
+    replicas.iter().for_each(|replica| primary.wait_for_sync(replica));
+    let token = create(&mut con, "sessions:42 TTL 1 TOKEN OPAQUE").str("token");
+    replicas.iter().for_each(|replica| primary.wait_for_sync(replica));
+    let [linked, lonely] = &replicas;
+    cmd(&mut lonely.connection(), "REPLICAOF 127.0.0.1 1").unwrap();
+    let digest = primary.digest("sessions:42");
+    for replica in &replicas {
+        let mut there = replica.connection();
+        // Hidden, as with every type.
+        wait_until("the key is over", || verdict(&mut there, "sessions:42", &token) == "unknown");
+        assert_eq!(int(&mut there, "SESSION.COUNT sessions:42"), 0);
+        assert_eq!(int(&mut there, "DBSIZE"), 1);
+        assert_eq!(replica.digest("sessions:42"), digest);
+    }
+    cmd(&mut con, "DEBUG SET-ACTIVE-EXPIRE 1").unwrap();
+    wait_until("the primary deletes it", || int(&mut linked.connection(), "DBSIZE") == 0);
+    assert_eq!(int(&mut lonely.connection(), "DBSIZE"), 1, "nobody told it");
 }
