@@ -1,6 +1,6 @@
 //! The nodes of a cluster, and what they hold.
 
-use redis_session_tests::{Cluster, Server, ServerBuilder, cmd, cmd_args};
+use redis_session_tests::{Cluster, Server, ServerBuilder, cmd};
 
 /// A server that shares its keys with all others, writes every use of a session down, and forgets no trace.
 pub fn node() -> ServerBuilder {
@@ -36,15 +36,8 @@ pub fn assert_replicas_equal(cluster: &Cluster) {
         for replica in replicas {
             let replica = &cluster.nodes()[replica];
             primary.wait_for_sync(replica);
-            for key in &keys {
-                assert_eq!(replica.digest(key), primary.digest(key), "{key}");
-                let ends = |node: &Server| {
-                    // From a replica too, which otherwise sends its clients to the primary.
-                    let mut con = node.connection();
-                    cmd(&mut con, "READONLY").expect("READONLY");
-                    cmd_args(&mut con, ["PEXPIRETIME", key]).expect("PEXPIRETIME")
-                };
-                assert_eq!(ends(replica), ends(primary), "{key}");
+            for (there, here) in values(replica, &keys).iter().zip(values(primary, &keys)) {
+                assert_eq!(*there, here);
             }
             assert_eq!(replica.digest_of_all(), primary.digest_of_all());
             let size = |node: &Server| cmd(&mut node.connection(), "DBSIZE").expect("DBSIZE");
@@ -52,4 +45,20 @@ pub fn assert_replicas_equal(cluster: &Cluster) {
         }
     }
     assert!(keys_seen > 0, "there are no keys");
+}
+
+/// Each key with the digest of its value and its end, asked for together.
+fn values(node: &Server, keys: &[String]) -> Vec<(String, String, i64)> {
+    // From a replica too, which otherwise sends its clients to the primary.
+    let mut con = node.connection();
+    cmd(&mut con, "READONLY").expect("READONLY");
+    let mut digests = redis::pipe();
+    let mut ends = redis::pipe();
+    for key in keys {
+        digests.cmd("DEBUG").arg("DIGEST-VALUE").arg(key);
+        ends.cmd("PEXPIRETIME").arg(key);
+    }
+    let digests: Vec<(String,)> = digests.query(&mut con).expect("DEBUG DIGEST-VALUE");
+    let ends: Vec<i64> = ends.query(&mut con).expect("PEXPIRETIME");
+    keys.iter().cloned().zip(digests).zip(ends).map(|((key, (digest,)), end)| (key, digest, end)).collect()
 }

@@ -27,7 +27,7 @@ fn a_crash_of_the_primary_loses_no_login_and_undoes_no_logout_that_all_replicas_
     // Of both replicas, because either of them may be the next primary.
     let connects = (0..3).map(|_| to_primary(&sentinels)).collect();
     let load = Load::start(connects, 12, Some(2));
-    for round in 1..=amount("REDIS_TEST_ROUNDS", 5) {
+    for round in 1..=amount("REDIS_TEST_ROUNDS", 1) {
         load.go_on(100);
         let primary = sentinels.primary_port();
         servers.get_mut(&primary).expect("a server").kill();

@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -29,6 +30,8 @@ pub struct ServerBuilder {
     module_args: Vec<String>,
     lines: Vec<String>,
     files: Vec<(String, Vec<u8>)>,
+    /// Milliseconds that the module's clock is behind.
+    behind: i64,
     first_port: Option<u16>,
 }
 
@@ -48,6 +51,7 @@ impl ServerBuilder {
             module_args: Vec::new(),
             lines: Vec::new(),
             files: Vec::new(),
+            behind: 0,
             first_port: None,
         }
     }
@@ -99,6 +103,12 @@ impl ServerBuilder {
         self.config("appendonly yes\nappendfsync always")
     }
 
+    /// Starts the module's clock so far behind. What it issues for less time has expired for all others.
+    pub fn clock_behind(mut self, by: Duration) -> Self {
+        self.behind = i64::try_from(by.as_millis()).expect("a span of time");
+        self
+    }
+
     /// Makes the server a replica. [`Server::wait_for_sync`] awaits its data.
     pub fn replica_of(self, primary: &Server) -> Self {
         self.config(format!("replicaof 127.0.0.1 {}", primary.port()))
@@ -130,7 +140,7 @@ impl ServerBuilder {
     /// If the server exits before it answers, which is how a bad setting or a module that refuses to load shows.
     pub fn try_start(self) -> Result<Server, String> {
         let dir = TempDir::with_prefix("redis-session-test-").expect("a temporary folder");
-        clock::create_in(dir.path());
+        clock::create_in(dir.path(), self.behind);
         for (path, content) in &self.files {
             let path = dir.path().join(path);
             fs::create_dir_all(path.parent().expect("a folder for the file")).expect("the file's folder");

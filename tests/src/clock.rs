@@ -45,9 +45,9 @@ pub fn advance_past(con: &mut impl ConnectionLike, time: i64) {
     advance_to(con, time + 1);
 }
 
-/// Makes the clock of a server that is to start in `folder`.
-pub(crate) fn create_in(folder: &Path) {
-    std::fs::write(folder.join(FILE), 0_i64.to_le_bytes()).expect("the test clock");
+/// Makes the clock of a server that is to start in `folder`, so many milliseconds behind the server's own.
+pub(crate) fn create_in(folder: &Path, behind: i64) {
+    std::fs::write(folder.join(FILE), (-behind).to_le_bytes()).expect("the test clock");
 }
 
 /// Moves the clock of the server in `folder`.

@@ -7,6 +7,9 @@ use crate::command::cmd;
 use crate::server::Server;
 use crate::wait::wait_until;
 
+/// For how long a server does not answer before it is down.
+const PATIENCE_MS: u32 = 10_000;
+
 /// Three Sentinels, two of which must agree that the primary is down.
 ///
 /// ```no_run
@@ -30,7 +33,7 @@ impl Sentinels {
 
     /// Starts them, and waits until they know each other and so many replicas of the primary.
     ///
-    /// The primary is down when it has not answered for 1.5 seconds.
+    /// A server that has not answered for ten seconds is down, so that a busy machine is not taken for a failure.
     #[track_caller]
     pub fn start(primary: &Server, replicas: usize) -> Self {
         Self::start_with(primary, replicas, "")
@@ -41,15 +44,17 @@ impl Sentinels {
     pub fn start_with(primary: &Server, replicas: usize, lines: &str) -> Self {
         let name = Self::NAME;
         let config = format!(
-            "sentinel monitor {name} 127.0.0.1 {} 2\nsentinel down-after-milliseconds {name} 1500\n\
+            "sentinel monitor {name} 127.0.0.1 {} 2\nsentinel down-after-milliseconds {name} {PATIENCE_MS}\n\
              sentinel failover-timeout {name} 3000\nsentinel parallel-syncs {name} 2\n{lines}",
             primary.port()
         );
         let start = |_| {
             let sentinel = ServerBuilder::new().sentinel().config(&config).start();
-            // How often they ask the servers and tell each other: so often that a busy machine is rarely taken for a
-            // failure, and a server that is back is known soon. What they know of a replica counts for five pings.
-            let line = "SENTINEL DEBUG PING-PERIOD 500 INFO-PERIOD 300 PUBLISH-PERIOD 200 ASK-PERIOD 200";
+            // How often they ask the servers and tell each other: so often that a server that is back is known soon.
+            // What they know of a replica counts for five pings. One that could not run for two seconds does nothing
+            // for the tilt period.
+            let line = "SENTINEL DEBUG PING-PERIOD 500 INFO-PERIOD 200 PUBLISH-PERIOD 100 ASK-PERIOD 100 \
+                        TILT-PERIOD 2000";
             cmd(&mut sentinel.connection(), line).unwrap_or_else(|error| panic!("{line}: {error}"));
             sentinel
         };
@@ -75,20 +80,38 @@ impl Sentinels {
         });
     }
 
-    /// Waits until all of them name another primary than the server with this port.
+    /// Waits until all of them name another primary than the server with this port, which has crashed: so they need
+    /// not be patient.
     #[track_caller]
     pub fn wait_for_another_than(&self, port: u16) {
-        let port = port.to_string();
+        self.set_patience(500);
         wait_until("the Sentinels name another primary", || {
-            self.sentinels.iter().all(|sentinel| primary(sentinel)["port"] != port)
+            self.sentinels.iter().all(|sentinel| primary_named_by(sentinel) != port)
         });
+        self.set_patience(PATIENCE_MS);
+    }
+
+    #[track_caller]
+    fn set_patience(&self, millis: u32) {
+        let line = format!("SENTINEL SET {} down-after-milliseconds {millis}", Self::NAME);
+        for sentinel in &self.sentinels {
+            cmd(&mut sentinel.connection(), &line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
     }
 
     /// The port of the primary, as the first of them names it.
     #[track_caller]
     pub fn primary_port(&self) -> u16 {
-        primary(&self.sentinels[0])["port"].parse().expect("a port")
+        primary_named_by(&self.sentinels[0])
     }
+}
+
+/// What a Sentinel tells clients, which is the new primary before the other replicas follow it.
+fn primary_named_by(sentinel: &Server) -> u16 {
+    let mut command = redis::cmd("SENTINEL");
+    command.arg("GET-MASTER-ADDR-BY-NAME").arg(Sentinels::NAME);
+    let (_, port): (String, u16) = command.query(&mut sentinel.connection()).expect("SENTINEL GET-MASTER-ADDR-BY-NAME");
+    port
 }
 
 /// What a Sentinel knows of the primary.

@@ -1,6 +1,6 @@
 //! What was revoked in the old layout stays revoked.
 
-use redis_session_tests::{Server, cmd, fields, wait_until};
+use redis_session_tests::{Server, advance_past, cmd, fields};
 
 use crate::old::{HOUR, del, ids, jwt, login, moved, set, verdict};
 use crate::program::Migration;
@@ -125,7 +125,7 @@ fn what_is_blacklisted_after_it_was_moved_is_ended_by_the_next_pass() {
     let now = redis_session_tests::now_ms(&mut con) | 1;
     set(&mut con, "user_blacklist:3", &now.to_string());
     del(&mut con, "session:deleted-too");
-    wait_until("it is later", || redis_session_tests::now_ms(&mut con) > now);
+    advance_past(&mut con, now);
     let later = fields(cmd(&mut con, "SESSION.CREATE sessions:3 ID later").unwrap());
     assert!(later.int("expires_at") > 0);
     migration.apply("");

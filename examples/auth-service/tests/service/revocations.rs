@@ -1,9 +1,11 @@
 //! Ends of sessions: a protected route is closed, and the log says why.
 
-use redis_session_tests::{Server, wait_until};
+use std::time::Duration;
+
+use redis_session_tests::{Server, advance_past};
 
 use crate::client::credentials;
-use crate::{PASSWORD, Service, in_redis, signed_in, text};
+use crate::{PASSWORD, Service, in_redis, signed_in, text, ttl};
 
 /// The reasons of the refusals that have this message.
 fn reasons(service: &Service, message: &str) -> Vec<String> {
@@ -36,25 +38,37 @@ fn a_logout_closes_at_once_and_is_told_from_a_logout_everywhere() {
 #[test]
 fn a_session_ends_with_its_time() {
     let redis = Server::start();
-    let service = Service::start(&redis, &[("SESSION_TTL", "1")]);
+    let service = Service::start(&redis, &[("SESSION_TTL", "3600")]);
     let mut client = service.client();
-    client.register("ada");
-    client.sign_in("ada");
-    wait_until("the session is over", || client.get("/me").status == 401);
-    // Nothing is left to say why, once no token of it can be good.
-    let over = reasons(&service, "Session is not known, or not any more").len();
-    assert_eq!(over + reasons(&service, "Session has expired").len(), 1);
+    let user = client.register("ada");
+    let login = client.sign_in("ada");
+    let end = in_redis(&redis, &user, text(&login["session"])).expect("a session").int("expires_at");
+    // In use until then, lest it end for being idle.
+    for _ in 0..3 {
+        redis.advance(Duration::from_secs(1100));
+        client.get("/me").expect(200);
+    }
+    advance_past(&mut redis.connection(), end);
+    client.get("/me").expect(401);
+    assert_eq!(reasons(&service, "Session has expired").len(), 1);
 }
 
 #[test]
 fn a_session_that_is_not_used_ends_and_looking_on_is_no_use() {
     let redis = Server::start();
-    let service = Service::start(&redis, &[("SESSION_IDLE", "2")]);
+    let service = Service::start(&redis, &[("SESSION_IDLE", "1800")]);
     let mut client = service.client();
-    client.register("ada");
-    client.sign_in("ada");
+    let user = client.register("ada");
+    let login = client.sign_in("ada");
+    redis.advance(Duration::from_secs(1000));
+    client.get("/me").expect(200);
+    redis.advance(Duration::from_secs(1000));
     // What an open page asks by itself.
-    wait_until("the session is over", || client.get("/devices").status == 401);
+    client.get("/devices").expect(200);
+    let left = ttl(&redis, &user, text(&login["session"]));
+    assert!(left <= 800_000, "{left}");
+    redis.advance(Duration::from_secs(800));
+    client.get("/devices").expect(401);
     client.get("/me").expect(401);
     assert!(!reasons(&service, "Session was idle for too long").is_empty());
 }

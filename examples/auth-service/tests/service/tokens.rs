@@ -1,10 +1,15 @@
 //! Tokens for apps.
 
-use redis_session_tests::{Server, ServerBuilder, wait_until};
+use std::time::Duration;
+
+use redis_session_tests::ServerBuilder;
 use serde_json::{Value, json};
 
 use crate::client::{Client, credentials};
 use crate::{PASSWORD, Service, started, text};
+
+/// How long an access token lasts unless `TOKEN_TTL` says otherwise.
+const ACCESS: Duration = Duration::from_secs(600);
 
 fn tokens(client: &mut Client) -> Value {
     client.register("ada");
@@ -42,24 +47,25 @@ fn a_refresh_token_gets_new_tokens_of_the_same_session() {
 
 #[test]
 fn an_access_token_ends_and_the_refresh_token_gets_another() {
-    let redis = Server::start();
-    let service = Service::start(&redis, &[("TOKEN_TTL", "1")]);
+    let (redis, service) = started();
     let mut client = service.client();
     let first = tokens(&mut client);
     let mut app = client.bearer(text(&first["access_token"]));
-    wait_until("the access token has ended", || app.get("/me").status == 401);
+    app.get("/me").expect(200);
+    redis.advance(ACCESS);
+    app.get("/me").expect(401);
     assert!(!service.lines("Token has expired").is_empty());
     refresh(&mut client, &first["refresh_token"]).expect(200);
 }
 
 #[test]
 fn a_logout_with_an_access_token_that_has_ended_ends_the_session() {
-    let redis = Server::start();
-    let service = Service::start(&redis, &[("TOKEN_TTL", "1")]);
+    let (redis, service) = started();
     let mut client = service.client();
     let first = tokens(&mut client);
     let mut app = client.bearer(text(&first["access_token"]));
-    wait_until("the access token has ended", || app.get("/me").status == 401);
+    redis.advance(ACCESS);
+    app.get("/me").expect(401);
     app.post("/logout", &().into()).expect(204);
     refresh(&mut client, &first["refresh_token"]).expect(401);
     assert_eq!(service.lines("Signed out with an old token")[0]["user"], "1");
