@@ -38,7 +38,7 @@ fn log_in(con: &mut Connection, users: Range<usize>) -> Vec<String> {
     replies.into_iter().map(|reply| fields(reply).str("token")).collect()
 }
 
-/// Empties a server, which is to make room by this policy then.
+/// Empties the server, and sets the policy by which it makes room.
 fn empty_with(con: &mut Connection, policy: &str) {
     let policy = format!("CONFIG SET maxmemory 0 maxmemory-policy {policy}");
     for line in [&policy, "FLUSHALL", "CONFIG RESETSTAT"] {

@@ -1,7 +1,7 @@
 //! When keys go by themselves. The sweep is off where it may come first.
 //!
-//! Keys expire by the server's own clock, which no test can move: here alone is it waited for, with the shortest
-//! lifetime that a session can have.
+//! Keys expire by the server's own clock, which no test can move. These tests wait for it, with the shortest lifetime
+//! that a session can have.
 
 use redis_session_tests::{ServerBuilder, cmd, create, int, now_ms, verdict, wait_until};
 

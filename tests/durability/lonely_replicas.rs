@@ -59,7 +59,7 @@ fn assert_keeps_what_is_over<P>(part: impl FnOnce(&Server, &Server) -> P) {
     assert_eq!(verdict(&mut there, "sessions:short", &gone), "expired");
     assert_eq!(int(&mut there, "SESSION.COUNT sessions:42"), 1);
     assert_eq!(int(&mut there, "SESSION.COUNT sessions:short"), 0);
-    // Half an hour is more than a walk of the sweep: it would have begun, were this its place.
+    // Half an hour is longer than the pause between walks: on a primary the sweep would begin one now.
     let_a_tick_pass(&mut there);
     assert_eq!(int(&mut there, "DBSIZE"), count);
     assert_eq!(stored(&replica), held);

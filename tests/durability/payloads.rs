@@ -160,7 +160,7 @@ fn effects_cut_anywhere_are_refused_or_a_user_with_less() {
 
 /// Restores the payload with one bit or byte changed at a time, and counts how often that gave a value.
 ///
-/// Fails unless the agents of other users are right afterwards: values that came and went had some too.
+/// Fails unless another user's agent is right afterwards: the damaged values had agents too.
 fn restore_damaged(server: &Server) -> (usize, usize) {
     let mut con = server.connection();
     let other = create_with(&mut con, "sessions:7", &["AGENT", "phone", "TOKEN", "NONE"]).str("id");

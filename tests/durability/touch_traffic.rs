@@ -75,7 +75,8 @@ fn hour(sessions: usize, uses: u64, granularity_secs: u64, idle_secs: u32) -> (u
 
 /// With `r` uses of a session in a second and a granularity of `g` seconds, one of `1 + r * g` is replicated.
 ///
-/// `REDIS_TEST_USES` says how many uses there are in the hour. There are more sessions then, with as many uses each.
+/// `REDIS_TEST_USES` says how many uses there are in the hour. The number of sessions grows with it, so that each is used
+/// as often.
 #[test]
 fn of_many_uses_in_an_hour_few_are_replicated() {
     let uses = amount("REDIS_TEST_USES", 100_000);

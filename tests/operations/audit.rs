@@ -186,7 +186,7 @@ fn the_stream_keeps_about_as_much_as_is_said() {
 
 #[test]
 fn the_stream_is_replicated_and_logged_with_the_change() {
-    // The replica has it all by then: the primary need not wait to hear of that, a second or so.
+    // The test waits for the replica itself, so SHUTDOWN need not: that takes it up to a second.
     let mut primary = audited().appendonly().config("shutdown-timeout 0").start();
     let replica = audited().replica_of(&primary).start();
     primary.wait_for_sync(&replica);

@@ -245,7 +245,7 @@ fn sessions_take_the_memory_that_the_formula_says() {
         let used = || server.info("memory", "used_memory").parse::<i64>().unwrap();
         cmd(&mut con, "PING").unwrap();
         let before = used();
-        // They fill nine tenths of the table of keys, which doubles when it is full.
+        // The users fill nine tenths of the table of keys, which doubles when it is full.
         let users = 1875;
         for start in (0..users).step_by(125) {
             let mut pipe = redis::pipe();

@@ -123,7 +123,7 @@ fn what_is_stored_is_counted_however_it_comes_and_goes() {
 
 #[test]
 fn what_is_stored_is_counted_after_a_restart_and_on_replicas() {
-    // The replica has it all by then: the server need not wait to hear of that, a second or so.
+    // The test waits for the replica itself, so SHUTDOWN need not: that takes it up to a second.
     let quick = "shutdown-timeout 0";
     let mut server = Server::builder().appendonly().config("session.sweep-time 0").config(quick).start();
     let mut con = server.connection();
