@@ -1,19 +1,21 @@
 //! Slots that move to another node while clients are at work.
+//!
+//! `REDIS_TEST_ROUNDS` says how often each slot moves.
 
-use redis_session_tests::{Cluster, Server, cmd, list};
+use redis_session_tests::{Cluster, Server, amount, cmd, list};
 
 use crate::links::{to_cluster, to_cluster_async};
 use crate::load::Load;
 use crate::nodes::{assert_replicas_equal, errors_sent, start};
 
-const USERS: usize = 12;
+const USERS: usize = 8;
 
 #[test]
 fn slots_move_under_load_and_no_session_is_lost_or_comes_back() {
     let cluster = start("");
     let load = clients(&cluster);
     load.go_on(100);
-    for _ in 0..3 {
+    for _ in 0..amount("REDIS_TEST_ROUNDS", 1) {
         for slot in slots(&cluster) {
             cluster.move_slot(slot, (cluster.primary_of(slot) + 1) % 3);
         }
@@ -34,7 +36,7 @@ fn slots_that_move_at_once_lose_no_session_and_bring_none_back() {
     let cluster = start("");
     let load = clients(&cluster);
     load.go_on(100);
-    for _ in 0..3 {
+    for _ in 0..amount("REDIS_TEST_ROUNDS", 1) {
         let all = slots(&cluster);
         for from in cluster.primaries() {
             let slots: Vec<usize> = all.iter().copied().filter(|&slot| cluster.primary_of(slot) == from).collect();
