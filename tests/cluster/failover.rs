@@ -62,21 +62,23 @@ fn a_crash_of_a_primary_loses_no_login_and_undoes_no_logout_that_its_replica_had
     let slot = cluster.slot_of(&Load::keys(1, 1)[0]);
     let load = clients(&cluster, Some(1));
     let (runtime, patient) = (runtime(), ClusterClient::new(cluster.urls()).unwrap());
-    let mut patient = runtime.block_on(patient.get_async_connection()).unwrap();
+    let patient = runtime.block_on(patient.get_async_connection()).unwrap();
     for _ in 0..amount("REDIS_TEST_ROUNDS", 1) {
         load.go_on(100);
         let primary = cluster.primary_of(slot);
         cluster.node_mut(primary).kill();
+        // With the library's own settings, an asynchronous connection waits for the new primary.
+        let (mut patient, key) = (patient.clone(), Load::keys(1, 1).remove(0));
+        let asked = runtime.spawn(async move { patient.session_count(key).await });
         // It is down, so the others need not be patient for long.
         cluster.tell_all("CONFIG SET cluster-node-timeout 500");
-        // With the library's own settings, an asynchronous connection waits for the new primary.
-        runtime.block_on(patient.session_count(&Load::keys(1, 1)[0])).unwrap();
         wait_until("the replica takes its place", || cluster.primary_of(slot) != primary);
         cluster.tell_all("CONFIG SET cluster-node-timeout 2000");
         load.go_on(10);
         // It finds out that it has become a replica.
         cluster.node_mut(primary).start_again();
         cluster.wait_until_whole();
+        runtime.block_on(asked).unwrap().unwrap();
     }
     load.go_on(100);
     let outcome = load.stop();

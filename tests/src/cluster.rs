@@ -204,9 +204,20 @@ impl Cluster {
     #[track_caller]
     pub fn move_slot(&self, slot: usize, to: usize) {
         let from = self.primary_of(slot);
-        if from == to {
-            return;
+        if from != to {
+            self.carry(slot, from, to);
         }
+    }
+
+    /// The same, to the next of the first three nodes, which are the primaries.
+    #[track_caller]
+    pub fn move_slot_on(&self, slot: usize) {
+        let from = self.primary_of(slot);
+        self.carry(slot, from, (from + 1) % SHARDS);
+    }
+
+    #[track_caller]
+    fn carry(&self, slot: usize, from: usize, to: usize) {
         let (mut source, mut target) = (self.nodes[from].connection(), self.nodes[to].connection());
         let run = |con: &mut Connection, line: &str| cmd(con, line).unwrap_or_else(|error| panic!("{line}: {error}"));
         run(&mut target, &format!("CLUSTER SETSLOT {slot} IMPORTING {}", self.ids[from]));
