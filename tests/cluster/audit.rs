@@ -25,6 +25,9 @@ fn users(con: &mut Connection, stream: &str) -> Vec<String> {
 
 /// The slots of these keys.
 fn slots(cluster: &Cluster, keys: &[String]) -> Vec<usize> {
+    if keys.is_empty() {
+        return Vec::new();
+    }
     let mut ask = redis::pipe();
     for key in keys {
         ask.cmd("CLUSTER").arg("KEYSLOT").arg(key);

@@ -1,27 +1,37 @@
 //! Slots that move to another node while clients are at work.
+//!
+//! `REDIS_TEST_ROUNDS` says how often each slot moves.
 
-use redis_session_tests::{Cluster, Server, cmd, list};
+use redis_session_tests::{Cluster, Server, amount, cmd, list, wait_until};
 
 use crate::links::{to_cluster, to_cluster_async};
 use crate::load::Load;
 use crate::nodes::{assert_replicas_equal, errors_sent, start};
 
-const USERS: usize = 12;
+const USERS: usize = 8;
 
 #[test]
 fn slots_move_under_load_and_no_session_is_lost_or_comes_back() {
     let cluster = start("");
     let load = clients(&cluster);
     load.go_on(100);
-    for _ in 0..3 {
+    let move_all = || {
         for slot in slots(&cluster) {
-            cluster.move_slot(slot, (cluster.primary_of(slot) + 1) % 3);
+            cluster.move_slot_on(slot);
         }
         load.go_on(50);
-    }
+    };
+    (0..amount("REDIS_TEST_ROUNDS", 1)).for_each(|_| move_all());
+    // A client that comes while a slot is on its way is sent there by ASK.
+    wait_until("clients have met slots on their way", || {
+        let met = errors_sent(&cluster, "ASK") > 0;
+        if !met {
+            move_all();
+        }
+        met
+    });
     finish(&cluster, load);
-    let (asked, moved) = (errors_sent(&cluster, "ASK"), errors_sent(&cluster, "MOVED"));
-    assert!(asked > 0 && moved > 0, "no client met a slot on its way: {asked} ASK, {moved} MOVED");
+    assert!(errors_sent(&cluster, "MOVED") > 0, "no client met a slot that had moved");
 }
 
 #[test]
@@ -34,7 +44,7 @@ fn slots_that_move_at_once_lose_no_session_and_bring_none_back() {
     let cluster = start("");
     let load = clients(&cluster);
     load.go_on(100);
-    for _ in 0..3 {
+    for _ in 0..amount("REDIS_TEST_ROUNDS", 1) {
         let all = slots(&cluster);
         for from in cluster.primaries() {
             let slots: Vec<usize> = all.iter().copied().filter(|&slot| cluster.primary_of(slot) == from).collect();

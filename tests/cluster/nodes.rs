@@ -49,6 +49,9 @@ pub fn assert_replicas_equal(cluster: &Cluster) {
 
 /// Each key with the digest of its value and its end, asked for together.
 fn values(node: &Server, keys: &[String]) -> Vec<(String, String, i64)> {
+    if keys.is_empty() {
+        return Vec::new();
+    }
     // From a replica too, which otherwise sends its clients to the primary.
     let mut con = node.connection();
     cmd(&mut con, "READONLY").expect("READONLY");

@@ -249,8 +249,9 @@ fn program(library: Library, code: &Code, port: u16, protocol: &str, rest: &str)
 
 /// Runs the page's code on both protocols, compares what it prints, and then runs the further checks.
 #[track_caller]
-fn check(library: Library, connects: &str, servers: &[Server]) {
+fn check(library: Library, connects: &str, start: impl Fn() -> Vec<Server>) {
     let Some(versions) = library.versions() else { return };
+    let servers = start();
     let code = library.code(connects, usize::MAX);
     assert!(code.prints.len() > 10, "{:?}", code.prints);
     for (protocol, name) in library.protocol.iter().zip(["RESP3", "RESP2"]) {
@@ -260,7 +261,7 @@ fn check(library: Library, connects: &str, servers: &[Server]) {
         assert_eq!(printed, code.prints, "{PAGE} with {versions} over {name}");
         let place = if servers.len() > 1 { "a cluster" } else { "one server" };
         say(&format!("{PAGE} with {versions} over {name} on {place}: it prints what the page says"));
-        for server in servers {
+        for server in &servers {
             // What went to another node first shows here.
             let errors = text(&cmd(&mut server.connection(), "INFO errorstats").unwrap());
             assert!(!errors.contains("errorstat_MOVED"), "{versions} over {name}: {errors}");
@@ -272,16 +273,16 @@ fn check(library: Library, connects: &str, servers: &[Server]) {
 
 #[track_caller]
 fn check_on_one_server(library: Library) {
-    check(library, library.connects[0], &[Server::start()]);
+    check(library, library.connects[0], || vec![Server::start()]);
 }
 
 #[track_caller]
 fn check_on_a_cluster(library: Library) {
-    check(library, library.connects[1], &cluster());
+    check(library, library.connects[1], cluster);
 }
 
 /// Three primaries, each with a third of the slots.
-fn cluster() -> [Server; 3] {
+fn cluster() -> Vec<Server> {
     let settings = "cluster-enabled yes\ncluster-node-timeout 2000";
     let nodes = [(); 3].map(|()| ServerBuilder::new().keys(&["one"]).config(settings).start());
     for (n, (node, slots)) in nodes.iter().zip(["0 5460", "5461 10922", "10923 16383"]).enumerate() {
@@ -302,7 +303,7 @@ fn cluster() -> [Server; 3] {
             ["cluster_state:ok", "cluster_slots_ok:16384", "cluster_size:3"].iter().all(|line| info.contains(line))
         })
     });
-    nodes
+    nodes.into()
 }
 
 #[test]

@@ -129,6 +129,14 @@ impl Cluster {
         &mut self.nodes[n]
     }
 
+    /// Sends a command to every node that is up.
+    #[track_caller]
+    pub fn tell_all(&self, line: &str) {
+        for node in self.up() {
+            ask(node, line);
+        }
+    }
+
     /// The URLs of all nodes.
     pub fn urls(&self) -> Vec<String> {
         self.nodes.iter().map(Server::url).collect()
@@ -196,9 +204,20 @@ impl Cluster {
     #[track_caller]
     pub fn move_slot(&self, slot: usize, to: usize) {
         let from = self.primary_of(slot);
-        if from == to {
-            return;
+        if from != to {
+            self.carry(slot, from, to);
         }
+    }
+
+    /// The same, to the next of the first three nodes, which are the primaries.
+    #[track_caller]
+    pub fn move_slot_on(&self, slot: usize) {
+        let from = self.primary_of(slot);
+        self.carry(slot, from, (from + 1) % SHARDS);
+    }
+
+    #[track_caller]
+    fn carry(&self, slot: usize, from: usize, to: usize) {
         let (mut source, mut target) = (self.nodes[from].connection(), self.nodes[to].connection());
         let run = |con: &mut Connection, line: &str| cmd(con, line).unwrap_or_else(|error| panic!("{line}: {error}"));
         run(&mut target, &format!("CLUSTER SETSLOT {slot} IMPORTING {}", self.ids[from]));
@@ -249,6 +268,8 @@ impl Cluster {
     /// Makes `replica` the primary in place of its own, in order, and waits until that is so.
     #[track_caller]
     pub fn fail_over_to(&self, replica: usize) {
+        let port = self.nodes[replica].info("replication", "master_port");
+        let old = self.nodes.iter().position(|node| node.port().to_string() == port).expect("its primary");
         let mut con = self.nodes[replica].connection();
         assert_eq!(text(&cmd(&mut con, "CLUSTER FAILOVER").expect("CLUSTER FAILOVER")), "OK");
         let mut ask_again = 0;
@@ -261,6 +282,11 @@ impl Cluster {
             }
             role == "master"
         });
+        wait_until("the old primary follows it", || self.nodes[old].info("replication", "role") == "slave");
+        // Its next pings would tell the others too, a second later.
+        for other in (0..self.nodes.len()).filter(|&other| other != old && self.nodes[other].is_up()) {
+            ask(&self.nodes[old], &format!("CLUSTER MEET 127.0.0.1 {}", self.nodes[other].port()));
+        }
         self.wait_until_whole();
     }
 

@@ -15,7 +15,7 @@ const EACH: usize = 4;
 
 #[test]
 fn all_of_many_sessions_are_moved() {
-    let keys: usize = env::var("MIGRATE_KEYS").map_or(5_000, |keys| keys.parse().expect("a number"));
+    let keys: usize = env::var("MIGRATE_KEYS").map_or(2_000, |keys| keys.parse().expect("a number"));
     let server = Server::start();
     let mut con = server.connection();
     for from in (0..keys).step_by(10_000) {
