@@ -247,6 +247,7 @@ fn a_touch_slides_the_idle_deadline_and_not_the_absolute_one() {
 
 /// The default of `session.touch-granularity`.
 const GRANULARITY: Duration = Duration::from_secs(60);
+const PAST_GRANULARITY: Duration = Duration::from_secs(61);
 
 #[test]
 fn a_touch_within_the_granularity_moves_memory_alone() {
@@ -268,7 +269,7 @@ fn a_touch_past_the_granularity_is_replicated() {
     on_both(|server, con| {
         let token = login(con, "sessions:42 TOKEN OPAQUE");
         let digest = server.digest("sessions:42");
-        advance(con, GRANULARITY);
+        advance(con, PAST_GRANULARITY);
         let written = server.info("persistence", "rdb_changes_since_last_save");
         ask(con, &format!("SESSION.TOUCH sessions:42 {token}"));
         assert_ne!(server.digest("sessions:42"), digest);
@@ -281,7 +282,7 @@ fn a_touch_with_a_bad_token_changes_nothing() {
     on_both(|server, con| {
         let token = login(con, "sessions:42 TOKEN OPAQUE");
         let digest = server.digest("sessions:42");
-        advance(con, GRANULARITY);
+        advance(con, PAST_GRANULARITY);
         assert_eq!(verdict_with(con, ["SESSION.TOUCH", "sessions:42", &crate::issuer::tampered(&token)]), "signature");
         assert_eq!(verdict_with(con, ["SESSION.TOUCH", "sessions:43", &token]), "subject");
         assert_eq!(server.digest("sessions:42"), digest);
@@ -308,7 +309,7 @@ fn a_touch_moves_its_own_session_alone() {
         create(con, "sessions:42 ID one");
         let two = login(con, "sessions:42 ID two");
         let before = ask(con, "SESSION.GET sessions:42 one");
-        advance(con, GRANULARITY);
+        advance(con, PAST_GRANULARITY);
         ask(con, &format!("SESSION.TOUCH sessions:42 {two}"));
         assert_eq!(ask(con, "SESSION.GET sessions:42 one"), before);
     });

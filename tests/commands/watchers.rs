@@ -131,7 +131,7 @@ fn a_touch_is_told_when_it_is_replicated_and_not_before() {
     let told = events(&server, |con| {
         // The granularity is a minute.
         for _ in 0..2 {
-            server.advance(Duration::from_secs(30));
+            server.advance(Duration::from_secs(31));
             cmd(con, &format!("SESSION.TOUCH sessions:42 {token}")).unwrap();
         }
     });

@@ -295,7 +295,7 @@ fn a_session_that_ended_here_is_not_good_without_it() {
     on_both_of(&server, |con| {
         set(con, "session.leeway 600");
         let over = create(con, "sessions:42 ID over TTL 1800");
-        let idle = login(con, "sessions:42 ID idle IDLE 1800");
+        let idle = login(con, "sessions:42 ID idle IDLE 900");
         let revoked = login(con, "sessions:42 ID revoked");
         let evicted = login(con, "sessions:43 ID evicted");
         create(con, "sessions:43 MAX 1");

@@ -9,18 +9,22 @@ use redis_session_tests::{Server, cmd, cmd_args, fields, list};
 
 use crate::foreign::answer;
 
-/// What `make keys` prints. It is built as the tests are, not for a release.
+/// The program that `make keys` runs. Its source is here because cargo builds a program for tests of its own package only.
+/// Those are `core/tests/keys.rs`, and they run it.
+#[allow(dead_code)] // its `main`
+#[path = "../../core/src/bin/redis-session-keys.rs"]
+mod program;
+
+/// What `make keys` prints.
 #[track_caller]
 fn make_keys(file: &Path) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let file = format!("FILE={}", file.display());
-    let plan = Command::new("make").args(["--no-print-directory", "-n", "keys", &file]).current_dir(root).output();
+    let argument = format!("FILE={}", file.display());
+    let plan = Command::new("make").args(["--no-print-directory", "-n", "keys", &argument]).current_dir(root).output();
     let plan = String::from_utf8(plan.unwrap().stdout).unwrap();
-    let line = plan.lines().last().unwrap().replace("--release ", "");
-    assert!(line.starts_with("cargo run "), "{plan}");
-    let made = Command::new("bash").args(["-c", &line]).current_dir(root).output().unwrap();
-    assert!(made.status.success(), "{line}: {}", String::from_utf8_lossy(&made.stderr));
-    String::from_utf8(made.stdout).unwrap()
+    let program = "cargo run --release --quiet -p redis-session-core --bin redis-session-keys";
+    assert_eq!(plan.lines().last(), Some(&*format!("{program} -- '{}'", file.display())), "{plan}");
+    program::run(file).unwrap()
 }
 
 /// Does what it says to do, up to the next empty line, from the first line with these words on.
@@ -67,8 +71,17 @@ impl Pair {
     }
 
     fn restart(&mut self, server: usize) {
-        self.0[server].restart();
-        self.0[0].wait_for_sync(&self.0[1]);
+        let [primary, replica] = &mut self.0;
+        if server == 0 {
+            primary.restart();
+            // By itself it looks for the primary once a second.
+            let mut con = replica.connection();
+            cmd(&mut con, "REPLICAOF NO ONE").unwrap();
+            cmd(&mut con, &format!("REPLICAOF 127.0.0.1 {}", primary.port())).unwrap();
+        } else {
+            replica.restart();
+        }
+        primary.wait_for_sync(replica);
     }
 
     /// A login, and which key has signed its token. Both servers take it at once, and all that came before it.
