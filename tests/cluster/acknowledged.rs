@@ -1,7 +1,5 @@
 //! What WAIT and min-replicas-to-write say of a logout.
 
-use std::process::Command;
-
 use redis_session::commands::session_revoke;
 use redis_session::redis::Connection;
 use redis_session::{CreateOptions, SessionCommands, ValidateOptions};
@@ -72,7 +70,7 @@ fn a_logout_that_is_repeated_on_another_connection_waits_with_a_write_of_its_own
     let mut con = primary.connection();
     let id = con.session_create(KEY, &CreateOptions::new()).unwrap().id;
     // It stays connected, and has nothing of what follows.
-    signal(&replica, "-STOP");
+    let frozen = replica.freeze();
     assert_eq!(con.send_and_wait(&session_revoke(KEY, &id), 1).unwrap().1, 0);
 
     // The session has ended already, so this writes nothing, and newer servers would wait for nothing.
@@ -82,11 +80,6 @@ fn a_logout_that_is_repeated_on_another_connection_waits_with_a_write_of_its_own
     again.cmd("WAIT").arg(1).arg(100);
     let ask = || again.query::<(u64, u32)>(&mut primary.connection()).unwrap();
     assert_eq!(ask(), (0, 0));
-    signal(&replica, "-CONT");
+    drop(frozen);
     wait_until("the replica has it", || ask() == (0, 1));
-}
-
-fn signal(server: &Server, signal: &str) {
-    let pid = server.pid().to_string();
-    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
 }

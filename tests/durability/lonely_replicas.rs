@@ -1,33 +1,11 @@
 //! Replicas whose primary has stopped or is out of reach: they tell the time by themselves, and change nothing.
 
-use std::process::Command;
 use std::time::Duration;
 
 use redis_session_tests::{Server, cmd, create, create_with, int, verdict, wait_until};
 
 use crate::sweep::let_a_tick_pass;
 use crate::users::{server, stored, users_in_every_state};
-
-/// A process that is stopped as long as this lives.
-struct Stopped(u32);
-
-impl Stopped {
-    fn new(server: &Server) -> Self {
-        let stopped = Self(server.pid());
-        stopped.signal("-STOP");
-        stopped
-    }
-
-    fn signal(&self, signal: &str) {
-        assert!(Command::new("kill").args([signal, &self.0.to_string()]).status().unwrap().success());
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        self.signal("-CONT");
-    }
-}
 
 /// Lets sessions and a whole user come to their end on a replica that `part` has parted from its primary, and fails
 /// unless it says so and keeps them.
@@ -68,7 +46,7 @@ fn assert_keeps_what_is_over<P>(part: impl FnOnce(&Server, &Server) -> P) {
 
 #[test]
 fn a_replica_whose_primary_has_stopped_says_what_is_over_and_keeps_it() {
-    assert_keeps_what_is_over(|primary, _| Stopped::new(primary));
+    assert_keeps_what_is_over(|primary, _| primary.freeze());
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub use fields::{Fields, fields, list, text};
 pub use keys::jwk_set;
 pub use port::Port;
 pub use sentinel::Sentinels;
-pub use server::{Output, Server};
+pub use server::{Frozen, Output, Server};
 pub use skip::skipped;
 pub use wait::wait_until;
 

@@ -195,6 +195,16 @@ impl Server {
         child.wait().expect("await the server's end");
     }
 
+    /// Stops its process for as long as the guard lives (SIGSTOP): it answers nobody, and its connections stay open.
+    #[track_caller]
+    pub fn freeze(&self) -> Frozen {
+        // For scripts/stress, which stops and continues servers too, and must not wake this one.
+        fs::write(self.dir.path().join("freezes-itself"), "").expect("the mark of a frozen server");
+        let frozen = Frozen(self.pid());
+        assert!(frozen.signal("-STOP"), "stop the server");
+        frozen
+    }
+
     /// Starts it again after [`Server::kill`] or [`Server::shutdown`]: same port, folder and configuration file.
     ///
     /// # Panics
@@ -332,6 +342,22 @@ impl Drop for Server {
         } else if let Some(status) = went_down {
             panic!("the server went down by itself: {status}; the log:\n{}", self.log());
         }
+    }
+}
+
+/// A server's process that is stopped, and goes on when this is dropped.
+#[derive(Debug)]
+pub struct Frozen(u32);
+
+impl Frozen {
+    fn signal(&self, signal: &str) -> bool {
+        Command::new("kill").args([signal, &self.0.to_string()]).status().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.signal("-CONT");
     }
 }
 

@@ -1,6 +1,5 @@
 //! When Redis is away.
 
-use std::process::Command;
 use std::time::Duration;
 
 use redis::sentinel::{SentinelClient, SentinelServerType};
@@ -233,23 +232,6 @@ async fn a_replica_refuses_changes_and_answers_questions() {
     assert!((2..100).contains(&made), "a primary is looked for, and not each time: {made}");
 }
 
-/// A process that is stopped, and that goes on in the end whatever happens.
-struct Stopped(String);
-
-impl Stopped {
-    fn stop(server: &Server) -> Self {
-        let pid = server.pid().to_string();
-        assert!(Command::new("kill").args(["-STOP", &pid]).status().unwrap().success());
-        Self(pid)
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-CONT", &self.0]).status();
-    }
-}
-
 fn was_not_asked<T: std::fmt::Debug>(answer: &Result<T, StoreError>) -> bool {
     matches!(answer, Err(StoreError::Unavailable(error)) if error.to_string().contains("was away a moment ago"))
 }
@@ -259,7 +241,7 @@ async fn a_server_that_hangs_is_away_until_it_goes_on() {
     let server = server();
     let store = SessionStore::connect(server.url()).unwrap();
     let created = store.login(&Login::new("42")).await.unwrap();
-    let stopped = Stopped::stop(&server);
+    let stopped = server.freeze();
     let mut at_once = 0;
     for _ in 0..8 {
         let answer = soon(store.touch(token(&created), &Visitor::new())).await;
@@ -277,7 +259,7 @@ async fn one_slow_moment_is_no_outage_however_many_calls_it_meets() {
     let server = server();
     let store = SessionStore::connect(server.url()).unwrap();
     let created = store.login(&Login::new("42")).await.unwrap();
-    let stopped = Stopped::stop(&server);
+    let stopped = server.freeze();
     let calls = (0..50).map(|_| {
         let (store, token) = (store.clone(), token(&created).to_owned());
         tokio::spawn(async move { store.touch(&token, &Visitor::new()).await.map(|_| ()) })
