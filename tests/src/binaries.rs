@@ -31,6 +31,18 @@ pub fn module_path() -> PathBuf {
     )
 }
 
+/// The path of one of the workspace's programs. Cargo builds it with the tests of the whole workspace.
+///
+/// # Panics
+///
+/// If it has not been built.
+pub fn program_path(name: &str) -> PathBuf {
+    let exe = env::current_exe().expect("the path of the running test");
+    let path = exe.ancestors().nth(2).expect("the folder of programs").join(format!("{name}{}", consts::EXE_SUFFIX));
+    assert!(path.exists(), "{} is missing: build the tests of the whole workspace", path.display());
+    path
+}
+
 /// The server, as a command without its arguments: `program` if it is given, or `REDIS_SERVER`, or `redis-server`.
 pub(crate) fn server_command(program: Option<&str>) -> Command {
     program.map_or_else(|| command("REDIS_SERVER", "redis-server"), |line| words(line, "redis-server"))

@@ -49,7 +49,7 @@ pub use amount::amount;
 pub use ask::{
     ask, create, create_with, error, error_text, ids, int, login, on_both, on_both_of, refusal, verdict, verdict_with,
 };
-pub use binaries::module_path;
+pub use binaries::{module_path, program_path};
 pub use builder::ServerBuilder;
 pub use clock::{advance, advance_past, advance_to, now_ms};
 pub use cluster::Cluster;

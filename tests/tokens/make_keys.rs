@@ -1,30 +1,28 @@
-//! `make keys`, followed to the letter with a server.
+//! `make keys`, and the instructions that it prints, carried out on servers.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use redis::Connection;
-use redis_session_tests::{Server, cmd, cmd_args, fields, list};
+use redis_session_tests::{Server, cmd, cmd_args, fields, list, program_path};
 
 use crate::foreign::answer;
 
-/// The program that `make keys` runs. Its source is here because cargo builds a program for tests of its own package only.
-/// Those are `core/tests/keys.rs`, and they run it.
-#[allow(dead_code)] // its `main`
-#[path = "../../core/src/bin/redis-session-keys.rs"]
-mod program;
-
-/// What `make keys` prints.
+/// What `make keys` prints. The program is the one that was built with the tests, not for a release.
 #[track_caller]
 fn make_keys(file: &Path) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let argument = format!("FILE={}", file.display());
     let plan = Command::new("make").args(["--no-print-directory", "-n", "keys", &argument]).current_dir(root).output();
     let plan = String::from_utf8(plan.unwrap().stdout).unwrap();
-    let program = "cargo run --release --quiet -p redis-session-core --bin redis-session-keys";
-    assert_eq!(plan.lines().last(), Some(&*format!("{program} -- '{}'", file.display())), "{plan}");
-    program::run(file).unwrap()
+    let (command, file) = plan.lines().last().and_then(|line| line.split_once(" -- ")).expect("a command");
+    let cargo = "cargo run --locked --release --quiet -p redis-session-core --bin redis-session-keys";
+    assert_eq!(command, cargo, "{plan}");
+    let program = program_path("redis-session-keys");
+    let made = Command::new("bash").args(["-c", &format!("'{}' {file}", program.display())]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    String::from_utf8(made.stdout).unwrap()
 }
 
 /// Does what it says to do, up to the next empty line, from the first line with these words on.

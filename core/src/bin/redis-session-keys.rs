@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     }
 }
 
-pub(crate) fn run(file: &Path) -> Result<String, Box<dyn Error>> {
+fn run(file: &Path) -> Result<String, Box<dyn Error>> {
     let old = match fs::read(file) {
         Ok(json) => Some(json),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
