@@ -9,7 +9,7 @@
 //! public.rs   tokens that were signed in advance
 //! ```
 //!
-//! `cargo fuzz` runs them with ever new bytes, and the test `corpus` with those in `fuzz/corpus`.
+//! `cargo fuzz` runs them with ever new bytes, and the test `corpus` with those in the archives of `fuzz/corpus`.
 
 mod apply;
 mod decide;
