@@ -702,6 +702,21 @@ fn a_token_is_denied_as_long_as_the_last_of_its_session_that_was_revoked() {
 }
 
 #[test]
+fn a_token_that_outlives_its_session_and_its_trace_is_denied_too() {
+    let mut pair = Pair::default();
+    pair.create(NewSession { brought: true, ..new("a", 0, 1000) }, limit(9), 0).unwrap();
+    let longer = Target { issued: Issued::InSecondOf(at(0)), until: Some(at(9000)), ..target("a") };
+    let revocation = pair.primary.revoke(&[longer], limit(9), clock(2000));
+    pair.carry_out(&revocation.effects);
+    assert_eq!(
+        pair.check("a", 0, 2000),
+        Err(Reason::Revoked),
+        "nothing has swept the session, and it is not forgotten"
+    );
+    assert_eq!(pair.primary.last_deadline(), at(9000));
+}
+
+#[test]
 fn an_id_that_comes_again_does_not_bring_the_earlier_sessions_tokens_back() {
     let mut pair = Pair::default();
     let brought = |now| NewSession { brought: true, ..refreshable("phone", now, 5000, 50) };
