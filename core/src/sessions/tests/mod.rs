@@ -1,8 +1,6 @@
 use super::*;
 use crate::token::{Issued, RefreshToken};
 
-mod model;
-
 const START: u64 = 1_790_000_000_000;
 
 fn at(millis: u64) -> UnixMillis {

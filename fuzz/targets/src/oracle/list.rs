@@ -13,8 +13,8 @@ use redis_session_core::{Reason, SessionId, UnixMillis};
 /// Sessions and traces in their order, and the two marks.
 #[derive(Clone, Default)]
 pub(crate) struct List {
-    epoch: Option<Epoch>,
-    forgotten: Option<Epoch>,
+    pub(crate) epoch: Option<Epoch>,
+    pub(crate) forgotten: Option<Epoch>,
     pub(crate) records: Vec<Rc<Record>>,
 }
 
@@ -95,7 +95,7 @@ impl List {
         effects.iter().for_each(|effect| self.apply_one(effect));
     }
 
-    fn at(&self, id: &SessionId) -> Option<usize> {
+    pub(crate) fn at(&self, id: &SessionId) -> Option<usize> {
         self.records.iter().position(|record| record.id == *id)
     }
 
@@ -178,12 +178,23 @@ impl List {
         bytes
     }
 
-    fn deadline(&self) -> UnixMillis {
+    pub(crate) fn deadline(&self) -> UnixMillis {
         let marks = self.epoch.into_iter().chain(self.forgotten).map(|mark| mark.until);
         self.records.iter().map(|record| record.deadline).chain(marks).max().unwrap_or_default()
     }
 
-    fn agents(&self) -> usize {
+    /// What [`UserSessions::canonical`] must be.
+    pub(crate) fn canonical(&self) -> Vec<u8> {
+        self.write(Record::canonical)
+    }
+
+    /// How many records are traces.
+    pub(crate) fn traces(&self) -> usize {
+        self.records.iter().filter(|record| record.is_trace).count()
+    }
+
+    /// How many user agents there are, each counted once.
+    pub(crate) fn agents(&self) -> usize {
         self.records.iter().filter_map(|record| record.agent.as_deref()).collect::<HashSet<_>>().len()
     }
 }
@@ -203,7 +214,7 @@ pub(crate) fn assert_holds(sessions: &UserSessions, agents: &AgentPool, list: &L
 pub(crate) fn assert_same(sessions: &UserSessions, agents: &AgentPool, list: &List) {
     let (encoded, canonical) = (sessions.encode(agents), sessions.canonical(agents));
     assert_eq!(encoded, list.write(Record::bytes), "what it holds");
-    assert_eq!(canonical, list.write(Record::canonical), "what it holds without uses");
+    assert_eq!(canonical, list.canonical(), "what it holds without uses");
     assert_eq!(sessions.is_empty(), list.is_empty());
     assert_eq!(sessions.last_deadline(), list.deadline());
     assert_eq!(agents.len(), list.agents(), "user agents in the pool");
