@@ -3,8 +3,8 @@
 use redis::Value;
 use redis_session_tests::{Server, cmd, cmd_args, fields, now_ms, wait_until};
 
-use crate::issuer::{claims, header, sign, trusting_server};
 use crate::wire::{ask, create, login, number, on_both, on_both_of, state, state_with};
+use redis_session_tests::issuer::{claims, header, sign, trusting_server};
 
 const BOTH: [&str; 2] = ["SESSION.VALIDATE", "SESSION.TOUCH"];
 
@@ -279,7 +279,10 @@ fn a_touch_with_a_bad_token_changes_nothing() {
         let token = login(con, "sessions:42 TOKEN OPAQUE");
         let (digest, began) = (server.digest("sessions:42"), now_ms(con));
         wait_until("the clock moves", || now_ms(con) > began + 1);
-        assert_eq!(state_with(con, ["SESSION.TOUCH", "sessions:42", &crate::issuer::tampered(&token)]), "signature");
+        assert_eq!(
+            state_with(con, ["SESSION.TOUCH", "sessions:42", &redis_session_tests::issuer::tampered(&token)]),
+            "signature"
+        );
         assert_eq!(state_with(con, ["SESSION.TOUCH", "sessions:43", &token]), "subject");
         assert_eq!(server.digest("sessions:42"), digest);
         assert_eq!(number(con, "EXISTS sessions:43"), 0);

@@ -4,8 +4,8 @@ use redis::Value;
 use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, error, fields, now_ms};
 use serde_json::json;
 
-use crate::issuer::payload;
 use crate::wire::{ask, create, ids, login, number, on_both, refusal, state};
+use redis_session_tests::issuer::payload;
 
 #[test]
 fn a_new_session_has_an_id_a_deadline_a_token_and_evicts_nobody() {

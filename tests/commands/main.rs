@@ -6,14 +6,13 @@
 //! keyspace, watchers, many, races                      one key per user: as a key, watched, large, and contended
 //! client                                               the same through the client crate
 //!
-//! wire      asking, over both protocols                issuer    tokens that were made elsewhere
+//! wire      asking, over both protocols
 //! ```
 
 mod check;
 mod client;
 mod create;
 mod hostile;
-mod issuer;
 mod keyspace;
 mod many;
 mod misuse;

@@ -2,8 +2,8 @@
 
 use redis_session_tests::{cmd, error, wait_until};
 
-use crate::issuer::{claims, header, now_secs, sign, tampered, trusting_server};
 use crate::wire::{create, ids, login, number, on_both, on_both_of, refusal, state};
+use redis_session_tests::issuer::{claims, header, now_secs, sign, tampered, trusting_server};
 
 #[test]
 fn all_sessions_of_the_user_end_and_nobody_elses() {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args};
 
-use crate::issuer::tampered;
 use crate::wire::{ask, create, login};
+use redis_session_tests::issuer::tampered;
 
 /// What MONITOR shows while `work` runs.
 fn monitored(server: &Server, work: impl FnOnce()) -> String {

@@ -3,9 +3,9 @@
 use redis_session_core::base64url;
 use redis_session_tests::{Server, ServerBuilder, cmd};
 
-use crate::issuer::tampered;
 use crate::steps::{KEY, grant, refresh, refreshed, set};
 use crate::wire::{create, error_text};
+use redis_session_tests::issuer::tampered;
 
 const FINGERPRINT: &str = "correct-horse-battery-staple";
 

@@ -4,9 +4,9 @@ use redis::Connection;
 use redis_session_tests::{Server, ServerBuilder, now_ms};
 use serde_json::json;
 
-use crate::issuer::{header, sign, tampered, trust};
 use crate::steps::{KEY, answer_of, outcome, refresh, set};
 use crate::wire::{create, state_with};
+use redis_session_tests::issuer::{header, sign, tampered, trust};
 
 /// What every check says of every token, over and over, while the sessions live their lives.
 fn answers(con: &mut Connection, foreign: &[String], exp: i64) -> Vec<String> {
@@ -65,7 +65,7 @@ fn answers(con: &mut Connection, foreign: &[String], exp: i64) -> Vec<String> {
                 refresh(con, &stolen);
                 log.push(outcome(con, &format!("SESSION.REFRESH {KEY} {stolen}")));
             }
-            "keys" => set(con, "session.active-kid issuer-2"),
+            "keys" => set(con, "session.active-kid HS384"),
             line => {
                 let answer = redis_session_tests::cmd(con, line);
                 log.push(match answer {

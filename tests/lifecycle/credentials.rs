@@ -3,9 +3,9 @@
 use redis_session_core::base64url;
 use redis_session_tests::{Server, ServerBuilder};
 
-use crate::issuer::{claims, header, sign, tampered, trust, trusting_server};
 use crate::steps::{KEY, answer_of, outcome, refresh, refreshed};
 use crate::wire::{create, number, on_both, on_both_of, refusal, state, state_with};
+use redis_session_tests::issuer::{claims, header, sign, tampered, trust, trusting_server};
 
 #[test]
 fn another_kind_of_token_does_not_refresh() {

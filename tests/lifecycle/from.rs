@@ -4,9 +4,9 @@ use redis_session_core::base64url;
 use redis_session_tests::{cmd, cmd_args, error, fields};
 use serde_json::{Value, json};
 
-use crate::issuer::{claims, header, now_secs, payload, sign, tampered, trusting_server};
 use crate::steps::{KEY, grant, outcome, refresh, refreshed, session, set, wait_past};
 use crate::wire::{ask, create, ids, login, number, on_both_of, state};
+use redis_session_tests::issuer::{claims, header, now_secs, payload, sign, tampered, trusting_server};
 
 /// What SESSION.CREATE FROM this token answers: `granted`, or the reason why not.
 #[track_caller]

@@ -9,11 +9,9 @@
 //! races                             all of it at once, over many connections
 //!
 //! steps     asking for what these tests ask for most
-//! wire      asking, over both protocols                issuer    tokens that were made elsewhere
+//! wire      asking, over both protocols
 //! ```
 
-#[path = "../commands/issuer.rs"]
-mod issuer;
 #[path = "../commands/wire.rs"]
 mod wire;
 

@@ -3,9 +3,9 @@
 use redis_session_tests::{ServerBuilder, cmd, cmd_args, now_ms, wait_until};
 use serde_json::json;
 
-use crate::issuer::payload;
 use crate::steps::{GRANT, KEY, generation, refresh, refreshed, session, set, wait_past};
 use crate::wire::{ask, create, ids, login, number, on_both, state};
+use redis_session_tests::issuer::payload;
 
 #[test]
 fn a_session_has_a_refresh_token_only_if_it_asks_for_one() {

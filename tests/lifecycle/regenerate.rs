@@ -3,9 +3,9 @@
 use redis_session_tests::{cmd, error, now_ms};
 use serde_json::json;
 
-use crate::issuer::{claims, header, payload, sign, tampered, trusting_server};
 use crate::steps::{KEY, generation, grant, outcome, refresh, refreshed, session, set, wait_past};
 use crate::wire::{create, ids, number, on_both, on_both_of, state};
+use redis_session_tests::issuer::{claims, header, payload, sign, tampered, trusting_server};
 
 #[test]
 fn by_its_id_or_a_token_a_session_gets_another_id_and_its_old_tokens_are_dead() {
