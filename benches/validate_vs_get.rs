@@ -9,19 +9,14 @@
 use std::env;
 use std::process::Command;
 
-use jsonwebtoken::Algorithm;
+use redis_session_tests::issuer::{self, ES256, KEYS, Key, RS256};
 use redis_session_tests::{Server, cmd, cmd_args, fields, now_ms};
 use serde_json::json;
-
-/// The keys of the integration tests.
-#[allow(dead_code)]
-#[path = "../tests/tokens/issuer.rs"]
-mod issuer;
 
 fn main() {
     let rounds = number("ROUNDS", 7);
     let requests = number("REQUESTS", 400_000);
-    let keys = issuer::set_of(&issuer::ALGORITHMS.map(issuer::jwk));
+    let keys = issuer::set_of(&KEYS.map(Key::jwk));
     let server = Server::builder().file("keys.json", keys).config("session.keys-file keys.json").start();
     let mut con = server.connection();
     let mut login = |key: &str| {
@@ -31,11 +26,11 @@ fn main() {
     let token = login("sessions:42");
     let of_many = (0..100_000).map(|_| login("sessions:43")).nth(50_000).expect("a token");
     let exp = now_ms(&mut con) / 1000 + 86_400;
-    let foreign = [Algorithm::RS256, Algorithm::ES256].map(|algorithm| {
-        let name = issuer::name(algorithm);
+    let foreign = [RS256, ES256].map(|signer| {
+        let name = signer.name();
         let claims =
             json!({ "sub": name, "sid": "BwcHBwcHBwcHBwcHBwcHBw", "exp": exp, "jti": "DDDDDDDDDDDDDDDDDDDDDw" });
-        let token = issuer::issue(algorithm, &issuer::header(algorithm), &claims.to_string());
+        let token = signer.sign(&signer.header(), &claims);
         let key = format!("sessions:{name}");
         cmd_args(&mut con, ["SESSION.CREATE", &key, "FROM", &token, "IP", "203.0.113.9"]).expect("a login");
         (name, key, token)

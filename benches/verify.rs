@@ -9,12 +9,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use redis_session_core::token::{Claims, KeyRing, NewToken, Scratch, TokenCache, TokenPolicy, verify};
 use redis_session_core::{SessionId, Subject, UnixMillis};
+use redis_session_tests::issuer::{self, KEYS, Key};
 use serde_json::json;
-
-/// The keys of the integration tests.
-#[allow(dead_code)]
-#[path = "../tests/tokens/issuer.rs"]
-mod issuer;
 
 const ISSUER: &str = "https://login.example.com";
 const AUDIENCE: &str = "api";
@@ -23,7 +19,7 @@ const USER: &str = "7c9e6679-7425-40de-944b";
 const EXP: u64 = 9_000_000_000;
 
 fn algorithms(criterion: &mut Criterion) {
-    let keys = KeyRing::from_jwk_set(issuer::set_of(&issuer::ALGORITHMS.map(issuer::jwk)).as_bytes(), None);
+    let keys = KeyRing::from_jwk_set(issuer::set_of(&KEYS.map(Key::jwk)).as_bytes(), None);
     let ring = keys.expect("good keys");
     let policy = TokenPolicy { issuer: Some(ISSUER.into()), audience: Some(AUDIENCE.into()), ..TokenPolicy::default() };
     let subject = Subject::new(USER.as_bytes()).expect("a user");
@@ -35,9 +31,9 @@ fn algorithms(criterion: &mut Criterion) {
     let mut scratch = Scratch::default();
     let mut cache = TokenCache::default();
     cache.resize(16);
-    for algorithm in issuer::ALGORITHMS {
-        let token = issuer::issue(algorithm, &issuer::header(algorithm), &claims.to_string());
-        let name = issuer::name(algorithm).to_lowercase();
+    for issued in KEYS {
+        let token = issued.sign(&issued.header(), &claims);
+        let name = issued.name().to_lowercase();
         let mut group = criterion.benchmark_group(format!("verify/{name}"));
         let mut cold = || verify(&ring, &policy, subject, black_box(token.as_bytes()), None, now, &mut scratch);
         cold().expect("a good token");
@@ -47,7 +43,7 @@ fn algorithms(criterion: &mut Criterion) {
         remembered().expect("a good token");
         group.bench_function("remembered", |bench| bench.iter(&mut remembered));
 
-        let key = match algorithm {
+        let key = match issued.0 {
             Algorithm::ES256 => DecodingKey::from_ec_components(issuer::X, issuer::Y).expect("a point"),
             Algorithm::EdDSA => DecodingKey::from_ed_components(issuer::ED_X).expect("a point"),
             Algorithm::RS256 | Algorithm::PS256 => {
@@ -55,7 +51,7 @@ fn algorithms(criterion: &mut Criterion) {
             }
             _ => DecodingKey::from_secret(&issuer::SECRET),
         };
-        let mut validation = Validation::new(algorithm);
+        let mut validation = Validation::new(issued.0);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
         validation.sub = Some(USER.into());

@@ -7,7 +7,7 @@ use redis_session_tests::{
     Server, advance, ask, cmd, cmd_args, create, fields, int, login, now_ms, on_both, on_both_of, verdict, verdict_with,
 };
 
-use crate::issuer::{claims, header, sign, trusting_server};
+use redis_session_tests::issuer::{claims, header, sign, trusting_server};
 
 const BOTH: [&str; 2] = ["SESSION.VALIDATE", "SESSION.TOUCH"];
 
@@ -283,7 +283,10 @@ fn a_touch_with_a_bad_token_changes_nothing() {
         let token = login(con, "sessions:42 TOKEN OPAQUE");
         let digest = server.digest("sessions:42");
         advance(con, PAST_GRANULARITY);
-        assert_eq!(verdict_with(con, ["SESSION.TOUCH", "sessions:42", &crate::issuer::tampered(&token)]), "signature");
+        assert_eq!(
+            verdict_with(con, ["SESSION.TOUCH", "sessions:42", &redis_session_tests::issuer::tampered(&token)]),
+            "signature"
+        );
         assert_eq!(verdict_with(con, ["SESSION.TOUCH", "sessions:43", &token]), "subject");
         assert_eq!(server.digest("sessions:42"), digest);
         assert_eq!(int(con, "EXISTS sessions:43"), 0);

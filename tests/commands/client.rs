@@ -11,7 +11,7 @@ use redis_session::{
 };
 use redis_session_tests::{Server, cmd, on_both};
 
-use crate::issuer::{payload, tampered};
+use redis_session_tests::issuer::{payload, tampered};
 
 const KEY: &str = "sessions:42";
 const HOME: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);

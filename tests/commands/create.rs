@@ -7,7 +7,7 @@ use redis_session_tests::{
 };
 use serde_json::json;
 
-use crate::issuer::payload;
+use redis_session_tests::issuer::payload;
 
 #[test]
 fn a_new_session_has_an_id_a_deadline_a_token_and_evicts_nobody() {

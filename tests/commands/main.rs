@@ -5,15 +5,12 @@
 //! misuse, secrets, hostile                             what it refuses, and what it never tells
 //! keyspace, key_expiry, watchers, many, races          one key per user: as a key, watched, large, and contended
 //! client                                               the same through the client crate
-//!
-//! issuer    tokens that were made elsewhere
 //! ```
 
 mod check;
 mod client;
 mod create;
 mod hostile;
-mod issuer;
 mod key_expiry;
 mod keyspace;
 mod many;

@@ -10,7 +10,7 @@ use redis_session_tests::{
 };
 use serde_json::json;
 
-use crate::issuer::{claims, header, now_secs, sign, sign_parts, sign_text, tampered, trusting_server};
+use redis_session_tests::issuer::{claims, header, now_secs, sign, sign_parts, sign_text, tampered, trusting_server};
 
 const KEY: &str = "sessions:42";
 
@@ -98,7 +98,7 @@ fn a_header_that_is_no_object_with_an_algorithm_is_malformed() {
             "null",
             "\"HS256\"",
             "{}",
-            r#"{"kid":"issuer-1"}"#,
+            r#"{"kid":"HS256"}"#,
             r#"{"alg":1}"#,
             r#"{"alg":null}"#,
             r#"{"alg":"HS256","alg":"HS256"}"#,
@@ -172,7 +172,7 @@ fn an_algorithm_that_is_not_the_keys_is_told() {
     with_a_session(|_, con| {
         let claims = claims(con, "42", "one");
         for alg in ["none", "None", "", "hs256", "RS256", "HS384", "HS512", "ES256", "HS256 "] {
-            let header = json!({ "alg": alg, "kid": crate::issuer::KID });
+            let header = json!({ "alg": alg, "kid": redis_session_tests::issuer::KID });
             assert_eq!(answer(con, sign(&header, &claims)), "algorithm", "{alg}");
         }
         assert_eq!(answer(con, sign(&json!({ "alg": "none" }), &claims)), "algorithm");
@@ -205,7 +205,7 @@ fn a_signature_that_is_not_the_keys_is_told() {
         let other = sign(&header(), &json!({ "sub": "42", "sid": "two", "exp": 9_999_999_999_i64 }));
         let [head, body, code] = good.split('.').collect::<Vec<_>>()[..] else { panic!("three parts") };
         let other_body = other.split('.').nth(1).unwrap();
-        let other_header = base64url::encode(br#"{"alg":"HS256","kid":"issuer-1"}"#);
+        let other_header = base64url::encode(br#"{"alg":"HS256","kid":"HS256"}"#);
         for token in [
             tampered(&good),
             format!("{head}.{other_body}.{code}"),
@@ -227,9 +227,9 @@ fn a_signature_that_is_not_the_keys_is_told() {
             format!("{prefix}.{user}.{}.{seal}", base64url::encode(b"one")),
             format!(
                 "{prefix}.{user}.{id}.{}",
-                base64url::encode(&[crate::issuer::KID.as_bytes(), b"\0began."].concat())
+                base64url::encode(&[redis_session_tests::issuer::KID.as_bytes(), b"\0began."].concat())
             ),
-            format!("{prefix}.{user}.{id}.{}", base64url::encode(&[b"issuer-1\0began.", &[0; 32][..]].concat())),
+            format!("{prefix}.{user}.{id}.{}", base64url::encode(&[b"HS256\0began.", &[0; 32][..]].concat())),
         ] {
             assert_eq!(answer(con, &token), "signature", "{token}");
         }
@@ -242,13 +242,14 @@ fn a_token_of_another_secret_with_a_known_name_is_told() {
         // The same names, other secrets: as after a rotation that kept the kid by mistake.
         let path = server.dir().join("other.json");
         let k = base64url::encode(&[1; 32]);
-        let set = json!({ "keys": [{ "kty": "oct", "kid": crate::issuer::KID, "alg": "HS256", "k": k }] });
+        let set =
+            json!({ "keys": [{ "kty": "oct", "kid": redis_session_tests::issuer::KID, "alg": "HS256", "k": k }] });
         std::fs::write(&path, set.to_string()).unwrap();
         let token = login(con, "sessions:42");
         assert_eq!(answer(con, &token), "active");
         cmd(con, &format!("CONFIG SET session.keys-file {}", path.display())).unwrap();
         assert_eq!(answer(con, &token), "signature");
-        crate::issuer::trust(server);
+        redis_session_tests::issuer::trust(server);
         assert_eq!(answer(con, &token), "active");
     });
 }
@@ -495,7 +496,7 @@ fn of_two_reasons_the_first_in_the_documented_order_is_told() {
         assert_eq!(ask(&header, &claims, false), "algorithm");
         header["alg"] = "HS256".into();
         assert_eq!(ask(&header, &claims, false), "unknown_key");
-        header["kid"] = crate::issuer::KID.into();
+        header["kid"] = redis_session_tests::issuer::KID.into();
         assert_eq!(ask(&header, &claims, false), "signature");
         assert_eq!(ask(&header, &claims, true), "token_expired");
         claims["exp"] = (now + 999).into();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis_session_tests::{advance, cmd, cmd_args, create, error, ids, int, login, on_both, on_both_of, verdict};
 
-use crate::issuer::{claims, header, now_secs, sign, tampered, trusting_server};
+use redis_session_tests::issuer::{claims, header, now_secs, sign, tampered, trusting_server};
 
 #[test]
 fn revoking_by_id_ends_that_session_alone() {
@@ -170,7 +170,7 @@ fn a_jwt_whose_header_has_white_space_revokes_too() {
     on_both_of(&server, |con| {
         create(con, "sessions:42 ID one TOKEN NONE");
         let header = b"{ \"alg\" : \"HS256\" }";
-        let token = crate::issuer::sign_text(header, claims(con, "42", "one").to_string().as_bytes());
+        let token = redis_session_tests::issuer::sign_text(header, claims(con, "42", "one").to_string().as_bytes());
         assert_eq!(verdict(con, "sessions:42", &token), "active");
         assert_eq!(int(con, &format!("SESSION.REVOKE sessions:42 {token}")), 1);
         assert_eq!(verdict(con, "sessions:42", &token), "revoked");

@@ -2,7 +2,7 @@
 
 use redis_session_tests::{advance_past, cmd, create, error, ids, int, login, on_both, on_both_of, refusal, verdict};
 
-use crate::issuer::{claims, header, now_secs, sign, tampered, trusting_server};
+use redis_session_tests::issuer::{claims, header, now_secs, sign, tampered, trusting_server};
 
 #[test]
 fn all_sessions_of_the_user_end_and_nobody_elses() {

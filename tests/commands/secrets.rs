@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use redis_session_tests::{Server, ServerBuilder, ask, cmd, cmd_args, create, login};
 
-use crate::issuer::tampered;
+use redis_session_tests::issuer::tampered;
 
 /// What MONITOR shows while `work` runs.
 fn monitored(server: &Server, work: impl FnOnce()) -> String {

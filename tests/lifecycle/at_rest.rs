@@ -1,9 +1,9 @@
 //! What is on disk and what is told to others: no token, no code, no fingerprint.
 
 use redis_session_core::base64url;
+use redis_session_tests::issuer::tampered;
 use redis_session_tests::{Server, ServerBuilder, cmd, create, error_text};
 
-use crate::issuer::tampered;
 use crate::steps::{KEY, grant, refresh, refreshed, set};
 
 const FINGERPRINT: &str = "correct-horse-battery-staple";

@@ -1,10 +1,10 @@
 //! The memory of verified tokens changes how fast an answer comes, and never which.
 
 use redis::{Connection, Value};
+use redis_session_tests::issuer::{header, sign, tampered, trust};
 use redis_session_tests::{Server, ServerBuilder, advance_to, create, fields, now_ms, verdict_with};
 use serde_json::json;
 
-use crate::issuer::{header, sign, tampered, trust};
 use crate::steps::{KEY, answer_of, outcome, refresh, set};
 
 /// What every check says of every token, over and over, while the sessions live their lives.
@@ -63,7 +63,7 @@ fn answers(con: &mut Connection, foreign: &[String], exp: i64) -> Vec<String> {
                 refresh(con, &stolen);
                 log.push(outcome(con, &format!("SESSION.REFRESH {KEY} {stolen}")));
             }
-            "keys" => set(con, "session.active-kid issuer-2"),
+            "keys" => set(con, "session.active-kid HS384"),
             line => {
                 let answer = redis_session_tests::cmd(con, line);
                 log.push(match answer {

@@ -5,8 +5,8 @@ use redis_session_tests::{
     Server, ServerBuilder, advance, advance_to, create, int, on_both, on_both_of, refusal, verdict, verdict_with,
 };
 
-use crate::issuer::{claims, header, sign, tampered, trust, trusting_server};
 use crate::steps::{KEY, answer_of, minutes, outcome, refresh, refreshed};
+use redis_session_tests::issuer::{claims, header, sign, tampered, trust, trusting_server};
 
 #[test]
 fn another_kind_of_token_does_not_refresh() {

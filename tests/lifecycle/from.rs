@@ -6,8 +6,8 @@ use redis_session_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::issuer::{claims, header, now_secs, payload, sign, tampered, trusting_server};
 use crate::steps::{KEY, grant, outcome, refresh, refreshed, session, set};
+use redis_session_tests::issuer::{claims, header, now_secs, payload, sign, tampered, trusting_server};
 
 /// What SESSION.CREATE FROM this token answers: `granted`, or the reason why not.
 #[track_caller]

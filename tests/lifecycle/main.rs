@@ -9,11 +9,7 @@
 //! races                             all of it at once, over many connections
 //!
 //! steps     asking for what these tests ask for most
-//! issuer    tokens that were made elsewhere
 //! ```
-
-#[path = "../commands/issuer.rs"]
-mod issuer;
 
 mod at_rest;
 mod caching;

@@ -5,8 +5,8 @@ use redis_session_tests::{
 };
 use serde_json::json;
 
-use crate::issuer::payload;
 use crate::steps::{GRANT, KEY, generation, minutes, refresh, refreshed, session, set};
+use redis_session_tests::issuer::payload;
 
 #[test]
 fn a_session_has_a_refresh_token_only_if_it_asks_for_one() {

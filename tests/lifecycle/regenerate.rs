@@ -3,8 +3,8 @@
 use redis_session_tests::{advance, advance_to, cmd, create, error, ids, int, on_both, on_both_of, verdict};
 use serde_json::json;
 
-use crate::issuer::{claims, header, payload, sign, tampered, trusting_server};
 use crate::steps::{KEY, generation, grant, minutes, outcome, refresh, refreshed, session, set};
+use redis_session_tests::issuer::{claims, header, payload, sign, tampered, trusting_server};
 
 #[test]
 fn by_its_id_or_a_token_a_session_gets_another_id_and_its_old_tokens_are_dead() {

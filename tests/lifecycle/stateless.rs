@@ -7,8 +7,8 @@ use redis_session_tests::{
 };
 use serde_json::json;
 
-use crate::issuer::{claims, header, now_secs, sign, tampered, trusting_server};
 use crate::steps::{KEY, minutes, set};
+use redis_session_tests::issuer::{claims, header, now_secs, sign, tampered, trusting_server};
 
 /// What both commands say of a token that needs no session here; they must agree.
 #[track_caller]
@@ -186,7 +186,7 @@ fn no_respelling_of_a_denied_token_gets_in() {
         cmd(con, &format!("SESSION.REVOKE {KEY} {token}")).unwrap();
         // Of the same session, from the same issuer: other bytes, other order, another signature.
         let respelled = [
-            crate::issuer::sign_text(header().to_string().as_bytes(), format!(" {claims} ").as_bytes()),
+            redis_session_tests::issuer::sign_text(header().to_string().as_bytes(), format!(" {claims} ").as_bytes()),
             sign(&json!({ "alg": "HS256" }), &claims),
         ];
         for token in &respelled {

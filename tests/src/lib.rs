@@ -14,6 +14,7 @@
 //! - [`create`], [`login`], [`verdict`], [`ask`], [`int`], [`ids`], [`error`]: what tests ask for most.
 //! - [`fields`], [`list`], [`text`]: read replies, whichever protocol version they came over.
 //! - [`jwk_set`]: keys for a [`ServerBuilder::keys`] file, so that tokens outlive a server.
+//! - [`issuer`]: tokens that were made elsewhere, good and bad ones.
 //! - [`Cluster`], [`Sentinels`]: servers that are one Redis Cluster, or watched by Redis Sentinel.
 //! - [`Port`]: for programs beside them.
 //! - [`Server::advance`], [`advance`], [`advance_to`], [`advance_past`], [`now_ms`]: the module's clock, which tests move
@@ -38,6 +39,7 @@ mod clock;
 mod cluster;
 mod command;
 mod fields;
+pub mod issuer;
 mod keys;
 mod port;
 mod sentinel;

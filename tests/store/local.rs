@@ -2,15 +2,15 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use redis_session::{Assurance, LocalVerifier, Reason, SessionStore, StoreError, Visitor};
-use redis_session_tests::{Server, ServerBuilder, cmd, jwk_set, now_ms, wait_until};
+use redis_session_tests::issuer::{HS256, header, set_of, sign};
+use redis_session_tests::{Server, cmd, now_ms, wait_until};
 
 use crate::{login, store, token};
 
 /// What is said of a token while there is no Redis.
 async fn alone(not_before: Option<SystemTime>, token: &str) -> Result<Assurance, StoreError> {
-    let verifier = LocalVerifier::from_jwk_set(jwk_set(&["one"])).unwrap();
+    let verifier = LocalVerifier::from_jwk_set(set_of(&[HS256.jwk()])).unwrap();
     let verifier = match not_before {
         Some(moment) => verifier.not_before(moment),
         None => verifier,
@@ -26,7 +26,7 @@ fn assert_dead(answer: Result<Assurance, StoreError>) {
 }
 
 fn server() -> Server {
-    ServerBuilder::new().keys(&["one"]).start()
+    Server::builder().file("keys.json", set_of(&[HS256.jwk()])).config("session.keys-file keys.json").start()
 }
 
 #[tokio::test]
@@ -57,9 +57,7 @@ async fn what_not_before_ends_on_the_server_it_ends_without() {
 #[tokio::test]
 async fn what_does_not_say_when_it_was_issued_is_from_before() {
     let claims = serde_json::json!({"sub": "42", "jti": "a", "exp": 4_000_000_000_u64});
-    let header = Header { kid: Some("one".into()), ..Header::new(Algorithm::HS256) };
-    let secret: String = "one".chars().cycle().take(42).chain(['A', '=']).collect();
-    let token = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_base64_secret(&secret).unwrap()).unwrap();
+    let token = sign(&header(), &claims);
     assert_eq!(alone(None, &token).await.unwrap(), Assurance::TokenOnly);
     assert_dead(alone(Some(UNIX_EPOCH + Duration::from_millis(1)), &token).await);
 }

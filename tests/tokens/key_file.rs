@@ -9,7 +9,7 @@ use redis_session_tests::{Server, ServerBuilder, cmd, error, fields, jwk_set, li
 use serde_json::json;
 
 use crate::foreign::answer;
-use crate::issuer::{PUBLIC, jwk, load, own, set_of};
+use redis_session_tests::issuer::{Key, PUBLIC, X, load, own, set_of};
 
 fn write(server: &Server, name: &str, content: &str, mode: u32) {
     let path = server.dir().join(name);
@@ -59,7 +59,7 @@ fn public_keys_may_be_read_by_everybody_but_not_written() {
     let mut con = server.connection();
     for (mode, written) in [(0o644, 0), (0o646, 1)] {
         let file = format!("keys-{mode:o}.json");
-        write(&server, &file, &set_of(&PUBLIC.map(jwk)), mode);
+        write(&server, &file, &set_of(&PUBLIC.map(Key::jwk)), mode);
         cmd(&mut con, &format!("CONFIG SET session.keys-file {file}")).unwrap();
         assert_eq!((warnings(&server, &file, "read"), warnings(&server, &file, "written")), (0, written), "{mode:o}");
     }
@@ -69,9 +69,9 @@ fn public_keys_may_be_read_by_everybody_but_not_written() {
 fn the_log_says_what_was_read() {
     let server = Server::start();
     let enc = json!({ "kty": "RSA", "kid": "enc", "use": "enc" });
-    load(&server, &[own(), jwk(PUBLIC[0]), enc]).unwrap();
+    load(&server, &[own(), PUBLIC[0].jwk(), enc]).unwrap();
     assert!(server.log_contains(r#"session.keys-file keys.json: keys 2, of which "own" signs; ignored 1"#));
-    load(&server, &PUBLIC.map(jwk)).unwrap();
+    load(&server, &PUBLIC.map(Key::jwk)).unwrap();
     assert!(server.log_contains("session.keys-file keys.json: keys 4, of which none signs; ignored 0"));
 }
 
@@ -175,7 +175,7 @@ fn a_bad_public_key_is_refused_by_name_and_nothing_changes() {
     let mut con = server.connection();
     let token = fields(cmd(&mut con, "SESSION.CREATE sessions:42").unwrap()).str("token");
     for (algorithm, member, value, why) in [
-        (PUBLIC[0], "y", json!(crate::issuer::X), "the point is not on the curve"),
+        (PUBLIC[0], "y", json!(X), "the point is not on the curve"),
         (PUBLIC[0], "x", json!("AAAA"), "of 32 bytes each"),
         (PUBLIC[1], "n", json!("AQAB"), "the modulus has 17 bits, and 2048 to 8192 are needed"),
         (PUBLIC[1], "e", json!("Aw"), "must be an odd number from 65537"),
@@ -184,7 +184,7 @@ fn a_bad_public_key_is_refused_by_name_and_nothing_changes() {
         (PUBLIC[3], "x", json!("AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), "nobody has a private key for"),
         (PUBLIC[3], "alg", json!("ES256"), "not one for this type of key"),
     ] {
-        let mut key = jwk(algorithm);
+        let mut key = algorithm.jwk();
         key[member] = value;
         let refusal = load(&server, &[own(), key.clone()]).unwrap_err().to_string();
         assert!(refusal.contains(&format!("key \"{algorithm:?}\"")) && refusal.contains(why), "{key}: {refusal}");

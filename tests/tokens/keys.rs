@@ -6,7 +6,7 @@ use redis::Connection;
 use redis_session_tests::{Fields, Server, ServerBuilder, cmd, cmd_args, error, fields, jwk_set, list, now_ms};
 use serde_json::json;
 
-use crate::issuer::{N, PUBLIC, SECRET, jwk, load, name, own, trusting_server};
+use redis_session_tests::issuer::{KEYS, Key, N, PUBLIC, SECRET, load, own, server_with_public_keys};
 
 #[track_caller]
 fn shown(con: &mut Connection) -> Fields {
@@ -19,7 +19,7 @@ fn keys(shown: &Fields) -> Vec<Fields> {
 
 #[test]
 fn every_key_is_shown_with_what_it_does() {
-    let server = trusting_server();
+    let server = server_with_public_keys();
     for mut con in [server.connection(), server.connection_resp3()] {
         let shown = shown(&mut con);
         assert_eq!(shown.names(), ["file", "file_changed", "loaded_at", "active_kid", "keys"]);
@@ -121,7 +121,7 @@ fn keys_that_are_left_out_are_named_with_the_reason() {
 #[test]
 fn no_secret_is_shown() {
     let server = Server::start();
-    let mut jwks: Vec<_> = crate::issuer::ALGORITHMS.map(jwk).to_vec();
+    let mut jwks: Vec<_> = KEYS.map(Key::jwk).to_vec();
     jwks.push(own());
     load(&server, &jwks).unwrap();
     let shown = format!("{:?}", cmd(&mut server.connection(), "SESSION.KEYS").unwrap());
@@ -134,7 +134,7 @@ fn no_secret_is_shown() {
             assert!(!shown.contains(&text));
         }
     }
-    assert!(PUBLIC.into_iter().all(|algorithm| shown.contains(&name(algorithm))));
+    assert!(PUBLIC.into_iter().all(|key| shown.contains(&key.name())));
 }
 
 #[test]

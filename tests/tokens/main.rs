@@ -2,7 +2,6 @@
 
 mod differential;
 mod foreign;
-mod issuer;
 mod key_file;
 mod keys;
 mod make_keys;

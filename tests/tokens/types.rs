@@ -4,7 +4,7 @@ use redis_session_tests::{Server, cmd, cmd_args, error, fields};
 use serde_json::{Value, json};
 
 use crate::foreign::answer;
-use crate::issuer::{PUBLIC, claims, issue, name, trusting_server};
+use redis_session_tests::issuer::{PUBLIC, claims, server_with_public_keys};
 
 fn set(con: &mut redis::Connection, value: &str) {
     cmd_args(con, ["CONFIG", "SET", "session.token-type", value]).unwrap();
@@ -45,11 +45,11 @@ fn opaque_tokens_have_no_type() {
 
 #[test]
 fn a_foreign_token_of_another_type_is_told_and_begins_no_session() {
-    let server = trusting_server();
+    let server = server_with_public_keys();
     let mut con = server.connection();
     set(&mut con, "at+jwt");
-    let claims = claims(&mut con, "42", "one").to_string();
-    for algorithm in PUBLIC {
+    let claims = claims(&mut con, "42", "one");
+    for key in PUBLIC {
         for (typ, reason) in [
             (json!("application/AT+JWT"), "active"),
             (json!("JWT"), "type"),
@@ -57,11 +57,11 @@ fn a_foreign_token_of_another_type_is_told_and_begins_no_session() {
             (Value::Null, "type"),
             (json!(7), "malformed"),
         ] {
-            let mut header = json!({ "alg": name(algorithm), "kid": name(algorithm), "typ": typ });
+            let mut header = json!({ "alg": key.name(), "kid": key.name(), "typ": typ });
             if typ.is_null() {
                 header.as_object_mut().unwrap().remove("typ");
             }
-            let token = issue(algorithm, &header.to_string(), &claims);
+            let token = key.sign(&header, &claims);
             assert_eq!(answer(&mut con, &token, &["STATELESS"]), reason, "{header}");
             if reason != "active" {
                 let begun = fields(cmd(&mut con, &format!("SESSION.CREATE sessions:42 FROM {token}")).unwrap());

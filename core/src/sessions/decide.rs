@@ -10,7 +10,7 @@ use super::UserSessions;
 use super::agents::AgentPool;
 use super::data::Data;
 use super::effect::Effect;
-use super::record::{Record, RecordRef};
+use super::record::{IdKey, Record, RecordRef};
 use super::session::{Session, Trace, TraceReason};
 use super::store::{Epoch, Marks};
 use super::terms::{Clock, Limit, LimitPolicy, NewSession, Origin, Target, TokenRules};
@@ -165,7 +165,7 @@ impl UserSessions {
             && clock.now < refresh.rotated_at.saturating_add(tokens.grace);
         if generation < refresh.generation && !repeated {
             let mut effects: Vec<_> = bury(record, TraceReason::Reused).into_iter().collect();
-            effects.extend(self.tidy(1, UnixMillis::ZERO, limit.traces, clock));
+            effects.extend(self.tidy(&effects, UnixMillis::ZERO, limit.traces, clock));
             return Refreshed::Reused { effects };
         }
         if clock.now >= refresh.expires_at {
@@ -218,7 +218,7 @@ impl UserSessions {
         session.token_until = session.tokens_until(tokens, clock.now);
         let mut effects = vec![Effect::Replace { old: old.id.clone(), session: session.clone() }];
         effects.extend(bury(record, TraceReason::Revoked));
-        effects.extend(self.tidy(1, UnixMillis::ZERO, limit.traces, clock));
+        effects.extend(self.tidy(&effects, UnixMillis::ZERO, limit.traces, clock));
         Ok(Grant { effects, session, issued_at: clock.now, new_ip: false })
     }
 
@@ -329,7 +329,7 @@ impl UserSessions {
         }
         // More traces than are kept: the newest are. The epoch speaks for the others.
         effects.drain(..effects.len().saturating_sub(limit.traces));
-        effects.extend(self.tidy(effects.len(), UnixMillis::ZERO, limit.traces, clock));
+        effects.extend(self.tidy(&effects, UnixMillis::ZERO, limit.traces, clock));
         let except = except.and_then(|record| match record.decode()? {
             Record::Session(session) => Some(session.id),
             Record::Trace(_) => None,
@@ -354,16 +354,25 @@ impl UserSessions {
                 *effect = Effect::Forget(trace.id.clone());
             }
         }
-        self.tidy(buried, lost, limit.traces, clock)
+        self.tidy(effects, lost, limit.traces, clock)
     }
 
     /// What can be forgotten: the dead that no token asks for any more, the marks likewise, and the oldest of the other
-    /// dead as soon as `fresh` more would make them more than `traces`. That, as what is `lost` already and would have
-    /// been asked for until then, is marked, so that nothing is taken for good because it was forgotten.
-    fn tidy(&self, fresh: usize, mut lost: UnixMillis, traces: usize, clock: Clock) -> Vec<Effect<'static>> {
-        let dead = self.store.iter().filter(|record| !clock.is_live(*record));
+    /// dead as soon as those that `effects` bury would make them more than `traces`. That, as what is `lost` already and
+    /// would have been asked for until then, is marked, so that nothing is taken for good because it was forgotten.
+    fn tidy(&self, effects: &[Effect<'_>], mut lost: UnixMillis, traces: usize, clock: Clock) -> Vec<Effect<'static>> {
+        // What is dead may be buried once more, for longer: that trace is to stay.
+        let fresh: HashSet<_> = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Bury(trace) => Some(IdKey::of(&trace.id).as_parts()),
+                _ => None,
+            })
+            .collect();
+        let is_fresh = |record: &RecordRef<'_>| fresh.contains(&record.id_key().as_parts());
+        let dead = self.store.iter().filter(|record| !clock.is_live(*record) && !is_fresh(record));
         let (spent, kept): (Vec<_>, Vec<_>) = dead.partition(|record| clock.is_spent(*record));
-        let excess = (kept.len() + fresh).saturating_sub(traces).min(kept.len());
+        let excess = (kept.len() + fresh.len()).saturating_sub(traces).min(kept.len());
         let early = kept.into_iter().take(excess).inspect(|record| lost = lost.max(record.token_until()));
         let forgotten = spent.into_iter().chain(early);
         let mut effects: Vec<_> = forgotten.filter_map(|record| id_of(record).map(Effect::Forget)).collect();

@@ -4,7 +4,7 @@ use redis_session_core::sessions::{AgentPool, UserSessions, decode_effects, enco
 
 use crate::bases;
 use crate::input::Input;
-use crate::list::{List, assert_holds, assert_same};
+use crate::oracle::{List, assert_holds, assert_same};
 
 /// Any bytes are effects, or an error; and effects leave a value that is whole, whatever it was before.
 ///

@@ -4,12 +4,13 @@
 //! value.rs    the bytes of RDB files and RESTORE          json.rs    claims and payloads    tree.rs   JSON as serde_json has it
 //! apply.rs    the effects of SESSION.APPLY                jwks.rs    key files
 //! decide.rs   commands on a value that anyone made        text.rs    ids, users, base64url and other texts
-//! list.rs     a value as a plain list, to compare with    token.rs   tokens                 issuer.rs what tokens must be
+//! oracle/     what one user's sessions must be            token.rs   tokens                 issuer.rs what tokens must be
 //! input.rs    bytes as the choices that a target makes    seeds.rs   inputs to begin with
 //! public.rs   tokens that were signed in advance
 //! ```
 //!
-//! `cargo fuzz` runs them with ever new bytes, and the test `corpus` with those in `fuzz/corpus`.
+//! `cargo fuzz` runs them with ever new bytes, and the test `corpus` with those in the archives of `fuzz/corpus`. The test
+//! `model` runs random commands on a user of the oracle.
 
 mod apply;
 mod decide;
@@ -17,7 +18,7 @@ mod input;
 mod issuer;
 mod json;
 mod jwks;
-mod list;
+mod oracle;
 mod public;
 mod seeds;
 mod text;
@@ -29,6 +30,7 @@ pub use apply::apply;
 pub use decide::{bases, decide};
 pub use json::json;
 pub use jwks::jwks;
+pub use oracle::{Command, User};
 pub use seeds::seeds;
 pub use text::text;
 pub use token::token;

@@ -3,7 +3,7 @@
 use redis_session_core::UnixMillis;
 use redis_session_core::sessions::{AgentPool, Clock, UserSessions};
 
-use crate::list::{List, assert_same};
+use crate::oracle::{List, assert_same};
 
 /// Any bytes are a value that holds what they say, or an error that leaves nothing behind.
 pub fn value(data: &[u8]) {

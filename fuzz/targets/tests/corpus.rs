@@ -1,22 +1,26 @@
 //! Replays the corpus: what fuzzing found worth keeping is checked with every run of the tests.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use redis_session_fuzz_targets as targets;
+use tar::Archive;
 
-/// Runs a target on each file of its corpus, and on its seeds. A failure names the file.
+/// Runs a target on each input of its corpus, and on its seeds. A failure names the input.
 fn replay(name: &str, target: targets::Target) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(name);
-    let mut files: Vec<_> = fs::read_dir(&folder).expect("a corpus").map(|file| file.expect("a file").path()).collect();
-    files.sort();
-    assert!(files.len() >= 10, "{} holds {} files", folder.display(), files.len());
-    for path in files {
-        let data = fs::read(&path).expect("a file");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../corpus/{name}.tar"));
+    let mut archive = Archive::new(fs::File::open(&path).expect("the corpus"));
+    let mut count = 0;
+    for entry in archive.entries().expect("an archive") {
+        let (mut entry, mut data) = (entry.expect("a whole entry"), Vec::new());
+        entry.read_to_end(&mut data).expect("a whole entry");
         if std::panic::catch_unwind(|| target(&data)).is_err() {
-            panic!("{name} fails on {}", path.display());
+            panic!("{name} fails on {} of {}", entry.path().expect("a name").display(), path.display());
         }
+        count += 1;
     }
+    assert!(count >= 10, "{} holds {count} inputs", path.display());
     targets::seeds(name).iter().for_each(|seed| target(seed));
 }
 

@@ -1,0 +1,299 @@
+//! One user's sessions as a plain list of records, the slow and obvious way: what [`UserSessions`] must agree with.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use redis_session_core::sessions::{
+    AgentPool, Clock, Data, Effect, Epoch, Session, UserSessions, decode_effects, encode_effects,
+};
+use redis_session_core::token::Issued;
+use redis_session_core::{Reason, SessionId, UnixMillis};
+
+/// Sessions and traces in their order, and the two marks.
+#[derive(Clone, Default)]
+pub(crate) struct List {
+    pub(crate) epoch: Option<Epoch>,
+    pub(crate) forgotten: Option<Epoch>,
+    pub(crate) records: Vec<Rc<Record>>,
+}
+
+/// A session or a trace, as the effect that makes it.
+#[derive(Clone)]
+pub(crate) struct Record {
+    pub(crate) id: SessionId,
+    is_trace: bool,
+    /// Kind, flags, id, and so on: what [`encode_effects`] writes behind the version.
+    bytes: Vec<u8>,
+    agent: Option<String>,
+    deadline: UnixMillis,
+}
+
+fn body(effect: &Effect<'_>) -> Vec<u8> {
+    encode_effects(std::slice::from_ref(effect)).split_off(1)
+}
+
+impl Record {
+    fn new(effect: &Effect<'_>) -> Self {
+        let bytes = body(effect);
+        match effect {
+            Effect::Put(session) => Self {
+                id: session.id.clone(),
+                is_trace: false,
+                bytes,
+                agent: session.agent.as_deref().map(str::to_owned),
+                deadline: session.token_until.max(session.expires_at),
+            },
+            Effect::Bury(trace) => {
+                Self { id: trace.id.clone(), is_trace: true, bytes, agent: None, deadline: trace.until }
+            }
+            other => panic!("no record: {other:?}"),
+        }
+    }
+
+    /// Where `seen` is, and behind it `ahead`: behind kind, flags, id, and two times.
+    fn seen(&self) -> std::ops::Range<usize> {
+        // An effect that forgets is a kind, the form of the id (one byte), and the id as records have it.
+        let id = body(&Effect::Forget(self.id.clone())).len() - 2;
+        let at = 1 + 2 + id + 6 + 6;
+        at..at + 10
+    }
+
+    fn bytes(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn canonical(&self) -> Cow<'_, [u8]> {
+        if self.is_trace {
+            return self.bytes();
+        }
+        let (mut bytes, seen) = (self.bytes.clone(), self.seen());
+        bytes[seen.start + 6..seen.end].fill(0);
+        Cow::Owned(bytes)
+    }
+
+    fn change_data(&mut self, change: impl FnOnce(&Data<'_>) -> Vec<(Vec<u8>, Vec<u8>)>) {
+        let bytes = [&[1], &self.bytes[..]].concat();
+        let effects = decode_effects(&bytes).expect("a record is an effect");
+        let Some(Effect::Put(session)) = effects.first() else { panic!("no session: {effects:?}") };
+        let mut session = session.clone();
+        let fields = change(&session.data);
+        session.data = Data::pack(fields.iter().map(|(name, value)| (&name[..], &value[..]))).expect("fields");
+        *self = Self::new(&Effect::Put(session));
+    }
+}
+
+impl List {
+    /// What effects make of nothing.
+    pub(crate) fn of(effects: &[u8]) -> Self {
+        let mut list = Self::default();
+        list.apply(&decode_effects(effects).expect("effects"));
+        list
+    }
+
+    pub(crate) fn apply(&mut self, effects: &[Effect<'_>]) {
+        effects.iter().for_each(|effect| self.apply_one(effect));
+    }
+
+    pub(crate) fn at(&self, id: &SessionId) -> Option<usize> {
+        self.records.iter().position(|record| record.id == *id)
+    }
+
+    fn session_mut(&mut self, id: &SessionId) -> Option<&mut Record> {
+        let record = self.records.iter_mut().find(|record| record.id == *id)?;
+        (!record.is_trace).then(|| Rc::make_mut(record))
+    }
+
+    fn remove(&mut self, id: &SessionId) {
+        self.records.retain(|record| record.id != *id);
+    }
+
+    fn apply_one(&mut self, effect: &Effect<'_>) {
+        match effect {
+            Effect::Epoch(epoch) => self.epoch = *epoch,
+            Effect::Forgotten(forgotten) => self.forgotten = *forgotten,
+            Effect::Put(session) => match self.at(&session.id) {
+                Some(at) => self.records[at] = Rc::new(Record::new(effect)),
+                None => self.records.push(Rc::new(Record::new(effect))),
+            },
+            Effect::Seen { id, at } => {
+                if let Some(record) = self.session_mut(id) {
+                    let seen = record.seen();
+                    record.bytes[seen.clone()].fill(0);
+                    record.bytes[seen.start..seen.start + 6].copy_from_slice(&at.get().to_le_bytes()[..6]);
+                }
+            }
+            Effect::Bury(trace) => {
+                self.remove(&trace.id);
+                self.records.push(Rc::new(Record::new(effect)));
+            }
+            Effect::Forget(id) => self.remove(id),
+            Effect::Clear { except } => {
+                self.records.retain(|record| record.is_trace || Some(&record.id) == except.as_ref());
+            }
+            Effect::Replace { old, session } => {
+                if session.id != *old {
+                    self.remove(&session.id);
+                }
+                let record = Rc::new(Record::new(&Effect::Put(session.clone())));
+                match self.at(old) {
+                    Some(at) => self.records[at] = record,
+                    None => self.records.push(record),
+                }
+            }
+            Effect::Set { id, data } => {
+                if let Some(record) = self.session_mut(id) {
+                    record.change_data(|known| {
+                        let mut fields: Vec<_> = known.iter().map(owned).collect();
+                        for (name, value) in data.iter().map(owned) {
+                            match fields.iter_mut().find(|(known, _)| *known == name) {
+                                Some(field) => field.1 = value,
+                                None => fields.push((name, value)),
+                            }
+                        }
+                        fields
+                    });
+                }
+            }
+            Effect::Unset { id, names } => {
+                if let Some(record) = self.session_mut(id) {
+                    record.change_data(|known| {
+                        known.iter().map(owned).filter(|(name, _)| names.iter().all(|(gone, _)| gone != name)).collect()
+                    });
+                }
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.epoch.is_none() && self.forgotten.is_none() && self.records.is_empty()
+    }
+
+    fn write(&self, record: for<'r> fn(&'r Record) -> Cow<'r, [u8]>) -> Vec<u8> {
+        let mut marks = Vec::new();
+        marks.extend(self.epoch.map(|epoch| Effect::Epoch(Some(epoch))));
+        marks.extend(self.forgotten.map(|forgotten| Effect::Forgotten(Some(forgotten))));
+        let mut bytes = encode_effects(&marks);
+        self.records.iter().for_each(|each| bytes.extend_from_slice(&record(each)));
+        bytes
+    }
+
+    pub(crate) fn deadline(&self) -> UnixMillis {
+        let marks = self.epoch.into_iter().chain(self.forgotten).map(|mark| mark.until);
+        self.records.iter().map(|record| record.deadline).chain(marks).max().unwrap_or_default()
+    }
+
+    /// What [`UserSessions::canonical`] must be.
+    pub(crate) fn canonical(&self) -> Vec<u8> {
+        self.write(Record::canonical)
+    }
+
+    /// How many records are traces.
+    pub(crate) fn traces(&self) -> usize {
+        self.records.iter().filter(|record| record.is_trace).count()
+    }
+
+    /// How many user agents there are, each counted once.
+    pub(crate) fn agents(&self) -> usize {
+        self.records.iter().filter_map(|record| record.agent.as_deref()).collect::<HashSet<_>>().len()
+    }
+}
+
+fn owned((name, value): (&[u8], &[u8])) -> (Vec<u8>, Vec<u8>) {
+    (name.to_vec(), value.to_vec())
+}
+
+/// Whether `sessions` holds what `list` holds.
+pub(crate) fn assert_holds(sessions: &UserSessions, agents: &AgentPool, list: &List) {
+    assert_eq!(sessions.encode(agents), list.write(Record::bytes));
+    assert_eq!(sessions.is_empty(), list.is_empty());
+    assert_eq!(sessions.last_deadline(), list.deadline());
+}
+
+/// Whether `sessions` is what `list` is, in every way that it can be looked at.
+pub(crate) fn assert_same(sessions: &UserSessions, agents: &AgentPool, list: &List) {
+    let (encoded, canonical) = (sessions.encode(agents), sessions.canonical(agents));
+    assert_eq!(encoded, list.write(Record::bytes), "what it holds");
+    assert_eq!(canonical, list.canonical(), "what it holds without uses");
+    assert_eq!(sessions.is_empty(), list.is_empty());
+    assert_eq!(sessions.last_deadline(), list.deadline());
+    assert_eq!(agents.len(), list.agents(), "user agents in the pool");
+    assert_eq!(sessions.agents().count(), list.records.iter().filter(|record| record.agent.is_some()).count());
+    assert!(sessions.allocations() >= 1);
+    let allocated = sessions.allocated_bytes();
+    assert!(allocated <= 1024 + 12 * encoded.len(), "{allocated} bytes for {}", encoded.len());
+    assert_reads(sessions, agents, list);
+    if !list.is_empty() {
+        assert_stored(sessions, agents, &encoded, &canonical);
+    }
+}
+
+/// Whether it can be stored, loaded, and copied.
+fn assert_stored(sessions: &UserSessions, agents: &AgentPool, encoded: &[u8], canonical: &[u8]) {
+    let mut pool = AgentPool::new();
+    let loaded = UserSessions::decode(encoded, &mut pool).expect("what was encoded decodes");
+    assert_eq!(loaded.encode(&pool), encoded);
+    assert_eq!(loaded.canonical(&pool), canonical);
+    assert_eq!(loaded.last_deadline(), sessions.last_deadline());
+    assert_eq!(pool.len(), agents.len());
+    if canonical != encoded {
+        let again = UserSessions::decode(canonical, &mut AgentPool::new()).expect("the canonical form decodes");
+        assert_eq!(again.last_deadline(), sessions.last_deadline());
+    }
+
+    let copy = loaded.copy(&mut pool);
+    loaded.agents().for_each(|agent| pool.release(agent));
+    assert_eq!(copy.encode(&pool), encoded, "a copy outlives what it was made from");
+    copy.agents().for_each(|agent| pool.release(agent));
+    assert!(pool.is_empty(), "the last value's user agents go with it");
+}
+
+fn assert_reads(sessions: &UserSessions, agents: &AgentPool, list: &List) {
+    let last = sessions.last_deadline();
+    let zero = UnixMillis::ZERO;
+    for (now, not_before) in
+        [(zero, zero), (UnixMillis::saturating_from(last.as_i64() - 1), zero), (UnixMillis::MAX, last)]
+    {
+        assert_reads_at(sessions, agents, list, Clock { now, not_before });
+    }
+}
+
+fn assert_reads_at(sessions: &UserSessions, agents: &AgentPool, list: &List, clock: Clock) {
+    let live: Vec<_> = sessions.live(agents, clock).collect();
+    assert_eq!(sessions.count(clock), live.len());
+    assert!(
+        live.iter().all(|session| clock.now < session.deadline() && session.deadline() <= sessions.last_deadline())
+    );
+    let mut live = live.iter().peekable();
+    for record in &list.records {
+        let Record { id, is_trace, .. } = &**record;
+        let (found, check) = (sessions.get(id, agents, clock), sessions.check(id, Issued::Unsaid, clock));
+        let in_order = live.next_if(|session| session.id == *id);
+        assert_eq!(found.as_ref(), in_order, "a session that is found is listed");
+        assert_eq!(found.is_some(), check.is_ok());
+        assert!(!is_trace || check.is_err());
+        if let (Some(session), Ok(alive)) = (found, check) {
+            assert_eq!(alive.deadline, session.deadline());
+            assert_eq!(session.device, sessions.device(id));
+            assert_token_checks(sessions, &session, clock);
+        }
+    }
+    assert!(live.next().is_none());
+    let stranger = SessionId::from_text(b"nobody's id").expect("an id");
+    if list.at(&stranger).is_none() {
+        assert_eq!(sessions.check(&stranger, Issued::Unsaid, clock), Err(Reason::Unknown));
+    }
+}
+
+fn assert_token_checks(sessions: &UserSessions, session: &Session<'_, &str>, clock: Clock) {
+    let (id, began) = (&session.id, session.created_at);
+    assert!(sessions.check(id, Issued::ForSessionOf(began), clock).is_ok());
+    assert!(sessions.check(id, Issued::InSecondOf(began), clock).is_ok());
+    assert!(sessions.check(id, Issued::InSecondOf(clock.now.max(began)), clock).is_ok());
+    if let Some(other) = began.checked_add(1) {
+        assert_eq!(sessions.check(id, Issued::ForSessionOf(other), clock), Err(Reason::Unknown));
+    }
+    let _ = sessions.check(id, Issued::InSecondOf(UnixMillis::ZERO), clock);
+    let _ = sessions.may_have_forgotten(Issued::InSecondOf(began));
+    let _ = (session.token_expires_at(clock.now, u64::MAX), session.last_seen_at());
+}

@@ -1,0 +1,240 @@
+//! Random commands with a moving clock, on a user of the oracle: after each of them the product must agree with its
+//! lists on everything that can be asked.
+//!
+//! `REDIS_TEST_HISTORIES` is how many users there are.
+
+use std::env;
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+use redis_session_core::sessions::{
+    Clock, Data, Device, Limit, LimitPolicy, NewSession, Origin, Target, TokenForm, TokenRules,
+};
+use redis_session_core::token::Issued;
+use redis_session_core::{SessionId, Subject, UnixMillis};
+use redis_session_fuzz_targets::{Command, User};
+
+const NAMES: u8 = 12;
+const START: u64 = 1_790_000_000_000;
+const LIMIT: Limit = Limit { sessions: 9, policy: LimitPolicy::Evict, traces: 1000 };
+
+#[derive(Clone, Debug)]
+enum Step {
+    Create(Login),
+    Touch { name: u8, granularity: u64 },
+    Refresh { name: u8, behind: u32, place: u8 },
+    Regenerate { name: u8, token: bool },
+    Set { name: u8, field: u8, value: Vec<u8> },
+    Unset { name: u8, field: u8 },
+    Revoke { names: Vec<(u8, Named)>, traces: usize },
+    RevokeAll { except: Option<u8>, traces: usize },
+    Advance { millis: u64 },
+    NotBefore { millis: Option<u64> },
+    Purge { most: usize },
+}
+
+#[derive(Clone, Debug)]
+struct Login {
+    name: u8,
+    ttl: u64,
+    idle: u32,
+    form: TokenForm,
+    token: Option<u32>,
+    refresh: Option<u32>,
+    brought: bool,
+    place: u8,
+    leeway: u64,
+    sessions: u32,
+    reject: bool,
+    traces: usize,
+}
+
+/// What a session to revoke is named by.
+#[derive(Clone, Copy, Debug)]
+enum Named {
+    Id,
+    Token { lives: u64 },
+}
+
+fn login() -> impl Strategy<Value = Login> {
+    let form = prop_oneof![4 => Just(TokenForm::Jwt), 1 => Just(TokenForm::Opaque), 1 => Just(TokenForm::None)];
+    let leeway = prop_oneof![3 => Just(0), 1 => 1..2000u64];
+    let tokens = (form, prop::option::of(1..9u32), prop::option::of(1..9u32), leeway);
+    let session = (0..NAMES, 1..9000u64, 0..4u32, any::<bool>(), 0..4u8);
+    (session, tokens, (1..7u32, any::<bool>(), traces())).prop_map(|(session, tokens, limit)| {
+        let (name, ttl, idle, brought, place) = session;
+        let (form, token, refresh, leeway) = tokens;
+        let (sessions, reject, traces) = limit;
+        Login { name, ttl, idle, form, token, refresh, brought, place, leeway, sessions, reject, traces }
+    })
+}
+
+/// Mostly so many that none is forgotten early.
+fn traces() -> impl Strategy<Value = usize> {
+    prop_oneof![9 => Just(1000), 1 => 0..5usize]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let name = || 0..NAMES;
+    let named = prop_oneof![2 => Just(Named::Id), 1 => (0..9000u64).prop_map(|lives| Named::Token { lives })];
+    let value = prop::collection::vec(any::<u8>(), 0..60);
+    prop_oneof![
+        5 => login().prop_map(Step::Create),
+        4 => (name(), 0..1000u64).prop_map(|(name, granularity)| Step::Touch { name, granularity }),
+        4 => (name(), 0..3u32, 0..4u8).prop_map(|(name, behind, place)| Step::Refresh { name, behind, place }),
+        1 => (name(), any::<bool>()).prop_map(|(name, token)| Step::Regenerate { name, token }),
+        2 => (name(), 0..3u8, value).prop_map(|(name, field, value)| Step::Set { name, field, value }),
+        1 => (name(), 0..3u8).prop_map(|(name, field)| Step::Unset { name, field }),
+        2 => (prop::collection::vec((name(), named), 1..4), traces())
+            .prop_map(|(names, traces)| Step::Revoke { names, traces }),
+        1 => (prop::option::of(name()), traces()).prop_map(|(except, traces)| Step::RevokeAll { except, traces }),
+        4 => (0..3000u64).prop_map(|millis| Step::Advance { millis }),
+        1 => prop::option::of(0..3000u64).prop_map(|millis| Step::NotBefore { millis }),
+        1 => (1..9usize).prop_map(|most| Step::Purge { most }),
+    ]
+}
+
+fn at(millis: u64) -> UnixMillis {
+    UnixMillis::new(START + millis).expect("a time")
+}
+
+fn id(text: &str) -> SessionId {
+    SessionId::from_text(text.as_bytes()).expect("an id")
+}
+
+/// Where a request comes from: from nowhere that is known, or from one of three places.
+fn origin(place: u8) -> Origin<'static> {
+    let user = Subject::new(b"42").expect("a user");
+    match place {
+        0 => Origin::default(),
+        _ => Origin {
+            ip: Some(IpAddr::from([203, 0, 113, place])),
+            agent: Some(["Firefox", "Safari"][usize::from(place) % 2]),
+            // Most are bound to no device, so that refreshes go on.
+            device: (place == 3).then(|| Device::of(user, b"phone")),
+        },
+    }
+}
+
+/// A user, with the newest id under each name.
+struct Run {
+    user: User,
+    newest: Vec<SessionId>,
+    clock: Clock,
+}
+
+impl Run {
+    /// When the tokens of this session were issued, as a JWT shows it.
+    fn issued(&self, id: &SessionId) -> Issued {
+        let second = |time: UnixMillis| UnixMillis::from_secs(time.as_secs()).expect("an earlier time");
+        self.user.issued(id).map_or(Issued::Unsaid, |time| Issued::InSecondOf(second(time)))
+    }
+
+    fn target(&self, name: u8, named: Named) -> Target {
+        let id = self.newest[usize::from(name)].clone();
+        match named {
+            Named::Id => Target { id, issued: Issued::Unsaid, until: None },
+            Named::Token { lives } => {
+                Target { issued: self.issued(&id), until: Some(self.clock.now.saturating_add(lives)), id }
+            }
+        }
+    }
+
+    /// The command of a step, if it is one; `number` makes new ids.
+    fn command(&mut self, step: Step, number: usize) -> Option<Command<'static>> {
+        let rules = TokenRules { token_secs: 5, leeway: 0, grace: 1000 };
+        let newest = |name: u8| self.newest[usize::from(name)].clone();
+        Some(match step {
+            Step::Create(login) => {
+                let Login { name, ttl, idle, form, token, refresh, brought, place, leeway, sessions, reject, traces } =
+                    login;
+                // Ids that an application brings come again; ours never do.
+                let id = id(&if brought { format!("n{name}") } else { format!("n{name}.{number}") });
+                self.newest[usize::from(name)] = id.clone();
+                let Origin { ip, agent, device } = origin(place);
+                let new = NewSession {
+                    id,
+                    brought,
+                    expires_at: self.clock.now.saturating_add(ttl),
+                    idle_secs: idle,
+                    ip,
+                    agent,
+                    device,
+                    tokens: form,
+                    token_ttl: token,
+                    refresh_secs: refresh,
+                    claims: "",
+                    data: Data::default(),
+                };
+                let policy = if reject { LimitPolicy::Reject } else { LimitPolicy::Evict };
+                let limit = Limit { sessions, policy, traces };
+                Command::Create { new, rules: TokenRules { leeway, ..rules }, limit }
+            }
+            Step::Touch { name, granularity } => Command::Touch { id: newest(name), granularity },
+            Step::Refresh { name, behind, place } => {
+                Command::Refresh { id: newest(name), behind, origin: origin(place), rules, limit: LIMIT }
+            }
+            Step::Regenerate { name, token } => {
+                let named = if token { Named::Token { lives: 0 } } else { Named::Id };
+                let old = Target { until: None, ..self.target(name, named) };
+                let new = id(&format!("r{number}"));
+                if self.user.has(&old.id) {
+                    self.newest[usize::from(name)] = new.clone();
+                }
+                Command::Regenerate { old, new, rules, limit: LIMIT }
+            }
+            Step::Set { name, field, value } => {
+                let data = Data::pack([(&[field][..], &value[..])]).expect("a field");
+                Command::Set { id: newest(name), data, max_bytes: 100 }
+            }
+            Step::Unset { name, field } => {
+                let names = Data::pack([(&[field][..], &[][..])]).expect("a name");
+                Command::Unset { id: newest(name), names }
+            }
+            Step::Revoke { names, traces } => {
+                let targets = names.into_iter().map(|(name, named)| self.target(name, named)).collect();
+                Command::Revoke { targets, limit: Limit { traces, ..LIMIT } }
+            }
+            Step::RevokeAll { except, traces } => {
+                Command::RevokeAll { except: except.map(newest), horizon: 100, limit: Limit { traces, ..LIMIT } }
+            }
+            Step::Purge { most } => Command::Purge { most },
+            Step::Advance { millis } => {
+                self.clock.now = self.clock.now.saturating_add(millis);
+                return None;
+            }
+            Step::NotBefore { millis } => {
+                let back =
+                    |millis| UnixMillis::saturating_from(self.clock.now.as_i64() - i64::try_from(millis).unwrap());
+                self.clock.not_before = millis.map_or(UnixMillis::ZERO, back);
+                return None;
+            }
+        })
+    }
+}
+
+fn run(steps: Vec<Step>) {
+    let newest = (0..NAMES).map(|name| id(&format!("n{name}"))).collect();
+    let mut run = Run { user: User::default(), newest, clock: Clock { now: at(0), not_before: UnixMillis::ZERO } };
+    for (number, step) in steps.into_iter().enumerate() {
+        if let Some(command) = run.command(step, number) {
+            run.user.run(command, run.clock);
+        }
+    }
+    run.user.finish();
+}
+
+fn histories() -> u32 {
+    env::var("REDIS_TEST_HISTORIES").map_or(500, |text| text.parse().expect("REDIS_TEST_HISTORIES is a number"))
+}
+
+proptest! {
+    // 500 runs of 75 steps on average are nearly 40,000 steps. A failing one is printed at its smallest;
+    // PROPTEST_RNG_SEED repeats a whole test.
+    #![proptest_config(ProptestConfig { cases: histories(), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_commands_give_what_plain_lists_give(steps in prop::collection::vec(step(), 1..150)) {
+        run(steps);
+    }
+}
