@@ -1,4 +1,4 @@
-//! Tokens that were made elsewhere: an issuer with a key of each algorithm, who signs with an implementation of its own.
+//! Tokens that were made elsewhere: an issuer with a key of each algorithm, which signs by another implementation.
 //!
 //! Most tests need only tokens that are signed with a secret. For these there are [`trusting_server`], [`header`],
 //! [`claims`] and [`sign`]:
@@ -10,8 +10,8 @@
 //! let token = sign(&header(), &claims(&mut server.connection(), "42", "one"));
 //! ```
 //!
-//! The keys are those that RFCs publish, private parts included: RFC 7520 section 3.4, RFC 7515 appendix A.3.1, RFC 8037
-//! appendix A.1; and a secret.
+//! The keys are those that RFCs publish, private parts included: RFC 7520 section 3.4, RFC 7515 appendix A.3.1, and
+//! RFC 8037 appendix A.1; and a secret.
 
 use std::fmt;
 use std::fs;

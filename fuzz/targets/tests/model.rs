@@ -16,21 +16,59 @@ use redis_session_fuzz_targets::{Command, User};
 
 const NAMES: u8 = 12;
 const START: u64 = 1_790_000_000_000;
+const RULES: TokenRules = TokenRules { token_secs: 5, leeway: 0, grace: 1000 };
 const LIMIT: Limit = Limit { sessions: 9, policy: LimitPolicy::Evict, traces: 1000 };
 
 #[derive(Clone, Debug)]
 enum Step {
     Create(Login),
-    Touch { name: u8, granularity: u64 },
-    Refresh { name: u8, behind: u32, place: u8 },
-    Regenerate { name: u8, token: bool },
-    Set { name: u8, field: u8, value: Vec<u8> },
-    Unset { name: u8, field: u8 },
-    Revoke { names: Vec<(u8, Named)>, traces: usize },
-    RevokeAll { except: Option<u8>, traces: usize },
-    Advance { millis: u64 },
-    NotBefore { millis: Option<u64> },
-    Purge { most: usize },
+    Touch {
+        name: u8,
+        granularity: u64,
+    },
+    /// At once; or with the token before the present one, when its grace ends or in the millisecond before.
+    Refresh {
+        name: u8,
+        behind: u32,
+        place: u8,
+        before_grace_ends: Option<u64>,
+    },
+    Regenerate {
+        name: u8,
+        token: bool,
+    },
+    Set {
+        name: u8,
+        field: u8,
+        value: Vec<u8>,
+    },
+    Unset {
+        name: u8,
+        field: u8,
+    },
+    Revoke {
+        names: Vec<(u8, Named)>,
+        traces: usize,
+    },
+    RevokeAll {
+        except: Option<u8>,
+        traces: usize,
+    },
+    Advance {
+        millis: u64,
+    },
+    /// To a moment from which on something of a session is not good any more, or to the millisecond before.
+    Reach {
+        name: u8,
+        which: usize,
+        before: u64,
+    },
+    NotBefore {
+        millis: Option<u64>,
+    },
+    Purge {
+        most: usize,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -81,14 +119,17 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         5 => login().prop_map(Step::Create),
         4 => (name(), 0..1000u64).prop_map(|(name, granularity)| Step::Touch { name, granularity }),
-        4 => (name(), 0..3u32, 0..4u8).prop_map(|(name, behind, place)| Step::Refresh { name, behind, place }),
+        4 => (name(), 0..3u32, 0..4u8, prop::option::weighted(0.2, 0..2u64)).prop_map(
+            |(name, behind, place, before_grace_ends)| Step::Refresh { name, behind, place, before_grace_ends }
+        ),
         1 => (name(), any::<bool>()).prop_map(|(name, token)| Step::Regenerate { name, token }),
-        2 => (name(), 0..3u8, value).prop_map(|(name, field, value)| Step::Set { name, field, value }),
-        1 => (name(), 0..3u8).prop_map(|(name, field)| Step::Unset { name, field }),
+        3 => (name(), 0..2u8, value).prop_map(|(name, field, value)| Step::Set { name, field, value }),
+        2 => (name(), 0..2u8).prop_map(|(name, field)| Step::Unset { name, field }),
         2 => (prop::collection::vec((name(), named), 1..4), traces())
             .prop_map(|(names, traces)| Step::Revoke { names, traces }),
         1 => (prop::option::of(name()), traces()).prop_map(|(except, traces)| Step::RevokeAll { except, traces }),
-        4 => (0..3000u64).prop_map(|millis| Step::Advance { millis }),
+        2 => (0..3000u64).prop_map(|millis| Step::Advance { millis }),
+        3 => (name(), 0..5usize, 0..2u64).prop_map(|(name, which, before)| Step::Reach { name, which, before }),
         1 => prop::option::of(0..3000u64).prop_map(|millis| Step::NotBefore { millis }),
         1 => (1..9usize).prop_map(|most| Step::Purge { most }),
     ]
@@ -110,8 +151,9 @@ fn origin(place: u8) -> Origin<'static> {
         _ => Origin {
             ip: Some(IpAddr::from([203, 0, 113, place])),
             agent: Some(["Firefox", "Safari"][usize::from(place) % 2]),
-            // Most are bound to no device, so that refreshes go on.
-            device: (place == 3).then(|| Device::of(user, b"phone")),
+            // Half of all are bound to no device, so that refreshes go on.
+            device: [None, Some(&b"phone"[..]), Some(b"laptop")][usize::from(place) - 1]
+                .map(|device| Device::of(user, device)),
         },
     }
 }
@@ -140,10 +182,22 @@ impl Run {
         }
     }
 
+    /// Moves the clock on to one of the moments of this session, less so many milliseconds.
+    fn reach(&mut self, name: u8, which: usize, before: u64) {
+        let moments = self.user.moments(&self.newest[usize::from(name)], RULES.grace);
+        // A session without an idle timeout is never idle.
+        let near = moments.get(which).filter(|moment| moment.saturating_since(self.clock.now) < 3_600_000);
+        if let Some(moment) = near {
+            let moment = UnixMillis::saturating_from(moment.as_i64() - before.cast_signed());
+            self.clock.now = self.clock.now.max(moment);
+        }
+    }
+
     /// The command of a step, if it is one; `number` makes new ids.
     fn command(&mut self, step: Step, number: usize) -> Option<Command<'static>> {
-        let rules = TokenRules { token_secs: 5, leeway: 0, grace: 1000 };
-        let newest = |name: u8| self.newest[usize::from(name)].clone();
+        let rules = RULES;
+        let newest = self.newest.clone();
+        let newest = |name: u8| newest[usize::from(name)].clone();
         Some(match step {
             Step::Create(login) => {
                 let Login { name, ttl, idle, form, token, refresh, brought, place, leeway, sessions, reject, traces } =
@@ -171,7 +225,11 @@ impl Run {
                 Command::Create { new, rules: TokenRules { leeway, ..rules }, limit }
             }
             Step::Touch { name, granularity } => Command::Touch { id: newest(name), granularity },
-            Step::Refresh { name, behind, place } => {
+            Step::Refresh { name, behind, place, before_grace_ends } => {
+                let behind = before_grace_ends.map_or(behind, |before| {
+                    self.reach(name, 4, before);
+                    1
+                });
                 Command::Refresh { id: newest(name), behind, origin: origin(place), rules, limit: LIMIT }
             }
             Step::Regenerate { name, token } => {
@@ -203,6 +261,10 @@ impl Run {
                 self.clock.now = self.clock.now.saturating_add(millis);
                 return None;
             }
+            Step::Reach { name, which, before } => {
+                self.reach(name, which, before);
+                return None;
+            }
             Step::NotBefore { millis } => {
                 let back =
                     |millis| UnixMillis::saturating_from(self.clock.now.as_i64() - i64::try_from(millis).unwrap());
@@ -225,11 +287,11 @@ fn run(steps: Vec<Step>) {
 }
 
 fn histories() -> u32 {
-    env::var("REDIS_TEST_HISTORIES").map_or(500, |text| text.parse().expect("REDIS_TEST_HISTORIES is a number"))
+    env::var("REDIS_TEST_HISTORIES").map_or(1200, |text| text.parse().expect("REDIS_TEST_HISTORIES is a number"))
 }
 
 proptest! {
-    // 500 runs of 75 steps on average are nearly 40,000 steps. A failing one is printed at its smallest;
+    // 1,200 runs of 75 steps on average are 90,000 steps. A failing one is printed at its smallest;
     // PROPTEST_RNG_SEED repeats a whole test.
     #![proptest_config(ProptestConfig { cases: histories(), failure_persistence: None, ..ProptestConfig::default() })]
 

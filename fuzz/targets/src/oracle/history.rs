@@ -148,12 +148,25 @@ impl Known {
         }
     }
 
-    /// When it dies, or why it is dead.
-    pub(crate) fn status(&self, clock: Clock) -> Result<UnixMillis, Reason> {
-        let idle = match self.idle_secs {
+    /// When it dies of not being used.
+    fn idle(&self) -> UnixMillis {
+        match self.idle_secs {
             0 => UnixMillis::MAX,
             secs => self.seen.saturating_add(u64::from(secs) * 1000),
-        };
+        }
+    }
+
+    /// See [`User::moments`](super::User::moments).
+    pub(crate) fn moments(&self, grace: u64) -> Vec<UnixMillis> {
+        let mut moments = vec![self.expires, self.idle(), self.token_until];
+        moments.extend(self.refresh.map(|refresh| refresh.expires_at));
+        moments.extend(self.refresh.map(|refresh| refresh.rotated_at.saturating_add(grace)));
+        moments
+    }
+
+    /// When it dies, or why it is dead.
+    pub(crate) fn status(&self, clock: Clock) -> Result<UnixMillis, Reason> {
+        let idle = self.idle();
         match self.ended {
             Some(reason) => Err(reason),
             None if self.created < clock.not_before => Err(Reason::UserRevoked),

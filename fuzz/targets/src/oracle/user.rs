@@ -68,6 +68,13 @@ impl User {
         self.history.find(id).map(|known| known.issued)
     }
 
+    /// The moments from which on the session with this id, or one of its tokens, is not good any more; `grace` is how
+    /// long a refresh token may be used again.
+    #[must_use]
+    pub fn moments(&self, id: &SessionId, grace: u64) -> Vec<UnixMillis> {
+        self.history.find(id).map_or_else(Vec::new, |known| known.moments(grace))
+    }
+
     /// Whether a session or a trace is kept under this id.
     #[must_use]
     pub fn has(&self, id: &SessionId) -> bool {
@@ -341,7 +348,7 @@ impl User {
             }
         });
         let got = self.sessions.set(id, data.clone(), max_bytes, clock);
-        assert_eq!(got.as_ref().map(|_| ()), expected.as_ref().map(|()| ()));
+        assert_eq!(got.as_ref().err(), expected.as_ref().err());
         if let Ok(effects) = got {
             self.history.find_mut(id).expect("it is alive").set(data);
             self.carry_out(&effects);
