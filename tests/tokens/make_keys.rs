@@ -53,7 +53,8 @@ struct Pair([Server; 2]);
 
 impl Pair {
     fn start() -> Self {
-        let primary = Server::start();
+        // By itself it does not end before the replica has said, as it does once a second, that it has everything.
+        let primary = Server::builder().config("shutdown-timeout 0").start();
         let replica = Server::builder().replica_of(&primary).start();
         Self([primary, replica])
     }
