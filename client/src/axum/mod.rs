@@ -1,4 +1,4 @@
-//! Sessions in a web application with [`axum`](::axum) (feature `axum`).
+//! Sessions in a web application with [`axum`] (feature `axum`).
 //!
 //! A [`SessionLayer`] takes the token from `Authorization: Bearer` (RFC 6750 section 2.1) or from a [`SessionCookie`],
 //! and asks Redis once for each request. Handlers take a [`Session`], or an `Option<Session>` where none is needed:
