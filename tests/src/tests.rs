@@ -1,12 +1,17 @@
-//! The harness's own tests, against servers without the module.
+//! The harness's own tests, against servers without the module where they do not need it.
 
 use std::net::TcpListener;
 use std::panic::{self, AssertUnwindSafe};
+use std::time::Duration;
 
 use redis::{Commands, Value};
 
 use crate::port::{Port, is_free};
-use crate::{Cluster, ServerBuilder, cmd, cmd_args, error, fields, list, now_ms, text, wait_until};
+use crate::skip::keep_skip;
+use crate::{
+    Cluster, Server, ServerBuilder, advance_to, cmd, cmd_args, create, error, fields, int, list, now_ms, text,
+    wait_until,
+};
 
 fn plain() -> ServerBuilder {
     ServerBuilder::new().without_module()
@@ -273,4 +278,36 @@ fn the_clock_is_in_milliseconds() {
     let mut con = server.connection();
     let (before, after) = (now_ms(&mut con), now_ms(&mut con));
     assert!(before > 1_700_000_000_000 && before <= after);
+}
+
+#[test]
+fn the_modules_clock_moves_alone_and_stays_ahead_over_a_restart() {
+    let mut server = Server::start();
+    let hour = Duration::from_secs(3600);
+    let ends = |server: &Server| create(&mut server.connection(), "sessions:42 TTL 100").int("expires_at");
+    let (first, servers_own) = (ends(&server), server_time(&server));
+    assert!((servers_own..servers_own + 200_000).contains(&first));
+    server.advance(hour);
+    let later = ends(&server);
+    assert!(later >= first + 3_600_000, "{first} {later}");
+    assert!(now_ms(&mut server.connection()) >= servers_own + 3_600_000);
+    assert!(server_time(&server) < servers_own + 3_600_000, "the server has a clock of its own");
+    server.restart();
+    assert!(ends(&server) >= later);
+    advance_to(&mut server.connection(), later);
+    assert_eq!(int(&mut server.connection(), "SESSION.COUNT sessions:42"), 1, "the last one began later");
+}
+
+fn server_time(server: &Server) -> i64 {
+    let (seconds, _): (i64, i64) = redis::cmd("TIME").query(&mut server.connection()).unwrap();
+    seconds * 1000
+}
+
+#[test]
+fn what_is_skipped_is_kept_for_the_end_of_the_run() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    keep_skip(file.path(), "a test, because of this");
+    keep_skip(file.path(), "another, because of that");
+    let kept = std::fs::read_to_string(file.path()).unwrap();
+    assert_eq!(kept, "SKIPPED: a test, because of this\nSKIPPED: another, because of that\n");
 }
