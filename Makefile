@@ -6,7 +6,7 @@ unexport LIBCLANG_PATH
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run keys demo example migrate docs check test nightly test-browser test-servers soak memcheck bench fuzz lint fmt setup clean
+.PHONY: help run keys demo example migrate docs check test nightly test-browser test-servers stress soak memcheck bench fuzz lint fmt setup clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -44,6 +44,9 @@ test-browser: setup ## run the tests that open the example's pages in Chromium
 
 test-servers: setup ## run what can depend on the server on Redis 8 and Valkey 8 and 9 (SERVERS="redis-8 valkey-9", or --all)
 	@scripts/test-servers $(SERVERS)
+
+stress: setup ## run all tests again and again while processors are busy and servers stop at random (RUNS=20)
+	@scripts/stress $(or $(RUNS),20)
 
 soak: setup ## run random commands and kills at length (REDIS_TEST_COMMANDS=, _HOSTILE_COMMANDS=, _ROUNDS=, _SEED=)
 	@scripts/soak
