@@ -58,7 +58,7 @@ memcheck: ## run integration tests inside valgrind (TESTS="refresh:: payloads::"
 bench: setup ## run the benchmarks and write docs/benchmarks.md (SESSIONS=10000,100000 ROUNDS=7)
 	cargo bench --locked -p redis-session-benches
 
-fuzz: ## fuzz what reads bytes from outside (TARGET=value RUNS=1000000); needs rustup
+fuzz: ## fuzz what reads bytes from outside (TARGET=value RUNS=1000000)
 	@TARGET="$(TARGET)" RUNS="$(RUNS)" scripts/fuzz
 
 lint: setup ## check formatting, code, documentation, dependencies and scripts; a warning is an error
