@@ -38,12 +38,14 @@ fn log_in(con: &mut Connection, users: Range<usize>) -> Vec<String> {
     replies.into_iter().map(|reply| fields(reply).str("token")).collect()
 }
 
-/// Empties the server, and sets the policy by which it makes room.
-fn empty_with(con: &mut Connection, policy: &str) {
+/// Empties the server, and sets the policy by which it makes room. All memory is free when this returns: some servers
+/// leave that to a background thread.
+fn empty_with(server: &Server, policy: &str) {
     let policy = format!("CONFIG SET maxmemory 0 maxmemory-policy {policy}");
-    for line in [&policy, "FLUSHALL", "CONFIG RESETSTAT"] {
-        cmd(con, line).unwrap();
+    for line in [&policy, "FLUSHALL SYNC", "CONFIG RESETSTAT"] {
+        cmd(&mut server.connection(), line).unwrap();
     }
+    wait_until("evicted users are freed", || number(server, "memory", "lazyfree_pending_objects") == 0);
 }
 
 #[test]
@@ -52,7 +54,7 @@ fn whole_users_make_room_and_replicas_follow() {
     let replica = server().replica_of(&primary).start();
     let mut con = primary.connection();
     for policy in EVICTING {
-        empty_with(&mut con, policy);
+        empty_with(&primary, policy);
         primary.wait_for_sync(&replica);
         let empty = used(&primary);
         let tokens = log_in(&mut con, 0..USERS);
@@ -115,7 +117,7 @@ fn logins_under_pressure_make_room_for_themselves() {
     let server = server().start();
     let mut con = server.connection();
     for policy in EVICTING {
-        empty_with(&mut con, policy);
+        empty_with(&server, policy);
         let limit = used(&server) + 500_000;
         cmd(&mut con, &format!("CONFIG SET maxmemory {limit}")).unwrap();
         for first in (0..USERS).step_by(40) {
