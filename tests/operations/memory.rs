@@ -118,6 +118,6 @@ fn showing_the_settings_takes_no_memory() {
     };
     let before = show();
     let after = (0..20).map(|_| show()).last().unwrap();
-    // Even one byte for each text that was shown would be more.
-    assert!(after - before < 10_000, "{before} {after}");
+    // 44,000 texts were shown, so even one byte for each would be more. A connection's buffers may differ by 16 kB.
+    assert!(after - before < 40_000, "{before} {after}");
 }
