@@ -394,7 +394,7 @@ impl User {
                     self.history.deny(id.clone(), Reason::Revoked, until);
                     revoked += 1;
                 }
-                // What is dead is remembered as long as the token.
+                // The server remembers a dead session until its last token expires.
                 (Some(known), Some(until)) if known.status(clock).is_err() && known.token_until < until => {
                     known.ended = known.ended.or(Some(Reason::Revoked));
                     known.token_until = until;
