@@ -6,13 +6,13 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use redis_session_core::sessions::{
-    AgentPool, Clock, Data, Limit, LimitPolicy, NewSession, TokenForm, TokenRules, UserSessions, decode_effects,
+    AgentPool, Clock, Data, Limit, LimitPolicy, NewSession, TokenFormat, TokenRules, UserSessions, decode_effects,
     encode_effects,
 };
 use redis_session_core::token::Issued;
 use redis_session_core::{SessionId, UnixMillis};
 
-const LIMIT: Limit = Limit { sessions: 1_000_000, policy: LimitPolicy::Evict, traces: 200 };
+const LIMIT: Limit = Limit { sessions: 1_000_000, policy: LimitPolicy::Evict, tombstones: 200 };
 
 const RULES: TokenRules = TokenRules { token_secs: 3600, leeway: 0, grace: 10_000 };
 
@@ -34,9 +34,9 @@ fn new(number: u32, now: UnixMillis) -> NewSession<'static> {
         ip: Some("203.0.113.9".parse().expect("an address")),
         agent: Some("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
         data: Data::default(),
-        brought: false,
+        external_id: false,
         device: None,
-        tokens: TokenForm::Jwt,
+        tokens: TokenFormat::Jwt,
         token_ttl: None,
         refresh_secs: None,
         claims: "",

@@ -11,18 +11,18 @@
 //! ```
 //!
 //! ```
-//! use redis_session_core::sessions::{AgentPool, Clock, Data, Limit, LimitPolicy, NewSession, TokenForm, TokenRules, UserSessions};
+//! use redis_session_core::sessions::{AgentPool, Clock, Data, Limit, LimitPolicy, NewSession, TokenFormat, TokenRules, UserSessions};
 //! use redis_session_core::token::Issued;
 //! use redis_session_core::{Reason, SessionId, UnixMillis};
 //!
 //! let (mut user, mut agents) = (UserSessions::new(), AgentPool::new());
 //! let at = |secs| Clock { now: UnixMillis::from_secs(secs).unwrap(), not_before: UnixMillis::ZERO };
 //! let rules = TokenRules { token_secs: 3600, leeway: 0, grace: 10_000 };
-//! let limit = Limit { sessions: 5, policy: LimitPolicy::Evict, traces: 10 };
+//! let limit = Limit { sessions: 5, policy: LimitPolicy::Evict, tombstones: 10 };
 //! let id = SessionId::random()?;
 //! let login = NewSession {
-//!     id: id.clone(), brought: false, expires_at: at(1000).now, idle_secs: 60, ip: None, agent: None, device: None,
-//!     tokens: TokenForm::Jwt, token_ttl: None, refresh_secs: None, claims: "", data: Data::default(),
+//!     id: id.clone(), external_id: false, expires_at: at(1000).now, idle_secs: 60, ip: None, agent: None, device: None,
+//!     tokens: TokenFormat::Jwt, token_ttl: None, refresh_secs: None, claims: "", data: Data::default(),
 //! };
 //!
 //! // What a login changes is decided first and carried out then, here and on every replica.

@@ -11,7 +11,7 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use redis_session_core::UnixMillis;
-use redis_session_core::sessions::{AgentId, AgentPool, Clock, Limit, LimitPolicy, Target, TokenRules};
+use redis_session_core::sessions::{AgentId, AgentPool, Clock, Limit, LimitPolicy, Presented, TokenRules};
 use redis_session_core::token::{Issued, KeyRing, RefreshToken, Scratch, TokenCache, TokenPolicy, Verified};
 use redis_session_core::{Reason, Subject};
 
@@ -184,12 +184,12 @@ impl State {
     }
 
     /// Which session a token of the user names, be it expired or not yet valid: that is enough to revoke it.
-    pub(crate) fn identify(&mut self, subject: Subject<'_>, token: &[u8], now: UnixMillis) -> Result<Target, Reason> {
+    pub(crate) fn identify(&mut self, subject: Subject<'_>, token: &[u8], now: UnixMillis) -> Result<Presented, Reason> {
         match self.verify_refresh(subject, token) {
             Err(Reason::Type) => {}
             other => {
                 let token = other?;
-                return Ok(Target { id: token.id, issued: Issued::ForSessionOf(token.session_began_at), until: None });
+                return Ok(Presented { id: token.id, issued: Issued::ForSessionOf(token.session_began_at), until: None });
             }
         }
         let policy =
@@ -198,7 +198,7 @@ impl State {
         let token = redis_session_core::token::verify(ring, &policy, subject, token, None, now, &mut self.scratch)?;
         let leeway = self.settings.token_rules().leeway;
         let until = token.expires_at.map(|expires_at| expires_at.saturating_add(leeway));
-        Ok(Target { id: token.id, issued: token.issued, until })
+        Ok(Presented { id: token.id, issued: token.issued, until })
     }
 }
 
@@ -237,7 +237,7 @@ impl Settings {
     pub(crate) fn limit(&self) -> Limit {
         let sessions = u32::try_from(self.max_per_user).unwrap_or(u32::MAX);
         let policy = if self.limit_policy == 0 { LimitPolicy::Evict } else { LimitPolicy::Reject };
-        Limit { sessions, policy, traces: usize::try_from(self.max_per_user).unwrap_or(usize::MAX).saturating_mul(2) }
+        Limit { sessions, policy, tombstones: usize::try_from(self.max_per_user).unwrap_or(usize::MAX).saturating_mul(2) }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::{ConnectionLike, Value};
 use redis_session_core::sessions::{
-    AgentPool, Clock, Data, Effect, Limit, LimitPolicy, NewSession, TokenForm, TokenRules, UserSessions, encode_effects,
+    AgentPool, Clock, Data, Effect, Limit, LimitPolicy, NewSession, TokenFormat, TokenRules, UserSessions, encode_effects,
 };
 use redis_session_core::{SessionId, UnixMillis};
 use redis_session_tests::{Server, ServerBuilder, amount, cmd, cmd_args, fields, now_ms};
@@ -22,20 +22,20 @@ fn clock(millis: u64) -> Clock {
 fn user(id: SessionId, idle_secs: u32, agents: &mut AgentPool) -> UserSessions {
     let session = NewSession {
         id,
-        brought: false,
+        external_id: false,
         expires_at: clock(24 * HOUR).now,
         idle_secs,
         ip: None,
         agent: None,
         device: None,
-        tokens: TokenForm::Opaque,
+        tokens: TokenFormat::Opaque,
         token_ttl: None,
         refresh_secs: None,
         claims: "",
         data: Data::default(),
     };
     let tokens = TokenRules { token_secs: 3600, leeway: 0, grace: 0 };
-    let limit = Limit { sessions: 100, policy: LimitPolicy::Evict, traces: 200 };
+    let limit = Limit { sessions: 100, policy: LimitPolicy::Evict, tombstones: 200 };
     let mut user = UserSessions::new();
     let creation = user.create(session, tokens, limit, clock(0)).unwrap();
     user.apply(&creation.effects, agents);

@@ -8,7 +8,7 @@ use super::data::Data;
 use super::effect::{self, DecodeError, Effect};
 use super::record::{IdKey, Record, RecordRef, set_seen};
 use super::session::Session;
-use super::store::Marks;
+use super::store::Cutoffs;
 use super::{SessionId, UnixMillis, UserSessions};
 
 impl UserSessions {
@@ -17,9 +17,11 @@ impl UserSessions {
         let mut bytes = Vec::new();
         for effect in effects {
             match effect {
-                Effect::Epoch(epoch) => self.store.set_marks(Marks { epoch: *epoch, ..self.store.marks() }),
-                Effect::Forgotten(forgotten) => {
-                    self.store.set_marks(Marks { forgotten: *forgotten, ..self.store.marks() });
+                Effect::RevokedBefore(cutoff) => {
+                    self.store.set_cutoffs(Cutoffs { revoked_before: *cutoff, ..self.store.cutoffs() });
+                }
+                Effect::TombstonesDroppedBefore(cutoff) => {
+                    self.store.set_cutoffs(Cutoffs { tombstones_dropped_before: *cutoff, ..self.store.cutoffs() });
                 }
                 Effect::Put(session) => {
                     let agent = session.agent.as_deref().map(|text| agents.acquire(text));
@@ -33,11 +35,11 @@ impl UserSessions {
                         set_seen(record, *at, 0);
                     }
                 }
-                Effect::Bury(trace) => {
-                    self.release_agent(&trace.id, agents);
-                    self.store.remove(&trace.id);
+                Effect::End(tombstone) => {
+                    self.release_agent(&tombstone.id, agents);
+                    self.store.remove(&tombstone.id);
                     bytes.clear();
-                    trace.write(&mut bytes);
+                    tombstone.write(&mut bytes);
                     self.store.put(&bytes);
                 }
                 Effect::Forget(id) => {
@@ -58,7 +60,7 @@ impl UserSessions {
                 Effect::Set { id, data } => self.change_data(id, |known| known.merged(data)),
                 Effect::Unset { id, names } => self.change_data(id, |known| known.without(names)),
                 Effect::Clear { except } => self.store.retain(|record| {
-                    let kept = record.is_trace() || except.as_ref().is_some_and(|id| record.has_id(IdKey::of(id)));
+                    let kept = record.is_tombstone() || except.as_ref().is_some_and(|id| record.has_id(IdKey::of(id)));
                     if let Some(agent) = record.agent().filter(|_| !kept) {
                         agents.release(agent);
                     }
@@ -85,7 +87,7 @@ impl UserSessions {
     /// The effects that rebuild this value from nothing, encoded: its form in RDB files and rewritten logs.
     #[must_use]
     pub fn encode(&self, agents: &AgentPool) -> Vec<u8> {
-        self.encode_as(agents, |ahead| ahead)
+        self.encode_as(agents, |unreplicated| unreplicated)
     }
 
     /// What two equal values have in common, byte by byte: everything but the uses that are not replicated.
@@ -94,20 +96,20 @@ impl UserSessions {
         self.encode_as(agents, |_| 0)
     }
 
-    fn encode_as(&self, agents: &AgentPool, ahead: impl Fn(u32) -> u32) -> Vec<u8> {
+    fn encode_as(&self, agents: &AgentPool, unreplicated: impl Fn(u32) -> u32) -> Vec<u8> {
         let mut out = effect::start();
-        let Marks { epoch, forgotten } = self.store.marks();
-        for mark in [epoch.map(|epoch| Effect::Epoch(Some(epoch))), forgotten.map(|at| Effect::Forgotten(Some(at)))] {
-            mark.iter().for_each(|mark| effect::push(mark, &mut out));
-        }
+        let Cutoffs { revoked_before, tombstones_dropped_before } = self.store.cutoffs();
+        let revoked = revoked_before.map(|cutoff| Effect::RevokedBefore(Some(cutoff)));
+        let dropped = tombstones_dropped_before.map(|cutoff| Effect::TombstonesDroppedBefore(Some(cutoff)));
+        revoked.iter().chain(&dropped).for_each(|cutoff| effect::push(cutoff, &mut out));
         for record in self.store.iter() {
             match record.decode() {
                 Some(Record::Session(session)) => {
                     let agent = session.agent.and_then(|agent| agents.get(agent)).map(Cow::Borrowed);
-                    let session = Session { ahead: ahead(session.ahead), ..session.with_agent(agent) };
+                    let session = Session { unreplicated_ms: unreplicated(session.unreplicated_ms), ..session.with_agent(agent) };
                     effect::push(&Effect::Put(session), &mut out);
                 }
-                Some(Record::Trace(trace)) => effect::push(&Effect::Bury(trace), &mut out),
+                Some(Record::Tombstone(tombstone)) => effect::push(&Effect::End(tombstone), &mut out),
                 None => {}
             }
         }
@@ -140,7 +142,7 @@ impl UserSessions {
         self.store.iter().filter_map(RecordRef::agent)
     }
 
-    /// Whether there is nothing to keep: no session, no trace, no mark.
+    /// Whether there is nothing to keep: no session, no tombstone, no cutoff.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.store.is_empty()
@@ -171,14 +173,14 @@ impl UserSessions {
     }
 }
 
-/// Whether these are the effects that a value is encoded as: marks, then each record once. Others would be carried out
+/// Whether these are the effects that a value is encoded as: cutoffs, then each record once. Others would be carried out
 /// as well, but a small file could hold enough of them, each about the whole value, to keep the server busy for hours.
 fn is_value(effects: &[Effect<'_>]) -> bool {
     let mut records = effects;
-    if let [Effect::Epoch(Some(_)), rest @ ..] = records {
+    if let [Effect::RevokedBefore(Some(_)), rest @ ..] = records {
         records = rest;
     }
-    if let [Effect::Forgotten(Some(_)), rest @ ..] = records {
+    if let [Effect::TombstonesDroppedBefore(Some(_)), rest @ ..] = records {
         records = rest;
     }
     let mut ids = HashSet::with_capacity(records.len());
@@ -186,7 +188,7 @@ fn is_value(effects: &[Effect<'_>]) -> bool {
     !effects.is_empty()
         && records.iter().all(|effect| match effect {
             Effect::Put(session) => ids.insert(&session.id),
-            Effect::Bury(trace) => ids.insert(&trace.id),
+            Effect::End(tombstone) => ids.insert(&tombstone.id),
             _ => false,
         })
 }

@@ -6,33 +6,35 @@ use std::collections::HashSet;
 
 use thiserror::Error;
 
-use super::UserSessions;
 use super::agents::AgentPool;
 use super::data::Data;
 use super::effect::Effect;
-use super::record::{IdKey, Record, RecordRef};
-use super::session::{Session, Trace, TraceReason};
-use super::store::{Epoch, Marks};
-use super::terms::{Clock, Limit, LimitPolicy, NewSession, Origin, Target, TokenRules};
-use crate::token::{Issued, RefreshToken};
+use super::event::{Decision, Event, EventKind};
+use super::record::{IdKey, Record, RecordRef, set_seen};
+use super::rule::{self, Standing};
+use super::rules::{Check, Cutoff, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, Rules, UserCutoff};
+use super::session::{EndReason, Refresh, Session, Tombstone};
+use super::{UserSessions, store};
+use crate::token::{Issued, RefreshToken, TokenKind, holds_token};
 use crate::{Reason, SessionId, UnixMillis};
 
 /// Why a session cannot begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum CreateError {
-    /// A session has this id, or had it and tokens of it may still be around.
+    /// A live session has this id.
     #[error("the id is taken")]
     Exists,
     /// The user is at the limit and the policy is [`LimitPolicy::Reject`].
     #[error("the user is at the limit of sessions")]
     Limit,
+    /// The JWT that it is to begin with is not good.
+    #[error("the token is not good: {0}")]
+    Refused(Reason),
 }
 
-/// A login that was decided.
+/// A session that begins.
 #[derive(Clone, Debug)]
-pub struct Creation<'a> {
-    /// What it changes.
-    pub effects: Vec<Effect<'a>>,
+pub struct Created<'a> {
     /// The session, to mint its tokens.
     pub session: Session<'a, Cow<'a, str>>,
     /// The sessions that make room, oldest first.
@@ -43,25 +45,18 @@ pub struct Creation<'a> {
     pub new_device: bool,
 }
 
-/// What becomes of a refresh token.
+/// What becomes of a refresh token that is of a live session.
 #[derive(Clone, Debug)]
 pub enum Refreshed<'a> {
     /// It is good, or was until just now: the session has these tokens.
     Granted(Box<Grant<'a>>),
-    /// It is not.
-    Refused(Reason),
-    /// It was used before, and not just now: someone else has it. The session is to be ended.
-    Reused {
-        /// What that changes.
-        effects: Vec<Effect<'static>>,
-    },
+    /// It was used before, and not just now: somebody else has it. The session ends.
+    Reused,
 }
 
 /// Tokens that are to be minted for a session.
 #[derive(Clone, Debug)]
 pub struct Grant<'a> {
-    /// What it changes.
-    pub effects: Vec<Effect<'a>>,
     /// The session as it is afterwards.
     pub session: Session<'a, Cow<'a, str>>,
     /// When the tokens are issued. A repeated request gets those of the first.
@@ -79,119 +74,235 @@ pub enum ChangeError {
     TooLarge(usize),
 }
 
-/// A revocation that was decided.
-#[derive(Clone, Debug)]
-pub struct Revocation {
-    /// What it changes.
-    pub effects: Vec<Effect<'static>>,
-    /// How many sessions were alive and are not any more.
-    pub revoked: usize,
+/// Effects and events in the making.
+#[derive(Default)]
+struct Draft<'a> {
+    effects: Vec<Effect<'a>>,
+    events: Vec<Event<'a>>,
 }
 
-/// A part of a sweep that was decided.
-#[derive(Clone, Debug)]
-pub struct Purge {
-    /// What it changes.
-    pub effects: Vec<Effect<'static>>,
-    /// Where to go on; `None` if that was all.
-    pub next: Option<u64>,
+impl<'a> Draft<'a> {
+    /// Ends a session, or denies a JWT that has none.
+    fn end(&mut self, record: Option<RecordRef<'_>>, tombstone: Tombstone) {
+        let reason = tombstone.reason.into();
+        match record {
+            Some(record) if record.is_tombstone() => {}
+            Some(record) => self.events.push(Event::end(record, &tombstone.id, reason)),
+            None => self.events.push(Event::of(EventKind::Ended(reason), Some(tombstone.id.clone()))),
+        }
+        self.effects.push(Effect::End(tombstone));
+    }
+
+    fn decide<T>(self, value: T) -> Decision<'a, T> {
+        Decision { effects: self.effects, events: self.events, value }
+    }
 }
 
 impl UserSessions {
     /// Decides a login.
     ///
     /// # Errors
-    /// If the id is taken, or the user is at the limit and the policy is to reject.
-    pub fn create<'a>(
-        &self,
-        new: NewSession<'a>,
-        tokens: TokenRules,
-        limit: Limit,
-        clock: Clock,
-    ) -> Result<Creation<'a>, CreateError> {
-        let (mut effects, mut evicted) = (Vec::new(), Vec::new());
-        match self.store.find(&new.id) {
-            Some(known) if !clock.is_spent(known) => return Err(CreateError::Exists),
-            Some(_) => effects.push(Effect::Forget(new.id.clone())),
-            None => {}
+    /// If a live session has the id, the user is at the limit and the policy is to reject, or the JWT that it is to begin
+    /// with is not good.
+    pub fn create<'a>(&self, new: NewSession<'a>, rules: &Rules) -> Result<Decision<'a, Created<'a>>, CreateError> {
+        let known = self.store.find(&new.id);
+        if known.is_some_and(|known| rules.is_live(known)) {
+            return Err(CreateError::Exists);
         }
-        let anew = |given: bool, known: &dyn Fn(RecordRef<'_>) -> bool| {
-            given && !self.store.iter().any(|record| known(record) && clock.is_live(record))
+        let mut draft = Draft::default();
+        let session = self.begin(known, new, rules)?;
+        if let Some(known) = known {
+            draft.effects.push(Effect::Forget(session.id.clone()));
+            draft.events.extend(rules.died_of(known).map(|reason| Event::end(known, &session.id, reason.into())));
+        }
+        let is_new = |given: bool, known: &dyn Fn(RecordRef<'_>) -> bool| {
+            given && !self.store.iter().any(|record| known(record) && rules.is_live(record))
         };
-        let new_ip = anew(new.ip.is_some(), &|record| record.ip() == new.ip);
-        let new_device = anew(new.device.is_some(), &|record| record.device() == new.device);
-        let room = usize::try_from(limit.sessions.max(1)).unwrap_or(usize::MAX);
+        let new_ip = is_new(session.ip.is_some(), &|record| record.ip() == session.ip);
+        let new_device = is_new(session.device.is_some(), &|record| record.device() == session.device);
+        let (room, mut evicted) = (usize::try_from(rules.sessions.max(1)).unwrap_or(usize::MAX), Vec::new());
         if !self.store.is_surely_below(room) {
-            let live = self.count(clock);
-            let excess = (live + 1).saturating_sub(room);
-            if excess > 0 && limit.policy == LimitPolicy::Reject {
+            let excess = (self.count(rules) + 1).saturating_sub(room);
+            if excess > 0 && rules.policy == LimitPolicy::Reject {
                 return Err(CreateError::Limit);
             }
-            let oldest = self.store.iter().filter(|record| clock.is_live(*record)).take(excess);
-            effects.extend(oldest.filter_map(|record| bury(record, TraceReason::Evicted)));
-            evicted.extend(effects.iter().filter_map(buried));
-            let bound = self.bound(&mut effects, limit, clock);
-            effects.extend(bound);
+            for record in self.store.iter().filter(|record| rules.is_live(*record)).take(excess) {
+                let Some(tombstone) = rules.tombstone(record, EndReason::Evicted) else { continue };
+                evicted.push(tombstone.id.clone());
+                draft.end(Some(record), tombstone);
+            }
+            self.tidy(&mut draft, false, rules);
         }
-        let session = new.begin(tokens, clock.now);
-        effects.push(Effect::Put(session.clone()));
-        Ok(Creation { effects, session, evicted, new_ip, new_device })
+        draft.events.push(Event::about(EventKind::Created, &session));
+        draft.effects.push(Effect::Put(session.clone()));
+        Ok(draft.decide(Created { session, evicted, new_ip, new_device }))
+    }
+
+    /// The session that begins, where `known` is the dead one that had its id.
+    fn begin<'a>(
+        &self,
+        known: Option<RecordRef<'_>>,
+        new: NewSession<'a>,
+        rules: &Rules,
+    ) -> Result<Session<'a, Cow<'a, str>>, CreateError> {
+        let source = new.source;
+        let mut session = new.begin(rules);
+        if source == IdSource::Random {
+            return Ok(session);
+        }
+        let cutoffs = self.store.cutoffs();
+        let user = [cutoffs.revoked_before, cutoffs.tombstones_dropped_before].into_iter().flatten();
+        let user = user.map(|user| user.cutoff).fold(Cutoff::default(), Cutoff::max);
+        let cutoff = user.max(rules.server_cutoff());
+        let after = |time: UnixMillis| UnixMillis::from_secs(time.as_secs() + 1).unwrap_or(UnixMillis::MAX);
+        let mut from = if cutoff.iat > UnixMillis::ZERO { after(cutoff.iat) } else { UnixMillis::ZERO };
+        // No earlier session of this id can have begun in the same millisecond, so no token of it is one of this session.
+        session.created_at = session.created_at.max(rules.latest).max(user.began.saturating_add(1));
+        if let Some(known) = known {
+            session.created_at = session.created_at.max(known.last_issued_at().saturating_add(1));
+            from = from.max(known.accepts_from().unwrap_or_default());
+            if !rules.is_spent(known) {
+                // Tokens of the session that had the id may still be around.
+                from = UnixMillis::MAX;
+                session.token_until = session.token_until.max(rules.remembered_until(known, rules.latest));
+            }
+        }
+        if let IdSource::Token(issued) = source {
+            // Named by its id later, such a session would be taken for a token.
+            if holds_token(session.id.to_string().as_bytes()) {
+                return Err(CreateError::Refused(Reason::Malformed));
+            }
+            let (id, expires_at) = (session.id.clone(), Some(session.expires_at));
+            let token = Presented { id, kind: Some(TokenKind::Jwt), issued, expires_at };
+            // The session ends with the token. Within the leeway the token may be good still, but the session would not be.
+            let end = rule::end_of_token(&token, false, rules).unwrap_or_default();
+            if rules.now >= end {
+                return Err(CreateError::Refused(Reason::TokenExpired));
+            }
+            (session.expires_at, session.token_until) = (end, session.token_until.max(end));
+            // It must be good without a session: what is spent is nothing to it any more.
+            let known = known.filter(|known| !rules.is_spent(*known));
+            rule::stand(known, || cutoffs, &token, rules).map_err(CreateError::Refused)?;
+            match issued {
+                // A token of a server like this one. It goes on with its session.
+                Issued::ForSessionOf(began) => session.created_at = began,
+                Issued::InSecondOf(iat) if iat < from => return Err(CreateError::Refused(Reason::Unknown)),
+                Issued::InSecondOf(_) | Issued::Unsaid => {}
+            }
+        }
+        session.accepts_from = Some(from);
+        Ok(session)
+    }
+
+    /// Records a use of the live session of a credential that is good for what `check` asks. The answer is where it stands
+    /// afterwards. The value is always changed, but the use is to be replicated only once the last one has moved by more
+    /// than the granularity or a tenth of the idle timeout, whichever is less: so a session can idle out that much early
+    /// after a failover, never late.
+    ///
+    /// # Errors
+    /// As [`UserSessions::check`].
+    pub fn touch(
+        &mut self,
+        presented: &Presented,
+        check: Check<'_>,
+        rules: &Rules,
+    ) -> Result<Decision<'static, Standing>, Reason> {
+        let cutoffs = self.store.cutoffs();
+        let Some(bytes) = self.store.find_mut(&presented.id) else {
+            let standing = rule::stand(None, || cutoffs, presented, rules)?;
+            return rule::accept(standing, None, presented, check).map(Decision::nothing);
+        };
+        let Some(record) = RecordRef::whole(bytes) else { return Err(Reason::Unknown) };
+        let standing = rule::stand(Some(record), || cutoffs, presented, rules)?;
+        let standing = rule::accept(standing, Some(record), presented, check)?;
+        if rules.now <= record.last_seen_at() {
+            return Ok(Decision::nothing(standing));
+        }
+        let (seen, idle_secs) = (record.last_seen_replicated(), record.idle_secs());
+        let granularity = match idle_secs {
+            0 => rules.touch_granularity,
+            secs => rules.touch_granularity.min(u64::from(secs) * 100),
+        };
+        let moved = rules.now.saturating_since(seen);
+        let unreplicated = u32::try_from(moved).ok().filter(|_| moved <= granularity);
+        let decision = match unreplicated {
+            Some(moved) => {
+                set_seen(bytes, seen, moved);
+                Decision::nothing(())
+            }
+            None => {
+                set_seen(bytes, rules.now, 0);
+                let id = presented.id.clone();
+                let events = vec![Event::of(EventKind::Touched, Some(id.clone()))];
+                Decision { effects: vec![Effect::Seen { id, at: rules.now }], events, value: () }
+            }
+        };
+        // The deadline has moved.
+        let standing = match RecordRef::whole(bytes) {
+            Some(record) => rule::stand(Some(record), || cutoffs, presented, rules)?,
+            None => standing,
+        };
+        Ok(decision.map(|()| standing))
     }
 
     /// Decides what a refresh token is worth that was verified by itself (RFC 9700 section 4.14.2).
     ///
-    /// The present one is rotated. The one before it, for `grace` after the rotation, gets what the rotation gave:
+    /// The present one is rotated. The one before it, for the grace after the rotation, gets what the rotation gave:
     /// clients race with themselves, and the loser must not be taken for a thief. Any earlier one is theft.
-    #[must_use]
+    ///
+    /// # Errors
+    /// With the reason why it is not good.
     pub fn refresh<'a>(
         &self,
         token: &RefreshToken,
         origin: Origin<'a>,
-        tokens: TokenRules,
         agents: &AgentPool,
-        limit: Limit,
-        clock: Clock,
-    ) -> Refreshed<'a> {
-        let (id, generation) = (&token.id, token.generation);
-        if let Err(reason) = self.check(id, Issued::ForSessionOf(token.session_began_at), clock) {
-            return Refreshed::Refused(reason);
-        }
-        let Some((record, session)) = self.store.find(id).and_then(|record| Some((record, owned(record, agents)?)))
-        else {
-            return Refreshed::Refused(Reason::Unknown);
-        };
-        let Some(refresh) = session.refresh else { return Refreshed::Refused(Reason::Unknown) };
+        rules: &Rules,
+    ) -> Result<Decision<'a, Refreshed<'a>>, Reason> {
+        let generation = token.generation;
+        let presented = Presented::from(token.clone());
+        self.alive(&presented, rules)?;
+        let record = self.store.find(&token.id).ok_or(Reason::Unknown)?;
+        let session = owned(record, agents).ok_or(Reason::Unknown)?;
+        let refresh = session.refresh.ok_or(Reason::Unknown)?;
         let repeated = generation.checked_add(1) == Some(refresh.generation)
-            && clock.now < refresh.rotated_at.saturating_add(tokens.grace);
+            && rules.now < refresh.rotated_at.saturating_add(rules.grace);
         if generation < refresh.generation && !repeated {
-            let mut effects: Vec<_> = bury(record, TraceReason::Reused).into_iter().collect();
-            effects.extend(self.tidy(&effects, UnixMillis::ZERO, limit.traces, clock));
-            return Refreshed::Reused { effects };
+            let mut draft = Draft::default();
+            draft.end(Some(record), rules.tombstone(record, EndReason::Reused).ok_or(Reason::Unknown)?);
+            self.tidy(&mut draft, false, rules);
+            return Ok(draft.decide(Refreshed::Reused));
         }
-        if clock.now >= refresh.expires_at {
-            return Refreshed::Refused(Reason::TokenExpired);
+        if rules.now >= refresh.expires_at {
+            return Err(Reason::TokenExpired);
         }
         if session.device.is_some_and(|bound| origin.device.is_some_and(|device| device != bound)) {
-            return Refreshed::Refused(Reason::Device);
+            return Err(Reason::Device);
         }
         let new_ip = origin.ip.is_some_and(|ip| session.ip != Some(ip));
         if repeated {
-            let grant = Grant { effects: Vec::new(), issued_at: refresh.rotated_at, session, new_ip };
-            return Refreshed::Granted(Box::new(grant));
+            let grant = Grant { issued_at: refresh.rotated_at, session, new_ip };
+            return Ok(Draft {
+                effects: Vec::new(),
+                events: vec![Event::about(EventKind::Refreshed, &grant.session)],
+            }
+            .decide(Refreshed::Granted(Box::new(grant))));
         }
         // A token of a later generation than ours was issued by a primary that failed before it was replicated.
-        let Some(generation) = generation.checked_add(1) else { return Refreshed::Refused(Reason::TokenExpired) };
+        let generation = generation.checked_add(1).ok_or(Reason::TokenExpired)?;
         let mut session = Session {
             ip: origin.ip.or(session.ip),
             agent: origin.agent.map(Cow::Borrowed).or(session.agent),
-            seen: clock.now,
-            ahead: 0,
+            last_seen_replicated: rules.now,
+            unreplicated_ms: 0,
             ..session
         };
-        session.issue(refresh.ttl_secs, generation, clock.now);
-        session.token_until = session.token_until.max(session.tokens_until(tokens, clock.now));
+        session.issue(refresh.ttl_secs, generation, rules.now);
+        session.token_until = session.token_until.max(session.tokens_until(rules));
+        let events = vec![Event::about(EventKind::Refreshed, &session)];
         let effects = vec![Effect::Put(session.clone())];
-        Refreshed::Granted(Box::new(Grant { effects, session, issued_at: clock.now, new_ip }))
+        let grant = Grant { session, issued_at: rules.now, new_ip };
+        Ok(Decision { effects, events, value: Refreshed::Granted(Box::new(grant)) })
     }
 
     /// Decides to give a session another id, as after a change of privileges (OWASP ASVS 7.2.4). The session goes on;
@@ -201,28 +312,32 @@ impl UserSessions {
     /// With the reason if the session is not alive.
     pub fn regenerate(
         &self,
-        old: &Target,
+        old: &Presented,
         new: SessionId,
-        tokens: TokenRules,
         agents: &AgentPool,
-        limit: Limit,
-        clock: Clock,
-    ) -> Result<Grant<'static>, Reason> {
-        self.check(&old.id, old.issued, clock)?;
+        rules: &Rules,
+    ) -> Result<Decision<'static, Grant<'static>>, Reason> {
+        self.alive(old, rules)?;
         let record = self.store.find(&old.id).ok_or(Reason::Unknown)?;
         let session = owned(record, agents).ok_or(Reason::Unknown)?;
-        let mut session = Session { id: new, traced: false, seen: clock.now, ahead: 0, ..session };
+        let mut session =
+            Session { id: new, accepts_from: None, last_seen_replicated: rules.now, unreplicated_ms: 0, ..session };
         if let Some(refresh) = session.refresh {
-            session.issue(refresh.ttl_secs, 0, clock.now);
+            session.issue(refresh.ttl_secs, 0, rules.now);
         }
-        session.token_until = session.tokens_until(tokens, clock.now);
-        let mut effects = vec![Effect::Replace { old: old.id.clone(), session: session.clone() }];
-        effects.extend(bury(record, TraceReason::Revoked));
-        effects.extend(self.tidy(&effects, UnixMillis::ZERO, limit.traces, clock));
-        Ok(Grant { effects, session, issued_at: clock.now, new_ip: false })
+        session.token_until = session.tokens_until(rules);
+        let mut draft = Draft::default();
+        draft.events.push(Event {
+            old_id: Some(old.id.clone()),
+            ..Event::about(EventKind::Regenerated, &session)
+        });
+        draft.effects.push(Effect::Replace { old: old.id.clone(), session: session.clone() });
+        draft.effects.extend(rules.tombstone(record, EndReason::Revoked).map(Effect::End));
+        self.tidy(&mut draft, false, rules);
+        Ok(draft.decide(Grant { session, issued_at: rules.now, new_ip: false }))
     }
 
-    /// Decides to set fields of a live session; it may have at most `max_bytes` of names and values then.
+    /// Decides to set fields of a live session.
     ///
     /// # Errors
     /// If the session is not alive, or would be too large.
@@ -230,18 +345,18 @@ impl UserSessions {
         &self,
         id: &SessionId,
         data: Data<'a>,
-        max_bytes: usize,
-        clock: Clock,
-    ) -> Result<Vec<Effect<'a>>, ChangeError> {
-        self.check(id, Issued::Unsaid, clock).map_err(ChangeError::Dead)?;
-        let size = self.data(id).merged(&data).size();
-        if size > max_bytes {
+        rules: &Rules,
+    ) -> Result<Decision<'a, ()>, ChangeError> {
+        let record = self.live_record(id, rules).map_err(ChangeError::Dead)?;
+        let size = data_of(record).merged(&data).size();
+        if size > rules.max_data_bytes {
             return Err(ChangeError::TooLarge(size));
         }
-        Ok(vec![Effect::Set { id: id.clone(), data }])
+        let events = vec![Event::of(EventKind::Set, Some(id.clone()))];
+        Ok(Decision { effects: vec![Effect::Set { id: id.clone(), data }], events, value: () })
     }
 
-    /// Decides to remove the fields of a live session that `names` names; also says how many there are.
+    /// Decides to remove the fields of a live session that `names` names; the answer is how many there are.
     ///
     /// # Errors
     /// If the session is not alive.
@@ -249,177 +364,265 @@ impl UserSessions {
         &self,
         id: &SessionId,
         names: Data<'a>,
-        clock: Clock,
-    ) -> Result<(Vec<Effect<'a>>, usize), ChangeError> {
-        self.check(id, Issued::Unsaid, clock).map_err(ChangeError::Dead)?;
-        let data = self.data(id);
+        rules: &Rules,
+    ) -> Result<Decision<'a, usize>, ChangeError> {
+        let record = self.live_record(id, rules).map_err(ChangeError::Dead)?;
+        let data = data_of(record);
         let known = data.names();
         let removed = names.iter().filter(|(name, _)| known.contains(name)).count();
-        let effects = if removed > 0 { vec![Effect::Unset { id: id.clone(), names }] } else { Vec::new() };
-        Ok((effects, removed))
-    }
-
-    fn data(&self, id: &SessionId) -> Data<'_> {
-        match self.store.find(id).and_then(RecordRef::decode) {
-            Some(Record::Session(session)) => session.data,
-            Some(Record::Trace(_)) | None => Data::default(),
+        if removed == 0 {
+            return Ok(Decision::nothing(0));
         }
+        let events = vec![Event::of(EventKind::Unset, Some(id.clone()))];
+        Ok(Decision { effects: vec![Effect::Unset { id: id.clone(), names }], events, value: removed })
     }
 
-    /// Decides to revoke these sessions. What is dead already counts nothing (RFC 7009 section 2.2). A JWT that is good
-    /// without a session here is denied for as long as it would be.
+    fn live_record(&self, id: &SessionId, rules: &Rules) -> Result<RecordRef<'_>, Reason> {
+        let record = self.store.find(id).ok_or(Reason::Unknown)?;
+        rules.status(record).map(|_| record)
+    }
+
+    /// Decides to revoke what is presented; the answer is how much of it was good. What is dead already counts nothing
+    /// (RFC 7009 section 2.2). A JWT without a session here is denied for as long as it could be good.
     #[must_use]
-    pub fn revoke(&self, targets: &[Target], limit: Limit, clock: Clock) -> Revocation {
-        let mut targets: Vec<_> = targets.iter().collect();
+    pub fn revoke(&self, presented: &[Presented], rules: &Rules) -> Decision<'static, usize> {
+        let mut presented: Vec<_> = presented.iter().collect();
         // Of several tokens of one session, the one that is good longest.
-        targets.sort_by_key(|target| Reverse(target.until));
-        let mut done = HashSet::new();
-        let (mut effects, mut revoked) = (Vec::new(), 0);
-        for Target { id, issued, until } in targets {
-            if done.contains(id) {
+        presented.sort_by_key(|presented| Reverse(token_end(presented)));
+        let (mut done, mut draft, mut revoked) = (HashSet::new(), Draft::default(), 0);
+        for presented in presented {
+            if done.contains(&presented.id) {
                 continue;
             }
-            let record = self.store.find(id);
-            let known_until = record.map(RecordRef::token_until);
-            let until = until.filter(|until| clock.now < *until);
-            let (reason, until) = match (self.check(id, *issued, clock), until) {
-                (Ok(_), _) => {
-                    revoked += 1;
-                    (TraceReason::Revoked, known_until.max(until).unwrap_or(clock.now))
-                }
-                (Err(Reason::Unknown), Some(until)) if record.is_none() => {
-                    revoked += 1;
-                    (TraceReason::Revoked, until)
-                }
-                // It is dead already, but would be forgotten while this token is good.
-                (Err(_), Some(until))
-                    if record.is_some_and(|record| !clock.is_live(record) && record.token_until() < until) =>
+            let record = self.store.find(&presented.id);
+            let token_end = token_end(presented).filter(|end| rules.now < *end);
+            let standing = self.look_up(presented, rules);
+            let reason = match (standing, record) {
+                (Ok(Standing::Alive(_)), _) => EndReason::Revoked,
+                (Ok(Standing::Absent), _) if token_end.is_some() => EndReason::Revoked,
+                // It is dead already, but this token would outlive the memory of that.
+                (Err(_), Some(record))
+                    if !rules.is_live(record) && token_end.is_some_and(|end| record.token_until() < end) =>
                 {
-                    (record.and_then(RecordRef::trace_reason).unwrap_or(TraceReason::Revoked), until)
+                    record.end_reason().or(rules.died_of(record)).unwrap_or(EndReason::Revoked)
                 }
-                // Not a token of what is here now, if anything is.
-                (Err(_), _) => continue,
+                // It is not of what is here now, if anything is.
+                _ => continue,
             };
-            done.insert(id);
-            effects.push(Effect::Bury(Trace { id: id.clone(), reason, until }));
+            revoked += usize::from(standing.is_ok());
+            let iat = match presented.issued {
+                Issued::InSecondOf(time) => time,
+                Issued::ForSessionOf(_) | Issued::Unsaid => UnixMillis::ZERO,
+            };
+            let known = record.map_or(UnixMillis::ZERO, RecordRef::last_issued_at);
+            let ended_at = rules.latest.max(known).max(iat);
+            let until = record.map(|record| rules.remembered_until(record, ended_at)).max(token_end);
+            done.insert(&presented.id);
+            let until = until.unwrap_or(rules.now);
+            draft.end(record, Tombstone { id: presented.id.clone(), reason, ended_at, until });
         }
-        if !effects.is_empty() {
-            let bound = self.bound(&mut effects, limit, clock);
-            effects.extend(bound);
+        if !draft.effects.is_empty() {
+            self.tidy(&mut draft, false, rules);
         }
-        Revocation { effects, revoked }
+        draft.decide(revoked)
     }
 
-    /// Decides to revoke all sessions but `except`, with every token issued until now. `horizon` is how long, in
-    /// milliseconds, tokens that other issuers made for this user may live: so long at least the epoch is kept.
+    /// Decides to deny JWTs by their id alone, `jti` or `sid`, until `until`, when the last of them expires. A live session
+    /// of this id ends. The answer is whether the id was not denied until then already.
     #[must_use]
-    pub fn revoke_all(&self, except: Option<&SessionId>, horizon: u64, limit: Limit, clock: Clock) -> Revocation {
-        let except = except.and_then(|id| self.store.find(id)).filter(|record| clock.is_live(*record));
-        let spared = |record: RecordRef<'_>| except.is_some_and(|except| except.has_id(record.id_key()));
-        let (mut revoked, mut until) = (0, clock.now.saturating_add(horizon));
-        let mut effects = Vec::new();
-        for record in self.store.iter().filter(|record| !record.is_trace() && !spared(*record)) {
-            if clock.is_live(record) {
+    pub fn deny(&self, id: SessionId, until: UnixMillis, rules: &Rules) -> Decision<'static, bool> {
+        let record = self.store.find(&id);
+        let until = until.saturating_add(MAX_LEEWAY);
+        let is_denied = record.is_some_and(|record| record.is_tombstone() && record.token_until() >= until);
+        if is_denied || rules.now >= until {
+            return Decision::nothing(false);
+        }
+        let ended_at = rules.latest.max(record.map_or(UnixMillis::ZERO, RecordRef::last_issued_at));
+        let until = record.map_or(until, |record| rules.remembered_until(record, ended_at).max(until));
+        let reason = record.and_then(RecordRef::end_reason).unwrap_or(EndReason::Revoked);
+        let mut draft = Draft::default();
+        draft.end(record, Tombstone { id, reason, ended_at, until });
+        self.tidy(&mut draft, false, rules);
+        draft.decide(true)
+    }
+
+    /// Decides to revoke all sessions but that of `except`, if it is alive, with every token issued until now. The answer
+    /// is how many sessions were alive.
+    #[must_use]
+    pub fn revoke_all(&self, except: Option<&Presented>, rules: &Rules) -> Decision<'static, usize> {
+        let except = except.filter(|except| self.alive(except, rules).is_ok()).map(|except| except.id.clone());
+        let spared = |record: RecordRef<'_>| except.as_ref().is_some_and(|id| record.has_id(IdKey::of(id)));
+        let (mut draft, mut revoked, mut latest, mut until) =
+            (Draft::default(), 0, rules.latest, UnixMillis::ZERO);
+        for record in self.store.iter().filter(|record| !spared(*record)) {
+            latest = latest.max(record.last_issued_at());
+            if record.is_tombstone() {
+                continue;
+            }
+            until = until.max(record.token_until().saturating_add(MAX_LEEWAY));
+            if rules.is_live(record) {
                 revoked += 1;
-            }
-            until = until.max(record.token_until());
-            if record.is_traced() && clock.now < record.token_until() {
-                effects.extend(bury(record, TraceReason::UserRevoked));
+            } else if let (Some(reason), Some(id)) = (rules.died_of(record), id_of(record)) {
+                // It had died of time and was not swept yet.
+                draft.events.push(Event::end(record, &id, reason.into()));
             }
         }
-        // More traces than are kept: the newest are. The epoch speaks for the others.
-        effects.drain(..effects.len().saturating_sub(limit.traces));
-        effects.extend(self.tidy(&effects, UnixMillis::ZERO, limit.traces, clock));
-        let except = except.and_then(|record| match record.decode()? {
-            Record::Session(session) => Some(session.id),
-            Record::Trace(_) => None,
-        });
-        effects.push(Effect::Clear { except });
-        let (at, until) = match self.store.marks().epoch {
-            Some(known) => (clock.now.max(known.at), until.max(known.until)),
-            None => (clock.now, until),
+        self.tidy(&mut draft, true, rules);
+        draft.events.push(Event { except: except.clone(), ..Event::of(EventKind::AllEnded(revoked), None) });
+        draft.effects.push(Effect::Clear { except });
+        let cutoff = Cutoff::at(latest, rules.leeway);
+        let until = until.max(rules.end_of_others(cutoff.iat));
+        let known = self.store.cutoffs().revoked_before;
+        draft.effects.push(Effect::RevokedBefore(Some(both(known, UserCutoff { cutoff, until }))));
+        draft.decide(revoked)
+    }
+
+    /// Keeps what is dead within bounds. What no token can ask for any more goes. So do the oldest of the other dead, if
+    /// those that the draft ends make them too many; a cutoff covers them from then on. If the draft `clears` all sessions,
+    /// only tombstones are looked at.
+    fn tidy(&self, draft: &mut Draft<'_>, clears: bool, rules: &Rules) {
+        let mut dropped = None;
+        let mut drop = |ended_at: UnixMillis, until: UnixMillis| {
+            // A tombstone does not say which leeway there was.
+            let cutoff = Cutoff::at(ended_at, MAX_LEEWAY);
+            dropped = Some(both(dropped, UserCutoff { cutoff, until }));
         };
-        effects.push(Effect::Epoch(Some(Epoch { at, until })));
-        Revocation { effects, revoked }
-    }
-
-    /// Keeps what is dead within `limit` when `effects` bury more: the newest are remembered.
-    fn bound(&self, effects: &mut [Effect<'_>], limit: Limit, clock: Clock) -> Vec<Effect<'static>> {
-        let buried = effects.iter().filter(|effect| matches!(effect, Effect::Bury(_))).count();
-        let mut lost = UnixMillis::ZERO;
-        let excess = buried.saturating_sub(limit.traces);
-        for effect in effects.iter_mut().filter(|effect| matches!(effect, Effect::Bury(_))).take(excess) {
-            if let Effect::Bury(trace) = effect {
-                lost = lost.max(trace.until);
-                *effect = Effect::Forget(trace.id.clone());
+        let ends = draft.effects.iter().filter(|effect| matches!(effect, Effect::End(_))).count();
+        let excess = ends.saturating_sub(rules.tombstones);
+        for effect in draft.effects.iter_mut().filter(|effect| matches!(effect, Effect::End(_))).take(excess) {
+            if let Effect::End(tombstone) = effect {
+                drop(tombstone.ended_at, tombstone.until);
+                *effect = Effect::Forget(tombstone.id.clone());
             }
         }
-        self.tidy(effects, lost, limit.traces, clock)
-    }
-
-    /// What can be forgotten: the dead that no token asks for any more, the marks likewise, and the oldest of the other
-    /// dead as soon as those that `effects` bury would make them more than `traces`. That, as what is `lost` already and
-    /// would have been asked for until then, is marked, so that nothing is taken for good because it was forgotten.
-    fn tidy(&self, effects: &[Effect<'_>], mut lost: UnixMillis, traces: usize, clock: Clock) -> Vec<Effect<'static>> {
-        // What is dead may be buried once more, for longer: that trace is to stay.
-        let fresh: HashSet<_> = effects
+        // What is dead already may be remembered for longer: that tombstone stays.
+        let decided: HashSet<_> = draft
+            .effects
             .iter()
             .filter_map(|effect| match effect {
-                Effect::Bury(trace) => Some(IdKey::of(&trace.id).as_parts()),
+                Effect::End(Tombstone { id, .. }) | Effect::Forget(id) => Some(IdKey::of(id).as_parts()),
                 _ => None,
             })
             .collect();
-        let is_fresh = |record: &RecordRef<'_>| fresh.contains(&record.id_key().as_parts());
-        let dead = self.store.iter().filter(|record| !clock.is_live(*record) && !is_fresh(record));
-        let (spent, kept): (Vec<_>, Vec<_>) = dead.partition(|record| clock.is_spent(*record));
-        let excess = (kept.len() + fresh.len()).saturating_sub(traces).min(kept.len());
-        let early = kept.into_iter().take(excess).inspect(|record| lost = lost.max(record.token_until()));
-        let forgotten = spent.into_iter().chain(early);
-        let mut effects: Vec<_> = forgotten.filter_map(|record| id_of(record).map(Effect::Forget)).collect();
-        effects.extend(self.spent_marks(clock));
-        if lost > clock.now {
-            let until = self.store.marks().forgotten.map_or(lost, |known| known.until.max(lost));
-            effects.push(Effect::Forgotten(Some(Epoch { at: clock.now, until })));
-        }
-        effects
-    }
-
-    /// Decides what a sweep is to do with what is dead: what no token asks for any more is forgotten, and what else has
-    /// died of time leaves a trace.
-    ///
-    /// It looks at about `most` records from `from` on, which is 0 at first, and says where to go on.
-    #[must_use]
-    pub fn purge(&self, from: u64, most: usize, clock: Clock) -> Purge {
-        let (records, next) = self.store.part(from, most);
-        let mut effects: Vec<_> = records
-            .filter_map(|record| {
-                let died_of = clock.died_of(record);
-                if clock.is_spent(record) { id_of(record).map(Effect::Forget) } else { bury(record, died_of?) }
-            })
-            .collect();
-        if next.is_none() {
-            effects.extend(self.spent_marks(clock));
-        }
-        Purge { effects, next }
-    }
-
-    /// How many sessions these effects, decided by the same `clock`, take away that have died of time.
-    #[must_use]
-    pub fn expired_among(&self, effects: &[Effect<'_>], clock: Clock) -> usize {
-        let ended = effects.iter().filter_map(|effect| match effect {
-            Effect::Bury(Trace { id, .. }) | Effect::Forget(id) => self.store.find(id),
-            _ => None,
+        let is_open = |record: &RecordRef<'_>| !decided.contains(&record.id_key().as_parts());
+        let may_go = |record: &RecordRef<'_>| if clears { record.is_tombstone() } else { !rules.is_live(*record) };
+        let dead = self.store.iter().filter(|record| may_go(record) && is_open(record));
+        let (spent, kept): (Vec<_>, Vec<_>) = dead.partition(|record| rules.is_spent(*record));
+        let excess = (kept.len() + ends - excess).saturating_sub(rules.tombstones).min(kept.len());
+        let early = kept.into_iter().take(excess).inspect(|record| {
+            let ended_at = record.last_issued_at();
+            drop(ended_at, rules.remembered_until(*record, ended_at));
         });
-        ended.filter(|record| clock.died_of(*record).is_some()).count()
+        let mut effects = Vec::new();
+        for record in spent.into_iter().chain(early) {
+            let Some(id) = id_of(record) else { continue };
+            draft.events.extend(rules.died_of(record).map(|reason| Event::end(record, &id, reason.into())));
+            effects.push(Effect::Forget(id));
+        }
+        effects.extend(self.spent_cutoffs(rules));
+        if let Some(dropped) = dropped.filter(|dropped| rules.now < dropped.until) {
+            let known = self.store.cutoffs().tombstones_dropped_before;
+            effects.push(Effect::TombstonesDroppedBefore(Some(both(known, dropped))));
+        }
+        draft.effects.extend(effects);
     }
 
-    /// The marks that no token asks for any more.
-    fn spent_marks(&self, clock: Clock) -> impl Iterator<Item = Effect<'static>> {
-        let Marks { epoch, forgotten } = self.store.marks();
-        let is_spent = |mark: Option<Epoch>| mark.is_some_and(|mark| clock.now >= mark.until);
-        let epoch = is_spent(epoch).then_some(Effect::Epoch(None));
-        epoch.into_iter().chain(is_spent(forgotten).then_some(Effect::Forgotten(None)))
+    /// Decides what a sweep is to do with what is dead: what no token can ask for any more goes, and what else has died of
+    /// time leaves a tombstone. It looks at about `most` records from `from` on, which is 0 at first; the answer is where
+    /// to go on, or `None` if that was all.
+    #[must_use]
+    pub fn purge(&self, from: u64, most: usize, rules: &Rules) -> Decision<'static, Option<u64>> {
+        let (records, next) = self.store.part(from, most);
+        let mut draft = Draft::default();
+        for record in records {
+            let died_of = rules.died_of(record);
+            if rules.is_spent(record) {
+                let Some(id) = id_of(record) else { continue };
+                draft.events.extend(died_of.map(|reason| Event::end(record, &id, reason.into())));
+                draft.effects.push(Effect::Forget(id));
+            } else if let Some(tombstone) = died_of.and_then(|reason| rules.tombstone(record, reason)) {
+                draft.end(Some(record), tombstone);
+            }
+        }
+        if next.is_none() {
+            draft.effects.extend(self.spent_cutoffs(rules));
+        }
+        draft.decide(next)
     }
+
+    /// The cutoffs that no token asks for any more.
+    fn spent_cutoffs(&self, rules: &Rules) -> impl Iterator<Item = Effect<'static>> {
+        let store::Cutoffs { revoked_before, tombstones_dropped_before } = self.store.cutoffs();
+        let is_spent = |cutoff: Option<UserCutoff>| cutoff.is_some_and(|cutoff| rules.now >= cutoff.until);
+        let revoked = is_spent(revoked_before).then_some(Effect::RevokedBefore(None));
+        let dropped = is_spent(tombstones_dropped_before).then_some(Effect::TombstonesDroppedBefore(None));
+        revoked.into_iter().chain(dropped)
+    }
+}
+
+impl<'a> NewSession<'a> {
+    /// The session as it begins, under an id made here.
+    pub(super) fn begin(self, rules: &Rules) -> Session<'a, Cow<'a, str>> {
+        let now = rules.now;
+        // A login right after SESSION.REVOKEALL is good, even in the same millisecond.
+        let everyone = rules.revoked_before.began;
+        let created_at = if everyone <= rules.latest { now.max(everyone.saturating_add(1)) } else { now };
+        let mut session = Session {
+            id: self.id,
+            created_at,
+            expires_at: self.expires_at,
+            last_seen_replicated: now,
+            unreplicated_ms: 0,
+            token_until: self.expires_at,
+            idle_secs: self.idle_secs,
+            ip: self.ip,
+            agent: self.agent.map(Cow::Borrowed),
+            accepts_from: None,
+            refresh: None,
+            device: self.device,
+            tokens: self.tokens,
+            token_ttl: self.token_ttl,
+            claims: Cow::Borrowed(self.claims),
+            data: self.data,
+        };
+        if let Some(secs) = self.refresh_secs {
+            session.issue(secs, 0, now);
+        }
+        // Tokens for an id from outside may be made elsewhere. They live no longer than the session.
+        if self.source == IdSource::Random {
+            session.token_until = session.tokens_until(rules);
+        }
+        session
+    }
+}
+
+impl<A> Session<'_, A> {
+    /// Gives it a refresh token of this generation.
+    pub(super) fn issue(&mut self, ttl_secs: u32, generation: u32, now: UnixMillis) {
+        let expires_at = now.saturating_add(u64::from(ttl_secs) * 1000).min(self.expires_at);
+        self.refresh = Some(Refresh { generation, rotated_at: now, expires_at, ttl_secs });
+    }
+
+    /// When the last of the tokens expires that are issued for it now.
+    pub(super) fn tokens_until(&self, rules: &Rules) -> UnixMillis {
+        let access = self.token_expires_at(rules.now, rules.token_secs).unwrap_or(self.expires_at);
+        let refresh = self.refresh.map_or(UnixMillis::ZERO, |refresh| refresh.expires_at);
+        access.max(refresh)
+    }
+}
+
+/// When a JWT could not be good any more under any leeway.
+fn token_end(presented: &Presented) -> Option<UnixMillis> {
+    let expires_at = presented.expires_at.filter(|_| presented.kind == Some(TokenKind::Jwt));
+    expires_at.map(|time| time.saturating_add(MAX_LEEWAY))
+}
+
+/// The later of two cutoffs, in each of its times.
+fn both(known: Option<UserCutoff>, other: UserCutoff) -> UserCutoff {
+    known.map_or(other, |known| UserCutoff {
+        cutoff: known.cutoff.max(other.cutoff),
+        until: known.until.max(other.until),
+    })
 }
 
 /// A session apart from the value that holds it.
@@ -429,20 +632,16 @@ fn owned(record: RecordRef<'_>, agents: &AgentPool) -> Option<Session<'static, C
     Some(session.into_owned().with_agent(agent))
 }
 
-fn id_of(record: RecordRef<'_>) -> Option<SessionId> {
+fn data_of(record: RecordRef<'_>) -> Data<'_> {
+    match record.decode() {
+        Some(Record::Session(session)) => session.data,
+        Some(Record::Tombstone(_)) | None => Data::default(),
+    }
+}
+
+pub(super) fn id_of(record: RecordRef<'_>) -> Option<SessionId> {
     record.decode().map(|record| match record {
         Record::Session(session) => session.id,
-        Record::Trace(trace) => trace.id,
+        Record::Tombstone(tombstone) => tombstone.id,
     })
-}
-
-fn bury(record: RecordRef<'_>, reason: TraceReason) -> Option<Effect<'static>> {
-    Some(Effect::Bury(Trace { id: id_of(record)?, reason, until: record.token_until() }))
-}
-
-fn buried(effect: &Effect<'_>) -> Option<SessionId> {
-    match effect {
-        Effect::Bury(trace) => Some(trace.id.clone()),
-        _ => None,
-    }
 }

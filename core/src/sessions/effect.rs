@@ -2,17 +2,18 @@
 //!
 //! ```text
 //! effects   version u8 = 1 | effect | effect | ...
-//! effect    1 | at u48 | until u48      the epoch; two zeros: none
+//! effect    1 | cutoff                  everything up to here is revoked
 //!           2 | session                 insert, or replace the one with its id
 //!           3 | id | at u48             last use
-//!           4 | trace                   a session dies and leaves this; at the end
-//!           5 | id                      a record goes without a trace
-//!           6 | 0                       all sessions go, traces stay
+//!           4 | tombstone               a session ends and leaves this; at the end
+//!           5 | id                      a session or tombstone goes
+//!           6 | 0                       all sessions go, tombstones stay
 //!           6 | 1 | id                  all sessions but one go
 //!           7 | id | session            insert in the place of the one with that id
 //!           8 | id | data               set these fields of the session
 //!           9 | id | data               remove the fields with these names (and empty values)
-//!           10 | at u48 | until u48     when a trace was last forgotten too early; two zeros: never
+//!           10 | cutoff                 tombstones up to here were dropped while they were needed
+//! cutoff    began u48 | iat u48 | until u48; zeros: none
 //! id        form u8 | the id as in a record
 //! ```
 //!
@@ -26,28 +27,28 @@ use thiserror::Error;
 use super::data::Data;
 use super::reader::Reader;
 use super::record::{read_tagged_id, write_tagged_id};
-use super::session::{Session, Trace};
-use super::store::Epoch;
+use super::session::{Session, Tombstone};
+use super::rules::{Cutoff, UserCutoff};
 use crate::{SessionId, UnixMillis};
 
 const VERSION: u8 = 1;
 
-const EPOCH: u8 = 1;
+const REVOKED_BEFORE: u8 = 1;
 const PUT: u8 = 2;
 const SEEN: u8 = 3;
-const BURY: u8 = 4;
+const END: u8 = 4;
 const FORGET: u8 = 5;
 const CLEAR: u8 = 6;
 const REPLACE: u8 = 7;
 const SET: u8 = 8;
 const UNSET: u8 = 9;
-const FORGOTTEN: u8 = 10;
+const DROPPED_BEFORE: u8 = 10;
 
 /// One change to one user's sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect<'a> {
-    /// From now on this is the epoch.
-    Epoch(Option<Epoch>),
+    /// Everything up to this cutoff is revoked.
+    RevokedBefore(Option<UserCutoff>),
     /// This session is there now, in the place of one with the same id, or as the newest.
     Put(Session<'a, Cow<'a, str>>),
     /// The session was used.
@@ -57,12 +58,12 @@ pub enum Effect<'a> {
         /// When.
         at: UnixMillis,
     },
-    /// The session is dead and leaves this trace.
-    Bury(Trace),
-    /// The session or trace is gone.
+    /// The session has ended and leaves this tombstone.
+    End(Tombstone),
+    /// The session or tombstone is gone.
     Forget(SessionId),
-    /// A trace was forgotten at this moment while tokens still asked for it.
-    Forgotten(Option<Epoch>),
+    /// Tombstones of credentials up to this cutoff were dropped while they were needed.
+    TombstonesDroppedBefore(Option<UserCutoff>),
     /// All sessions are gone but `except`.
     Clear {
         /// The one that stays.
@@ -102,6 +103,24 @@ pub enum DecodeError {
     Damaged,
 }
 
+impl Effect<'_> {
+    /// The latest time that it says something happened: no later than the clock of the server that decided it.
+    #[must_use]
+    pub fn time(&self) -> Option<UnixMillis> {
+        match self {
+            Self::RevokedBefore(cutoff) => cutoff.map(|cutoff| cutoff.cutoff.began),
+            Self::Put(session) | Self::Replace { session, .. } => Some(session.last_seen_replicated.max(session.created_at)),
+            Self::Seen { at, .. } => Some(*at),
+            Self::End(tombstone) => Some(tombstone.ended_at),
+            Self::TombstonesDroppedBefore(_)
+            | Self::Forget(_)
+            | Self::Clear { .. }
+            | Self::Set { .. }
+            | Self::Unset { .. } => None,
+        }
+    }
+}
+
 /// Encodes `effects`.
 #[must_use]
 pub fn encode(effects: &[Effect<'_>]) -> Vec<u8> {
@@ -118,11 +137,13 @@ pub(crate) fn start() -> Vec<u8> {
 /// Appends one effect.
 pub(crate) fn push(effect: &Effect<'_>, out: &mut Vec<u8>) {
     match effect {
-        Effect::Epoch(epoch) | Effect::Forgotten(epoch) => {
-            let (at, until) = epoch.map_or_else(Default::default, |epoch| (epoch.at, epoch.until));
-            out.push(if matches!(effect, Effect::Epoch(_)) { EPOCH } else { FORGOTTEN });
-            out.extend_from_slice(&at.to_bytes());
-            out.extend_from_slice(&until.to_bytes());
+        Effect::RevokedBefore(cutoff) | Effect::TombstonesDroppedBefore(cutoff) => {
+            out.push(if matches!(effect, Effect::RevokedBefore(_)) { REVOKED_BEFORE } else { DROPPED_BEFORE });
+            let none = UserCutoff { cutoff: Cutoff::default(), until: UnixMillis::ZERO };
+            let UserCutoff { cutoff, until } = cutoff.unwrap_or(none);
+            for time in [cutoff.began, cutoff.iat, until] {
+                out.extend_from_slice(&time.to_bytes());
+            }
         }
         Effect::Put(session) => {
             out.push(PUT);
@@ -133,9 +154,9 @@ pub(crate) fn push(effect: &Effect<'_>, out: &mut Vec<u8>) {
             write_tagged_id(id, out);
             out.extend_from_slice(&at.to_bytes());
         }
-        Effect::Bury(trace) => {
-            out.push(BURY);
-            trace.write(out);
+        Effect::End(tombstone) => {
+            out.push(END);
+            tombstone.write(out);
         }
         Effect::Forget(id) => {
             out.push(FORGET);
@@ -185,11 +206,11 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Effect<'_>>, DecodeError> {
 
 fn effect<'a>(reader: &mut Reader<'a>) -> Option<Effect<'a>> {
     Some(match reader.u8()? {
-        EPOCH => Effect::Epoch(epoch(reader)?),
-        FORGOTTEN => Effect::Forgotten(epoch(reader)?),
+        REVOKED_BEFORE => Effect::RevokedBefore(cutoff(reader)?),
+        DROPPED_BEFORE => Effect::TombstonesDroppedBefore(cutoff(reader)?),
         PUT => Effect::Put(Session::read(reader)?),
         SEEN => Effect::Seen { id: read_tagged_id(reader)?, at: reader.time()? },
-        BURY => Effect::Bury(Trace::read(reader)?),
+        END => Effect::End(Tombstone::read(reader)?),
         FORGET => Effect::Forget(read_tagged_id(reader)?),
         CLEAR => match reader.u8()? {
             0 => Effect::Clear { except: None },
@@ -203,14 +224,15 @@ fn effect<'a>(reader: &mut Reader<'a>) -> Option<Effect<'a>> {
     })
 }
 
-fn epoch(reader: &mut Reader<'_>) -> Option<Option<Epoch>> {
-    let epoch = Epoch { at: reader.time()?, until: reader.time()? };
-    Some((epoch.until > UnixMillis::ZERO).then_some(epoch))
+fn cutoff(reader: &mut Reader<'_>) -> Option<Option<UserCutoff>> {
+    let cutoff = Cutoff { began: reader.time()?, iat: reader.time()? };
+    let until = reader.time()?;
+    Some((until > UnixMillis::ZERO).then_some(UserCutoff { cutoff, until }))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::session::{Device, Refresh, TokenForm, TraceReason};
+    use super::super::session::{Device, Refresh, TokenFormat, EndReason};
     use super::*;
     use proptest::prelude::*;
     use std::net::IpAddr;
@@ -234,14 +256,14 @@ mod tests {
     }
 
     /// Refresh, device, tokens, token_ttl, claims.
-    type Tokens = (Option<Refresh>, Option<Device>, TokenForm, Option<u32>, String);
+    type Tokens = (Option<Refresh>, Option<Device>, TokenFormat, Option<u32>, String);
 
     fn tokens() -> impl Strategy<Value = Tokens> {
         let refresh =
             (any::<u32>(), time(), time(), any::<u32>()).prop_map(|(generation, rotated_at, expires_at, ttl_secs)| {
                 Refresh { generation, rotated_at, expires_at, ttl_secs }
             });
-        let form = prop::sample::select(&[TokenForm::Jwt, TokenForm::Opaque, TokenForm::None]);
+        let form = prop::sample::select(&[TokenFormat::Jwt, TokenFormat::Opaque, TokenFormat::None]);
         let device = prop::option::of(any::<[u8; 16]>().prop_map(Device));
         (prop::option::of(refresh), device, form, any::<Option<u32>>(), "[ -~é]{0,60}")
     }
@@ -272,13 +294,13 @@ mod tests {
     }
 
     fn effects() -> impl Strategy<Value = Vec<Effect<'static>>> {
-        let reason = prop::sample::select(&TraceReason::ALL);
+        let reason = prop::sample::select(&EndReason::ALL);
         let one = prop_oneof![
             (time(), time())
                 .prop_map(|(at, until)| { Effect::Epoch((until > UnixMillis::ZERO).then_some(Epoch { at, until })) }),
             session().prop_map(Effect::Put),
             (id(), time()).prop_map(|(id, at)| Effect::Seen { id, at }),
-            (id(), reason, time()).prop_map(|(id, reason, until)| Effect::Bury(Trace { id, reason, until })),
+            (id(), reason, time()).prop_map(|(id, reason, until)| Effect::End(Tombstone { id, reason, until })),
             id().prop_map(Effect::Forget),
             (time(), time()).prop_map(|(at, until)| {
                 Effect::Forgotten((until > UnixMillis::ZERO).then_some(Epoch { at, until }))

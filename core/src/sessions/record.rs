@@ -1,31 +1,34 @@
-//! The bytes of one session, and of the trace that a dead one leaves.
+//! The bytes of one session, and of the tombstone that an ended one leaves.
 //!
 //! ```text
-//! session   flags u16 | id | created u48 | expires u48 | seen u48 | ahead u32 | token_until u48
-//!           | [idle u32] | [ip 4 or 16] | [agent] | [refresh] | [device 16] | [token_ttl u32] | [claims] | [data]
-//! trace     flags u16 | id | until u48
+//! session   flags u16 | id | created u48 | expires u48 | seen u48 | unreplicated u32 | token_until u48
+//!           | [idle u32] | [ip 4 or 16] | [agent] | [refresh] | [device 16] | [token_ttl u32] | [accepts_from u48]
+//!           | [claims] | [data]
+//! tombstone flags u16 | id | until u48 | ended u48
 //!
 //! flags     bits 0-1   id: 0 base64url, 1 UUID, 2 hex (16 bytes each), 3 text (length u8, then the text)
 //!           bits 2-3   ip: 0 none, 1 IPv4 (4 bytes), 2 IPv6 (16 bytes)
 //!           bit  4     idle timeout, seconds
 //!           bit  5     agent: in memory u32, the slot in the agent pool; elsewhere length u16, then the text
 //!           bit  6     data: length u32 of what follows, then per field: length u16, length u32, name, value
-//!           bit  7     leaves a trace when all of the user's sessions are revoked
-//!           bit  8     this is a trace
+//!           bit  7     accepts_from: the id comes from outside; the earliest `iat` of JWTs made elsewhere that count
+//!           bit  8     this is a tombstone
 //!           bit  9     refresh: generation u32 | rotated u48 | expires u48 | lifetime u32, seconds
 //!           bit  10    device: a digest of its fingerprint
 //!           bit  11    claims: length u32, then the JSON that each JWT of the session carries
 //!           bit  12    token_ttl: lifetime of its access tokens, seconds
 //!           bits 13-14 its tokens: 0 JWTs, 1 opaque ones, 2 none
-//!           bits 9-11  of a trace: the reason
+//!           bits 9-11  of a tombstone: the reason
 //! created   when the session began                      u48: Unix milliseconds
 //! expires   its absolute deadline
-//! seen      last use, as replicated
-//! ahead     how many milliseconds later than `seen` its last use on this server really was
-//! until     when the last token issued for it has expired
+//! seen      last use, as replicas know it
+//! unreplicated   milliseconds from `seen` to the last use on this server
+//! token_until    when the last token issued for it expires
+//! ended     when it ended: every credential that the tombstone ends was issued by then
+//! until     when the last of these credentials has expired
 //! ```
 //!
-//! Numbers are little-endian. A session with an IPv4 address and an agent takes 54 bytes, a trace 24.
+//! Numbers are little-endian. A session with an IPv4 address and an agent takes 54 bytes, a tombstone 30.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -33,7 +36,7 @@ use std::net::IpAddr;
 use super::agents::AgentId;
 use super::data::Data;
 use super::reader::Reader;
-use super::session::{Device, MAX_AGENT_BYTES, Refresh, Session, TokenForm, Trace, TraceReason, idle_deadline};
+use super::session::{Device, MAX_AGENT_BYTES, Refresh, Session, TokenFormat, Tombstone, EndReason, idle_deadline};
 use crate::id::{Form, Spelling};
 use crate::{SessionId, UnixMillis};
 
@@ -44,8 +47,8 @@ const IP: u16 = 0b11 << IP_SHIFT;
 const IDLE: u16 = 1 << 4;
 const AGENT: u16 = 1 << 5;
 const DATA: u16 = 1 << 6;
-const TRACED: u16 = 1 << 7;
-const TRACE: u16 = 1 << 8;
+const EXTERNAL: u16 = 1 << 7;
+const TOMBSTONE: u16 = 1 << 8;
 const REFRESH: u16 = 1 << 9;
 const DEVICE: u16 = 1 << 10;
 const CLAIMS: u16 = 1 << 11;
@@ -55,11 +58,13 @@ const TOKENS: u16 = 0b11 << TOKENS_SHIFT;
 const REASON_SHIFT: u16 = 9;
 const REASON: u16 = 0b111 << REASON_SHIFT;
 
-const SESSION_BITS: u16 = ID_FORM | IP | IDLE | AGENT | DATA | TRACED | REFRESH | DEVICE | CLAIMS | TOKEN_TTL | TOKENS;
-const TRACE_BITS: u16 = ID_FORM | TRACE | REASON;
+const SESSION_BITS: u16 = ID_FORM | IP | IDLE | AGENT | DATA | EXTERNAL | REFRESH | DEVICE | CLAIMS | TOKEN_TTL | TOKENS;
+const TOMBSTONE_BITS: u16 = ID_FORM | TOMBSTONE | REASON;
 
-/// Created, expires, seen, ahead, token_until.
+/// Created, expires, seen, unreplicated, token_until.
 const TIMES: usize = 6 + 6 + 6 + 4 + 6;
+/// Until, ended.
+const TOMBSTONE_TIMES: usize = 6 + 6;
 /// Generation, rotated, expires, lifetime.
 const REFRESH_BYTES: usize = 4 + 6 + 6 + 4;
 /// A user agent as records hold it: a slot of the pool in memory, text on disk and on the wire.
@@ -107,7 +112,7 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
             (IDLE, self.idle_secs > 0),
             (AGENT, self.agent.is_some()),
             (DATA, !self.data.is_empty()),
-            (TRACED, self.traced),
+            (EXTERNAL, self.accepts_from.is_some()),
             (REFRESH, self.refresh.is_some()),
             (DEVICE, self.device.is_some()),
             (CLAIMS, !self.claims.is_empty()),
@@ -122,8 +127,8 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
         write_id(&self.id, out);
         out.extend_from_slice(&self.created_at.to_bytes());
         out.extend_from_slice(&self.expires_at.to_bytes());
-        out.extend_from_slice(&self.seen.to_bytes());
-        out.extend_from_slice(&self.ahead.to_le_bytes());
+        out.extend_from_slice(&self.last_seen_replicated.to_bytes());
+        out.extend_from_slice(&self.unreplicated_ms.to_le_bytes());
         out.extend_from_slice(&self.token_until.to_bytes());
         if self.idle_secs > 0 {
             out.extend_from_slice(&self.idle_secs.to_le_bytes());
@@ -148,6 +153,9 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
         if let Some(secs) = self.token_ttl {
             out.extend_from_slice(&secs.to_le_bytes());
         }
+        if let Some(time) = self.accepts_from {
+            out.extend_from_slice(&time.to_bytes());
+        }
         for text in [self.claims.as_bytes(), self.data.as_bytes()] {
             if !text.is_empty() {
                 out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(0).to_le_bytes());
@@ -165,8 +173,8 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
         let id = read_id(flags, reader)?;
         let created_at = reader.time()?;
         let expires_at = reader.time()?;
-        let seen = reader.time()?;
-        let ahead = reader.u32()?;
+        let last_seen_replicated = reader.time()?;
+        let unreplicated_ms = reader.u32()?;
         let token_until = reader.time()?;
         let idle_secs = if flags & IDLE != 0 { reader.u32().filter(|secs| *secs > 0)? } else { 0 };
         let ip = match (flags & IP) >> IP_SHIFT {
@@ -179,20 +187,21 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
         let refresh = if flags & REFRESH != 0 { Some(Refresh::read(reader)?) } else { None };
         let device = if flags & DEVICE != 0 { Some(Device(reader.array()?)) } else { None };
         let token_ttl = if flags & TOKEN_TTL != 0 { Some(reader.u32()?) } else { None };
-        let tokens = TokenForm::from_code((flags & TOKENS) >> TOKENS_SHIFT)?;
+        let accepts_from = if flags & EXTERNAL != 0 { Some(reader.time()?) } else { None };
+        let tokens = TokenFormat::from_code((flags & TOKENS) >> TOKENS_SHIFT)?;
         let claims = if flags & CLAIMS != 0 { std::str::from_utf8(reader.counted()?).ok()? } else { "" };
         let data = if flags & DATA != 0 { Data::from_bytes(reader.counted()?)? } else { Data::default() };
         Some(Self {
             id,
             created_at,
             expires_at,
-            seen,
-            ahead,
+            last_seen_replicated,
+            unreplicated_ms,
             token_until,
             idle_secs,
             ip,
             agent,
-            traced: flags & TRACED != 0,
+            accepts_from,
             refresh,
             device,
             tokens,
@@ -203,22 +212,24 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
     }
 }
 
-impl Trace {
+impl Tombstone {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        let flags = id_flags(&self.id) | TRACE | (self.reason.code() << REASON_SHIFT);
+        let flags = id_flags(&self.id) | TOMBSTONE | (self.reason.code() << REASON_SHIFT);
         out.extend_from_slice(&flags.to_le_bytes());
         write_id(&self.id, out);
         out.extend_from_slice(&self.until.to_bytes());
+        out.extend_from_slice(&self.ended_at.to_bytes());
     }
 
-    /// Reads what [`Trace::write`] wrote; `None` for anything else.
+    /// Reads what [`Tombstone::write`] wrote; `None` for anything else.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let flags = reader.u16()?;
-        if flags & !TRACE_BITS != 0 || flags & TRACE == 0 {
+        if flags & !TOMBSTONE_BITS != 0 || flags & TOMBSTONE == 0 {
             return None;
         }
-        let reason = TraceReason::from_code((flags & REASON) >> REASON_SHIFT)?;
-        Some(Self { id: read_id(flags, reader)?, reason, until: reader.time()? })
+        let reason = EndReason::from_code((flags & REASON) >> REASON_SHIFT)?;
+        let (id, until, ended_at) = (read_id(flags, reader)?, reader.time()?, reader.time()?);
+        Some(Self { id, reason, ended_at, until })
     }
 }
 
@@ -304,6 +315,18 @@ impl<'a> IdKey<'a> {
     }
 }
 
+/// The fields of a fixed size that a session with these flags has behind its times, in their order, and their sizes.
+fn optional_fields(flags: u16) -> impl Iterator<Item = (u16, usize)> {
+    let ip = match (flags & IP) >> IP_SHIFT {
+        0 => 0,
+        1 => 4,
+        _ => 16,
+    };
+    let fields =
+        [(IDLE, 4), (IP, ip), (AGENT, 4), (REFRESH, REFRESH_BYTES), (DEVICE, 16), (TOKEN_TTL, 4), (EXTERNAL, 6)];
+    fields.into_iter().filter(move |(bit, _)| flags & bit != 0)
+}
+
 /// The bytes of one stored record, which this module wrote itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordRef<'a> {
@@ -317,7 +340,7 @@ pub(crate) struct RecordRef<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Record<'a> {
     Session(Session<'a, AgentId>),
-    Trace(Trace),
+    Tombstone(Tombstone),
 }
 
 impl<'a> RecordRef<'a> {
@@ -329,23 +352,10 @@ impl<'a> RecordRef<'a> {
             _ => (2, 18),
         };
         let mut length = id.1;
-        if flags & TRACE != 0 {
-            length += 6;
+        if flags & TOMBSTONE != 0 {
+            length += TOMBSTONE_TIMES;
         } else {
-            length += TIMES;
-            if flags & IDLE != 0 {
-                length += 4;
-            }
-            length += match (flags & IP) >> IP_SHIFT {
-                0 => 0,
-                1 => 4,
-                _ => 16,
-            };
-            for (bit, size) in [(AGENT, 4), (REFRESH, REFRESH_BYTES), (DEVICE, 16), (TOKEN_TTL, 4)] {
-                if flags & bit != 0 {
-                    length += size;
-                }
-            }
+            length += TIMES + optional_fields(flags).map(|(_, size)| size).sum::<usize>();
             for bit in [CLAIMS, DATA] {
                 if flags & bit != 0 {
                     let counted = u32::from_le_bytes(*bytes.get(length..)?.first_chunk()?);
@@ -374,8 +384,8 @@ impl<'a> RecordRef<'a> {
         own.form == id.form && own.bytes == id.bytes
     }
 
-    pub(crate) fn is_trace(self) -> bool {
-        self.flags & TRACE != 0
+    pub(crate) fn is_tombstone(self) -> bool {
+        self.flags & TOMBSTONE != 0
     }
 
     fn time_at(self, offset: usize) -> UnixMillis {
@@ -396,12 +406,12 @@ impl<'a> RecordRef<'a> {
         self.time_at(6)
     }
 
-    pub(crate) fn seen(self) -> UnixMillis {
+    pub(crate) fn last_seen_replicated(self) -> UnixMillis {
         self.time_at(12)
     }
 
     pub(crate) fn last_seen_at(self) -> UnixMillis {
-        self.seen().saturating_add(u64::from(self.u32_at(18)))
+        self.last_seen_replicated().saturating_add(u64::from(self.u32_at(18)))
     }
 
     pub(crate) fn idle_secs(self) -> u32 {
@@ -412,28 +422,45 @@ impl<'a> RecordRef<'a> {
         if self.flags & IDLE != 0 { idle_deadline(self.last_seen_at(), self.idle_secs()) } else { None }
     }
 
-    /// When the last token issued for it has expired.
+    /// When the last token issued for it expires; of a tombstone, until when it is kept.
     pub(crate) fn token_until(self) -> UnixMillis {
-        if self.is_trace() { self.time_at(0) } else { self.time_at(22) }
+        if self.is_tombstone() { self.time_at(0) } else { self.time_at(22) }
+    }
+
+    /// When it ended, if it is a tombstone.
+    pub(crate) fn ended_at(self) -> UnixMillis {
+        self.time_at(6)
+    }
+
+    /// When its last token was issued, as far as that is known.
+    pub(crate) fn last_issued_at(self) -> UnixMillis {
+        if self.is_tombstone() {
+            return self.ended_at();
+        }
+        // The second of a refresh token's four fields is when it was rotated.
+        let rotated = self.field(REFRESH).and_then(|field| field.get(4..)?.first_chunk());
+        let rotated = rotated.map_or(UnixMillis::ZERO, |bytes| UnixMillis::from_bytes(*bytes));
+        self.created_at().max(rotated)
+    }
+
+    /// Of a session under an id from outside: the earliest `iat` of JWTs made elsewhere that it accepts.
+    pub(crate) fn accepts_from(self) -> Option<UnixMillis> {
+        self.field(EXTERNAL)?.first_chunk().map(|bytes| UnixMillis::from_bytes(*bytes))
     }
 
     /// When nothing of it is of any use any more: the last deadline of the session and of its tokens.
     pub(crate) fn last_deadline(self) -> UnixMillis {
-        if self.is_trace() { self.token_until() } else { self.token_until().max(self.expires_at()) }
+        if self.is_tombstone() { self.token_until() } else { self.token_until().max(self.expires_at()) }
     }
 
-    pub(crate) fn is_traced(self) -> bool {
-        self.flags & TRACED != 0
-    }
-
-    pub(crate) fn trace_reason(self) -> Option<TraceReason> {
-        if self.is_trace() { TraceReason::from_code((self.flags & REASON) >> REASON_SHIFT) } else { None }
+    pub(crate) fn end_reason(self) -> Option<EndReason> {
+        if self.is_tombstone() { EndReason::from_code((self.flags & REASON) >> REASON_SHIFT) } else { None }
     }
 
     pub(crate) fn decode(self) -> Option<Record<'a>> {
         let mut reader = Reader(self.bytes);
-        if self.is_trace() {
-            Trace::read(&mut reader).map(Record::Trace)
+        if self.is_tombstone() {
+            Tombstone::read(&mut reader).map(Record::Tombstone)
         } else {
             Session::read(&mut reader).map(Record::Session)
         }
@@ -441,22 +468,11 @@ impl<'a> RecordRef<'a> {
 
     /// Where an optional field of a session begins, counted from the end of the id.
     fn offset_of(self, field: u16) -> Option<usize> {
-        if self.is_trace() || self.flags & field == 0 {
+        if self.is_tombstone() || self.flags & field == 0 {
             return None;
         }
-        let ip = match (self.flags & IP) >> IP_SHIFT {
-            0 => 0,
-            1 => 4,
-            _ => 16,
-        };
-        let before = [(IDLE, 4), (IP, ip), (AGENT, 4), (REFRESH, REFRESH_BYTES), (DEVICE, 16)];
-        let mut offset = TIMES;
-        for (bit, size) in before.into_iter().take_while(|(bit, _)| *bit != field) {
-            if self.flags & bit != 0 {
-                offset += size;
-            }
-        }
-        Some(offset)
+        let before = optional_fields(self.flags).take_while(|(bit, _)| *bit != field);
+        Some(TIMES + before.map(|(_, size)| size).sum::<usize>())
     }
 
     fn field(self, field: u16) -> Option<&'a [u8]> {
@@ -480,14 +496,14 @@ impl<'a> RecordRef<'a> {
     }
 }
 
-/// Overwrites `seen` and `ahead` in the bytes of a session's record.
-pub(crate) fn set_seen(record: &mut [u8], seen: UnixMillis, ahead: u32) {
-    let Some(id_end) = RecordRef::whole(record).filter(|record| !record.is_trace()).map(|record| record.id.1) else {
+/// Overwrites `seen` and `unreplicated` in the bytes of a session's record.
+pub(crate) fn set_seen(record: &mut [u8], seen: UnixMillis, unreplicated_ms: u32) {
+    let Some(id_end) = RecordRef::whole(record).filter(|record| !record.is_tombstone()).map(|record| record.id.1) else {
         return;
     };
     if let Some(field) = record.get_mut(id_end + 12..).and_then(|rest| rest.first_chunk_mut::<10>()) {
         let [a, b, c, d, e, f] = seen.to_bytes();
-        let [g, h, i, j] = ahead.to_le_bytes();
+        let [g, h, i, j] = unreplicated_ms.to_le_bytes();
         *field = [a, b, c, d, e, f, g, h, i, j];
     }
 }

@@ -1,4 +1,4 @@
-//! What is known of one session, of the trace that a dead one leaves, and of their tokens.
+//! One session, the tombstone that an ended one leaves, and the lifetimes of their tokens.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -19,11 +19,11 @@ pub struct Session<'a, A> {
     pub created_at: UnixMillis,
     /// Its absolute deadline.
     pub expires_at: UnixMillis,
-    /// Its last use, as replicated.
-    pub(crate) seen: UnixMillis,
-    /// Milliseconds from `seen` to its last use on this server.
-    pub(crate) ahead: u32,
-    /// When the last token issued for it has expired.
+    /// Its last use, as replicas know it.
+    pub(crate) last_seen_replicated: UnixMillis,
+    /// Milliseconds from `last_seen_replicated` to its last use on this server.
+    pub(crate) unreplicated_ms: u32,
+    /// When the last token issued for it expires, without leeway.
     pub token_until: UnixMillis,
     /// Its idle timeout in seconds; 0 for none.
     pub idle_secs: u32,
@@ -31,14 +31,15 @@ pub struct Session<'a, A> {
     pub ip: Option<IpAddr>,
     /// The user agent it was begun with.
     pub agent: Option<A>,
-    /// Whether it leaves a trace when all of the user's sessions are revoked.
-    pub traced: bool,
+    /// Of a session under an id from outside: the earliest `iat` of the JWTs made elsewhere that it accepts. It is fixed
+    /// when the session begins. `None` for an id made here, which nobody can have used before.
+    pub accepts_from: Option<UnixMillis>,
     /// Its refresh token, if it has one.
     pub refresh: Option<Refresh>,
     /// The device it is bound to.
     pub device: Option<Device>,
     /// What kind of tokens it has.
-    pub tokens: TokenForm,
+    pub tokens: TokenFormat,
     /// The lifetime of its access tokens in seconds, if it has one of its own.
     pub token_ttl: Option<u32>,
     /// The caller's claims that each of its JWTs carries, a JSON object; empty for none.
@@ -82,7 +83,7 @@ impl Device {
 
 /// What kind of tokens name a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TokenForm {
+pub enum TokenFormat {
     /// JWTs.
     #[default]
     Jwt,
@@ -92,7 +93,7 @@ pub enum TokenForm {
     None,
 }
 
-impl TokenForm {
+impl TokenFormat {
     pub(crate) fn code(self) -> u16 {
         match self {
             Self::Jwt => 0,
@@ -106,20 +107,22 @@ impl TokenForm {
     }
 }
 
-/// What is kept of a dead session: why it died, until its last token has expired.
+/// What remains of an ended session, or of a denied JWT: why it ended, until the last token for it has expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trace {
+pub struct Tombstone {
     /// The session's id.
     pub id: SessionId,
-    /// Why it died.
-    pub reason: TraceReason,
-    /// When its last token has expired.
+    /// Why it ended.
+    pub reason: EndReason,
+    /// When it ended. No credential that it ends was issued later.
+    pub ended_at: UnixMillis,
+    /// When the last of these credentials has expired.
     pub until: UnixMillis,
 }
 
-/// The ends of a session that outlive it.
+/// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TraceReason {
+pub enum EndReason {
     /// Revoked by name.
     Revoked,
     /// Revoked with all of the user's sessions.
@@ -134,7 +137,7 @@ pub enum TraceReason {
     Idle,
 }
 
-impl TraceReason {
+impl EndReason {
     pub(crate) const ALL: [Self; 6] =
         [Self::Revoked, Self::UserRevoked, Self::Evicted, Self::Reused, Self::Expired, Self::Idle];
 
@@ -154,15 +157,15 @@ impl TraceReason {
     }
 }
 
-impl From<TraceReason> for Reason {
-    fn from(reason: TraceReason) -> Self {
+impl From<EndReason> for Reason {
+    fn from(reason: EndReason) -> Self {
         match reason {
-            TraceReason::Revoked => Self::Revoked,
-            TraceReason::UserRevoked => Self::UserRevoked,
-            TraceReason::Evicted => Self::Evicted,
-            TraceReason::Reused => Self::Reused,
-            TraceReason::Expired => Self::Expired,
-            TraceReason::Idle => Self::Idle,
+            EndReason::Revoked => Self::Revoked,
+            EndReason::UserRevoked => Self::UserRevoked,
+            EndReason::Evicted => Self::Evicted,
+            EndReason::Reused => Self::Reused,
+            EndReason::Expired => Self::Expired,
+            EndReason::Idle => Self::Idle,
         }
     }
 }
@@ -170,7 +173,7 @@ impl<'a, A> Session<'a, A> {
     /// Its last use on this server.
     #[must_use]
     pub fn last_seen_at(&self) -> UnixMillis {
-        self.seen.saturating_add(u64::from(self.ahead))
+        self.last_seen_replicated.saturating_add(u64::from(self.unreplicated_ms))
     }
 
     /// When it dies unless it is used before, or `None` if it has no idle timeout.
@@ -195,13 +198,13 @@ impl<'a, A> Session<'a, A> {
             id: self.id,
             created_at: self.created_at,
             expires_at: self.expires_at,
-            seen: self.seen,
-            ahead: self.ahead,
+            last_seen_replicated: self.last_seen_replicated,
+            unreplicated_ms: self.unreplicated_ms,
             token_until: self.token_until,
             idle_secs: self.idle_secs,
             ip: self.ip,
             agent,
-            traced: self.traced,
+            accepts_from: self.accepts_from,
             refresh: self.refresh,
             device: self.device,
             tokens: self.tokens,
@@ -219,9 +222,9 @@ impl<A> Session<'_, A> {
     #[must_use]
     pub fn token_expires_at(&self, issued_at: UnixMillis, default_secs: u64) -> Option<UnixMillis> {
         match self.tokens {
-            TokenForm::None => None,
-            TokenForm::Opaque => Some(self.expires_at),
-            TokenForm::Jwt => {
+            TokenFormat::None => None,
+            TokenFormat::Opaque => Some(self.expires_at),
+            TokenFormat::Jwt => {
                 let secs = self.token_ttl.map_or(default_secs, u64::from);
                 let expires_at = issued_at.saturating_add(secs.saturating_mul(1000)).min(self.expires_at);
                 UnixMillis::from_secs(expires_at.as_secs())

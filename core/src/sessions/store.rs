@@ -1,11 +1,12 @@
 //! Where one user's records are: in one packed allocation, or, once they are many, in one each with an index.
 //!
 //! ```text
-//! packed    marks u8 | [at u48 | until u48] | [at u48 | until u48] | record | record | ...
-//! marks     bit 0: the epoch is there; bit 1: so is the moment of the last trace forgotten too early
+//! packed    cutoffs u8 | [revoked_before] | [tombstones_dropped_before] | record | record | ...
+//! cutoffs   bit 0: revoked_before is there; bit 1: so is tombstones_dropped_before
+//! cutoff    began u48 | iat u48 | until u48
 //! ```
 //!
-//! Records stand in the order in which they were added: sessions by age, traces by death. A packed store is
+//! Records stand in the order in which they were added: sessions by age, tombstones by their end. A packed store is
 //! searched from the front. Past [`PACKED_MAX_RECORDS`] or [`PACKED_MAX_BYTES`] it becomes an indexed one, in which
 //! finding, adding and removing take logarithmic time however many sessions one user has; it is packed again when little
 //! is left.
@@ -18,6 +19,7 @@ use hashbrown::HashTable;
 
 use super::reader::Reader;
 use super::record::{IdKey, RecordRef};
+use super::rules::{Cutoff, UserCutoff};
 use crate::{SessionId, UnixMillis};
 
 /// Where a search from the front starts to cost more than an index. An index takes about as much again as the records.
@@ -27,30 +29,24 @@ const PACKED_MAX_BYTES: usize = 4096;
 /// An indexed store is packed again at a quarter of both bounds, lest it flip to and fro.
 const REPACK: usize = 4;
 
-/// A moment that tokens of this user are compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Epoch {
-    /// It counts for tokens issued at or before this.
-    pub at: UnixMillis,
-    /// When the last of them has expired, so that it can be forgotten.
-    pub until: UnixMillis,
-}
-
-/// The moments of one user.
+/// The cutoffs of one user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Marks {
-    /// When all sessions and tokens were revoked.
-    pub(crate) epoch: Option<Epoch>,
-    /// When a trace was last forgotten while tokens still asked for it.
-    pub(crate) forgotten: Option<Epoch>,
+pub(crate) struct Cutoffs {
+    /// All sessions and tokens up to here were revoked.
+    pub(crate) revoked_before: Option<UserCutoff>,
+    /// Tombstones that were still needed, for credentials up to here, were dropped because they were too many.
+    pub(crate) tombstones_dropped_before: Option<UserCutoff>,
 }
 
-impl Marks {
+impl Cutoffs {
     /// When none of them matters any more.
     fn until(self) -> Option<UnixMillis> {
-        self.epoch.into_iter().chain(self.forgotten).map(|epoch| epoch.until).max()
+        self.revoked_before.into_iter().chain(self.tombstones_dropped_before).map(|cutoff| cutoff.until).max()
     }
 }
+
+/// The bytes of a packed cutoff: began, iat, until.
+const CUTOFF_BYTES: usize = 6 + 6 + 6;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Store {
@@ -63,7 +59,7 @@ pub(crate) struct Packed(Box<[u8]>);
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Indexed {
-    marks: Marks,
+    cutoffs: Cutoffs,
     records: BTreeMap<u64, Box<[u8]>>,
     by_id: HashTable<u64>,
     hasher: RandomState,
@@ -84,17 +80,17 @@ impl Default for Store {
 }
 
 impl Store {
-    pub(crate) fn marks(&self) -> Marks {
+    pub(crate) fn cutoffs(&self) -> Cutoffs {
         match self {
-            Self::Packed(packed) => packed.marks(),
-            Self::Indexed(indexed) => indexed.marks,
+            Self::Packed(packed) => packed.cutoffs(),
+            Self::Indexed(indexed) => indexed.cutoffs,
         }
     }
 
-    pub(crate) fn set_marks(&mut self, marks: Marks) {
+    pub(crate) fn set_cutoffs(&mut self, cutoffs: Cutoffs) {
         match self {
-            Self::Packed(packed) => packed.set_marks(marks),
-            Self::Indexed(indexed) => indexed.marks = marks,
+            Self::Packed(packed) => packed.set_cutoffs(cutoffs),
+            Self::Indexed(indexed) => indexed.cutoffs = cutoffs,
         }
     }
 
@@ -147,7 +143,7 @@ impl Store {
     /// How many of the records are sessions.
     pub(crate) fn sessions(&self) -> usize {
         match self {
-            Self::Packed(packed) => packed.iter().filter(|record| !record.is_trace()).count(),
+            Self::Packed(packed) => packed.iter().filter(|record| !record.is_tombstone()).count(),
             Self::Indexed(indexed) => indexed.sessions,
         }
     }
@@ -210,7 +206,7 @@ impl Store {
                 packed.0 = kept.into_boxed_slice();
             }
             Self::Indexed(indexed) => {
-                let mut kept = Indexed { marks: indexed.marks, ..Indexed::default() };
+                let mut kept = Indexed { cutoffs: indexed.cutoffs, ..Indexed::default() };
                 for (_, bytes) in std::mem::take(&mut indexed.records) {
                     if RecordRef::whole(&bytes).is_some_and(&mut keep) {
                         kept.push(bytes);
@@ -228,7 +224,7 @@ impl Store {
             && indexed.records.len() <= PACKED_MAX_RECORDS / REPACK
         {
             let mut packed = Packed::default();
-            packed.set_marks(indexed.marks);
+            packed.set_cutoffs(indexed.cutoffs);
             let mut bytes = packed.0.to_vec();
             bytes.reserve_exact(1 + indexed.bytes);
             if bytes.is_empty() {
@@ -246,9 +242,9 @@ impl Store {
         matches!(self, Self::Indexed(indexed) if indexed.records.len() < bound)
     }
 
-    /// Whether there is neither a record nor a mark.
+    /// Whether there is neither a record nor a cutoff.
     pub(crate) fn is_empty(&self) -> bool {
-        self.marks() == Marks::default() && self.iter().next().is_none()
+        self.cutoffs() == Cutoffs::default() && self.iter().next().is_none()
     }
 
     /// To be called when records have gone: then [`Store::deadline`] is right again. It looks at all records, and so waits
@@ -261,13 +257,13 @@ impl Store {
         }
     }
 
-    /// When nothing here is of any use any more: the last deadline of all records and marks.
+    /// When nothing here is of any use any more: the last deadline of all records and cutoffs.
     pub(crate) fn deadline(&self) -> UnixMillis {
         let records = match self {
             Self::Packed(packed) => packed.iter().map(RecordRef::last_deadline).max(),
             Self::Indexed(indexed) => Some(indexed.deadline),
         };
-        records.into_iter().chain(self.marks().until()).max().unwrap_or_default()
+        records.into_iter().chain(self.cutoffs().until()).max().unwrap_or_default()
     }
 
     /// The allocations that hold the records from the place `from` on.
@@ -305,25 +301,28 @@ impl Store {
 }
 
 impl Packed {
-    fn marks(&self) -> Marks {
+    fn cutoffs(&self) -> Cutoffs {
         let mut reader = Reader(&self.0);
         let bits = reader.u8().unwrap_or(0);
         let mut read = |bit| {
             if bits & bit == 0 {
                 return None;
             }
-            Some(Epoch { at: reader.time()?, until: reader.time()? })
+            let cutoff = Cutoff { began: reader.time()?, iat: reader.time()? };
+            Some(UserCutoff { cutoff, until: reader.time()? })
         };
-        Marks { epoch: read(1), forgotten: read(2) }
+        Cutoffs { revoked_before: read(1), tombstones_dropped_before: read(2) }
     }
 
-    fn set_marks(&mut self, marks: Marks) {
-        let bits = u8::from(marks.epoch.is_some()) | (u8::from(marks.forgotten.is_some()) << 1);
-        let mut head = Vec::with_capacity(25);
+    fn set_cutoffs(&mut self, cutoffs: Cutoffs) {
+        let Cutoffs { revoked_before, tombstones_dropped_before } = cutoffs;
+        let bits = u8::from(revoked_before.is_some()) | (u8::from(tombstones_dropped_before.is_some()) << 1);
+        let mut head = Vec::with_capacity(1 + 2 * CUTOFF_BYTES);
         head.push(bits);
-        for epoch in [marks.epoch, marks.forgotten].into_iter().flatten() {
-            head.extend_from_slice(&epoch.at.to_bytes());
-            head.extend_from_slice(&epoch.until.to_bytes());
+        for UserCutoff { cutoff, until } in [revoked_before, tombstones_dropped_before].into_iter().flatten() {
+            for time in [cutoff.began, cutoff.iat, until] {
+                head.extend_from_slice(&time.to_bytes());
+            }
         }
         self.splice(0, self.records_start(), &head);
     }
@@ -332,8 +331,8 @@ impl Packed {
         match self.0.first() {
             None => 0,
             Some(0) => 1,
-            Some(1 | 2) => 13,
-            Some(_) => 25,
+            Some(1 | 2) => 1 + CUTOFF_BYTES,
+            Some(_) => 1 + 2 * CUTOFF_BYTES,
         }
     }
 
@@ -356,7 +355,7 @@ impl Packed {
 
     fn put(&mut self, record: &[u8]) {
         if self.0.is_empty() {
-            self.set_marks(Marks::default());
+            self.set_cutoffs(Cutoffs::default());
         }
         let id = RecordRef::whole(record).map(RecordRef::id_key);
         let (start, end) = id.and_then(|id| self.span(id)).unwrap_or((self.0.len(), self.0.len()));
@@ -375,7 +374,7 @@ impl Packed {
     }
 
     fn to_indexed(&self) -> Indexed {
-        let mut indexed = Indexed { marks: self.marks(), ..Indexed::default() };
+        let mut indexed = Indexed { cutoffs: self.cutoffs(), ..Indexed::default() };
         for record in self.iter() {
             indexed.push(record.bytes().into());
         }
@@ -415,7 +414,7 @@ impl Indexed {
             return self.push(bytes.into());
         };
         let deadline = record.last_deadline();
-        self.sessions += usize::from(!record.is_trace());
+        self.sessions += usize::from(!record.is_tombstone());
         let old = self.records.insert(at, bytes.into());
         self.bytes += bytes.len();
         self.forget(old.as_deref());
@@ -443,7 +442,7 @@ impl Indexed {
         let Some(record) = RecordRef::whole(&bytes) else { return };
         let hash = self.hasher.hash_one(record.id_key().as_parts());
         self.deadline = self.deadline.max(record.last_deadline());
-        self.sessions += usize::from(!record.is_trace());
+        self.sessions += usize::from(!record.is_tombstone());
         self.bytes += bytes.len();
         self.records.insert(at, bytes);
         let (records, hasher) = (&self.records, &self.hasher);
@@ -467,14 +466,14 @@ impl Indexed {
     fn forget(&mut self, old: Option<&[u8]>) {
         let Some(old) = old.and_then(RecordRef::whole) else { return };
         self.bytes -= old.bytes().len();
-        self.sessions -= usize::from(!old.is_trace());
+        self.sessions -= usize::from(!old.is_tombstone());
         self.is_stale |= old.last_deadline() >= self.deadline;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::session::{Trace, TraceReason};
+    use super::super::session::{Tombstone, EndReason};
     use super::*;
     use proptest::prelude::*;
 
@@ -482,7 +481,7 @@ mod tests {
         let id = SessionId::from_text(format!("{n:03}{}", "x".repeat(size)).as_bytes()).unwrap();
         let until = UnixMillis::new(u64::from(until)).unwrap();
         let mut bytes = Vec::new();
-        Trace { id, reason: TraceReason::Revoked, until }.write(&mut bytes);
+        Tombstone { id, reason: EndReason::Revoked, until }.write(&mut bytes);
         bytes
     }
 
@@ -515,7 +514,7 @@ mod tests {
         /// The same steps on a plain list give the same records, packed or indexed.
         #[test]
         fn a_store_is_an_ordered_list(size in 1..100usize, steps in prop::collection::vec(step(), 1..300)) {
-            let (mut store, mut list, mut marks) = (Store::default(), Vec::<(u8, u32, Vec<u8>)>::new(), Marks::default());
+            let (mut store, mut list, mut marks) = (Store::default(), Vec::<(u8, u32, Vec<u8>)>::new(), Cutoffs::default());
             for step in steps {
                 match step {
                     Step::Put(n, until) => {
@@ -549,17 +548,17 @@ mod tests {
                             Epoch { at: UnixMillis::ZERO, until }
                         };
                         marks = Marks { epoch: one.map(epoch), forgotten: two.map(epoch) };
-                        store.set_marks(marks);
+                        store.set_cutoffs(cutoffs);
                     }
                 }
                 store.settle();
                 let bytes: Vec<_> = list.iter().map(|known| &known.2[..]).collect();
                 prop_assert_eq!(store.iter().map(RecordRef::bytes).collect::<Vec<_>>(), &bytes[..]);
-                prop_assert_eq!(store.marks(), marks);
+                prop_assert_eq!(store.cutoffs(), marks);
                 let parts = std::iter::successors(Some(Some(0)), |at| Some(store.part((*at)?, 7).1));
                 let parts = parts.map_while(|at| at).flat_map(|at| store.part(at, 7).0);
                 prop_assert_eq!(parts.map(RecordRef::bytes).collect::<Vec<_>>(), bytes);
-                prop_assert_eq!(store.is_empty(), list.is_empty() && marks == Marks::default());
+                prop_assert_eq!(store.is_empty(), list.is_empty() && marks == Cutoffs::default());
                 let last = list.iter().map(|known| u64::from(known.1)).chain(marks.until().map(UnixMillis::get)).max();
                 prop_assert_eq!(store.deadline().get(), last.unwrap_or(0));
                 for n in [0, 100, 255] {

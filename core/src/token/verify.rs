@@ -54,6 +54,8 @@ pub enum TokenKind {
     Jwt,
     /// An opaque session token, `rst1.`
     Opaque,
+    /// A refresh token, `rsr1.`
+    Refresh,
 }
 
 /// What a verified token says.

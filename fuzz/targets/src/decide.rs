@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use redis_session_core::sessions::{
-    AgentPool, Clock, Data, Device, Limit, LimitPolicy, NewSession, Origin, Target, TokenForm, TokenRules, UserSessions,
+    AgentPool, Clock, Data, Device, Limit, LimitPolicy, NewSession, Origin, Presented, TokenFormat, TokenRules, UserSessions,
 };
 use redis_session_core::token::Issued;
 use redis_session_core::{SessionId, Subject, UnixMillis};
@@ -99,7 +99,7 @@ fn rules(input: &mut Input<'_>) -> TokenRules {
 fn limit(input: &mut Input<'_>) -> Limit {
     let bits = input.u8();
     let policy = if bits & 1 == 0 { LimitPolicy::Evict } else { LimitPolicy::Reject };
-    Limit { sessions: u32::from(bits >> 1 & 7), policy, traces: usize::from(bits >> 4) }
+    Limit { sessions: u32::from(bits >> 1 & 7), policy, tombstones: usize::from(bits >> 4) }
 }
 
 fn new_session(input: &mut Input<'_>, now: UnixMillis) -> NewSession<'static> {
@@ -107,13 +107,13 @@ fn new_session(input: &mut Input<'_>, now: UnixMillis) -> NewSession<'static> {
     let given = |bit: u8| bits & (1 << bit) != 0;
     NewSession {
         id: id(input),
-        brought: given(0),
+        external_id: given(0),
         expires_at: now.saturating_add(u64::from(input.u16()) * 1000),
         idle_secs: if given(1) { u32::from(input.u16()) } else { 0 },
         ip: ip(input),
         agent: agent(input),
         device: device(input),
-        tokens: [TokenForm::Jwt, TokenForm::Opaque, TokenForm::None][usize::from(bits >> 4) % 3],
+        tokens: [TokenFormat::Jwt, TokenFormat::Opaque, TokenFormat::None][usize::from(bits >> 4) % 3],
         token_ttl: given(2).then(|| input.u32()),
         refresh_secs: given(3).then(|| input.u32()),
         claims: if given(6) { r#"{"role":"admin"}"# } else { "" },
@@ -144,7 +144,7 @@ fn command(kind: u8, input: &mut Input<'_>, user: &User, now: UnixMillis) -> Opt
         }
         5 => {
             let old = id(input);
-            let old = Target { issued: issued(input, user.began(&old)), id: old, until: None };
+            let old = Presented { issued: issued(input, user.began(&old)), id: old, until: None };
             // Ids made here are never there already: they are 128 random bits.
             let new = Some(SessionId::from_random([input.u8(); 16])).filter(|new| !user.has(new))?;
             Command::Regenerate { old, new, rules: rules(input), limit: limit(input) }
@@ -164,7 +164,7 @@ fn command(kind: u8, input: &mut Input<'_>, user: &User, now: UnixMillis) -> Opt
                     0 => None,
                     _ => Some(UnixMillis::saturating_from(input.millis().cast_signed())),
                 };
-                Target { id, issued, until }
+                Presented { id, issued, until }
             });
             Command::Revoke { targets: targets.collect(), limit: limit(input) }
         }
@@ -172,20 +172,20 @@ fn command(kind: u8, input: &mut Input<'_>, user: &User, now: UnixMillis) -> Opt
             let except = input.u8().is_multiple_of(2).then(|| id(input));
             Command::RevokeAll { except, horizon: u64::from(input.u16()) * 1000, limit: limit(input) }
         }
-        11 => Command::Purge { most: limit(input).traces.max(1) },
+        11 => Command::Purge { most: limit(input).tombstones.max(1) },
         12..=15 => Command::Touch { id: id(input), granularity: u64::from(input.u16()) },
         _ => return None,
     })
 }
 
-/// Values to begin with, as logins and logouts make them: a few sessions, an indexed value, and traces and marks alone.
+/// Values to begin with, as logins and logouts make them: a few sessions, an indexed value, and tombstones and marks alone.
 pub fn bases() -> &'static [Vec<u8>] {
     static BASES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| vec![few(), indexed(), dead()]);
     &BASES
 }
 
 const RULES: TokenRules = TokenRules { token_secs: 3600, leeway: 0, grace: 10_000 };
-const LIMIT: Limit = Limit { sessions: 100, policy: LimitPolicy::Evict, traces: 200 };
+const LIMIT: Limit = Limit { sessions: 100, policy: LimitPolicy::Evict, tombstones: 200 };
 
 fn at(secs: u64) -> Clock {
     let now = UnixMillis::from_secs(1_790_000_000 + secs).expect("a time");
@@ -196,13 +196,13 @@ fn session(id: &str, place: u8, clock: Clock) -> NewSession<'static> {
     let device = Device::of(Subject::new(b"42").expect("a user"), b"phone");
     NewSession {
         id: SessionId::from_text(id.as_bytes()).expect("an id"),
-        brought: place % 4 == 1,
+        external_id: place % 4 == 1,
         expires_at: clock.now.saturating_add(86_400_000),
         idle_secs: if place.is_multiple_of(2) { 1800 } else { 0 },
         ip: ip(&mut Input(&[place])),
         agent: agent(&mut Input(&[place])),
         device: place.is_multiple_of(3).then_some(device),
-        tokens: [TokenForm::Jwt, TokenForm::Opaque, TokenForm::None][usize::from(place) % 3],
+        tokens: [TokenFormat::Jwt, TokenFormat::Opaque, TokenFormat::None][usize::from(place) % 3],
         token_ttl: place.is_multiple_of(5).then_some(60),
         refresh_secs: (place % 3 == 1).then_some(86_400),
         claims: if place.is_multiple_of(7) { r#"{"role":"admin"}"# } else { "" },
@@ -218,7 +218,7 @@ fn few() -> Vec<u8> {
         let creation = user.create(new, RULES, LIMIT, at(u64::from(place))).expect("a login");
         user.apply(&creation.effects, &mut agents);
     }
-    let target = Target { id: SessionId::from_text(b"c").expect("an id"), issued: Issued::Unsaid, until: None };
+    let target = Presented { id: SessionId::from_text(b"c").expect("an id"), issued: Issued::Unsaid, until: None };
     user.apply(&user.revoke(&[target], LIMIT, at(60)).effects, &mut agents);
     user.encode(&agents)
 }
@@ -242,7 +242,7 @@ fn dead() -> Vec<u8> {
     let few = few();
     let mut user = UserSessions::decode(&few, &mut agents).expect("a value");
     user.apply(&user.revoke_all(None, 86_400_000, LIMIT, at(90)).effects, &mut agents);
-    let few_traces = Limit { traces: 1, ..LIMIT };
+    let few_traces = Limit { tombstones: 1, ..LIMIT };
     user.apply(&user.revoke_all(None, 86_400_000, few_traces, at(91)).effects, &mut agents);
     user.encode(&agents)
 }

@@ -1,6 +1,6 @@
 //! Real inputs of every target: what fuzzing begins with.
 
-use redis_session_core::sessions::{Effect, Trace, TraceReason, decode_effects, encode_effects};
+use redis_session_core::sessions::{Effect, Tombstone, EndReason, decode_effects, encode_effects};
 use redis_session_core::{SessionId, UnixMillis};
 
 use crate::bases;
@@ -33,7 +33,7 @@ fn apply() -> Vec<Vec<u8>> {
     let mut kinds: Vec<Vec<Effect<'_>>> = vec![
         known.clone(),
         vec![Effect::Seen { id: id("a"), at: time }],
-        vec![Effect::Bury(Trace { id: id("b"), reason: TraceReason::Reused, until: time })],
+        vec![Effect::End(Tombstone { id: id("b"), reason: EndReason::Reused, until: time })],
         vec![Effect::Forget(id("a")), Effect::Forget(id("AAECAwQFBgcICQoLDA0ODw"))],
         vec![Effect::Clear { except: None }],
         vec![Effect::Clear { except: Some(id("a")) }],

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 use redis_session_core::sessions::{
-    Clock, Data, Device, Limit, LimitPolicy, NewSession, Origin, Target, TokenForm, TokenRules,
+    Clock, Data, Device, Limit, LimitPolicy, NewSession, Origin, Presented, TokenFormat, TokenRules,
 };
 use redis_session_core::token::Issued;
 use redis_session_core::{SessionId, Subject, UnixMillis};
@@ -17,7 +17,7 @@ use redis_session_fuzz_targets::{Command, User};
 const NAMES: u8 = 12;
 const START: u64 = 1_790_000_000_000;
 const RULES: TokenRules = TokenRules { token_secs: 5, leeway: 0, grace: 1000 };
-const LIMIT: Limit = Limit { sessions: 9, policy: LimitPolicy::Evict, traces: 1000 };
+const LIMIT: Limit = Limit { sessions: 9, policy: LimitPolicy::Evict, tombstones: 1000 };
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -48,11 +48,11 @@ enum Step {
     },
     Revoke {
         names: Vec<(u8, Named)>,
-        traces: usize,
+        tombstones: usize,
     },
     RevokeAll {
         except: Option<u8>,
-        traces: usize,
+        tombstones: usize,
     },
     Advance {
         millis: u64,
@@ -76,15 +76,15 @@ struct Login {
     name: u8,
     ttl: u64,
     idle: u32,
-    form: TokenForm,
+    form: TokenFormat,
     token: Option<u32>,
     refresh: Option<u32>,
-    brought: bool,
+    external_id: bool,
     place: u8,
     leeway: u64,
     sessions: u32,
     reject: bool,
-    traces: usize,
+    tombstones: usize,
 }
 
 /// What a session to revoke is named by.
@@ -95,20 +95,20 @@ enum Named {
 }
 
 fn login() -> impl Strategy<Value = Login> {
-    let form = prop_oneof![4 => Just(TokenForm::Jwt), 1 => Just(TokenForm::Opaque), 1 => Just(TokenForm::None)];
+    let form = prop_oneof![4 => Just(TokenFormat::Jwt), 1 => Just(TokenFormat::Opaque), 1 => Just(TokenFormat::None)];
     let leeway = prop_oneof![3 => Just(0), 1 => 1..2000u64];
     let tokens = (form, prop::option::of(1..9u32), prop::option::of(1..9u32), leeway);
     let session = (0..NAMES, 1..9000u64, 0..4u32, any::<bool>(), 0..4u8);
-    (session, tokens, (1..7u32, any::<bool>(), traces())).prop_map(|(session, tokens, limit)| {
-        let (name, ttl, idle, brought, place) = session;
+    (session, tokens, (1..7u32, any::<bool>(), tombstones())).prop_map(|(session, tokens, limit)| {
+        let (name, ttl, idle, external_id, place) = session;
         let (form, token, refresh, leeway) = tokens;
-        let (sessions, reject, traces) = limit;
-        Login { name, ttl, idle, form, token, refresh, brought, place, leeway, sessions, reject, traces }
+        let (sessions, reject, tombstones) = limit;
+        Login { name, ttl, idle, form, token, refresh, external_id, place, leeway, sessions, reject, tombstones }
     })
 }
 
 /// Mostly so many that none is forgotten early.
-fn traces() -> impl Strategy<Value = usize> {
+fn tombstones() -> impl Strategy<Value = usize> {
     prop_oneof![9 => Just(1000), 1 => 0..5usize]
 }
 
@@ -125,9 +125,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (name(), any::<bool>()).prop_map(|(name, token)| Step::Regenerate { name, token }),
         3 => (name(), 0..2u8, value).prop_map(|(name, field, value)| Step::Set { name, field, value }),
         2 => (name(), 0..2u8).prop_map(|(name, field)| Step::Unset { name, field }),
-        2 => (prop::collection::vec((name(), named), 1..4), traces())
-            .prop_map(|(names, traces)| Step::Revoke { names, traces }),
-        1 => (prop::option::of(name()), traces()).prop_map(|(except, traces)| Step::RevokeAll { except, traces }),
+        2 => (prop::collection::vec((name(), named), 1..4), tombstones())
+            .prop_map(|(names, tombstones)| Step::Revoke { names, tombstones }),
+        1 => (prop::option::of(name()), tombstones()).prop_map(|(except, tombstones)| Step::RevokeAll { except, tombstones }),
         2 => (0..3000u64).prop_map(|millis| Step::Advance { millis }),
         3 => (name(), 0..5usize, 0..2u64).prop_map(|(name, which, before)| Step::Reach { name, which, before }),
         1 => prop::option::of(0..3000u64).prop_map(|millis| Step::NotBefore { millis }),
@@ -172,12 +172,12 @@ impl Run {
         self.user.issued(id).map_or(Issued::Unsaid, |time| Issued::InSecondOf(second(time)))
     }
 
-    fn target(&self, name: u8, named: Named) -> Target {
+    fn target(&self, name: u8, named: Named) -> Presented {
         let id = self.newest[usize::from(name)].clone();
         match named {
-            Named::Id => Target { id, issued: Issued::Unsaid, until: None },
+            Named::Id => Presented { id, issued: Issued::Unsaid, until: None },
             Named::Token { lives } => {
-                Target { issued: self.issued(&id), until: Some(self.clock.now.saturating_add(lives)), id }
+                Presented { issued: self.issued(&id), until: Some(self.clock.now.saturating_add(lives)), id }
             }
         }
     }
@@ -200,15 +200,15 @@ impl Run {
         let newest = |name: u8| newest[usize::from(name)].clone();
         Some(match step {
             Step::Create(login) => {
-                let Login { name, ttl, idle, form, token, refresh, brought, place, leeway, sessions, reject, traces } =
+                let Login { name, ttl, idle, form, token, refresh, external_id, place, leeway, sessions, reject, tombstones } =
                     login;
                 // Ids that an application brings come again; ours never do.
-                let id = id(&if brought { format!("n{name}") } else { format!("n{name}.{number}") });
+                let id = id(&if external_id { format!("n{name}") } else { format!("n{name}.{number}") });
                 self.newest[usize::from(name)] = id.clone();
                 let Origin { ip, agent, device } = origin(place);
                 let new = NewSession {
                     id,
-                    brought,
+                    external_id,
                     expires_at: self.clock.now.saturating_add(ttl),
                     idle_secs: idle,
                     ip,
@@ -221,7 +221,7 @@ impl Run {
                     data: Data::default(),
                 };
                 let policy = if reject { LimitPolicy::Reject } else { LimitPolicy::Evict };
-                let limit = Limit { sessions, policy, traces };
+                let limit = Limit { sessions, policy, tombstones };
                 Command::Create { new, rules: TokenRules { leeway, ..rules }, limit }
             }
             Step::Touch { name, granularity } => Command::Touch { id: newest(name), granularity },
@@ -234,7 +234,7 @@ impl Run {
             }
             Step::Regenerate { name, token } => {
                 let named = if token { Named::Token { lives: 0 } } else { Named::Id };
-                let old = Target { until: None, ..self.target(name, named) };
+                let old = Presented { until: None, ..self.target(name, named) };
                 let new = id(&format!("r{number}"));
                 if self.user.has(&old.id) {
                     self.newest[usize::from(name)] = new.clone();
@@ -249,12 +249,12 @@ impl Run {
                 let names = Data::pack([(&[field][..], &[][..])]).expect("a name");
                 Command::Unset { id: newest(name), names }
             }
-            Step::Revoke { names, traces } => {
+            Step::Revoke { names, tombstones } => {
                 let targets = names.into_iter().map(|(name, named)| self.target(name, named)).collect();
-                Command::Revoke { targets, limit: Limit { traces, ..LIMIT } }
+                Command::Revoke { targets, limit: Limit { tombstones, ..LIMIT } }
             }
-            Step::RevokeAll { except, traces } => {
-                Command::RevokeAll { except: except.map(newest), horizon: 100, limit: Limit { traces, ..LIMIT } }
+            Step::RevokeAll { except, tombstones } => {
+                Command::RevokeAll { except: except.map(newest), horizon: 100, limit: Limit { tombstones, ..LIMIT } }
             }
             Step::Purge { most } => Command::Purge { most },
             Step::Advance { millis } => {

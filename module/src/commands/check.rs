@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use redis_session_core::sessions::{Alive, Clock, Device, Session, Target, UserSessions};
+use redis_session_core::sessions::{Alive, Clock, Device, Session, Presented, UserSessions};
 use redis_session_core::token::{Issued, TokenKind, Verified, is_token};
 use redis_session_core::{Reason, Subject, UnixMillis};
 
@@ -173,9 +173,9 @@ pub(super) fn named(
     text: &[u8],
     what: &str,
     now: UnixMillis,
-) -> Result<Result<Target, Reason>, Failure> {
+) -> Result<Result<Presented, Reason>, Failure> {
     if is_token(text) {
         return Ok(state.identify(subject, text, now));
     }
-    session_id(what, text).map(|id| Ok(Target { id, issued: Issued::Unsaid, until: None }))
+    session_id(what, text).map(|id| Ok(Presented { id, issued: Issued::Unsaid, until: None }))
 }

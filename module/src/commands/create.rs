@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use redis_session_core::sessions::{
-    Clock, CreateError, Data, Device, LimitPolicy, MAX_AGENT_BYTES, NewSession, TokenForm, UserSessions,
+    Clock, CreateError, Data, Device, LimitPolicy, MAX_AGENT_BYTES, NewSession, TokenFormat, UserSessions,
 };
 use redis_session_core::token::{Claims, Verified, holds_token};
 use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
@@ -36,7 +36,7 @@ struct Options<'a> {
     device: Option<&'a [u8]>,
     data: Option<Data<'static>>,
     claims: Option<&'a str>,
-    tokens: Option<TokenForm>,
+    tokens: Option<TokenFormat>,
     token_ttl: Option<u64>,
     refresh: Option<u64>,
 }
@@ -85,7 +85,7 @@ impl Command for Create {
                     Ok(token) => token,
                     Err(reason) => return inactive(call.reply(), reason),
                 };
-                NewSession { id, expires_at, brought: true, ..begin(&options, &state, subject, now)? }
+                NewSession { id, expires_at, external_id: true, ..begin(&options, &state, subject, now)? }
             }
         };
         let mut limit = state.settings.limit();
@@ -162,9 +162,9 @@ fn parse<'a>(call: &Call<'a>) -> Result<(Arg<'a>, Options<'a>), Failure> {
             once(&mut options.claims, "CLAIMS", claims(parser.of("CLAIMS")?)?)?;
         } else if word.is("TOKEN") {
             let form = match parser.choice_of("TOKEN", &["JWT", "OPAQUE", "NONE"])? {
-                0 => TokenForm::Jwt,
-                1 => TokenForm::Opaque,
-                _ => TokenForm::None,
+                0 => TokenFormat::Jwt,
+                1 => TokenFormat::Opaque,
+                _ => TokenFormat::None,
             };
             once(&mut options.tokens, "TOKEN", form)?;
         } else if word.is("TOKENTTL") {
@@ -183,7 +183,7 @@ fn parse<'a>(call: &Call<'a>) -> Result<(Arg<'a>, Options<'a>), Failure> {
         }
     }
     for (word, given) in [("CLAIMS", options.claims.is_some()), ("TOKENTTL", options.token_ttl.is_some())] {
-        if given && options.tokens() != TokenForm::Jwt {
+        if given && options.tokens() != TokenFormat::Jwt {
             return Err(Failure::invalid(format!("{word} goes with TOKEN JWT only")));
         }
     }
@@ -192,8 +192,8 @@ fn parse<'a>(call: &Call<'a>) -> Result<(Arg<'a>, Options<'a>), Failure> {
 
 impl Options<'_> {
     /// The kind of tokens: a session that begins with a token from elsewhere needs none of ours.
-    fn tokens(&self) -> TokenForm {
-        self.tokens.unwrap_or(if self.from.is_some() { TokenForm::None } else { TokenForm::Jwt })
+    fn tokens(&self) -> TokenFormat {
+        self.tokens.unwrap_or(if self.from.is_some() { TokenFormat::None } else { TokenFormat::Jwt })
     }
 }
 
@@ -235,7 +235,7 @@ fn begin<'a>(
     };
     Ok(NewSession {
         id,
-        brought: options.id.is_some(),
+        external_id: options.id.is_some(),
         expires_at: expires_at.ok_or_else(|| Failure::invalid("TTL ends past the range of times"))?,
         idle_secs: in_range(or_default(options.idle, settings.idle_timeout)),
         ip: options.ip,

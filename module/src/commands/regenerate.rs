@@ -1,7 +1,7 @@
 //! SESSION.REGENERATE
 
 use redis_session_core::SessionId;
-use redis_session_core::sessions::Target;
+use redis_session_core::sessions::Presented;
 use redis_session_core::token::{Issued, is_token};
 
 use super::parser::{Parser, session_id};
@@ -39,11 +39,11 @@ impl Command for Regenerate {
         let (clock, limit, rules) = (state.settings.clock(now), state.settings.limit(), state.settings.token_rules());
         let old = if is_token(text) {
             match state.verify(subject, text, None, now) {
-                Ok(token) => Target { id: token.id, issued: token.issued, until: None },
+                Ok(token) => Presented { id: token.id, issued: token.issued, until: None },
                 Err(reason) => return inactive(call.reply(), reason),
             }
         } else {
-            Target { id: session_id("id", text)?, issued: Issued::Unsaid, until: None }
+            Presented { id: session_id("id", text)?, issued: Issued::Unsaid, until: None }
         };
         let new = SessionId::random().map_err(super::no_randomness)?;
         let none = Default::default();

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use redis_session_core::sessions::{Session, TokenForm};
+use redis_session_core::sessions::{Session, TokenFormat};
 use redis_session_core::token::{Claims, NewToken};
 use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 
@@ -34,7 +34,7 @@ impl Tokens {
         issued_at: UnixMillis,
     ) -> Result<Self, Failure> {
         let mut tokens = Self { access: None, refresh: None };
-        if session.tokens == TokenForm::None && session.refresh.is_none() {
+        if session.tokens == TokenFormat::None && session.refresh.is_none() {
             return Ok(tokens);
         }
         let no_key = || Failure::Coded("NOSIGNINGKEY", "no key in session.keys-file can sign".into());
@@ -46,8 +46,8 @@ impl Tokens {
                 json => Some(Claims::parse(json.as_bytes()).map_err(|why| Failure::invalid(format!("CLAIMS {why}")))?),
             };
             let token = match session.tokens {
-                TokenForm::Opaque => key.sign_opaque(subject, &session.id, session.created_at),
-                TokenForm::Jwt | TokenForm::None => key.sign_jwt(&NewToken {
+                TokenFormat::Opaque => key.sign_opaque(subject, &session.id, session.created_at),
+                TokenFormat::Jwt | TokenFormat::None => key.sign_jwt(&NewToken {
                     subject,
                     session: &session.id,
                     token_id: &session.token_id(),

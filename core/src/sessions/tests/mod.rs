@@ -12,7 +12,7 @@ fn clock(millis: u64) -> Clock {
 }
 
 fn limit(sessions: u32) -> Limit {
-    Limit { sessions, policy: LimitPolicy::Evict, traces: 1000 }
+    Limit { sessions, policy: LimitPolicy::Evict, tombstones: 1000 }
 }
 
 const RULES: TokenRules = TokenRules { token_secs: 3600, leeway: 0, grace: 1000 };
@@ -25,13 +25,13 @@ fn id(text: &str) -> SessionId {
 fn new(text: &str, now: u64, ttl: u64) -> NewSession<'static> {
     NewSession {
         id: id(text),
-        brought: false,
+        external_id: false,
         expires_at: at(now + ttl),
         idle_secs: 0,
         ip: Some("203.0.113.9".parse().unwrap()),
         agent: Some("Mozilla/5.0"),
         device: None,
-        tokens: TokenForm::Opaque,
+        tokens: TokenFormat::Opaque,
         token_ttl: None,
         refresh_secs: None,
         claims: "",
@@ -41,15 +41,15 @@ fn new(text: &str, now: u64, ttl: u64) -> NewSession<'static> {
 
 /// A session with a JWT that expires with it.
 fn with_jwt(text: &str, now: u64, ttl: u64) -> NewSession<'static> {
-    NewSession { tokens: TokenForm::Jwt, ..new(text, now, ttl) }
+    NewSession { tokens: TokenFormat::Jwt, ..new(text, now, ttl) }
 }
 
 fn refreshable(text: &str, now: u64, ttl: u64, refresh_secs: u32) -> NewSession<'static> {
     NewSession { refresh_secs: Some(refresh_secs), token_ttl: Some(1), ..with_jwt(text, now, ttl) }
 }
 
-fn target(text: &str) -> Target {
-    Target { id: id(text), issued: Issued::Unsaid, until: None }
+fn target(text: &str) -> Presented {
+    Presented { id: id(text), issued: Issued::Unsaid, until: None }
 }
 
 /// A value together with its replica, which sees nothing but encoded effects.
@@ -216,7 +216,7 @@ fn a_revoked_session_says_so_until_its_last_token_has_expired_and_its_id_stays_t
 fn revoke_all_kills_every_token_issued_until_now_and_none_issued_later() {
     let mut pair = Pair::default();
     pair.create(with_jwt("a", 0, 9000), limit(9), 0).unwrap();
-    pair.create(NewSession { brought: true, ..new("b", 0, 9000) }, limit(9), 0).unwrap();
+    pair.create(NewSession { external_id: true, ..new("b", 0, 9000) }, limit(9), 0).unwrap();
     pair.create(with_jwt("c", 0, 9000), limit(9), 0).unwrap();
     pair.revoke("c", 1);
     assert_eq!(pair.revoke_all(None, 1500), 2);
@@ -269,7 +269,7 @@ fn a_sweep_leaves_a_trace_of_what_died_of_time_until_its_last_token_has_expired(
     let idle = |text| NewSession { idle_secs: 1, ..with_jwt(text, 0, 600_000) };
     pair.create(idle("a"), limit(9), 0).unwrap();
     pair.create(idle("b"), limit(9), 0).unwrap();
-    pair.create(NewSession { brought: true, ..new("c", 0, 1500) }, limit(9), 0).unwrap();
+    pair.create(NewSession { external_id: true, ..new("c", 0, 1500) }, limit(9), 0).unwrap();
     let seen = pair.primary.touch(&id("b"), 0, clock(999));
     pair.replicate(&seen.into_iter().collect::<Vec<_>>());
     assert_eq!(pair.primary.stored(), 3);
@@ -315,7 +315,7 @@ fn effects_tell_an_auditor_what_happens_to_which_session() {
 
     let revocation = pair.primary.revoke(&[target("b"), target("a"), target("none")], limit(9), clock(2));
     assert_eq!(told(&pair, &revocation.effects, 2), ["Ended(Revoked) b phone"]);
-    let foreign = Target { issued: Issued::InSecondOf(at(0)), until: Some(at(9000)), ..target("jwt") };
+    let foreign = Presented { issued: Issued::InSecondOf(at(0)), until: Some(at(9000)), ..target("jwt") };
     let denial = pair.primary.revoke(&[foreign], limit(9), clock(2));
     assert_eq!(told(&pair, &denial.effects, 2), ["Ended(Revoked) jwt -"]);
     let all = pair.primary.revoke_all(Some(&id("c")), 1000, limit(9), clock(2));
@@ -336,7 +336,7 @@ fn effects_tell_an_auditor_what_happens_to_which_session() {
 fn what_is_forgotten_at_once_is_told_with_the_reason_too() {
     let mut pair = Pair::default();
     ["a", "b"].iter().for_each(|text| drop(pair.create(with_jwt(text, 0, 600_000), limit(9), 0).unwrap()));
-    let no_traces = Limit { traces: 0, ..limit(2) };
+    let no_traces = Limit { tombstones: 0, ..limit(2) };
     let revocation = pair.primary.revoke(&[target("a")], no_traces, clock(1));
     assert_eq!(told(&pair, &revocation.effects, 1), ["Ended(Revoked) a Mozilla/5.0"]);
     let creation = pair.primary.create(new("c", 0, 5000), RULES, no_traces, clock(1)).unwrap();
@@ -413,14 +413,14 @@ fn a_cap_evicts_the_oldest_or_refuses() {
 #[test]
 fn a_login_loop_cannot_fill_memory() {
     let mut pair = Pair::default();
-    let bound = Limit { traces: 20, ..limit(10) };
+    let bound = Limit { tombstones: 20, ..limit(10) };
     for n in 0..2000 {
         let idle_secs = u32::from(n % 3 == 0);
         pair.create(NewSession { idle_secs, ..new(&format!("{n:05}"), n, 1 << 40) }, bound, n).unwrap();
     }
     assert!(pair.primary.store.iter().count() <= 31);
     assert_eq!(pair.check("01985", 0, 2000), Err(Reason::Evicted));
-    assert_eq!(pair.check("00001", 0, 2000), Err(Reason::Unknown), "the oldest traces are forgotten");
+    assert_eq!(pair.check("00001", 0, 2000), Err(Reason::Unknown), "the oldest tombstones are forgotten");
     let idle: Vec<_> =
         (0..500).map(|n| (NewSession { idle_secs: 1, ..new(&format!("i{n}"), n * 1001, 1 << 40) }, n * 1001)).collect();
     for (new, now) in idle {
@@ -434,7 +434,7 @@ fn a_login_loop_cannot_fill_memory() {
     let revocation = pair.primary.revoke(&many, bound, clock(100));
     assert_eq!(revocation.revoked, 50);
     pair.carry_out(&revocation.effects);
-    assert_eq!(pair.primary.store.iter().filter(|record| record.is_trace()).count(), 20, "many at once are too");
+    assert_eq!(pair.primary.store.iter().filter(|record| record.is_tombstone()).count(), 20, "many at once are too");
     let revocation = pair.primary.revoke_all(None, 0, bound, clock(200));
     pair.carry_out(&revocation.effects);
     assert_eq!(pair.primary.store.iter().count(), 20);
@@ -443,10 +443,10 @@ fn a_login_loop_cannot_fill_memory() {
 #[test]
 fn what_was_forgotten_too_early_is_not_taken_for_good() {
     let mut pair = Pair::default();
-    let few = Limit { traces: 2, ..limit(9) };
+    let few = Limit { tombstones: 2, ..limit(9) };
     let issued = |millis| Issued::InSecondOf(at(millis));
     let revoke = |pair: &mut Pair, text: &str, now: u64| {
-        let foreign = Target { issued: issued(0), until: Some(at(50_000)), ..target(text) };
+        let foreign = Presented { issued: issued(0), until: Some(at(50_000)), ..target(text) };
         let revocation = pair.primary.revoke(&[foreign], few, clock(now));
         pair.carry_out(&revocation.effects);
     };
@@ -456,10 +456,10 @@ fn what_was_forgotten_too_early_is_not_taken_for_good() {
     assert_eq!(pair.check("a", 0, 2500), Err(Reason::Unknown), "forgotten, as it says");
     assert!(pair.primary.may_have_forgotten(issued(0)) && pair.primary.may_have_forgotten(issued(2000)));
     assert!(!pair.primary.may_have_forgotten(issued(3000)), "nothing issued later was revoked then");
-    pair.create(NewSession { brought: true, ..new("a", 4000, 9000) }, few, 4000).unwrap();
+    pair.create(NewSession { external_id: true, ..new("a", 4000, 9000) }, few, 4000).unwrap();
     assert_eq!(pair.check("a", 0, 4000), Err(Reason::Unknown), "its id used again does not wake it");
     assert!(pair.check("a", 4000, 4000).is_ok());
-    let many: Vec<_> = (0..5).map(|n| Target { until: Some(at(60_000)), ..target(&format!("m{n}")) }).collect();
+    let many: Vec<_> = (0..5).map(|n| Presented { until: Some(at(60_000)), ..target(&format!("m{n}")) }).collect();
     let revocation = pair.primary.revoke(&many, few, clock(5000));
     pair.carry_out(&revocation.effects);
     assert!(pair.primary.may_have_forgotten(issued(5000)), "many at once too");
@@ -486,7 +486,7 @@ fn not_before_logs_everyone_out() {
 #[test]
 fn not_before_takes_a_token_though_a_later_session_has_its_id() {
     let mut pair = Pair::default();
-    pair.create(NewSession { brought: true, ..new("a", 5500, 9000) }, limit(9), 5500).unwrap();
+    pair.create(NewSession { external_id: true, ..new("a", 5500, 9000) }, limit(9), 5500).unwrap();
     let clock = Clock { now: at(6000), not_before: at(5200) };
     let check = |issued| pair.primary.check(&id("a"), Issued::InSecondOf(at(issued)), clock);
     assert_eq!(check(4000), Err(Reason::UserRevoked));
@@ -655,7 +655,7 @@ fn fields_are_set_and_removed_one_by_one_while_the_session_lives() {
 #[test]
 fn a_token_from_elsewhere_is_denied_until_it_would_expire() {
     let mut pair = Pair::default();
-    let foreign = Target { issued: Issued::InSecondOf(at(0)), until: Some(at(5000)), ..target("elsewhere") };
+    let foreign = Presented { issued: Issued::InSecondOf(at(0)), until: Some(at(5000)), ..target("elsewhere") };
     let revoke = |pair: &mut Pair, now| {
         let revocation = pair.primary.revoke(&[foreign.clone(), foreign.clone()], limit(9), clock(now));
         pair.carry_out(&revocation.effects);
@@ -676,8 +676,8 @@ fn a_token_from_elsewhere_is_denied_until_it_would_expire() {
 
 #[test]
 fn a_token_is_denied_as_long_as_the_last_of_its_session_that_was_revoked() {
-    let until = |millis| Target { issued: Issued::InSecondOf(at(0)), until: Some(at(millis)), ..target("a") };
-    let revoke = |pair: &mut Pair, targets: &[Target]| {
+    let until = |millis| Presented { issued: Issued::InSecondOf(at(0)), until: Some(at(millis)), ..target("a") };
+    let revoke = |pair: &mut Pair, targets: &[Presented]| {
         let revocation = pair.primary.revoke(targets, limit(9), clock(1));
         pair.carry_out(&revocation.effects);
         (revocation.revoked, pair.primary.last_deadline())
@@ -690,7 +690,7 @@ fn a_token_is_denied_as_long_as_the_last_of_its_session_that_was_revoked() {
     let mut pair = Pair::default();
     assert_eq!(revoke(&mut pair, &[until(5000), until(9000)]), (1, at(9000)), "two tokens of one session at once");
     let mut pair = Pair::default();
-    pair.create(NewSession { brought: true, ..new("a", 0, 5000) }, limit(9), 0).unwrap();
+    pair.create(NewSession { external_id: true, ..new("a", 0, 5000) }, limit(9), 0).unwrap();
     assert_eq!(revoke(&mut pair, &[until(9000)]), (1, at(9000)), "a session that a longer token is of");
     let mut pair = Pair::default();
     pair.create(new("a", 0, 5000), limit(1), 0).unwrap();
@@ -702,8 +702,8 @@ fn a_token_is_denied_as_long_as_the_last_of_its_session_that_was_revoked() {
 #[test]
 fn a_token_that_outlives_its_session_and_its_trace_is_denied_too() {
     let mut pair = Pair::default();
-    pair.create(NewSession { brought: true, ..new("a", 0, 1000) }, limit(9), 0).unwrap();
-    let longer = Target { issued: Issued::InSecondOf(at(0)), until: Some(at(9000)), ..target("a") };
+    pair.create(NewSession { external_id: true, ..new("a", 0, 1000) }, limit(9), 0).unwrap();
+    let longer = Presented { issued: Issued::InSecondOf(at(0)), until: Some(at(9000)), ..target("a") };
     let revocation = pair.primary.revoke(&[longer], limit(9), clock(2000));
     pair.carry_out(&revocation.effects);
     assert_eq!(
@@ -717,9 +717,9 @@ fn a_token_that_outlives_its_session_and_its_trace_is_denied_too() {
 #[test]
 fn an_id_that_comes_again_does_not_bring_the_earlier_sessions_tokens_back() {
     let mut pair = Pair::default();
-    let brought = |now| NewSession { brought: true, ..refreshable("phone", now, 5000, 50) };
-    pair.create(brought(0), limit(9), 0).unwrap();
-    pair.create(brought(5000), limit(9), 5000).unwrap();
+    let external_id = |now| NewSession { external_id: true, ..refreshable("phone", now, 5000, 50) };
+    pair.create(external_id(0), limit(9), 0).unwrap();
+    pair.create(external_id(5000), limit(9), 5000).unwrap();
     let opaque = |began| pair.primary.check(&id("phone"), Issued::ForSessionOf(at(began)), clock(5000));
     assert_eq!(opaque(0), Err(Reason::Unknown));
     assert!(opaque(5000).is_ok());
@@ -736,9 +736,9 @@ fn a_token_of_an_earlier_session_with_the_id_revokes_nothing_of_the_later_one() 
     let mut pair = Pair::default();
     let epoch = pair.primary.revoke_all(None, 100_000, limit(9), clock(500));
     pair.carry_out(&epoch.effects);
-    pair.create(NewSession { brought: true, ..new("a", 2500, 5000) }, limit(9), 2500).unwrap();
-    let earlier = Target { issued: Issued::InSecondOf(at(0)), until: Some(at(50_000)), ..target("a") };
-    let revoked = |pair: &Pair, targets: &[Target]| pair.primary.revoke(targets, limit(9), clock(2500));
+    pair.create(NewSession { external_id: true, ..new("a", 2500, 5000) }, limit(9), 2500).unwrap();
+    let earlier = Presented { issued: Issued::InSecondOf(at(0)), until: Some(at(50_000)), ..target("a") };
+    let revoked = |pair: &Pair, targets: &[Presented]| pair.primary.revoke(targets, limit(9), clock(2500));
     let alone = revoked(&pair, std::slice::from_ref(&earlier));
     assert_eq!((alone.revoked, alone.effects), (0, Vec::new()));
     for targets in [[earlier.clone(), target("a")], [target("a"), earlier.clone()]] {
@@ -754,7 +754,7 @@ fn a_jwt_is_good_for_its_lifetime_in_whole_seconds_but_not_longer_than_its_sessi
     assert_eq!(session(with_jwt("a", 700, 100_000)).token_expires_at(at(700), 60), Some(at(60_000)));
     assert_eq!(session(with_jwt("a", 700, 5000)).token_expires_at(at(700), 60), Some(at(5000)));
     assert_eq!(session(new("a", 700, 5500)).token_expires_at(at(700), 60), Some(at(6200)));
-    let none = session(NewSession { tokens: TokenForm::None, ..new("a", 0, 5000) });
+    let none = session(NewSession { tokens: TokenFormat::None, ..new("a", 0, 5000) });
     assert_eq!((none.token_expires_at(at(0), 60), none.token_until), (None, at(5000)));
     assert_ne!(jwt.token_id(), session(with_jwt("b", 0, 1)).token_id());
     let (first, mut second) = (session(refreshable("a", 0, 9000, 5)), session(refreshable("a", 0, 9000, 5)));
@@ -787,7 +787,7 @@ fn a_value_survives_its_encoding_and_a_damaged_one_claims_nothing() {
 
 fn bury(n: u32, until: u64) -> Effect<'static> {
     let id = SessionId::from_text(n.to_string().as_bytes()).unwrap();
-    Effect::Bury(Trace { id, reason: TraceReason::Revoked, until: at(until) })
+    Effect::End(Tombstone { id, reason: EndReason::Revoked, until: at(until) })
 }
 
 #[test]
@@ -824,8 +824,8 @@ const VERY_MANY: u32 = 100_000;
 #[test]
 fn very_many_traces_that_end_together_are_forgotten_together() {
     let (mut sessions, mut agents) = (UserSessions::default(), AgentPool::new());
-    let traces: Vec<_> = (0..VERY_MANY).map(|n| bury(n, 5)).collect();
-    sessions.apply(&traces, &mut agents);
+    let tombstones: Vec<_> = (0..VERY_MANY).map(|n| bury(n, 5)).collect();
+    sessions.apply(&tombstones, &mut agents);
     assert_eq!(sessions.last_deadline(), at(5));
     sessions.apply(&[bury(VERY_MANY, 4)], &mut agents);
     sessions.apply(&sessions.purge(0, usize::MAX, clock(5)).effects, &mut agents);
@@ -835,8 +835,8 @@ fn very_many_traces_that_end_together_are_forgotten_together() {
 #[test]
 fn the_last_deadline_goes_with_its_record() {
     let mut pair = Pair::default();
-    let traces: Vec<_> = (0..100).map(|n| bury(n, 5 + u64::from(n))).collect();
-    pair.carry_out(&traces);
+    let tombstones: Vec<_> = (0..100).map(|n| bury(n, 5 + u64::from(n))).collect();
+    pair.carry_out(&tombstones);
     for n in (1..100_u32).rev() {
         assert_eq!(pair.primary.last_deadline(), at(5 + u64::from(n)));
         pair.carry_out(&[Effect::Forget(id(&n.to_string()))]);

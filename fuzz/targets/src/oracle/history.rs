@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use redis_session_core::sessions::{
-    Clock, Data, Device, Effect, NewSession, Origin, Refresh, Session, TokenForm, TokenRules, decode_effects,
+    Clock, Data, Device, Effect, NewSession, Origin, Refresh, Session, TokenFormat, TokenRules, decode_effects,
 };
 use redis_session_core::{Reason, SessionId, UnixMillis};
 
@@ -18,7 +18,7 @@ pub(crate) struct Known {
     idle_secs: u32,
     pub(crate) seen: UnixMillis,
     pub(crate) token_until: UnixMillis,
-    tokens: TokenForm,
+    tokens: TokenFormat,
     token_ttl: Option<u32>,
     pub(crate) refresh: Option<Refresh>,
     pub(crate) ip: Option<IpAddr>,
@@ -69,7 +69,7 @@ impl Known {
             idle_secs: 0,
             seen: UnixMillis::ZERO,
             token_until: until,
-            tokens: TokenForm::None,
+            tokens: TokenFormat::None,
             token_ttl: None,
             refresh: None,
             ip: None,
@@ -117,12 +117,12 @@ impl Known {
             agent: new.agent.map(str::to_owned),
             device: new.device,
             data: fields(&new.data),
-            traced: new.brought,
+            traced: new.external_id,
             ended: None,
             ..Self::trace(new.id.clone(), Reason::Unknown, UnixMillis::ZERO)
         };
         known.issue(0, rules, now);
-        if new.brought {
+        if new.external_id {
             // Others make tokens for this id, which are good as long as the session.
             known.token_until = known.expires.saturating_add(rules.leeway);
         }
@@ -134,11 +134,11 @@ impl Known {
         (self.issued, self.seen) = (now, now);
         let within = |secs: u64| now.saturating_add(secs.saturating_mul(1000)).min(self.expires);
         let access = match self.tokens {
-            TokenForm::Jwt => {
+            TokenFormat::Jwt => {
                 let expires = within(self.token_ttl.map_or(rules.token_secs, u64::from));
                 UnixMillis::from_secs(expires.as_secs()).expect("an earlier time")
             }
-            TokenForm::Opaque | TokenForm::None => self.expires,
+            TokenFormat::Opaque | TokenFormat::None => self.expires,
         };
         self.token_until = self.token_until.max(access.saturating_add(rules.leeway));
         if let Some(refresh) = &mut self.refresh {
@@ -250,7 +250,7 @@ impl History {
         for effect in decode_effects(bytes).expect("effects") {
             match effect {
                 Effect::Put(session) => history.known.push(Known::stored(&session)),
-                Effect::Bury(trace) => history.deny(trace.id, trace.reason.into(), trace.until),
+                Effect::End(trace) => history.deny(trace.id, trace.reason.into(), trace.until),
                 _ => {}
             }
         }

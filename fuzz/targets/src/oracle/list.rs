@@ -10,7 +10,7 @@ use redis_session_core::sessions::{
 use redis_session_core::token::Issued;
 use redis_session_core::{Reason, SessionId, UnixMillis};
 
-/// Sessions and traces in their order, and the two marks.
+/// Sessions and tombstones in their order, and the two marks.
 #[derive(Clone, Default)]
 pub(crate) struct List {
     pub(crate) epoch: Option<Epoch>,
@@ -22,7 +22,7 @@ pub(crate) struct List {
 #[derive(Clone)]
 pub(crate) struct Record {
     pub(crate) id: SessionId,
-    is_trace: bool,
+    is_tombstone: bool,
     /// Kind, flags, id, and so on: what [`encode_effects`] writes behind the version.
     bytes: Vec<u8>,
     agent: Option<String>,
@@ -39,13 +39,13 @@ impl Record {
         match effect {
             Effect::Put(session) => Self {
                 id: session.id.clone(),
-                is_trace: false,
+                is_tombstone: false,
                 bytes,
                 agent: session.agent.as_deref().map(str::to_owned),
                 deadline: session.token_until.max(session.expires_at),
             },
-            Effect::Bury(trace) => {
-                Self { id: trace.id.clone(), is_trace: true, bytes, agent: None, deadline: trace.until }
+            Effect::End(trace) => {
+                Self { id: trace.id.clone(), is_tombstone: true, bytes, agent: None, deadline: trace.until }
             }
             other => panic!("no record: {other:?}"),
         }
@@ -64,7 +64,7 @@ impl Record {
     }
 
     fn canonical(&self) -> Cow<'_, [u8]> {
-        if self.is_trace {
+        if self.is_tombstone {
             return self.bytes();
         }
         let (mut bytes, seen) = (self.bytes.clone(), self.seen());
@@ -101,7 +101,7 @@ impl List {
 
     fn session_mut(&mut self, id: &SessionId) -> Option<&mut Record> {
         let record = self.records.iter_mut().find(|record| record.id == *id)?;
-        (!record.is_trace).then(|| Rc::make_mut(record))
+        (!record.is_tombstone).then(|| Rc::make_mut(record))
     }
 
     fn remove(&mut self, id: &SessionId) {
@@ -123,13 +123,13 @@ impl List {
                     record.bytes[seen.start..seen.start + 6].copy_from_slice(&at.get().to_le_bytes()[..6]);
                 }
             }
-            Effect::Bury(trace) => {
+            Effect::End(trace) => {
                 self.remove(&trace.id);
                 self.records.push(Rc::new(Record::new(effect)));
             }
             Effect::Forget(id) => self.remove(id),
             Effect::Clear { except } => {
-                self.records.retain(|record| record.is_trace || Some(&record.id) == except.as_ref());
+                self.records.retain(|record| record.is_tombstone || Some(&record.id) == except.as_ref());
             }
             Effect::Replace { old, session } => {
                 if session.id != *old {
@@ -188,9 +188,9 @@ impl List {
         self.write(Record::canonical)
     }
 
-    /// How many records are traces.
-    pub(crate) fn traces(&self) -> usize {
-        self.records.iter().filter(|record| record.is_trace).count()
+    /// How many records are tombstones.
+    pub(crate) fn tombstones(&self) -> usize {
+        self.records.iter().filter(|record| record.is_tombstone).count()
     }
 
     /// How many user agents there are, each counted once.
@@ -266,12 +266,12 @@ fn assert_reads_at(sessions: &UserSessions, agents: &AgentPool, list: &List, clo
     );
     let mut live = live.iter().peekable();
     for record in &list.records {
-        let Record { id, is_trace, .. } = &**record;
+        let Record { id, is_tombstone, .. } = &**record;
         let (found, check) = (sessions.get(id, agents, clock), sessions.check(id, Issued::Unsaid, clock));
         let in_order = live.next_if(|session| session.id == *id);
         assert_eq!(found.as_ref(), in_order, "a session that is found is listed");
         assert_eq!(found.is_some(), check.is_ok());
-        assert!(!is_trace || check.is_err());
+        assert!(!is_tombstone || check.is_err());
         if let (Some(session), Ok(alive)) = (found, check) {
             assert_eq!(alive.deadline, session.deadline());
             assert_eq!(session.device, sessions.device(id));

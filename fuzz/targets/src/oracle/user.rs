@@ -2,7 +2,7 @@
 
 use redis_session_core::sessions::{
     AgentPool, ChangeError, Clock, CreateError, Data, Effect, Limit, LimitPolicy, NewSession, Origin, Refreshed,
-    Target, TokenRules, UserSessions, decode_effects, encode_effects,
+    Presented, TokenRules, UserSessions, decode_effects, encode_effects,
 };
 use redis_session_core::token::{Issued, RefreshToken};
 use redis_session_core::{Reason, SessionId, UnixMillis};
@@ -21,13 +21,13 @@ pub enum Command<'a> {
     /// A refresh, with the token that was the present one so many generations ago.
     Refresh { id: SessionId, behind: u32, origin: Origin<'a>, rules: TokenRules, limit: Limit },
     /// Another id for a session.
-    Regenerate { old: Target, new: SessionId, rules: TokenRules, limit: Limit },
+    Regenerate { old: Presented, new: SessionId, rules: TokenRules, limit: Limit },
     /// Fields to set.
     Set { id: SessionId, data: Data<'a>, max_bytes: usize },
     /// Fields to remove.
     Unset { id: SessionId, names: Data<'a> },
     /// The end of some sessions.
-    Revoke { targets: Vec<Target>, limit: Limit },
+    Revoke { targets: Vec<Presented>, limit: Limit },
     /// The end of all sessions but one.
     RevokeAll { except: Option<SessionId>, horizon: u64, limit: Limit },
     /// A whole sweep, in parts of so many records.
@@ -142,9 +142,9 @@ impl User {
     }
 
     /// Notes what a command has forgotten, and whether it was allowed to: only what is spent, and the oldest of the
-    /// dead where these and the `buried` ones are more than `limit` has traces.
+    /// dead where these and the `buried` ones are more than `limit` has tombstones.
     fn note_forgotten(&mut self, dead: usize, buried: usize, limit: Option<Limit>, clock: Clock) {
-        let may_forget = limit.is_some_and(|limit| dead + buried > limit.traces);
+        let may_forget = limit.is_some_and(|limit| dead + buried > limit.tombstones);
         for known in self.history.known.iter_mut().filter(|known| !known.is_gone) {
             if self.list.at(&known.id).is_some() {
                 continue;
@@ -157,8 +157,8 @@ impl User {
             known.covered = (known.issued <= clock.now).then_some(Covered::ByForgotten);
         }
         if let Some(limit) = limit.filter(|_| buried > 0) {
-            let (traces, most) = (self.list.traces(), limit.traces.max(1));
-            assert!(traces <= most, "{traces} traces, and the limit is {most}");
+            let (tombstones, most) = (self.list.tombstones(), limit.tombstones.max(1));
+            assert!(tombstones <= most, "{tombstones} tombstones, and the limit is {most}");
         }
     }
 
@@ -327,7 +327,7 @@ impl User {
         }
     }
 
-    fn regenerate(&mut self, old: &Target, new: &SessionId, rules: TokenRules, limit: Limit, clock: Clock) {
+    fn regenerate(&mut self, old: &Presented, new: &SessionId, rules: TokenRules, limit: Limit, clock: Clock) {
         let expected = self.expected(&old.id, old.issued, clock);
         let got = self.sessions.regenerate(old, new.clone(), rules, &self.agents, limit, clock);
         assert_eq!(got.as_ref().err(), expected.as_ref().err());
@@ -370,14 +370,14 @@ impl User {
         }
     }
 
-    fn revoke(&mut self, targets: &[Target], limit: Limit, clock: Clock) {
+    fn revoke(&mut self, targets: &[Presented], limit: Limit, clock: Clock) {
         let revocation = self.sessions.revoke(targets, limit, clock);
         let dead = self.history.dead(clock);
         let (mut revoked, mut buried) = (0, Vec::new());
         // Of several tokens of one session, the one that is good longest counts.
         let mut targets: Vec<_> = targets.iter().collect();
         targets.sort_by_key(|target| std::cmp::Reverse(target.until));
-        for Target { id, issued, until } in targets {
+        for Presented { id, issued, until } in targets {
             if buried.contains(&id) {
                 continue;
             }
@@ -414,7 +414,7 @@ impl User {
         let revocation = self.sessions.revoke_all(except, horizon, limit, clock);
         assert_eq!(revocation.revoked, self.history.live(clock).count() - usize::from(spared.is_some()));
         let dead = self.history.dead(clock);
-        let buried = revocation.effects.iter().filter(|effect| matches!(effect, Effect::Bury(_))).count();
+        let buried = revocation.effects.iter().filter(|effect| matches!(effect, Effect::End(_))).count();
         self.history.revoke_all(spared, clock.now);
         let known = self.history.known.iter();
         let ended = known.filter(|known| !known.is_gone && known.ended == Some(Reason::UserRevoked)).count();

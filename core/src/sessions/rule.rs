@@ -1,0 +1,239 @@
+//! The rule: which credential is good.
+//!
+//! One function decides it for all commands, [`UserSessions::look_up`]. It has three outcomes. *Alive*: the session is
+//! here, and the credential is one of it. *Absent*: there is no session, and nobody can have ended what this credential
+//! stands for. *Refused*: anything else, with the reason. Absent excludes what may have been forgotten, so a command that
+//! takes a JWT without a session (STATELESS, FROM) asks nothing more.
+//!
+//! Why what was ended stays dead:
+//!
+//! 1. Each ended session leaves a tombstone, until the last token for it has expired and could not be good under the
+//!    largest leeway either. A denied JWT leaves one as well.
+//! 2. SESSION.REVOKEUSER leaves a cutoff in place of the tombstones: everything that began or was issued before it is dead.
+//! 3. Tombstones that are too many are dropped, and leave a cutoff that covers them.
+//! 4. A token made here says when its session began, to the millisecond. So it is good for that session alone, although
+//!    applications may reuse an id.
+//! 5. A JWT made elsewhere says its `iat`. A session under an id from outside fixes, when it begins, the earliest `iat`
+//!    that it accepts: one that is later than every cutoff at that time. Nothing widens this afterwards.
+//! 6. A cutoff is compared with what the leeway lets in, and never lies before the newest session that it ends.
+//! 7. Time does not run back. A JWT made elsewhere that has once expired stays so, and cutoffs are set at the latest time
+//!    that the server has seen.
+
+use super::record::RecordRef;
+use super::rules::{Check, MAX_LEEWAY, Presented, Rules};
+use super::session::{Device, EndReason, Tombstone};
+use super::store::Cutoffs;
+use super::{UserSessions, decide};
+use crate::token::{Issued, TokenKind};
+use crate::{Reason, UnixMillis};
+
+/// A live session, as far as a check must know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alive {
+    /// The nearer of its two deadlines.
+    pub deadline: UnixMillis,
+}
+
+/// What a user's value says of a credential that it does not refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Its session is alive.
+    Alive(Alive),
+    /// It has no session here, and nobody has ended it.
+    Absent,
+}
+
+impl UserSessions {
+    /// Where a credential stands that was verified by itself.
+    ///
+    /// # Errors
+    /// With the reason why it is not good: `unknown`, `expired`, `idle`, `revoked`, `user_revoked`, `evicted`, `reused` or
+    /// `token_expired`.
+    pub fn look_up(&self, presented: &Presented, rules: &Rules) -> Result<Standing, Reason> {
+        stand(self.store.find(&presented.id), || self.store.cutoffs(), presented, rules)
+    }
+
+    /// The live session of a credential.
+    ///
+    /// # Errors
+    /// As [`UserSessions::look_up`]; `unknown` if there is none.
+    pub fn alive(&self, presented: &Presented, rules: &Rules) -> Result<Alive, Reason> {
+        match self.look_up(presented, rules)? {
+            Standing::Alive(alive) => Ok(alive),
+            Standing::Absent => Err(Reason::Unknown),
+        }
+    }
+
+    /// Whether a credential is good for what `check` asks.
+    ///
+    /// # Errors
+    /// As [`UserSessions::look_up`]; `unknown` without a session unless `check` allows that, `device` if the session is
+    /// bound to another one.
+    pub fn check(&self, presented: &Presented, check: Check<'_>, rules: &Rules) -> Result<Standing, Reason> {
+        let record = self.store.find(&presented.id);
+        let standing = stand(record, || self.store.cutoffs(), presented, rules)?;
+        accept(standing, record, presented, check)
+    }
+}
+
+/// The rule.
+pub(super) fn stand(
+    record: Option<RecordRef<'_>>,
+    cutoffs: impl FnOnce() -> Cutoffs,
+    presented: &Presented,
+    rules: &Rules,
+) -> Result<Standing, Reason> {
+    let end = end_of_token(presented, record.is_some(), rules);
+    // Its tombstone may be gone by now, or never have been kept so long.
+    if end.is_some_and(|end| rules.latest >= end.saturating_add(MAX_LEEWAY)) {
+        return Err(Reason::TokenExpired);
+    }
+    match record {
+        Some(record) => of_record(record, presented, rules).map(Standing::Alive),
+        None => of_none(cutoffs(), presented, end, rules).map(|()| Standing::Absent),
+    }
+}
+
+/// Whether a check that asks for more than a session is content.
+pub(super) fn accept(
+    standing: Standing,
+    record: Option<RecordRef<'_>>,
+    presented: &Presented,
+    check: Check<'_>,
+) -> Result<Standing, Reason> {
+    if standing == Standing::Absent && !(check.stateless && presented.kind == Some(TokenKind::Jwt)) {
+        return Err(Reason::Unknown);
+    }
+    if let Some(fingerprint) = check.device
+        && let Some(bound) = record.and_then(RecordRef::device)
+        && bound != Device::of(fingerprint.user, fingerprint.bytes)
+    {
+        return Err(Reason::Device);
+    }
+    Ok(standing)
+}
+
+/// When a JWT stops being good by itself, if a session here does not decide that alone.
+///
+/// Revocations are remembered for the horizon. So a JWT that lives longer is good for that long only.
+pub(super) fn end_of_token(presented: &Presented, has_record: bool, rules: &Rules) -> Option<UnixMillis> {
+    let expires_at = presented.expires_at.filter(|_| presented.kind == Some(TokenKind::Jwt))?;
+    match presented.issued {
+        Issued::InSecondOf(iat) if iat > UnixMillis::ZERO => Some(expires_at.min(iat.saturating_add(rules.horizon))),
+        // Without `iat` its age cannot be told.
+        Issued::InSecondOf(_) => Some(expires_at),
+        Issued::ForSessionOf(began) if !has_record => Some(expires_at.min(began.saturating_add(rules.horizon))),
+        Issued::ForSessionOf(_) | Issued::Unsaid => None,
+    }
+}
+
+fn of_record(record: RecordRef<'_>, presented: &Presented, rules: &Rules) -> Result<Alive, Reason> {
+    let alive = rules.status(record)?;
+    match presented.issued {
+        // An earlier session had this id.
+        Issued::ForSessionOf(began) if began != record.created_at() => Err(Reason::Unknown),
+        Issued::InSecondOf(iat) if record.accepts_from().is_some_and(|from| iat < from) => Err(Reason::Unknown),
+        Issued::ForSessionOf(_) | Issued::InSecondOf(_) | Issued::Unsaid => Ok(alive),
+    }
+}
+
+fn of_none(
+    cutoffs: Cutoffs,
+    presented: &Presented,
+    end: Option<UnixMillis>,
+    rules: &Rules,
+) -> Result<(), Reason> {
+    let ends = |cutoff: super::UserCutoff| cutoff.cutoff.ends(presented.issued);
+    if cutoffs.revoked_before.is_some_and(ends) || rules.server_cutoff().ends(presented.issued) {
+        return Err(Reason::UserRevoked);
+    }
+    if cutoffs.tombstones_dropped_before.is_some_and(ends) {
+        return Err(Reason::Unknown);
+    }
+    match presented.kind {
+        Some(TokenKind::Jwt) if end.is_some_and(|end| rules.now < end.saturating_add(rules.leeway)) => Ok(()),
+        // An opaque token says when its session ends at the latest.
+        Some(TokenKind::Jwt) => Err(Reason::TokenExpired),
+        Some(_) if presented.expires_at.is_some_and(|end| rules.now >= end) => Err(Reason::Expired),
+        _ => Err(Reason::Unknown),
+    }
+}
+
+impl Rules {
+    /// Whether the session of a record is alive.
+    pub(super) fn status(&self, record: RecordRef<'_>) -> Result<Alive, Reason> {
+        if let Some(reason) = record.end_reason() {
+            return Err(reason.into());
+        }
+        let began = record.created_at();
+        if self.not_before.ends_session(began) || self.revoked_before.ends_session(began) {
+            return Err(Reason::UserRevoked);
+        }
+        let expires_at = record.expires_at();
+        if self.now >= expires_at {
+            return Err(Reason::Expired);
+        }
+        match record.idle_expires_at() {
+            Some(idle) if self.now >= idle => Err(Reason::Idle),
+            Some(idle) => Ok(Alive { deadline: idle.min(expires_at) }),
+            None => Ok(Alive { deadline: expires_at }),
+        }
+    }
+
+    pub(super) fn is_live(&self, record: RecordRef<'_>) -> bool {
+        self.status(record).is_ok()
+    }
+
+    /// Of which deadline a session has died, if it has.
+    pub(super) fn died_of(&self, record: RecordRef<'_>) -> Option<EndReason> {
+        if record.is_tombstone() {
+            return None;
+        }
+        match self.status(record) {
+            Err(Reason::Expired) => Some(EndReason::Expired),
+            Err(Reason::Idle) => Some(EndReason::Idle),
+            _ => None,
+        }
+    }
+
+    /// Whether a record may go without a trace: no token can ask for it any more, or a cutoff of the server that cannot be
+    /// taken back answers instead.
+    pub(super) fn is_spent(&self, record: RecordRef<'_>) -> bool {
+        if record.is_tombstone() {
+            return self.now >= record.token_until();
+        }
+        let lasting = Self { not_before: super::Cutoff::default(), ..*self };
+        match lasting.status(record) {
+            Ok(_) => false,
+            Err(Reason::UserRevoked) => true,
+            Err(_) => self.now >= record.token_until().saturating_add(self.leeway),
+        }
+    }
+
+    /// The tombstone of a session that ends now.
+    pub(super) fn tombstone(&self, record: RecordRef<'_>, reason: EndReason) -> Option<Tombstone> {
+        let ended_at = self.latest.max(record.last_issued_at());
+        let until = match reason {
+            // Nobody has ended it. The tombstone only tells why it is dead.
+            EndReason::Expired | EndReason::Idle => record.token_until().saturating_add(self.leeway),
+            _ => self.remembered_until(record, ended_at),
+        };
+        Some(Tombstone { id: decide::id_of(record)?, reason, ended_at, until })
+    }
+
+    /// Until when the end of a session must be remembered.
+    pub(super) fn remembered_until(&self, record: RecordRef<'_>, ended_at: UnixMillis) -> UnixMillis {
+        let until = record.token_until();
+        let until = if record.is_tombstone() { until } else { until.saturating_add(MAX_LEEWAY) };
+        match record.accepts_from() {
+            // JWTs made elsewhere may name it, of which nothing is known here.
+            Some(_) => until.max(self.end_of_others(ended_at.saturating_add(self.leeway))),
+            None => until,
+        }
+    }
+
+    /// When the last JWT made elsewhere, with an `iat` of `iat` or before, cannot be good any more.
+    pub(super) fn end_of_others(&self, iat: UnixMillis) -> UnixMillis {
+        iat.saturating_add(self.horizon).saturating_add(MAX_LEEWAY)
+    }
+}

@@ -1,0 +1,244 @@
+//! What a decision is measured by, and what a command brings along: times, limits, lifetimes, and whom it is about.
+
+use std::net::IpAddr;
+
+use super::data::Data;
+use super::session::{Device, TokenFormat};
+use crate::token::{Issued, RefreshToken, TokenKind, Verified};
+use crate::{SessionId, Subject, UnixMillis};
+
+/// The largest leeway that a server may be set to, in milliseconds.
+///
+/// Tombstones and cutoffs are kept for so much longer than the last token that they are about is good. So a leeway that is
+/// set later brings none of these tokens back.
+pub const MAX_LEEWAY: u64 = 600_000;
+
+/// A moment from which on credentials count: everything up to it has been ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cutoff {
+    /// Sessions that began at or before this moment are dead, with all tokens made for them here.
+    pub began: UnixMillis,
+    /// JWTs made elsewhere are dead if their `iat` is in the second of this moment, or before it. This is as much later
+    /// than `began` as the leeway lets an `iat` be ahead of the clock.
+    pub iat: UnixMillis,
+}
+
+impl Cutoff {
+    /// Ends everything that began, or was issued, at `time` or before, where an `iat` may be `leeway` milliseconds ahead.
+    #[must_use]
+    pub fn at(time: UnixMillis, leeway: u64) -> Self {
+        Self { began: time, iat: time.saturating_add(leeway) }
+    }
+
+    /// Ends what either of the two ends.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { began: self.began.max(other.began), iat: self.iat.max(other.iat) }
+    }
+
+    /// Whether a credential of this issue time is dead. A bare id says no such time.
+    ///
+    /// A JWT shows whole seconds, so one of the cutoff's own second counts as older.
+    #[must_use]
+    pub fn ends(self, issued: Issued) -> bool {
+        match issued {
+            Issued::Unsaid => false,
+            Issued::InSecondOf(time) => self.iat > UnixMillis::ZERO && time.as_secs() <= self.iat.as_secs(),
+            Issued::ForSessionOf(time) => self.ends_session(time),
+        }
+    }
+
+    /// Whether a session that began at `time` is dead.
+    #[must_use]
+    pub fn ends_session(self, time: UnixMillis) -> bool {
+        self.began > UnixMillis::ZERO && time <= self.began
+    }
+}
+
+/// A cutoff of one user's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserCutoff {
+    /// What it ends.
+    pub cutoff: Cutoff,
+    /// When the last credential that it ends has expired, so that it can be forgotten.
+    pub until: UnixMillis,
+}
+
+/// What every decision is measured by: the time, and the settings in force.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// The time on this server's clock.
+    pub now: UnixMillis,
+    /// The latest time that this server has seen: `now`, unless its clock has stepped back. It never steps back itself, so
+    /// nothing that has ended comes back with an earlier clock.
+    pub latest: UnixMillis,
+    /// Milliseconds by which the clocks of servers and issuers may differ; at most [`MAX_LEEWAY`].
+    pub leeway: u64,
+    /// Milliseconds for which a JWT made elsewhere is good after its `iat`, at most. Revocations are remembered as long.
+    pub horizon: u64,
+    /// `session.not-before`, the only cutoff that can be taken back.
+    pub not_before: Cutoff,
+    /// SESSION.REVOKEALL.
+    pub revoked_before: Cutoff,
+    /// Seconds that an access token lives, unless its session says otherwise.
+    pub token_secs: u64,
+    /// Milliseconds in which a refresh token that has just been used may be used again.
+    pub grace: u64,
+    /// The most live sessions of a user; at least 1.
+    pub sessions: u32,
+    /// What happens to one more.
+    pub policy: LimitPolicy,
+    /// The most dead sessions of a user that are remembered.
+    pub tombstones: usize,
+    /// Milliseconds by which a last use may be ahead of what is replicated.
+    pub touch_granularity: u64,
+    /// The most bytes of names and values that the data of a session may have.
+    pub max_data_bytes: usize,
+}
+
+impl Default for Rules {
+    /// The default settings, at the Unix epoch.
+    fn default() -> Self {
+        Self {
+            now: UnixMillis::ZERO,
+            latest: UnixMillis::ZERO,
+            leeway: 0,
+            horizon: 2_592_000_000,
+            not_before: Cutoff::default(),
+            revoked_before: Cutoff::default(),
+            token_secs: 3600,
+            grace: 10_000,
+            sessions: 100,
+            policy: LimitPolicy::Evict,
+            tombstones: 200,
+            touch_granularity: 60_000,
+            max_data_bytes: 65_536,
+        }
+    }
+}
+
+impl Rules {
+    /// The same rules at another time.
+    #[must_use]
+    pub fn at(self, now: UnixMillis) -> Self {
+        Self { now, latest: self.latest.max(now), ..self }
+    }
+
+    /// The cutoffs of the whole server together.
+    #[must_use]
+    pub fn server_cutoff(&self) -> Cutoff {
+        self.not_before.max(self.revoked_before)
+    }
+}
+
+/// What happens when a user is at the limit and logs in once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitPolicy {
+    /// The oldest session makes room.
+    Evict,
+    /// The new one is refused.
+    Reject,
+}
+
+/// A session about to begin.
+#[derive(Clone, Debug)]
+pub struct NewSession<'a> {
+    /// Its id.
+    pub id: SessionId,
+    /// Where the id comes from.
+    pub source: IdSource,
+    /// Its absolute deadline.
+    pub expires_at: UnixMillis,
+    /// Its idle timeout in seconds; 0 for none.
+    pub idle_secs: u32,
+    /// Where from.
+    pub ip: Option<IpAddr>,
+    /// With which user agent; at most [`MAX_AGENT_BYTES`](super::MAX_AGENT_BYTES) bytes.
+    pub agent: Option<&'a str>,
+    /// The device to bind it to.
+    pub device: Option<Device>,
+    /// What kind of tokens it has.
+    pub tokens: TokenFormat,
+    /// The lifetime of its access tokens in seconds, if it has one of its own.
+    pub token_ttl: Option<u32>,
+    /// The lifetime of its refresh tokens in seconds, if it has such.
+    pub refresh_secs: Option<u32>,
+    /// The caller's claims that each of its JWTs carries, a JSON object; empty for none.
+    pub claims: &'a str,
+    /// The application's fields.
+    pub data: Data<'a>,
+}
+
+/// Where the id of a session comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdSource {
+    /// It was made here, at random: nobody can have used it before.
+    Random,
+    /// An application chose it, and may choose it again.
+    Caller,
+    /// A JWT made elsewhere names it. The session begins with that JWT.
+    Token(Issued),
+}
+
+/// Who offers a refresh token.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin<'a> {
+    /// Where from.
+    pub ip: Option<IpAddr>,
+    /// With which user agent.
+    pub agent: Option<&'a str>,
+    /// From which device.
+    pub device: Option<Device>,
+}
+
+/// What somebody presents for a session: its id, or a credential that was verified by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presented {
+    /// The session's id.
+    pub id: SessionId,
+    /// The kind of the credential; `None` for a bare id.
+    pub kind: Option<TokenKind>,
+    /// What it tells of the time when it was issued.
+    pub issued: Issued,
+    /// When it expires by itself, without leeway, if it says so.
+    pub expires_at: Option<UnixMillis>,
+}
+
+impl Presented {
+    /// A bare id.
+    #[must_use]
+    pub fn id(id: SessionId) -> Self {
+        Self { id, kind: None, issued: Issued::Unsaid, expires_at: None }
+    }
+}
+
+impl From<Verified> for Presented {
+    fn from(verified: Verified) -> Self {
+        let Verified { id, kind, issued, expires_at } = verified;
+        Self { id, kind: Some(kind), issued, expires_at }
+    }
+}
+
+impl From<RefreshToken> for Presented {
+    fn from(token: RefreshToken) -> Self {
+        Self { kind: Some(TokenKind::Refresh), issued: Issued::ForSessionOf(token.session_began_at), ..Self::id(token.id) }
+    }
+}
+
+/// What a check asks for beside a live session.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Check<'a> {
+    /// Whether a JWT is good without a session here, unless it was ended.
+    pub stateless: bool,
+    /// The device that it comes from, if that is known.
+    pub device: Option<Fingerprint<'a>>,
+}
+
+/// What an application knows a device of a user by.
+#[derive(Clone, Copy, Debug)]
+pub struct Fingerprint<'a> {
+    /// The user.
+    pub user: Subject<'a>,
+    /// Any bytes that tell the device from others.
+    pub bytes: &'a [u8],
+}
