@@ -1,6 +1,6 @@
 //! The audit stream: what happens to sessions, written where it lasts.
 
-use redis_session_core::sessions::{AuditEvent, Clock, Effect, Happening, UserSessions};
+use redis_session_core::sessions::{AgentPool, Cutoff, Event, EventKind};
 use redis_session_core::{Reason, Subject};
 
 use crate::slots;
@@ -17,42 +17,50 @@ pub(crate) struct Entries {
 /// Names and values.
 pub(crate) type Fields = Vec<(&'static str, String)>;
 
-/// What `effects`, which are not carried out yet, are to do to the sessions at `key`, if that is to be audited.
-pub(crate) fn entries(
-    key: &[u8],
-    sessions: Option<&UserSessions>,
-    effects: &[Effect<'_>],
-    clock: Clock,
-    is_cluster: impl FnOnce() -> bool,
-) -> Option<Entries> {
+/// What `events` add to the stream, if there is one. Their effects are not carried out yet.
+pub(crate) fn entries(key: &[u8], events: &[Event<'_>], is_cluster: impl FnOnce() -> bool) -> Option<Entries> {
     let state = state::lock();
     let settings = &state.settings;
     if settings.audit_stream.is_empty() {
         return None;
     }
-    let none = UserSessions::new();
-    let events = sessions.unwrap_or(&none).audit(effects, state.agents_as_they_are(), clock);
-    if events.is_empty() {
-        return None;
-    }
     let user = Subject::of_key(key, settings.key_prefix.as_bytes());
     let user = user.map_or_else(|_| String::from_utf8_lossy(key).into_owned(), |user| user.as_str().to_owned());
+    let agents = state.agents_as_they_are();
+    let entries: Vec<_> = events.iter().filter_map(|event| fields(&user, event, agents)).collect();
+    if entries.is_empty() {
+        return None;
+    }
     let mut stream = settings.audit_stream.clone().into_bytes();
     if is_cluster() {
         // Where the user's key is, so that one command can change both, and they move together.
         stream.extend(format!(":{{{}}}", slots::tag_beside(key)).into_bytes());
     }
     let maxlen = u64::try_from(settings.audit_maxlen).ok().filter(|maxlen| *maxlen > 0);
-    Some(Entries { stream, maxlen, entries: events.iter().map(|event| fields(&user, event)).collect() })
+    Some(Entries { stream, maxlen, entries })
 }
 
-fn fields(user: &str, event: &AuditEvent<'_>) -> Fields {
-    let (name, reason) = match event.happening {
-        Happening::Created => ("create", None),
-        Happening::Refreshed => ("refresh", None),
-        Happening::Regenerated => ("regenerate", None),
-        Happening::AllRevoked(_) => ("revokeuser", Some(Reason::UserRevoked)),
-        Happening::Ended(reason) => match reason {
+/// The entry of SESSION.REVOKEALL. On a cluster there is none: no slot is that of all users.
+pub(crate) fn everyone(cutoff: Cutoff, is_cluster: impl FnOnce() -> bool) -> Option<Entries> {
+    let state = state::lock();
+    let settings = &state.settings;
+    if settings.audit_stream.is_empty() || is_cluster() {
+        return None;
+    }
+    let maxlen = u64::try_from(settings.audit_maxlen).ok().filter(|maxlen| *maxlen > 0);
+    let entry = vec![("event", "revokeall".to_owned()), ("before", cutoff.began.saturating_add(1).get().to_string())];
+    Some(Entries { stream: settings.audit_stream.clone().into_bytes(), maxlen, entries: vec![entry] })
+}
+
+/// The entry of an event, if it is one to be audited.
+fn fields(user: &str, event: &Event<'_>, agents: &AgentPool) -> Option<Fields> {
+    let (name, reason) = match event.kind {
+        EventKind::Touched | EventKind::Set | EventKind::Unset => return None,
+        EventKind::Created => ("create", None),
+        EventKind::Refreshed => ("refresh", None),
+        EventKind::Regenerated => ("regenerate", None),
+        EventKind::AllEnded(_) => ("revokeuser", Some(Reason::UserRevoked)),
+        EventKind::Ended(reason) => match reason {
             Reason::Evicted => ("evict", Some(reason)),
             Reason::Reused => ("reuse", Some(reason)),
             Reason::Expired | Reason::Idle => ("expire", Some(reason)),
@@ -63,12 +71,12 @@ fn fields(user: &str, event: &AuditEvent<'_>) -> Fields {
     let mut add = |name, value: Option<String>| fields.extend(value.map(|value| (name, value)));
     add("id", event.id.as_ref().map(ToString::to_string));
     add("old_id", event.old_id.as_ref().map(ToString::to_string));
-    if let Happening::AllRevoked(sessions) = event.happening {
+    if let EventKind::AllEnded(sessions) = event.kind {
         add("sessions", Some(sessions.to_string()));
     }
     add("except", event.except.as_ref().map(ToString::to_string));
     add("reason", reason.map(|reason| reason.to_string()));
     add("ip", event.ip.map(|ip| ip.to_string()));
-    add("agent", event.agent.as_deref().map(str::to_owned));
-    fields
+    add("agent", event.agent.as_ref().and_then(|agent| agent.text(agents)).map(str::to_owned));
+    Some(fields)
 }

@@ -11,8 +11,8 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use redis_session_core::UnixMillis;
-use redis_session_core::sessions::{AgentId, AgentPool, Clock, Limit, LimitPolicy, Presented, TokenRules};
-use redis_session_core::token::{Issued, KeyRing, RefreshToken, Scratch, TokenCache, TokenPolicy, Verified};
+use redis_session_core::sessions::{AgentId, AgentPool, Cutoff, LimitPolicy, Presented, Rules};
+use redis_session_core::token::{KeyRing, RefreshToken, Scratch, TokenCache, TokenPolicy, Verified};
 use redis_session_core::{Reason, Subject};
 
 use crate::api::{clock, log_notice, log_warning};
@@ -48,6 +48,8 @@ pub(crate) struct State {
     cache: TokenCache,
     /// For how many tokens the cache was made.
     cache_size: usize,
+    /// What decisions are measured by, at the last time that anything was decided.
+    rules: Rules,
 }
 
 /// The state, for as long as the guard lives.
@@ -83,9 +85,36 @@ impl State {
         &self.agents
     }
 
+    /// What decisions are measured by now.
+    pub(crate) fn rules(&mut self) -> Rules {
+        self.rules = self.rules.at(clock());
+        self.rules
+    }
+
+    /// Notes a time that another server has seen. No cutoff set from now on is earlier.
+    pub(crate) fn saw(&mut self, time: UnixMillis) {
+        self.rules.latest = self.rules.latest.max(time);
+    }
+
+    /// The cutoff of SESSION.REVOKEALL.
+    pub(crate) fn revoked_before(&self) -> Cutoff {
+        self.rules.revoked_before
+    }
+
+    /// Sets the cutoff of SESSION.REVOKEALL, as a command, a primary or a file says it.
+    pub(crate) fn set_revoked_before(&mut self, cutoff: Cutoff) {
+        self.rules.revoked_before = cutoff;
+    }
+
+    /// How far the clock is behind the latest time that this server has seen.
+    pub(crate) fn clock_behind(&self) -> u64 {
+        self.rules.latest.saturating_since(clock())
+    }
+
     /// Takes over what has been set.
     pub(crate) fn settings_changed(&mut self) {
         self.policy = self.settings.token_policy();
+        self.rules = self.settings.rules(self.rules);
         if !self.settings.audit_stream.is_empty() {
             crate::slots::prepare();
         }
@@ -183,22 +212,23 @@ impl State {
         redis_session_core::token::verify_refresh(ring, subject, token, max, &mut self.scratch)
     }
 
-    /// Which session a token of the user names, be it expired or not yet valid: that is enough to revoke it.
-    pub(crate) fn identify(&mut self, subject: Subject<'_>, token: &[u8], now: UnixMillis) -> Result<Presented, Reason> {
+    /// Which session a token of the user names. One that has expired or is not valid yet names it too: that is enough to
+    /// revoke it.
+    pub(crate) fn identify(
+        &mut self,
+        subject: Subject<'_>,
+        token: &[u8],
+        now: UnixMillis,
+    ) -> Result<Presented, Reason> {
         match self.verify_refresh(subject, token) {
             Err(Reason::Type) => {}
-            other => {
-                let token = other?;
-                return Ok(Presented { id: token.id, issued: Issued::ForSessionOf(token.session_began_at), until: None });
-            }
+            other => return other.map(Presented::from),
         }
         let policy =
             TokenPolicy { token_type: None, issuer: None, audience: None, leeway_secs: u32::MAX, ..self.policy };
         let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
-        let token = redis_session_core::token::verify(ring, &policy, subject, token, None, now, &mut self.scratch)?;
-        let leeway = self.settings.token_rules().leeway;
-        let until = token.expires_at.map(|expires_at| expires_at.saturating_add(leeway));
-        Ok(Presented { id: token.id, issued: token.issued, until })
+        redis_session_core::token::verify(ring, &policy, subject, token, None, now, &mut self.scratch)
+            .map(Presented::from)
     }
 }
 
@@ -215,29 +245,33 @@ impl Settings {
         u64::try_from(self.sweep_time).ok().filter(|micros| *micros > 0).map(Duration::from_micros)
     }
 
-    pub(crate) fn clock(&self, now: UnixMillis) -> Clock {
-        Clock { now, not_before: UnixMillis::saturating_from(self.not_before) }
+    /// Seconds that an access token lives, unless its session says otherwise.
+    pub(crate) fn token_secs(&self) -> u64 {
+        u64::try_from(self.token_ttl).unwrap_or(0)
     }
 
-    /// How long tokens of this user that were made elsewhere may live, milliseconds: as long as our own at most.
-    pub(crate) fn token_horizon(&self) -> u64 {
-        millis(self.ttl.max(self.token_ttl).max(self.refresh_ttl))
-    }
-
-    /// How long tokens live.
-    pub(crate) fn token_rules(&self) -> TokenRules {
-        TokenRules {
-            token_secs: u64::try_from(self.token_ttl).unwrap_or(0),
-            leeway: millis(self.leeway),
+    /// What decisions are measured by, where `known` has what is no setting.
+    fn rules(&self, known: Rules) -> Rules {
+        let leeway = millis(self.leeway);
+        // Sessions that began before that moment are dead, and so not that moment's own.
+        let not_before = UnixMillis::saturating_from(self.not_before.saturating_sub(1));
+        let not_before = if self.not_before > 0 { Cutoff::at(not_before, leeway) } else { Cutoff::default() };
+        // A leeway that is lowered later does not widen what the cutoff lets in. Only a lower setting takes it back.
+        let iat = if not_before.began == known.not_before.began { known.not_before.iat } else { UnixMillis::ZERO };
+        Rules {
+            leeway,
+            // Tokens of this user that were made elsewhere live as long as our own at most.
+            horizon: millis(self.ttl.max(self.token_ttl).max(self.refresh_ttl)),
+            not_before: Cutoff { iat: not_before.iat.max(iat), ..not_before },
+            token_secs: self.token_secs(),
             grace: millis(self.refresh_grace),
+            sessions: u32::try_from(self.max_per_user).unwrap_or(u32::MAX),
+            policy: if self.limit_policy == 0 { LimitPolicy::Evict } else { LimitPolicy::Reject },
+            tombstones: usize::try_from(self.max_per_user).unwrap_or(usize::MAX).saturating_mul(2),
+            touch_granularity: millis(self.touch_granularity),
+            max_data_bytes: usize::try_from(self.max_data_bytes).unwrap_or(usize::MAX),
+            ..known
         }
-    }
-
-    /// The limit that a call may override.
-    pub(crate) fn limit(&self) -> Limit {
-        let sessions = u32::try_from(self.max_per_user).unwrap_or(u32::MAX);
-        let policy = if self.limit_policy == 0 { LimitPolicy::Evict } else { LimitPolicy::Reject };
-        Limit { sessions, policy, tombstones: usize::try_from(self.max_per_user).unwrap_or(usize::MAX).saturating_mul(2) }
     }
 }
 

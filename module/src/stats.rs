@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use redis_session_core::Reason;
-use redis_session_core::sessions::UserSessions;
+use redis_session_core::sessions::{EventKind, UserSessions};
 
 use crate::api::clock;
 use crate::state;
@@ -25,7 +25,7 @@ impl Counter {
         self.0.store(self.get().max(number), Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
@@ -54,6 +54,8 @@ counters! {
     EVICTED "evicted"
     /// Sessions and tokens revoked by SESSION.REVOKE and SESSION.REVOKEUSER.
     REVOKED "revoked"
+    /// Calls of SESSION.REVOKEALL.
+    REVOKE_ALL "revoke_all"
     /// Sessions whose absolute or idle deadline had passed when they were tidied away.
     EXPIRED "expired"
     /// Walks of the sweep through all keys.
@@ -66,6 +68,8 @@ counters! {
     SWEEP_TIME "sweep_time_us"
     /// Microseconds of its longest tick.
     SWEEP_LONGEST "sweep_longest_tick_us"
+    /// Effects and values that could not be applied or read, each of which closed a user's key.
+    APPLY_FAILURES "apply_failures"
     /// Entries that the audit stream did not take.
     AUDIT_FAILURES "audit_failures"
     /// Commands that were stopped because of a bug.
@@ -73,6 +77,21 @@ counters! {
 }
 
 static REFUSED: [Counter; Reason::ALL.len()] = [const { Counter::new() }; Reason::ALL.len()];
+
+/// Counts what a decision says happened.
+pub(crate) fn happened(kind: EventKind) {
+    match kind {
+        EventKind::Created => CREATED.add(1),
+        EventKind::Refreshed => REFRESHED.add(1),
+        EventKind::Regenerated => REGENERATED.add(1),
+        EventKind::Touched | EventKind::Set | EventKind::Unset => {}
+        EventKind::AllEnded(alive) => REVOKED.add(alive),
+        EventKind::Ended(Reason::Evicted) => EVICTED.add(1),
+        EventKind::Ended(Reason::Reused) => REUSED.add(1),
+        EventKind::Ended(Reason::Expired | Reason::Idle) => EXPIRED.add(1),
+        EventKind::Ended(_) => REVOKED.add(1),
+    }
+}
 
 /// Counts an answer of `active` false.
 pub(crate) fn refused(reason: Reason) {
@@ -120,7 +139,10 @@ pub(crate) fn figures() -> Vec<(String, u64)> {
     let keys = u64::try_from(state.ring().map_or(0, |ring| ring.keys().len())).unwrap_or(u64::MAX);
     let age = clock().saturating_since(loaded_at) / 1000;
     let agents = u64::try_from(state.agents_as_they_are().len()).unwrap_or(u64::MAX);
+    let revoked_before = u64::try_from(state.revoked_before().began.as_i64()).unwrap_or(0);
     let more = [
+        ("revoked_before", revoked_before),
+        ("clock_behind_ms", state.clock_behind()),
         ("token_cache_hits", hits),
         ("token_cache_misses", misses),
         ("keys", keys),

@@ -11,7 +11,7 @@ use std::time::Instant;
 use redis_session_core::UnixMillis;
 use redis_session_core::sessions::UserSessions;
 
-use crate::api::{Cursor, Tick};
+use crate::api::{Cursor, Sessions, Tick, clock};
 use crate::{state, stats};
 
 /// A walk through the keys begins this many milliseconds after the one before at the earliest, so that a small database
@@ -43,7 +43,7 @@ pub(crate) fn tick(tick: &Tick) {
     let settings = state::lock().settings.sweep();
     let (Some(budget), true) = (settings, tick.may_write()) else { return };
     let mut sweep = SWEEP.lock().unwrap_or_else(PoisonError::into_inner);
-    let (start, now) = (Instant::now(), tick.now());
+    let (start, now) = (Instant::now(), clock());
     if sweep.as_ref().is_some_and(|sweep| sweep.done && sweep.is_recent(now)) {
         return;
     }
@@ -72,10 +72,10 @@ impl Sweep {
     }
 
     fn step(&mut self, tick: &Tick) {
-        let (clock, part) = {
-            let settings = &state::lock().settings;
-            let part = if settings.audit_stream.is_empty() { PART } else { SMALL_PART };
-            (settings.clock(tick.now()), part)
+        let (rules, part) = {
+            let mut state = state::lock();
+            let part = if state.settings.audit_stream.is_empty() { PART } else { SMALL_PART };
+            (state.rules(), part)
         };
         if !tick.select(self.db) {
             // There is no such database: that was the last.
@@ -87,9 +87,8 @@ impl Sweep {
             let mut next = None;
             tick.change(&key, |key| {
                 let Some(sessions) = key.sessions() else { return };
-                let purge = sessions.purge(from, part, clock);
-                key.commit(&purge.effects, None, clock);
-                next = purge.next;
+                let decision = sessions.purge(from, part, &rules);
+                next = key.commit(decision);
             });
             if let Some(next) = next {
                 self.found.push_front((key, next));
@@ -99,8 +98,8 @@ impl Sweep {
         let found = &mut self.found;
         let mut visit = |key: &[u8], sessions: &UserSessions| {
             stats::SWEEP_EXAMINED.add(1);
-            let purge = sessions.purge(0, SMALL_PART, clock);
-            if !purge.effects.is_empty() || purge.next.is_some() {
+            let purge = sessions.purge(0, SMALL_PART, &rules);
+            if !purge.effects.is_empty() || purge.value.is_some() {
                 found.push_back((key.to_vec(), 0));
             }
         };

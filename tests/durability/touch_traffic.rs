@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use redis::{ConnectionLike, Value};
 use redis_session_core::sessions::{
-    AgentPool, Clock, Data, Effect, Limit, LimitPolicy, NewSession, TokenFormat, TokenRules, UserSessions, encode_effects,
+    AgentPool, Clock, Data, Effect, Limit, LimitPolicy, NewSession, TokenFormat, TokenRules, UserSessions,
+    encode_effects,
 };
 use redis_session_core::{SessionId, UnixMillis};
 use redis_session_tests::{Server, ServerBuilder, amount, cmd, cmd_args, fields, now_ms};

@@ -7,9 +7,14 @@ use super::agents::{AgentId, AgentPool};
 use super::data::Data;
 use super::effect::{self, DecodeError, Effect};
 use super::record::{IdKey, Record, RecordRef, set_seen};
+use super::rules::{Cutoff, UserCutoff};
 use super::session::Session;
 use super::store::Cutoffs;
 use super::{SessionId, UnixMillis, UserSessions};
+
+/// The cutoff of a value that could not be read.
+const CLOSED: UserCutoff =
+    UserCutoff { cutoff: Cutoff { began: UnixMillis::MAX, iat: UnixMillis::MAX }, until: UnixMillis::MAX };
 
 impl UserSessions {
     /// Carries out effects, in order. It decides nothing and reads no clock.
@@ -17,6 +22,8 @@ impl UserSessions {
         let mut bytes = Vec::new();
         for effect in effects {
             match effect {
+                // What was closed stays so: it does not know what the cutoff of its primary has covered.
+                Effect::RevokedBefore(None) if self.is_closed() => {}
                 Effect::RevokedBefore(cutoff) => {
                     self.store.set_cutoffs(Cutoffs { revoked_before: *cutoff, ..self.store.cutoffs() });
                 }
@@ -106,7 +113,8 @@ impl UserSessions {
             match record.decode() {
                 Some(Record::Session(session)) => {
                     let agent = session.agent.and_then(|agent| agents.get(agent)).map(Cow::Borrowed);
-                    let session = Session { unreplicated_ms: unreplicated(session.unreplicated_ms), ..session.with_agent(agent) };
+                    let session =
+                        Session { unreplicated_ms: unreplicated(session.unreplicated_ms), ..session.with_agent(agent) };
                     effect::push(&Effect::Put(session), &mut out);
                 }
                 Some(Record::Tombstone(tombstone)) => effect::push(&Effect::End(tombstone), &mut out),
@@ -128,6 +136,18 @@ impl UserSessions {
         let mut sessions = Self::default();
         sessions.apply(&effects, agents);
         Ok(sessions)
+    }
+
+    /// A value that stands for one that could not be read: it has no session, and every credential counts as revoked.
+    #[must_use]
+    pub fn closed() -> Self {
+        let mut sessions = Self::default();
+        sessions.store.set_cutoffs(Cutoffs { revoked_before: Some(CLOSED), ..Cutoffs::default() });
+        sessions
+    }
+
+    fn is_closed(&self) -> bool {
+        self.store.cutoffs().revoked_before == Some(CLOSED)
     }
 
     /// A copy with claims of its own on its agents.

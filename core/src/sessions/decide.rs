@@ -12,7 +12,9 @@ use super::effect::Effect;
 use super::event::{Decision, Event, EventKind};
 use super::record::{IdKey, Record, RecordRef, set_seen};
 use super::rule::{self, Standing};
-use super::rules::{Check, Cutoff, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, Rules, UserCutoff};
+use super::rules::{
+    Check, Cutoff, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, Rules, UserCutoff,
+};
 use super::session::{EndReason, Refresh, Session, Tombstone};
 use super::{UserSessions, store};
 use crate::token::{Issued, RefreshToken, TokenKind, holds_token};
@@ -157,7 +159,10 @@ impl UserSessions {
         let after = |time: UnixMillis| UnixMillis::from_secs(time.as_secs() + 1).unwrap_or(UnixMillis::MAX);
         let mut from = if cutoff.iat > UnixMillis::ZERO { after(cutoff.iat) } else { UnixMillis::ZERO };
         // No earlier session of this id can have begun in the same millisecond, so no token of it is one of this session.
-        session.created_at = session.created_at.max(rules.latest).max(user.began.saturating_add(1));
+        session.created_at = session.created_at.max(rules.latest);
+        if user.began <= rules.latest {
+            session.created_at = session.created_at.max(user.began.saturating_add(1));
+        }
         if let Some(known) = known {
             session.created_at = session.created_at.max(known.last_issued_at().saturating_add(1));
             from = from.max(known.accepts_from().unwrap_or_default());
@@ -282,11 +287,8 @@ impl UserSessions {
         let new_ip = origin.ip.is_some_and(|ip| session.ip != Some(ip));
         if repeated {
             let grant = Grant { issued_at: refresh.rotated_at, session, new_ip };
-            return Ok(Draft {
-                effects: Vec::new(),
-                events: vec![Event::about(EventKind::Refreshed, &grant.session)],
-            }
-            .decide(Refreshed::Granted(Box::new(grant))));
+            return Ok(Draft { effects: Vec::new(), events: vec![Event::about(EventKind::Refreshed, &grant.session)] }
+                .decide(Refreshed::Granted(Box::new(grant))));
         }
         // A token of a later generation than ours was issued by a primary that failed before it was replicated.
         let generation = generation.checked_add(1).ok_or(Reason::TokenExpired)?;
@@ -327,10 +329,7 @@ impl UserSessions {
         }
         session.token_until = session.tokens_until(rules);
         let mut draft = Draft::default();
-        draft.events.push(Event {
-            old_id: Some(old.id.clone()),
-            ..Event::about(EventKind::Regenerated, &session)
-        });
+        draft.events.push(Event { old_id: Some(old.id.clone()), ..Event::about(EventKind::Regenerated, &session) });
         draft.effects.push(Effect::Replace { old: old.id.clone(), session: session.clone() });
         draft.effects.extend(rules.tombstone(record, EndReason::Revoked).map(Effect::End));
         self.tidy(&mut draft, false, rules);
@@ -341,12 +340,7 @@ impl UserSessions {
     ///
     /// # Errors
     /// If the session is not alive, or would be too large.
-    pub fn set<'a>(
-        &self,
-        id: &SessionId,
-        data: Data<'a>,
-        rules: &Rules,
-    ) -> Result<Decision<'a, ()>, ChangeError> {
+    pub fn set<'a>(&self, id: &SessionId, data: Data<'a>, rules: &Rules) -> Result<Decision<'a, ()>, ChangeError> {
         let record = self.live_record(id, rules).map_err(ChangeError::Dead)?;
         let size = data_of(record).merged(&data).size();
         if size > rules.max_data_bytes {
@@ -452,8 +446,7 @@ impl UserSessions {
     pub fn revoke_all(&self, except: Option<&Presented>, rules: &Rules) -> Decision<'static, usize> {
         let except = except.filter(|except| self.alive(except, rules).is_ok()).map(|except| except.id.clone());
         let spared = |record: RecordRef<'_>| except.as_ref().is_some_and(|id| record.has_id(IdKey::of(id)));
-        let (mut draft, mut revoked, mut latest, mut until) =
-            (Draft::default(), 0, rules.latest, UnixMillis::ZERO);
+        let (mut draft, mut revoked, mut latest, mut until) = (Draft::default(), 0, rules.latest, UnixMillis::ZERO);
         for record in self.store.iter().filter(|record| !spared(*record)) {
             latest = latest.max(record.last_issued_at());
             if record.is_tombstone() {

@@ -27,8 +27,8 @@ use thiserror::Error;
 use super::data::Data;
 use super::reader::Reader;
 use super::record::{read_tagged_id, write_tagged_id};
-use super::session::{Session, Tombstone};
 use super::rules::{Cutoff, UserCutoff};
+use super::session::{Session, Tombstone};
 use crate::{SessionId, UnixMillis};
 
 const VERSION: u8 = 1;
@@ -109,7 +109,9 @@ impl Effect<'_> {
     pub fn time(&self) -> Option<UnixMillis> {
         match self {
             Self::RevokedBefore(cutoff) => cutoff.map(|cutoff| cutoff.cutoff.began),
-            Self::Put(session) | Self::Replace { session, .. } => Some(session.last_seen_replicated.max(session.created_at)),
+            Self::Put(session) | Self::Replace { session, .. } => {
+                Some(session.last_seen_replicated.max(session.created_at))
+            }
             Self::Seen { at, .. } => Some(*at),
             Self::End(tombstone) => Some(tombstone.ended_at),
             Self::TombstonesDroppedBefore(_)
@@ -232,7 +234,7 @@ fn cutoff(reader: &mut Reader<'_>) -> Option<Option<UserCutoff>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::session::{Device, Refresh, TokenFormat, EndReason};
+    use super::super::session::{Device, EndReason, Refresh, TokenFormat};
     use super::*;
     use proptest::prelude::*;
     use std::net::IpAddr;

@@ -137,12 +137,7 @@ fn of_record(record: RecordRef<'_>, presented: &Presented, rules: &Rules) -> Res
     }
 }
 
-fn of_none(
-    cutoffs: Cutoffs,
-    presented: &Presented,
-    end: Option<UnixMillis>,
-    rules: &Rules,
-) -> Result<(), Reason> {
+fn of_none(cutoffs: Cutoffs, presented: &Presented, end: Option<UnixMillis>, rules: &Rules) -> Result<(), Reason> {
     let ends = |cutoff: super::UserCutoff| cutoff.cutoff.ends(presented.issued);
     if cutoffs.revoked_before.is_some_and(ends) || rules.server_cutoff().ends(presented.issued) {
         return Err(Reason::UserRevoked);

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::data::Data;
+use super::reader::Reader;
 use super::session::{Device, TokenFormat};
 use crate::token::{Issued, RefreshToken, TokenKind, Verified};
 use crate::{SessionId, Subject, UnixMillis};
@@ -28,6 +29,20 @@ impl Cutoff {
     #[must_use]
     pub fn at(time: UnixMillis, leeway: u64) -> Self {
         Self { began: time, iat: time.saturating_add(leeway) }
+    }
+
+    /// The twelve bytes of it, as servers keep them.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 12] {
+        let ([a, b, c, d, e, f], [g, h, i, j, k, l]) = (self.began.to_bytes(), self.iat.to_bytes());
+        [a, b, c, d, e, f, g, h, i, j, k, l]
+    }
+
+    /// Reads [`Cutoff::to_bytes`] at the front of `bytes`; `None` if they are too few.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader(bytes);
+        Some(Self { began: reader.time()?, iat: reader.time()? })
     }
 
     /// Ends what either of the two ends.
@@ -122,6 +137,22 @@ impl Rules {
     #[must_use]
     pub fn at(self, now: UnixMillis) -> Self {
         Self { now, latest: self.latest.max(now), ..self }
+    }
+
+    /// The cutoff that ends the sessions and tokens of all users that began before `before`, or until now. A cutoff never
+    /// gets earlier by that.
+    #[must_use]
+    pub fn revoke_everyone(&self, before: Option<UnixMillis>) -> Cutoff {
+        let before = before.map(|before| UnixMillis::saturating_from(before.as_i64() - 1));
+        Cutoff::at(before.unwrap_or(self.latest), self.leeway).max(self.revoked_before)
+    }
+
+    /// The cutoff of all users without what of it lies in the future. Everything until now stays dead.
+    #[must_use]
+    pub fn readmit(&self) -> Cutoff {
+        let now = Cutoff::at(self.latest, self.leeway);
+        let Cutoff { began, iat } = self.revoked_before;
+        Cutoff { began: began.min(now.began), iat: iat.min(now.iat) }
     }
 
     /// The cutoffs of the whole server together.
@@ -221,7 +252,11 @@ impl From<Verified> for Presented {
 
 impl From<RefreshToken> for Presented {
     fn from(token: RefreshToken) -> Self {
-        Self { kind: Some(TokenKind::Refresh), issued: Issued::ForSessionOf(token.session_began_at), ..Self::id(token.id) }
+        Self {
+            kind: Some(TokenKind::Refresh),
+            issued: Issued::ForSessionOf(token.session_began_at),
+            ..Self::id(token.id)
+        }
     }
 }
 

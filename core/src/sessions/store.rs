@@ -473,7 +473,7 @@ impl Indexed {
 
 #[cfg(test)]
 mod tests {
-    use super::super::session::{Tombstone, EndReason};
+    use super::super::session::{EndReason, Tombstone};
     use super::*;
     use proptest::prelude::*;
 

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use redis_session_core::sessions::{
-    AgentPool, Clock, Data, Device, Limit, LimitPolicy, NewSession, Origin, Presented, TokenFormat, TokenRules, UserSessions,
+    AgentPool, Clock, Data, Device, Limit, LimitPolicy, NewSession, Origin, Presented, TokenFormat, TokenRules,
+    UserSessions,
 };
 use redis_session_core::token::Issued;
 use redis_session_core::{SessionId, Subject, UnixMillis};

@@ -1,6 +1,6 @@
 //! Real inputs of every target: what fuzzing begins with.
 
-use redis_session_core::sessions::{Effect, Tombstone, EndReason, decode_effects, encode_effects};
+use redis_session_core::sessions::{Effect, EndReason, Tombstone, decode_effects, encode_effects};
 use redis_session_core::{SessionId, UnixMillis};
 
 use crate::bases;

@@ -200,8 +200,20 @@ impl Run {
         let newest = |name: u8| newest[usize::from(name)].clone();
         Some(match step {
             Step::Create(login) => {
-                let Login { name, ttl, idle, form, token, refresh, external_id, place, leeway, sessions, reject, tombstones } =
-                    login;
+                let Login {
+                    name,
+                    ttl,
+                    idle,
+                    form,
+                    token,
+                    refresh,
+                    external_id,
+                    place,
+                    leeway,
+                    sessions,
+                    reject,
+                    tombstones,
+                } = login;
                 // Ids that an application brings come again; ours never do.
                 let id = id(&if external_id { format!("n{name}") } else { format!("n{name}.{number}") });
                 self.newest[usize::from(name)] = id.clone();

@@ -5,11 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
 
 use redis_module::{Context, raw};
-use redis_session_core::UnixMillis;
 use redis_session_core::sessions::UserSessions;
 
 use super::value::{is_ours, sessions};
-use super::{Arg, KeyForWriting, OK, clock, log_warning, redis};
+use super::{Arg, KeyForWriting, OK, log_warning, redis};
 use crate::{stats, sweep};
 
 /// Milliseconds from one tick to the next.
@@ -39,12 +38,6 @@ unsafe extern "C" fn tick(ctx: *mut raw::RedisModuleCtx, _data: *mut c_void) {
 }
 
 impl Tick {
-    /// The time now by this server's clock.
-    #[allow(clippy::unused_self)] // a clock is not to be read from anywhere
-    pub(crate) fn now(&self) -> UnixMillis {
-        clock()
-    }
-
     /// Whether data may be changed now: not on a replica, while data are loaded, or while writes are paused, as they
     /// are before a failover.
     pub(crate) fn may_write(&self) -> bool {

@@ -5,9 +5,11 @@ use std::marker::PhantomData;
 
 use redis_module::raw;
 use redis_session_core::UnixMillis;
+use redis_session_core::sessions::Cutoff;
 use redis_session_core::token::holds_token;
 
-use super::{KeyForReading, KeyForWriting, Reply, redis};
+use super::{KeyForReading, KeyForWriting, Reply, redis, stream};
+use crate::audit::Entries;
 use crate::error::Failure;
 
 /// A call of a command by a client, by the primary, or by a log that is replayed.
@@ -46,11 +48,6 @@ impl<'a> Call<'a> {
         self.args.get(index).map(|string| Arg { string: *string, lifetime: PhantomData })
     }
 
-    /// The time now by this server's clock.
-    pub(crate) fn now(&self) -> UnixMillis {
-        clock()
-    }
-
     /// Whether this comes from the primary or from an append-only file that is loaded, not from a client.
     pub(crate) fn is_replay(&self) -> bool {
         // SAFETY: the context is that of the running command.
@@ -76,6 +73,34 @@ impl<'a> Call<'a> {
             if holds_token(Arg { string: *string, lifetime: PhantomData }.bytes()) {
                 self.redact(index);
             }
+        }
+    }
+
+    pub(crate) fn is_cluster(&self) -> bool {
+        // SAFETY: the context is that of the running command.
+        unsafe { super::is_cluster(self.ctx) }
+    }
+
+    /// Passes the cutoff of all users on to replicas and the append-only file.
+    pub(crate) fn replicate_cutoff(&self, cutoff: Cutoff) {
+        // SAFETY: the format says what follows: a string that ends with NUL, and two numbers.
+        unsafe {
+            redis!(RedisModule_Replicate(
+                self.ctx,
+                c"SESSION.REVOKEALL".as_ptr(),
+                c"cll".as_ptr(),
+                c"CUTOFF".as_ptr(),
+                cutoff.began.as_i64(),
+                cutoff.iat.as_i64(),
+            ));
+        }
+    }
+
+    /// Adds entries to the audit stream.
+    pub(crate) fn audit(&self, entries: Option<Entries>) {
+        if let Some(entries) = entries {
+            // SAFETY: the context is that of the running command.
+            unsafe { stream::append(self.ctx, true, entries) };
         }
     }
 

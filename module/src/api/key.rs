@@ -2,9 +2,13 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;
+use std::sync::LazyLock;
 
 use redis_module::raw;
-use redis_session_core::sessions::{Clock, Effect, UserSessions, encode_effects};
+use redis_session_core::sessions::{
+    Decision, DecodeError, Effect, Event, EventKind, UserSessions, decode_effects, encode_effects,
+};
+use redis_session_core::{Reason, UnixMillis};
 
 use super::value::is_ours;
 use super::{Arg, Call, TYPE, redis, stream};
@@ -52,6 +56,20 @@ impl Drop for Key<'_> {
     }
 }
 
+/// What stands for a key that does not exist.
+static NONE: LazyLock<UserSessions> = LazyLock::new(UserSessions::new);
+
+/// A key that may hold sessions.
+pub(crate) trait Sessions {
+    /// The sessions stored there.
+    fn sessions(&self) -> Option<&UserSessions>;
+
+    /// The sessions stored there; none if the key does not exist.
+    fn sessions_or_none(&self) -> &UserSessions {
+        self.sessions().unwrap_or_else(|| &NONE)
+    }
+}
+
 /// A key whose sessions are only looked at.
 pub(crate) struct KeyForReading<'a>(Key<'a>);
 
@@ -60,9 +78,10 @@ impl<'a> KeyForReading<'a> {
         // SAFETY: the context is that of the running command.
         unsafe { Key::open(call.ctx(), name, raw::REDISMODULE_READ) }.map(Self)
     }
+}
 
-    /// The sessions stored there.
-    pub(crate) fn sessions(&self) -> Option<&UserSessions> {
+impl Sessions for KeyForReading<'_> {
+    fn sessions(&self) -> Option<&UserSessions> {
         // SAFETY: the value is a `Box<UserSessions>` that `commit` or the RDB loader made; nothing changes or frees it
         // while the key is open, as the server runs one command at a time.
         self.0.value().map(|value| unsafe { &*value })
@@ -97,54 +116,98 @@ impl<'a> KeyForWriting<'a> {
         Ok(Self { key, name, ctx, by_client: false })
     }
 
-    /// The sessions stored there.
-    pub(crate) fn sessions(&self) -> Option<&UserSessions> {
-        // SAFETY: as in `KeyForReading::sessions`; changing needs `&mut self`.
-        self.key.value().map(|value| unsafe { &*value })
-    }
-
     /// The sessions stored there, for changes that are not replicated.
     pub(crate) fn sessions_mut(&mut self) -> Option<&mut UserSessions> {
         // SAFETY: as above, and `&mut self` makes this the only reference.
         self.key.value().map(|value| unsafe { &mut *value })
     }
 
-    /// Carries out `effects`, decided by `clock`, here, replicates them, writes them into the audit stream if there is one,
-    /// and tells watchers and subscribers: of `events`, and before them of sessions that had died of time.
+    /// Carries a decision out here, replicates it, counts it, writes it into the audit stream if there is one, and tells
+    /// watchers and subscribers. The answer is the decision's.
     ///
     /// Subscribers may be modules that call us back, so the state must not be locked by the caller.
-    pub(crate) fn commit<'e>(
-        &mut self,
-        effects: &[Effect<'_>],
-        events: impl IntoIterator<Item = &'e CStr>,
-        clock: Clock,
-    ) {
+    pub(crate) fn commit<T>(&mut self, decision: Decision<'_, T>) -> T {
+        let Decision { effects, events, value } = decision;
+        events.iter().for_each(|event| stats::happened(event.kind));
         if effects.is_empty() {
-            return;
+            return value;
         }
-        let expired = self.sessions().map_or(0, |sessions| sessions.expired_among(effects, clock));
-        let entries = audit::entries(self.name.bytes(), self.sessions(), effects, clock, || self.is_cluster());
-        self.carry_out(effects);
-        self.replicate(effects);
+        let entries = audit::entries(self.name.bytes(), &events, || {
+            // SAFETY: the context is that of the running command or timer.
+            unsafe { super::is_cluster(self.ctx) }
+        });
+        self.carry_out(&effects);
+        self.replicate(&effects);
         if let Some(entries) = entries {
             // SAFETY: the context is that of the running command or timer.
             unsafe { stream::append(self.ctx, self.by_client, entries) };
         }
-        let expire = (expired > 0).then_some(c"session.expire");
-        stats::EXPIRED.add(expired);
-        for event in expire.into_iter().chain(events) {
-            self.notify(raw::REDISMODULE_NOTIFY_MODULE, event);
+        self.tell(&events);
+        value
+    }
+
+    /// The same for a decision that is carried out already: a use.
+    pub(crate) fn announce<T>(&self, decision: Decision<'_, T>) -> T {
+        let Decision { effects, events, value } = decision;
+        if !effects.is_empty() {
+            // As replicas do when they carry the effects out, should EXPIRE or PERSIST have set another.
+            if let Some(sessions) = self.sessions() {
+                self.expire_at(sessions.last_deadline().as_i64());
+            }
+            self.replicate(&effects);
+            self.tell(&events);
+        }
+        value
+    }
+
+    /// Tells subscribers of each kind of event once, of deadlines that have passed first.
+    fn tell(&self, events: &[Event<'_>]) {
+        let mut names: Vec<&CStr> = events.iter().map(|event| name_of(event.kind)).collect();
+        names.sort_by_key(|name| *name != c"session.expire");
+        names.dedup();
+        names.iter().for_each(|name| self.notify(raw::REDISMODULE_NOTIFY_MODULE, name));
+    }
+
+    /// Applies encoded effects, as a primary or a log has them. If they cannot be understood, the key is closed: a session
+    /// that they may have ended must not live on here. The answer is how many effects there were.
+    pub(crate) fn apply(&mut self, bytes: &[u8]) -> Result<usize, DecodeError> {
+        #[cfg(feature = "fault-injection")]
+        let bytes = &*super::fault::read(bytes);
+        match decode_effects(bytes) {
+            Ok(effects) => {
+                if let Some(time) = effects.iter().filter_map(Effect::time).max() {
+                    state::lock().saw(time);
+                }
+                self.carry_out(&effects);
+                Ok(effects.len())
+            }
+            Err(why) => {
+                self.close();
+                Err(why)
+            }
         }
     }
 
-    /// Replicates `effects` that are in memory already, and tells subscribers.
-    pub(crate) fn announce(&self, effects: &[Effect<'_>], event: &CStr) {
-        // As replicas do when they carry the effects out, should EXPIRE or PERSIST have set another.
-        if let Some(sessions) = self.sessions() {
-            self.expire_at(sessions.last_deadline().as_i64());
+    /// Closes the key: it holds nothing that is good, until its primary sends it again. What was to be applied to it could
+    /// not be understood.
+    pub(crate) fn close(&mut self) {
+        if let Some(sessions) = self.sessions_mut() {
+            let before = Share::of(sessions);
+            let old = std::mem::replace(sessions, UserSessions::closed());
+            before.becomes(Share::default());
+            state::release(old.agents());
+        } else {
+            self.insert(UserSessions::closed());
         }
-        self.replicate(effects);
-        self.notify(raw::REDISMODULE_NOTIFY_MODULE, event);
+        super::value::failed_to_apply();
+        self.expire_at(UnixMillis::MAX.as_i64());
+        self.signal();
+    }
+
+    fn insert(&mut self, sessions: UserSessions) {
+        let value = Box::into_raw(Box::new(sessions));
+        // SAFETY: the key is open for writing; from here on it owns the value and frees it with the type's `free`.
+        unsafe { redis!(RedisModule_ModuleTypeSetValue(self.key.key, TYPE.raw(), value.cast::<c_void>())) };
     }
 
     /// Carries out `effects`: the key is made for the first one, has the last deadline in it as its expiry, and goes with
@@ -154,9 +217,7 @@ impl<'a> KeyForWriting<'a> {
             return;
         }
         if self.key.is_empty() {
-            let value = Box::into_raw(Box::new(UserSessions::new()));
-            // SAFETY: the key is open for writing; from here on it owns the value and frees it with the type's `free`.
-            unsafe { redis!(RedisModule_ModuleTypeSetValue(self.key.key, TYPE.raw(), value.cast::<c_void>())) };
+            self.insert(UserSessions::new());
         }
         let Some(sessions) = self.sessions_mut() else { return };
         let before = Share::of(sessions);
@@ -175,7 +236,15 @@ impl<'a> KeyForWriting<'a> {
 
     /// Passes `effects` on to replicas and the append-only file.
     pub(crate) fn replicate(&self, effects: &[Effect<'_>]) {
-        let bytes = encode_effects(effects);
+        #[allow(unused_mut)] // but for tests
+        let mut bytes = encode_effects(effects);
+        #[cfg(feature = "fault-injection")]
+        super::fault::written(&mut bytes);
+        self.replicate_bytes(&bytes);
+    }
+
+    /// The same for encoded effects.
+    pub(crate) fn replicate_bytes(&self, bytes: &[u8]) {
         // SAFETY: the format says what follows: a string of the server's, then bytes and their length.
         unsafe {
             redis!(RedisModule_Replicate(
@@ -187,12 +256,6 @@ impl<'a> KeyForWriting<'a> {
                 bytes.len(),
             ));
         }
-    }
-
-    fn is_cluster(&self) -> bool {
-        // SAFETY: the context is that of the running command or timer.
-        let flags = unsafe { redis!(RedisModule_GetContextFlags(self.ctx)) }.unsigned_abs();
-        flags & raw::REDISMODULE_CTX_FLAGS_CLUSTER != 0
     }
 
     fn expire_at(&self, deadline: i64) {
@@ -213,5 +276,29 @@ impl<'a> KeyForWriting<'a> {
     fn notify(&self, class: c_int, event: &CStr) {
         // SAFETY: as above; the event's name ends with NUL.
         unsafe { redis!(RedisModule_NotifyKeyspaceEvent(self.ctx, class, event.as_ptr(), self.name.string())) };
+    }
+}
+
+impl Sessions for KeyForWriting<'_> {
+    fn sessions(&self) -> Option<&UserSessions> {
+        // SAFETY: as in `KeyForReading::sessions`; changing needs `&mut self`.
+        self.key.value().map(|value| unsafe { &*value })
+    }
+}
+
+/// The keyspace event of a kind of event.
+fn name_of(kind: EventKind) -> &'static CStr {
+    match kind {
+        EventKind::Created => c"session.create",
+        EventKind::Refreshed => c"session.refresh",
+        EventKind::Regenerated => c"session.regenerate",
+        EventKind::Touched => c"session.touch",
+        EventKind::Set => c"session.set",
+        EventKind::Unset => c"session.unset",
+        EventKind::AllEnded(_) => c"session.revokeuser",
+        EventKind::Ended(Reason::Evicted) => c"session.evict",
+        EventKind::Ended(Reason::Reused) => c"session.reuse",
+        EventKind::Ended(Reason::Expired | Reason::Idle) => c"session.expire",
+        EventKind::Ended(_) => c"session.revoke",
     }
 }

@@ -17,7 +17,7 @@ mod value;
 pub(crate) use background::{Cursor, Tick, register_info, start_ticking};
 pub(crate) use call::{Arg, Call, clock, log_notice, log_warning};
 pub(crate) use guard::guarded;
-pub(crate) use key::{KeyForReading, KeyForWriting};
+pub(crate) use key::{KeyForReading, KeyForWriting, Sessions};
 pub(crate) use options::declare_options;
 pub(crate) use register::{add_category, register, require_api};
 pub(crate) use reply::Reply;
@@ -47,4 +47,14 @@ pub(crate) use redis;
 #[allow(clippy::panic)] // the guard around every handler answers with an error
 fn missing(name: &str) -> ! {
     panic!("{name} is missing")
+}
+
+/// Whether this server is a node of a cluster.
+///
+/// # Safety
+/// The context must be that of the running command or timer.
+unsafe fn is_cluster(ctx: *mut redis_module::raw::RedisModuleCtx) -> bool {
+    // SAFETY: as the caller says.
+    let flags = unsafe { redis!(RedisModule_GetContextFlags(ctx)) }.unsigned_abs();
+    flags & redis_module::raw::REDISMODULE_CTX_FLAGS_CLUSTER != 0
 }

@@ -167,6 +167,12 @@ fn argument(grammar: &Grammar) -> RedisModuleCommandArg {
         Grammar::Value(name) => one(name, kind(Kind::Text), None, flags(false, false), None),
         Grammar::Values(name) => one(name, kind(Kind::Text), None, flags(false, true), None),
         Grammar::Option(word, name, of) => one(name, kind(of), Some(word), flags(true, false), None),
+        Grammar::RequiredOption(word, name, of) => one(name, kind(of), Some(word), flags(false, false), None),
+        Grammar::TimeOr(word, other) => {
+            let oneof = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_ONEOF;
+            let time = one("unix-time-milliseconds", kind(Kind::UnixTime), Some(word), flags(false, false), None);
+            one(&format!("{word}-or-{other}"), oneof, None, flags(true, false), Some(vec![time, pure(other, false)]))
+        }
         Grammar::EitherOption(options) => {
             let oneof = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_ONEOF;
             let name = options.iter().map(|(word, _)| *word).collect::<Vec<_>>().join("-or-");
@@ -204,6 +210,7 @@ fn argument(grammar: &Grammar) -> RedisModuleCommandArg {
 fn kind(kind: Kind) -> u32 {
     match kind {
         Kind::Text => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_STRING,
+        Kind::UnixTime => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_UNIX_TIME,
         Kind::Integer => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_INTEGER,
     }
 }

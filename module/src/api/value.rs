@@ -6,14 +6,15 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use redis_module::native_types::RedisType;
 use redis_module::{logging, raw};
-use redis_session_core::sessions::UserSessions;
+use redis_session_core::sessions::{Cutoff, UserSessions};
 
-use super::{OK, redis};
+use super::{ERR, OK, log_warning, redis};
 use crate::state;
-use crate::stats::Share;
+use crate::stats::{self, Share};
 
 /// Of the file format, see `redis_session_core::sessions`.
 const ENCODING_VERSION: c_int = 1;
@@ -32,16 +33,16 @@ pub(crate) static TYPE: SessionsType = SessionsType(RedisType::new(
         free: Some(free),
         free_effort: Some(free_effort),
         copy: Some(copy),
-        aux_load: None,
-        aux_save: None,
-        aux_save_triggers: 0,
+        aux_load: Some(aux_load),
+        aux_save: Some(aux_save),
+        aux_save_triggers: raw::REDISMODULE_AUX_BEFORE_RDB as c_int,
         unlink: None,
         defrag: Some(defrag),
         mem_usage2: None,
         free_effort2: None,
         unlink2: None,
         copy2: None,
-        aux_save2: None,
+        aux_save2: Some(aux_save2),
     },
 ));
 
@@ -82,35 +83,114 @@ fn stored(sessions: UserSessions) -> *mut c_void {
     Box::into_raw(Box::new(sessions)).cast()
 }
 
+/// Loads a value. Every format is one string, so that a server can pass over one that it does not understand.
+///
+/// A value that cannot be read is refused if a client sends it (RESTORE). A server that loads its own file, or that of its
+/// primary, closes that user instead: what is revoked stays dead, and everybody else's sessions are there.
 unsafe extern "C" fn rdb_load(io: *mut raw::RedisModuleIO, version: c_int) -> *mut c_void {
     contained(null_mut(), || {
-        if version != ENCODING_VERSION {
-            log_io(io, &format!("sessions of encoding version {version}: this module reads {ENCODING_VERSION}"));
+        let Ok(bytes) = raw::load_string_buffer(io) else { return null_mut() };
+        let bytes = bytes.as_ref();
+        #[cfg(feature = "fault-injection")]
+        let bytes = &*super::fault::read(bytes);
+        let why = if version > ENCODING_VERSION {
+            format!("encoding version {version}, and this module reads {ENCODING_VERSION}")
+        } else {
+            match UserSessions::decode(bytes, state::lock().agents()) {
+                Ok(sessions) => return stored(sessions),
+                Err(why) => why.to_string(),
+            }
+        };
+        // SAFETY: the context is that of the running load.
+        let flags = unsafe { redis!(RedisModule_GetContextFlags(redis!(RedisModule_GetContextFromIO(io)))) };
+        let from_client = raw::REDISMODULE_CTX_FLAGS_LOADING | raw::REDISMODULE_CTX_FLAGS_SLAVE;
+        if flags.unsigned_abs() & from_client == 0 {
+            log_io(io, &format!("sessions cannot be loaded: {why}"));
             return null_mut();
         }
-        let Ok(bytes) = raw::load_string_buffer(io) else { return null_mut() };
-        match UserSessions::decode(bytes.as_ref(), state::lock().agents()) {
-            Ok(sessions) => stored(sessions),
-            Err(error) => {
-                log_io(io, &format!("sessions cannot be loaded: {error}"));
-                null_mut()
-            }
-        }
+        failed_to_apply();
+        stored(UserSessions::closed())
     })
 }
 
+/// Counts a user that was closed, and says so in the log: of the first, and of each tenfold.
+pub(super) fn failed_to_apply() {
+    stats::APPLY_FAILURES.add(1);
+    let failures = stats::APPLY_FAILURES.get();
+    if failures == 10_u64.pow(failures.ilog10()) {
+        log_warning(&format!(
+            "session: what this server was sent, or has in its file, is of a later version of the module or damaged. It \
+             has closed the sessions of {failures} users so far, as they may have been revoked. Upgrade the module here"
+        ));
+    }
+}
+
+/// Saves what is no key's: the cutoff of all users. It stands before the keys, as two times of six bytes. Later versions
+/// may append to it.
+unsafe extern "C" fn aux_save(io: *mut raw::RedisModuleIO, _when: c_int) {
+    contained((), || raw::save_slice(io, &state::lock().revoked_before().to_bytes()));
+}
+
+/// The same where the server leaves out what is empty, so that it loads files without the module that need none.
+unsafe extern "C" fn aux_save2(io: *mut raw::RedisModuleIO, when: c_int) {
+    let is_set = contained(true, || state::lock().revoked_before() != Cutoff::default());
+    if is_set {
+        // SAFETY: as the server has called this.
+        unsafe { aux_save(io, when) };
+    }
+}
+
+unsafe extern "C" fn aux_load(io: *mut raw::RedisModuleIO, _version: c_int, _when: c_int) -> c_int {
+    contained(ERR, || {
+        let Ok(bytes) = raw::load_string_buffer(io) else { return ERR };
+        let Some(cutoff) = Cutoff::from_bytes(bytes.as_ref()) else {
+            log_io(io, "the cutoff of SESSION.REVOKEALL is damaged");
+            return ERR;
+        };
+        state::lock().set_revoked_before(cutoff);
+        OK
+    })
+}
+
+/// Writes the cutoff of all users into a log that a child of this process rewrites, before the first key.
+fn emit_cutoff(io: *mut raw::RedisModuleIO) {
+    static EMITTED_BY: AtomicU32 = AtomicU32::new(0);
+    let cutoff = state::lock().revoked_before();
+    let this = std::process::id();
+    if cutoff == Cutoff::default() || EMITTED_BY.swap(this, Ordering::Relaxed) == this {
+        return;
+    }
+    // SAFETY: the format says what follows: a string that ends with NUL, and two numbers.
+    unsafe {
+        redis!(RedisModule_EmitAOF(
+            io,
+            c"SESSION.REVOKEALL".as_ptr(),
+            c"cll".as_ptr(),
+            c"CUTOFF".as_ptr(),
+            cutoff.began.as_i64(),
+            cutoff.iat.as_i64(),
+        ));
+    }
+}
+
+/// What a value is written as.
+fn encoded(value: *const c_void) -> Vec<u8> {
+    // SAFETY: the server passes a stored value.
+    #[allow(unused_mut)] // but for tests
+    let mut bytes = unsafe { sessions(value) }.encode(state::lock().agents_as_they_are());
+    #[cfg(feature = "fault-injection")]
+    super::fault::written(&mut bytes);
+    bytes
+}
+
 unsafe extern "C" fn rdb_save(io: *mut raw::RedisModuleIO, value: *mut c_void) {
-    contained((), || {
-        // SAFETY: the server passes a stored value.
-        let bytes = unsafe { sessions(value) }.encode(state::lock().agents_as_they_are());
-        raw::save_slice(io, &bytes);
-    });
+    contained((), || raw::save_slice(io, &encoded(value)));
 }
 
 unsafe extern "C" fn aof_rewrite(io: *mut raw::RedisModuleIO, key: *mut raw::RedisModuleString, value: *mut c_void) {
     contained((), || {
-        // SAFETY: the server passes a stored value.
-        let bytes = unsafe { sessions(value) }.encode(state::lock().agents_as_they_are());
+        emit_cutoff(io);
+        let bytes = encoded(value);
         // SAFETY: the format says what follows: a string of the server's, then bytes and their length.
         unsafe {
             redis!(RedisModule_EmitAOF(

@@ -1,7 +1,5 @@
 //! SESSION.APPLY
 
-use redis_session_core::sessions::decode_effects;
-
 use super::parser::Parser;
 use super::{Command, Grammar, KeyUse, Spec};
 use crate::api::Call;
@@ -31,12 +29,12 @@ impl Command for Apply {
         }
         let mut parser = Parser::new(call);
         let (key, bytes) = (parser.key()?, parser.value()?);
-        let effects = decode_effects(bytes).map_err(|why| Failure::invalid(format!("effects: {why}")))?;
         let mut sessions = call.open_for_writing(key)?;
-        sessions.carry_out(&effects);
-        // On to this server's own replicas and append-only file, to the letter.
-        sessions.replicate(&effects);
-        call.reply().count(effects.len());
+        let outcome = sessions.apply(bytes);
+        // On to this server's own replicas and append-only file, unchanged. They may understand more than this server.
+        sessions.replicate_bytes(bytes);
+        let count = outcome.map_err(|why| Failure::invalid(format!("effects: {why}")))?;
+        call.reply().count(count);
         Ok(())
     }
 }

@@ -2,16 +2,17 @@
 
 use std::net::IpAddr;
 
-use redis_session_core::sessions::{Alive, Clock, Device, Session, Presented, UserSessions};
-use redis_session_core::token::{Issued, TokenKind, Verified, is_token};
+use redis_session_core::sessions::{Check, Fingerprint, Presented, Session, Standing};
+use redis_session_core::token::is_token;
 use redis_session_core::{Reason, Subject, UnixMillis};
 
 use super::parser::{Parser, once, session_id};
 use super::tokens::inactive;
+use super::user::User;
 use super::{Grammar, Kind};
-use crate::api::{Arg, Call, Reply};
+use crate::api::{Arg, Call, Reply, Sessions};
 use crate::error::Failure;
-use crate::state::{self, State};
+use crate::state::State;
 use crate::stats::Counter;
 
 /// ```text
@@ -38,12 +39,6 @@ pub(super) struct Request<'a> {
     full: bool,
 }
 
-/// A token that was good, and its session, which is alive; or, if that is enough, not here at all.
-pub(super) struct Passed {
-    pub(super) verified: Verified,
-    alive: Option<Alive>,
-}
-
 impl<'a> Request<'a> {
     pub(super) fn parse(call: &Call<'a>) -> Result<Self, Failure> {
         let mut parser = Parser::new(call);
@@ -67,76 +62,47 @@ impl<'a> Request<'a> {
         Ok(Self { key, token, ip, device, audience, stateless: stateless.is_some(), full: full.is_some() })
     }
 
-    /// The user, the clock, and what the token by itself is worth.
-    #[allow(clippy::type_complexity)]
-    pub(super) fn verify(
-        &self,
-        state: &mut State,
-        now: UnixMillis,
-    ) -> Result<(Subject<'a>, Clock, Result<Verified, Reason>), Failure> {
-        let subject = state.settings.subject_of(self.key.bytes())?;
-        let clock = state.settings.clock(now);
-        Ok((subject, clock, state.verify(subject, self.token, self.audience, now)))
+    /// What the token by itself is worth.
+    pub(super) fn verify(&self, state: &mut State, subject: Subject<'_>, now: UnixMillis) -> Result<Presented, Reason> {
+        state.verify(subject, self.token, self.audience, now).map(Presented::from)
     }
 
-    /// Whether the session of a verified token is alive, or the token good without one.
-    pub(super) fn look_up(
-        &self,
-        verified: Result<Verified, Reason>,
-        subject: Subject<'_>,
-        sessions: Option<&UserSessions>,
-        clock: Clock,
-    ) -> Result<Passed, Reason> {
-        let verified = verified?;
-        let none = UserSessions::new();
-        let sessions = sessions.unwrap_or(&none);
-        let alive = match sessions.check(&verified.id, verified.issued, clock) {
-            Ok(alive) => Some(alive),
-            Err(Reason::Unknown)
-                if self.stateless
-                    && verified.kind == TokenKind::Jwt
-                    && !sessions.may_have_forgotten(verified.issued) =>
-            {
-                None
-            }
-            Err(reason) => return Err(reason),
-        };
-        if let Some(fingerprint) = self.device
-            && sessions.device(&verified.id).is_some_and(|bound| bound != Device::of(subject, fingerprint))
-        {
-            return Err(Reason::Device);
-        }
-        Ok(Passed { verified, alive })
+    /// What is asked of its session.
+    pub(super) fn check(&self, user: Subject<'a>) -> Check<'a> {
+        let device = self.device.map(|bytes| Fingerprint { user, bytes });
+        Check { stateless: self.stateless, device }
     }
 
     /// Writes the reply of a check, and counts it under `passed` or its reason.
-    pub(super) fn reply(
+    pub(super) fn reply<K: Sessions>(
         &self,
         reply: Reply,
         passed: &Counter,
-        answer: Result<Passed, Reason>,
-        subject: Subject<'_>,
-        sessions: Option<&UserSessions>,
-        clock: Clock,
+        answer: Result<(Presented, Standing), Reason>,
+        user: &User<'_, K>,
     ) -> Result<(), Failure> {
-        let Passed { verified, alive } = match answer {
-            Ok(passed) => passed,
+        let (token, standing) = match answer {
+            Ok(answer) => answer,
             Err(reason) => return inactive(reply, reason),
         };
         passed.add(1);
-        let deadline = alive.map(|alive| alive.deadline).into_iter().chain(verified.expires_at).min();
+        let alive = match standing {
+            Standing::Alive(alive) => Some(alive),
+            Standing::Absent => None,
+        };
+        let deadline = alive.map(|alive| alive.deadline).into_iter().chain(token.expires_at).min();
         let reply = reply.map(if self.full { 12 } else { 3 });
         reply.name("active").boolean(true);
-        reply.name("id").id(&verified.id);
+        reply.name("id").id(&token.id);
         reply.name("expires_at").optional_time(deadline);
         if self.full {
-            let state = state::lock();
-            let agents = state.agents_as_they_are();
-            let session = sessions.and_then(|sessions| sessions.get(&verified.id, agents, clock));
+            let agents = user.state.agents_as_they_are();
+            let sessions = user.key.sessions();
+            let session = sessions.and_then(|sessions| sessions.get(&token.id, agents, &user.rules));
             let known_ip = session.as_ref().and_then(|session| session.ip);
-            reply.name("token_expires_at").optional_time(verified.expires_at);
+            reply.name("token_expires_at").optional_time(token.expires_at);
             reply.name("new_ip").boolean(alive.is_some() && self.ip.is_some_and(|ip| known_ip != Some(ip)));
-            describe(reply, subject, session.as_ref());
+            describe(reply, user.subject, session.as_ref());
         }
         Ok(())
     }
@@ -166,7 +132,7 @@ fn describe(reply: Reply, subject: Subject<'_>, session: Option<&Session<'_, &st
     }
 }
 
-/// The session that an id or a token names, as far as revoking goes: an expired token still names its session.
+/// What an id or a token stands for, as far as revoking goes: an expired token still names its session.
 pub(super) fn named(
     state: &mut State,
     subject: Subject<'_>,
@@ -177,5 +143,5 @@ pub(super) fn named(
     if is_token(text) {
         return Ok(state.identify(subject, text, now));
     }
-    session_id(what, text).map(|id| Ok(Presented { id, issued: Issued::Unsaid, until: None }))
+    session_id(what, text).map(|id| Ok(Presented::id(id)))
 }

@@ -1,10 +1,10 @@
 //! SESSION.COUNT
 
 use super::parser::Parser;
+use super::user::{User, reading};
 use super::{Command, Grammar, KeyUse, Spec};
-use crate::api::Call;
+use crate::api::{Call, Sessions};
 use crate::error::Failure;
-use crate::state;
 
 /// ```text
 /// SESSION.COUNT key
@@ -24,13 +24,8 @@ impl Command for Count {
 
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let key = Parser::new(call).key()?;
-        let sessions = call.open_for_reading(key)?;
-        let clock = {
-            let state = state::lock();
-            state.settings.subject_of(key.bytes())?;
-            state.settings.clock(call.now())
-        };
-        call.reply().count(sessions.sessions().map_or(0, |sessions| sessions.count(clock)));
+        let User { key, rules, .. } = reading(call, key)?;
+        call.reply().count(key.sessions().map_or(0, |sessions| sessions.count(&rules)));
         Ok(())
     }
 }

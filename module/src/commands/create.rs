@@ -3,18 +3,18 @@
 use std::net::IpAddr;
 
 use redis_session_core::sessions::{
-    Clock, CreateError, Data, Device, LimitPolicy, MAX_AGENT_BYTES, NewSession, TokenFormat, UserSessions,
+    CreateError, Created, Data, Device, IdSource, LimitPolicy, MAX_AGENT_BYTES, NewSession, TokenFormat,
 };
-use redis_session_core::token::{Claims, Verified, holds_token};
+use redis_session_core::token::{Claims, TokenKind};
 use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 
 use super::parser::{Parser, field_name, once, session_id};
 use super::tokens::{News, Tokens, inactive};
+use super::user::{User, writing};
 use super::{Command, Grammar, KeyUse, Kind, Spec, no_randomness};
-use crate::api::{Arg, Call};
+use crate::api::{Arg, Call, Sessions};
 use crate::error::Failure;
-use crate::state::{self, State};
-use crate::stats;
+use crate::state::State;
 
 /// ```text
 /// SESSION.CREATE key [ID id | FROM jwt] [TTL seconds] [IDLE seconds] [MAX n] [EVICT | REJECT] [IP ip] [AGENT text]
@@ -69,65 +69,39 @@ impl Command for Create {
 
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let (key, options) = parse(call)?;
-        let mut key_sessions = call.open_for_writing(key)?;
-        let now = call.now();
-        let none = Default::default();
-        let sessions = key_sessions.sessions().unwrap_or(&none);
-
-        let mut state = state::lock();
-        let subject = state.settings.subject_of(key.bytes())?;
-        let clock = state.settings.clock(now);
+        let User { subject, mut key, mut rules, mut state } = writing(call, key)?;
         let new = match options.from {
-            None => begin(&options, &state, subject, now)?,
+            None => begin(&options, &state, subject, rules.now)?,
             Some(jwt) => {
-                let token = state.verify(subject, jwt, None, now).and_then(|token| registrable(token, sessions, clock));
-                let (id, expires_at) = match token {
+                let token = match state.verify(subject, jwt, None, rules.now) {
                     Ok(token) => token,
                     Err(reason) => return inactive(call.reply(), reason),
                 };
-                NewSession { id, expires_at, external_id: true, ..begin(&options, &state, subject, now)? }
+                let (TokenKind::Jwt, Some(expires_at)) = (token.kind, token.expires_at) else {
+                    return inactive(call.reply(), Reason::Type);
+                };
+                let source = IdSource::Token(token.issued);
+                NewSession { id: token.id, source, expires_at, ..begin(&options, &state, subject, rules.now)? }
             }
         };
-        let mut limit = state.settings.limit();
-        limit.sessions = options.max.and_then(|max| u32::try_from(max).ok()).unwrap_or(limit.sessions);
-        limit.policy = options.policy.unwrap_or(limit.policy);
-        let creation = sessions.create(new, state.settings.token_rules(), limit, clock).map_err(|why| match why {
-            CreateError::Exists => {
-                Failure::Coded("SESSIONEXISTS", "the id is taken, or was and may still have tokens".into())
+        rules.sessions = options.max.and_then(|max| u32::try_from(max).ok()).unwrap_or(rules.sessions);
+        rules.policy = options.policy.unwrap_or(rules.policy);
+        let decision = match key.sessions_or_none().create(new, &rules) {
+            Ok(decision) => decision,
+            Err(CreateError::Refused(reason)) => return inactive(call.reply(), reason),
+            Err(CreateError::Exists) => {
+                return Err(Failure::Coded("SESSIONEXISTS", "a live session has this id".into()));
             }
-            CreateError::Limit => {
-                Failure::Coded("SESSIONLIMIT", format!("the user has {} live sessions, the limit", limit.sessions))
+            Err(CreateError::Limit) => {
+                let limit = rules.sessions;
+                return Err(Failure::Coded("SESSIONLIMIT", format!("the user has {limit} live sessions, the limit")));
             }
-        })?;
-        let tokens = Tokens::mint(&state, subject, &creation.session, now)?;
+        };
+        let tokens = Tokens::mint(&state, subject, &decision.value.session, rules.now)?;
         drop(state);
-
-        let evict = (!creation.evicted.is_empty()).then_some(c"session.evict");
-        key_sessions.commit(&creation.effects, evict.into_iter().chain([c"session.create"]), clock);
-        stats::CREATED.add(1);
-        stats::EVICTED.add(creation.evicted.len());
-        let news = News { evicted: &creation.evicted, new_ip: creation.new_ip, new_device: creation.new_device };
-        tokens.reply(call.reply(), &creation.session, &news);
+        let Created { session, evicted, new_ip, new_device } = key.commit(decision);
+        tokens.reply(call.reply(), &session, &News { evicted: &evicted, new_ip, new_device });
         Ok(())
-    }
-}
-
-/// The id and deadline of a session that is to begin with a token from elsewhere. The token gets the same check as with
-/// any request, but that its session need not be here yet.
-fn registrable(token: Verified, sessions: &UserSessions, clock: Clock) -> Result<(SessionId, UnixMillis), Reason> {
-    let expires_at = token.expires_at.ok_or(Reason::Type)?;
-    // Within the leeway it may be good still, but the session would not be.
-    if clock.now >= expires_at {
-        return Err(Reason::TokenExpired);
-    }
-    // Whoever named such a session by its id would be taken to offer a token.
-    if holds_token(token.id.to_string().as_bytes()) {
-        return Err(Reason::Malformed);
-    }
-    match sessions.check(&token.id, token.issued, clock) {
-        Err(Reason::Unknown) if sessions.may_have_forgotten(token.issued) => Err(Reason::Unknown),
-        Err(Reason::Unknown) | Ok(_) => Ok((token.id, expires_at)),
-        Err(reason) => Err(reason),
     }
 }
 
@@ -235,7 +209,7 @@ fn begin<'a>(
     };
     Ok(NewSession {
         id,
-        external_id: options.id.is_some(),
+        source: if options.id.is_some() { IdSource::Caller } else { IdSource::Random },
         expires_at: expires_at.ok_or_else(|| Failure::invalid("TTL ends past the range of times"))?,
         idle_secs: in_range(or_default(options.idle, settings.idle_timeout)),
         ip: options.ip,

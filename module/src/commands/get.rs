@@ -1,10 +1,10 @@
 //! SESSION.GET
 
 use super::parser::{Parser, session_id};
+use super::user::{User, reading};
 use super::{Command, Grammar, KeyUse, Spec, check};
-use crate::api::Call;
+use crate::api::{Call, Sessions};
 use crate::error::Failure;
-use crate::state;
 
 /// ```text
 /// SESSION.GET key id
@@ -25,11 +25,8 @@ impl Command for Get {
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let mut parser = Parser::new(call);
         let (key, id) = (parser.key()?, session_id("id", parser.id_or_token()?)?);
-        let sessions = call.open_for_reading(key)?;
-        let state = state::lock();
-        let subject = state.settings.subject_of(key.bytes())?;
-        let clock = state.settings.clock(call.now());
-        match sessions.sessions().and_then(|sessions| sessions.get(&id, state.agents_as_they_are(), clock)) {
+        let User { subject, key, rules, state } = reading(call, key)?;
+        match key.sessions().and_then(|sessions| sessions.get(&id, state.agents_as_they_are(), &rules)) {
             Some(session) => check::session(call.reply(), subject, &session),
             None => call.reply().null(),
         }

@@ -1,10 +1,10 @@
 //! SESSION.LIST
 
 use super::parser::Parser;
+use super::user::{User, reading};
 use super::{Command, Grammar, KeyUse, Spec, check};
-use crate::api::Call;
+use crate::api::{Call, Sessions};
 use crate::error::Failure;
-use crate::state;
 
 /// ```text
 /// SESSION.LIST key
@@ -24,12 +24,9 @@ impl Command for List {
 
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let key = Parser::new(call).key()?;
-        let sessions = call.open_for_reading(key)?;
-        let state = state::lock();
-        let subject = state.settings.subject_of(key.bytes())?;
-        let clock = state.settings.clock(call.now());
+        let User { subject, key, rules, state } = reading(call, key)?;
         let agents = state.agents_as_they_are();
-        let live: Vec<_> = sessions.sessions().into_iter().flat_map(|sessions| sessions.live(agents, clock)).collect();
+        let live: Vec<_> = key.sessions().into_iter().flat_map(|sessions| sessions.live(agents, &rules)).collect();
         call.reply().array(live.len());
         live.iter().rev().for_each(|session| check::session(call.reply(), subject, session));
         Ok(())

@@ -4,6 +4,7 @@ mod apply;
 mod check;
 mod count;
 mod create;
+mod deny;
 mod get;
 mod keys;
 mod list;
@@ -11,12 +12,14 @@ mod parser;
 mod refresh;
 mod regenerate;
 mod revoke;
+mod revoke_all;
 mod revoke_user;
 mod set;
 mod stats;
 mod tokens;
 mod touch;
 mod ttl;
+mod user;
 mod validate;
 
 use std::ffi::c_int;
@@ -68,6 +71,10 @@ pub(crate) enum Grammar {
     Values(&'static str),
     /// `[WORD value]`
     Option(&'static str, &'static str, Kind),
+    /// `WORD value`
+    RequiredOption(&'static str, &'static str, Kind),
+    /// `[WORD unix-time-milliseconds | OTHER]`
+    TimeOr(&'static str, &'static str),
     /// `[WORD value | OTHER value]`
     EitherOption(&'static [(&'static str, &'static str)]),
     /// `name value [name value ...]`
@@ -87,6 +94,8 @@ pub(crate) enum Grammar {
 pub(crate) enum Kind {
     Text,
     Integer,
+    /// Unix milliseconds.
+    UnixTime,
 }
 
 impl Spec {
@@ -116,7 +125,7 @@ const fn entry<C: Command>() -> Entry {
 }
 
 /// All commands.
-pub(crate) static TABLE: [Entry; 16] = [
+pub(crate) static TABLE: [Entry; 18] = [
     entry::<create::Create>(),
     entry::<validate::Validate>(),
     entry::<touch::Touch>(),
@@ -130,6 +139,8 @@ pub(crate) static TABLE: [Entry; 16] = [
     entry::<set::Unset>(),
     entry::<revoke::Revoke>(),
     entry::<revoke_user::RevokeUser>(),
+    entry::<deny::Deny>(),
+    entry::<revoke_all::RevokeAll>(),
     entry::<stats::Stats>(),
     entry::<keys::Keys>(),
     entry::<apply::Apply>(),

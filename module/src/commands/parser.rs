@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use redis_session_core::SessionId;
 use redis_session_core::token::holds_token;
+use redis_session_core::{SessionId, UnixMillis};
 
 use crate::api::{Arg, Call};
 use crate::error::Failure;
@@ -94,6 +94,12 @@ impl<'c, 'a> Parser<'c, 'a> {
     /// The value of `word`, a time span in seconds of at least `min`.
     pub(crate) fn seconds_of(&mut self, word: &str, min: i64) -> Result<u64, Failure> {
         self.integer_of(word, min, MAX_SECONDS)
+    }
+
+    /// The value of `word`, a point in time in Unix milliseconds.
+    pub(crate) fn time_of(&mut self, word: &str) -> Result<UnixMillis, Failure> {
+        let time = self.integer_of(word, 0, UnixMillis::MAX.as_i64())?;
+        Ok(UnixMillis::new(time).unwrap_or(UnixMillis::MAX))
     }
 
     /// The value of `word`, UTF-8 text of at most `max` bytes without control characters.

@@ -5,11 +5,10 @@ use redis_session_core::sessions::{Device, MAX_AGENT_BYTES, Origin, Refreshed};
 
 use super::parser::{Parser, once};
 use super::tokens::{News, Tokens, inactive};
+use super::user::{User, writing};
 use super::{Command, Grammar, KeyUse, Kind, Spec};
-use crate::api::Call;
+use crate::api::{Call, Sessions};
 use crate::error::Failure;
-use crate::state;
-use crate::stats;
 
 /// ```text
 /// SESSION.REFRESH key refresh-token [IP ip] [AGENT text] [DEVICE fingerprint]
@@ -48,37 +47,25 @@ impl Command for Refresh {
                 return Err(word.unknown());
             }
         }
-        let mut key_sessions = call.open_for_writing(key)?;
-        let now = call.now();
-
-        let mut state = state::lock();
-        let subject = state.settings.subject_of(key.bytes())?;
-        let (clock, limit, rules) = (state.settings.clock(now), state.settings.limit(), state.settings.token_rules());
+        let User { subject, mut key, rules, mut state } = writing(call, key)?;
         let token = match state.verify_refresh(subject, token) {
             Ok(token) => token,
             Err(reason) => return inactive(call.reply(), reason),
         };
         let device = device.map(|fingerprint| Device::of(subject, fingerprint));
         let origin = Origin { ip, agent: agent.filter(|agent| !agent.is_empty()), device };
-        let none = Default::default();
-        let sessions = key_sessions.sessions().unwrap_or(&none);
-        let agents = state.agents_as_they_are();
-        let refreshed = sessions.refresh(&token, origin, rules, agents, limit, clock);
-        let grant = match refreshed {
-            Refreshed::Granted(grant) => grant,
-            Refreshed::Refused(reason) => return inactive(call.reply(), reason),
-            Refreshed::Reused { effects } => {
-                drop(state);
-                key_sessions.commit(&effects, Some(c"session.reuse"), clock);
-                stats::REUSED.add(1);
-                return inactive(call.reply(), Reason::Reused);
-            }
+        let decision = match key.sessions_or_none().refresh(&token, origin, state.agents_as_they_are(), &rules) {
+            Ok(decision) => decision,
+            Err(reason) => return inactive(call.reply(), reason),
         };
-        let tokens = Tokens::mint(&state, subject, &grant.session, grant.issued_at)?;
+        let tokens = match &decision.value {
+            Refreshed::Granted(grant) => Some(Tokens::mint(&state, subject, &grant.session, grant.issued_at)?),
+            Refreshed::Reused => None,
+        };
         drop(state);
-
-        key_sessions.commit(&grant.effects, Some(c"session.refresh"), clock);
-        stats::REFRESHED.add(1);
+        let (Refreshed::Granted(grant), Some(tokens)) = (key.commit(decision), tokens) else {
+            return inactive(call.reply(), Reason::Reused);
+        };
         let news = News { new_ip: grant.new_ip, ..News::default() };
         tokens.reply(call.reply(), &grant.session, &news);
         Ok(())

@@ -2,15 +2,14 @@
 
 use redis_session_core::SessionId;
 use redis_session_core::sessions::Presented;
-use redis_session_core::token::{Issued, is_token};
+use redis_session_core::token::is_token;
 
 use super::parser::{Parser, session_id};
 use super::tokens::{News, Tokens, inactive};
+use super::user::{User, writing};
 use super::{Command, Grammar, KeyUse, Spec};
-use crate::api::Call;
+use crate::api::{Call, Sessions};
 use crate::error::Failure;
-use crate::state;
-use crate::stats;
 
 /// ```text
 /// SESSION.REGENERATE key id-or-token
@@ -31,32 +30,23 @@ impl Command for Regenerate {
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let mut parser = Parser::new(call);
         let (key, text) = (parser.key()?, parser.id_or_token()?);
-        let mut key_sessions = call.open_for_writing(key)?;
-        let now = call.now();
-
-        let mut state = state::lock();
-        let subject = state.settings.subject_of(key.bytes())?;
-        let (clock, limit, rules) = (state.settings.clock(now), state.settings.limit(), state.settings.token_rules());
+        let User { subject, mut key, rules, mut state } = writing(call, key)?;
         let old = if is_token(text) {
-            match state.verify(subject, text, None, now) {
-                Ok(token) => Presented { id: token.id, issued: token.issued, until: None },
+            match state.verify(subject, text, None, rules.now) {
+                Ok(token) => Presented::from(token),
                 Err(reason) => return inactive(call.reply(), reason),
             }
         } else {
-            Presented { id: session_id("id", text)?, issued: Issued::Unsaid, until: None }
+            Presented::id(session_id("id", text)?)
         };
         let new = SessionId::random().map_err(super::no_randomness)?;
-        let none = Default::default();
-        let sessions = key_sessions.sessions().unwrap_or(&none);
-        let grant = match sessions.regenerate(&old, new, rules, state.agents_as_they_are(), limit, clock) {
-            Ok(grant) => grant,
+        let decision = match key.sessions_or_none().regenerate(&old, new, state.agents_as_they_are(), &rules) {
+            Ok(decision) => decision,
             Err(reason) => return inactive(call.reply(), reason),
         };
-        let tokens = Tokens::mint(&state, subject, &grant.session, grant.issued_at)?;
+        let tokens = Tokens::mint(&state, subject, &decision.value.session, decision.value.issued_at)?;
         drop(state);
-
-        key_sessions.commit(&grant.effects, Some(c"session.regenerate"), clock);
-        stats::REGENERATED.add(1);
+        let grant = key.commit(decision);
         tokens.reply(call.reply(), &grant.session, &News::default());
         Ok(())
     }

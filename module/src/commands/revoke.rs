@@ -2,11 +2,10 @@
 
 use super::check::named;
 use super::parser::Parser;
+use super::user::{User, writing};
 use super::{Command, Grammar, KeyUse, Spec};
-use crate::api::Call;
+use crate::api::{Call, Sessions};
 use crate::error::Failure;
-use crate::state;
-use crate::stats;
 
 /// ```text
 /// SESSION.REVOKE key id-or-token [id-or-token ...]
@@ -31,24 +30,16 @@ impl Command for Revoke {
         while parser.has_more() {
             texts.push(parser.id_or_token()?);
         }
-        let mut sessions = call.open_for_writing(key)?;
-
-        let now = call.now();
-        let mut state = state::lock();
-        let subject = state.settings.subject_of(key.bytes())?;
-        let mut targets = Vec::new();
+        let User { subject, mut key, rules, mut state } = writing(call, key)?;
+        let mut presented = Vec::new();
         for text in texts {
             // A token that is not good names nothing, and that is success (RFC 7009 section 2.2).
-            targets.extend(named(&mut state, subject, text, "id", now)?);
+            presented.extend(named(&mut state, subject, text, "id", rules.now)?);
         }
-        let (limit, clock) = (state.settings.limit(), state.settings.clock(now));
         drop(state);
-
-        let none = Default::default();
-        let revocation = sessions.sessions().unwrap_or(&none).revoke(&targets, limit, clock);
-        sessions.commit(&revocation.effects, Some(c"session.revoke"), clock);
-        stats::REVOKED.add(revocation.revoked);
-        call.reply().count(revocation.revoked);
+        let decision = key.sessions_or_none().revoke(&presented, &rules);
+        let revoked = key.commit(decision);
+        call.reply().count(revoked);
         Ok(())
     }
 }

@@ -2,11 +2,10 @@
 
 use super::check::named;
 use super::parser::{Parser, once};
+use super::user::{User, writing};
 use super::{Command, Grammar, KeyUse, Kind, Spec};
-use crate::api::Call;
+use crate::api::{Call, Sessions};
 use crate::error::Failure;
-use crate::state;
-use crate::stats;
 
 /// ```text
 /// SESSION.REVOKEUSER key [EXCEPT id-or-token]
@@ -37,33 +36,19 @@ impl Command for RevokeUser {
             }
             once(&mut except, "EXCEPT", parser.id_or_token()?)?;
         }
-        let mut sessions = call.open_for_writing(key)?;
-
-        let now = call.now();
-        let mut state = state::lock();
-        let subject = state.settings.subject_of(key.bytes())?;
+        let User { subject, mut key, rules, mut state } = writing(call, key)?;
         let except =
             match except {
                 None => None,
-                // Whoever asks to be spared and cannot be told must not be logged out by mistake.
-                Some(text) => Some(named(&mut state, subject, text, "EXCEPT", now)?.map_err(|reason| {
+                // An application that asks to spare a session must not log its user out by mistake.
+                Some(text) => Some(named(&mut state, subject, text, "EXCEPT", rules.now)?.map_err(|reason| {
                     Failure::invalid(format!("EXCEPT is not a valid token of this user: {reason}"))
                 })?),
             };
-        let (limit, clock) = (state.settings.limit(), state.settings.clock(now));
-        let horizon = state.settings.token_horizon();
         drop(state);
-
-        let none = Default::default();
-        let revocation = sessions.sessions().unwrap_or(&none).revoke_all(
-            except.as_ref().map(|except| &except.id),
-            horizon,
-            limit,
-            clock,
-        );
-        sessions.commit(&revocation.effects, Some(c"session.revokeuser"), clock);
-        stats::REVOKED.add(revocation.revoked);
-        call.reply().count(revocation.revoked);
+        let decision = key.sessions_or_none().revoke_all(except.as_ref(), &rules);
+        let revoked = key.commit(decision);
+        call.reply().count(revoked);
         Ok(())
     }
 }

@@ -1,12 +1,12 @@
 //! SESSION.SET and SESSION.UNSET
 
-use redis_session_core::sessions::{ChangeError, Data};
+use redis_session_core::sessions::{ChangeError, Data, Rules};
 
 use super::parser::{Parser, field_name, session_id};
+use super::user::{User, writing};
 use super::{Command, Grammar, KeyUse, Spec};
-use crate::api::Call;
+use crate::api::{Call, Sessions};
 use crate::error::Failure;
-use crate::state;
 
 /// ```text
 /// SESSION.SET key id field value [field value ...]
@@ -38,16 +38,10 @@ impl Command for Set {
         }
         let count = fields.len();
         let data = Data::pack(fields).ok_or_else(|| Failure::invalid("a field is given twice"))?;
-        let mut key_sessions = call.open_for_writing(key)?;
-        let (clock, max) = {
-            let state = state::lock();
-            state.settings.subject_of(key.bytes())?;
-            (state.settings.clock(call.now()), state.settings.max_data())
-        };
-        let none = Default::default();
-        let effects =
-            key_sessions.sessions().unwrap_or(&none).set(&id, data, max, clock).map_err(|why| refused(why, max))?;
-        key_sessions.commit(&effects, Some(c"session.set"), clock);
+        let User { mut key, rules, state, .. } = writing(call, key)?;
+        drop(state);
+        let decision = key.sessions_or_none().set(&id, data, &rules).map_err(|why| refused(why, &rules))?;
+        key.commit(decision);
         call.reply().count(count);
         Ok(())
     }
@@ -72,25 +66,20 @@ impl Command for Unset {
             names.push((field_name(parser.value()?)?, &[][..]));
         }
         let names = Data::pack(names).ok_or_else(|| Failure::invalid("a field is given twice"))?;
-        let mut key_sessions = call.open_for_writing(key)?;
-        let clock = {
-            let state = state::lock();
-            state.settings.subject_of(key.bytes())?;
-            state.settings.clock(call.now())
-        };
-        let none = Default::default();
-        let changed = key_sessions.sessions().unwrap_or(&none).unset(&id, names, clock);
-        let (effects, removed) = changed.map_err(|why| refused(why, 0))?;
-        key_sessions.commit(&effects, Some(c"session.unset"), clock);
+        let User { mut key, rules, state, .. } = writing(call, key)?;
+        drop(state);
+        let decision = key.sessions_or_none().unset(&id, names, &rules).map_err(|why| refused(why, &rules))?;
+        let removed = key.commit(decision);
         call.reply().count(removed);
         Ok(())
     }
 }
 
-fn refused(why: ChangeError, max: usize) -> Failure {
+fn refused(why: ChangeError, rules: &Rules) -> Failure {
     match why {
         ChangeError::Dead(reason) => Failure::Coded("NOSESSION", format!("the session is not alive: {reason}")),
         ChangeError::TooLarge(size) => {
+            let max = rules.max_data_bytes;
             Failure::invalid(format!("the session would have {size} bytes of fields, session.max-data-bytes is {max}"))
         }
     }

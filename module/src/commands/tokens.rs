@@ -40,7 +40,7 @@ impl Tokens {
         let no_key = || Failure::Coded("NOSIGNINGKEY", "no key in session.keys-file can sign".into());
         let key = state.ring().and_then(|ring| ring.signing_key()).ok_or_else(no_key)?;
         let settings = &state.settings;
-        if let Some(expires_at) = session.token_expires_at(issued_at, settings.token_rules().token_secs) {
+        if let Some(expires_at) = session.token_expires_at(issued_at, settings.token_secs()) {
             let claims = match &*session.claims {
                 "" => None,
                 json => Some(Claims::parse(json.as_bytes()).map_err(|why| Failure::invalid(format!("CLAIMS {why}")))?),

@@ -1,8 +1,9 @@
 //! SESSION.TOUCH
 
 use super::check::{GRAMMAR, Request};
+use super::user::{User, writing};
 use super::{Command, KeyUse, Spec};
-use crate::api::Call;
+use crate::api::{Call, Sessions};
 use crate::error::Failure;
 use crate::state;
 use crate::stats;
@@ -25,22 +26,21 @@ impl Command for Touch {
 
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let request = Request::parse(call)?;
-        let mut key = call.open_for_writing(request.key)?;
-        let (granularity, (subject, clock, verified)) = {
-            let mut state = state::lock();
-            let granularity = u64::try_from(state.settings.touch_granularity).unwrap_or(0).saturating_mul(1000);
-            (granularity, request.verify(&mut state, call.now())?)
-        };
-        let mut answer = request.look_up(verified, subject, key.sessions(), clock);
-        if let Ok(passed) = &answer {
-            let id = passed.verified.id.clone();
-            let effect = key.sessions_mut().and_then(|sessions| sessions.touch(&id, granularity, clock));
-            if let Some(effect) = effect {
-                key.announce(&[effect], c"session.touch");
-            }
-            // Again, for the deadline has moved.
-            answer = answer.and_then(|passed| request.look_up(Ok(passed.verified), subject, key.sessions(), clock));
-        }
-        request.reply(call.reply(), &stats::TOUCHED, answer, subject, key.sessions(), clock)
+        let User { subject, mut key, rules, mut state } = writing(call, request.key)?;
+        let answer = request.verify(&mut state, subject, rules.now);
+        drop(state);
+        let answer = answer.and_then(|token| {
+            let check = request.check(subject);
+            let standing = match key.sessions_mut() {
+                Some(sessions) => {
+                    let decision = sessions.touch(&token, check, &rules)?;
+                    key.announce(decision)
+                }
+                None => key.sessions_or_none().check(&token, check, &rules)?,
+            };
+            Ok((token, standing))
+        });
+        let state = state::lock();
+        request.reply(call.reply(), &stats::TOUCHED, answer, &User { subject, key, rules, state })
     }
 }

@@ -1,12 +1,12 @@
 //! SESSION.TTL
 
-use redis_session_core::token::Issued;
+use redis_session_core::sessions::Presented;
 
 use super::parser::{Parser, session_id};
+use super::user::{User, reading};
 use super::{Command, Grammar, KeyUse, Spec};
-use crate::api::Call;
+use crate::api::{Call, Sessions};
 use crate::error::Failure;
-use crate::state;
 
 /// ```text
 /// SESSION.TTL key id
@@ -30,15 +30,10 @@ impl Command for Ttl {
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let mut parser = Parser::new(call);
         let (key, id) = (parser.key()?, session_id("id", parser.id_or_token()?)?);
-        let sessions = call.open_for_reading(key)?;
-        let now = call.now();
-        let clock = {
-            let state = state::lock();
-            state.settings.subject_of(key.bytes())?;
-            state.settings.clock(now)
-        };
-        let alive = sessions.sessions().and_then(|sessions| sessions.check(&id, Issued::Unsaid, clock).ok());
-        let left = alive.map(|alive| alive.deadline.saturating_since(now));
+        let User { key, rules, .. } = reading(call, key)?;
+        let id = Presented::id(id);
+        let alive = key.sessions().and_then(|sessions| sessions.alive(&id, &rules).ok());
+        let left = alive.map(|alive| alive.deadline.saturating_since(rules.now));
         call.reply().integer(left.map_or(NONE, |left| i64::try_from(left).unwrap_or(i64::MAX)));
         Ok(())
     }

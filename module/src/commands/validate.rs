@@ -1,10 +1,10 @@
 //! SESSION.VALIDATE
 
 use super::check::{GRAMMAR, Request};
+use super::user::{User, reading};
 use super::{Command, KeyUse, Spec};
-use crate::api::Call;
+use crate::api::{Call, Sessions};
 use crate::error::Failure;
-use crate::state;
 use crate::stats;
 
 /// ```text
@@ -25,9 +25,11 @@ impl Command for Validate {
 
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let request = Request::parse(call)?;
-        let key = call.open_for_reading(request.key)?;
-        let (subject, clock, verified) = request.verify(&mut state::lock(), call.now())?;
-        let answer = request.look_up(verified, subject, key.sessions(), clock);
-        request.reply(call.reply(), &stats::VALIDATED, answer, subject, key.sessions(), clock)
+        let User { subject, key, rules, mut state } = reading(call, request.key)?;
+        let answer = request.verify(&mut state, subject, rules.now).and_then(|token| {
+            let standing = key.sessions_or_none().check(&token, request.check(subject), &rules)?;
+            Ok((token, standing))
+        });
+        request.reply(call.reply(), &stats::VALIDATED, answer, &User { subject, key, rules, state })
     }
 }

@@ -1,8 +1,8 @@
 //! A user whose sessions are held to the two lists, command by command.
 
 use redis_session_core::sessions::{
-    AgentPool, ChangeError, Clock, CreateError, Data, Effect, Limit, LimitPolicy, NewSession, Origin, Refreshed,
-    Presented, TokenRules, UserSessions, decode_effects, encode_effects,
+    AgentPool, ChangeError, Clock, CreateError, Data, Effect, Limit, LimitPolicy, NewSession, Origin, Presented,
+    Refreshed, TokenRules, UserSessions, decode_effects, encode_effects,
 };
 use redis_session_core::token::{Issued, RefreshToken};
 use redis_session_core::{Reason, SessionId, UnixMillis};
