@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::agents::{AgentId, AgentPool};
+use super::cutoff::{Cutoff, UserCutoff};
 use super::data::Data;
 use super::effect::{self, DecodeError, Effect};
 use super::record::{IdKey, Record, RecordRef, set_seen};
-use super::rules::{Cutoff, UserCutoff};
 use super::session::Session;
 use super::store::Cutoffs;
 use super::{SessionId, UnixMillis, UserSessions};

@@ -7,14 +7,13 @@ use std::collections::HashSet;
 use thiserror::Error;
 
 use super::agents::AgentPool;
+use super::cutoff::{Cutoff, UserCutoff};
 use super::data::Data;
 use super::effect::Effect;
 use super::event::{Decision, Event, EventKind};
 use super::record::{IdKey, Record, RecordRef, set_seen};
 use super::rule::{self, Standing};
-use super::rules::{
-    Check, Cutoff, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, Rules, UserCutoff,
-};
+use super::rules::{Check, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, Rules};
 use super::session::{EndReason, Refresh, Session, Tombstone};
 use super::{UserSessions, store};
 use crate::token::{Issued, RefreshToken, TokenKind, holds_token};
@@ -169,7 +168,7 @@ impl UserSessions {
             if !rules.is_spent(known) {
                 // Tokens of the session that had the id may still be around.
                 from = UnixMillis::MAX;
-                session.token_until = session.token_until.max(rules.remembered_until(known, rules.latest));
+                session.token_until = session.token_until.max(rules.remembered_until(known, rules.ends(known)));
             }
         }
         if let IdSource::Token(issued) = source {
@@ -390,7 +389,11 @@ impl UserSessions {
             }
             let record = self.store.find(&presented.id);
             let token_end = token_end(presented).filter(|end| rules.now < *end);
-            let standing = self.look_up(presented, rules);
+            // A token that has expired names its session still.
+            let standing = match record {
+                Some(record) => rule::of_record(record, || self.store.cutoffs(), presented, rules).map(Standing::Alive),
+                None => self.look_up(presented, rules),
+            };
             let reason = match (standing, record) {
                 (Ok(Standing::Alive(_)), _) => EndReason::Revoked,
                 (Ok(Standing::Absent), _) if token_end.is_some() => EndReason::Revoked,
@@ -408,12 +411,12 @@ impl UserSessions {
                 Issued::InSecondOf(time) => time,
                 Issued::ForSessionOf(_) | Issued::Unsaid => UnixMillis::ZERO,
             };
-            let known = record.map_or(UnixMillis::ZERO, RecordRef::last_issued_at);
-            let ended_at = rules.latest.max(known).max(iat);
-            let until = record.map(|record| rules.remembered_until(record, ended_at)).max(token_end);
+            let ended = record.map_or_else(|| Cutoff::at(rules.latest, rules.leeway), |record| rules.ends(record));
+            let ended = ended.with_iat(iat);
+            let until = record.map(|record| rules.remembered_until(record, ended)).max(token_end);
             done.insert(&presented.id);
             let until = until.unwrap_or(rules.now);
-            draft.end(record, Tombstone { id: presented.id.clone(), reason, ended_at, until });
+            draft.end(record, Tombstone { id: presented.id.clone(), reason, ended, until });
         }
         if !draft.effects.is_empty() {
             self.tidy(&mut draft, false, rules);
@@ -431,11 +434,11 @@ impl UserSessions {
         if is_denied || rules.now >= until {
             return Decision::nothing(false);
         }
-        let ended_at = rules.latest.max(record.map_or(UnixMillis::ZERO, RecordRef::last_issued_at));
-        let until = record.map_or(until, |record| rules.remembered_until(record, ended_at).max(until));
+        let ended = record.map_or_else(|| Cutoff::at(rules.latest, rules.leeway), |record| rules.ends(record));
+        let until = record.map_or(until, |record| rules.remembered_until(record, ended).max(until));
         let reason = record.and_then(RecordRef::end_reason).unwrap_or(EndReason::Revoked);
         let mut draft = Draft::default();
-        draft.end(record, Tombstone { id, reason, ended_at, until });
+        draft.end(record, Tombstone { id, reason, ended, until });
         self.tidy(&mut draft, false, rules);
         draft.decide(true)
     }
@@ -475,16 +478,12 @@ impl UserSessions {
     /// only tombstones are looked at.
     fn tidy(&self, draft: &mut Draft<'_>, clears: bool, rules: &Rules) {
         let mut dropped = None;
-        let mut drop = |ended_at: UnixMillis, until: UnixMillis| {
-            // A tombstone does not say which leeway there was.
-            let cutoff = Cutoff::at(ended_at, MAX_LEEWAY);
-            dropped = Some(both(dropped, UserCutoff { cutoff, until }));
-        };
+        let mut drop = |cutoff, until| dropped = Some(both(dropped, UserCutoff { cutoff, until }));
         let ends = draft.effects.iter().filter(|effect| matches!(effect, Effect::End(_))).count();
         let excess = ends.saturating_sub(rules.tombstones);
         for effect in draft.effects.iter_mut().filter(|effect| matches!(effect, Effect::End(_))).take(excess) {
             if let Effect::End(tombstone) = effect {
-                drop(tombstone.ended_at, tombstone.until);
+                drop(tombstone.ended, tombstone.until);
                 *effect = Effect::Forget(tombstone.id.clone());
             }
         }
@@ -503,8 +502,10 @@ impl UserSessions {
         let (spent, kept): (Vec<_>, Vec<_>) = dead.partition(|record| rules.is_spent(*record));
         let excess = (kept.len() + ends - excess).saturating_sub(rules.tombstones).min(kept.len());
         let early = kept.into_iter().take(excess).inspect(|record| {
-            let ended_at = record.last_issued_at();
-            drop(ended_at, rules.remembered_until(*record, ended_at));
+            // What has died of time was ended by nobody. No token of it is younger than its last one.
+            let last = Cutoff::at(record.last_issued_at(), rules.leeway);
+            let ended = if record.is_tombstone() { record.ended() } else { last };
+            drop(ended, rules.remembered_until(*record, ended));
         });
         let mut effects = Vec::new();
         for record in spent.into_iter().chain(early) {

@@ -24,10 +24,10 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
+use super::cutoff::{Cutoff, UserCutoff};
 use super::data::Data;
 use super::reader::Reader;
 use super::record::{read_tagged_id, write_tagged_id};
-use super::rules::{Cutoff, UserCutoff};
 use super::session::{Session, Tombstone};
 use crate::{SessionId, UnixMillis};
 
@@ -113,7 +113,7 @@ impl Effect<'_> {
                 Some(session.last_seen_replicated.max(session.created_at))
             }
             Self::Seen { at, .. } => Some(*at),
-            Self::End(tombstone) => Some(tombstone.ended_at),
+            Self::End(tombstone) => Some(tombstone.ended.began),
             Self::TombstonesDroppedBefore(_)
             | Self::Forget(_)
             | Self::Clear { .. }
@@ -143,9 +143,8 @@ pub(crate) fn push(effect: &Effect<'_>, out: &mut Vec<u8>) {
             out.push(if matches!(effect, Effect::RevokedBefore(_)) { REVOKED_BEFORE } else { DROPPED_BEFORE });
             let none = UserCutoff { cutoff: Cutoff::default(), until: UnixMillis::ZERO };
             let UserCutoff { cutoff, until } = cutoff.unwrap_or(none);
-            for time in [cutoff.began, cutoff.iat, until] {
-                out.extend_from_slice(&time.to_bytes());
-            }
+            out.extend_from_slice(&cutoff.to_bytes());
+            out.extend_from_slice(&until.to_bytes());
         }
         Effect::Put(session) => {
             out.push(PUT);
@@ -227,7 +226,7 @@ fn effect<'a>(reader: &mut Reader<'a>) -> Option<Effect<'a>> {
 }
 
 fn cutoff(reader: &mut Reader<'_>) -> Option<Option<UserCutoff>> {
-    let cutoff = Cutoff { began: reader.time()?, iat: reader.time()? };
+    let cutoff = Cutoff::read(reader)?;
     let until = reader.time()?;
     Some((until > UnixMillis::ZERO).then_some(UserCutoff { cutoff, until }))
 }

@@ -8,6 +8,7 @@
 //!
 //! ```text
 //! rule.rs       which credential is good         rules.rs     what it is measured by
+//! cutoff.rs     moments up to which all has been ended
 //! decide.rs     what a command is to do          event.rs     what that means
 //! effect.rs     what it changes, as bytes        apply.rs     carrying that out
 //! store.rs      where the records are            record.rs    their bytes       data.rs   fields
@@ -16,6 +17,7 @@
 
 mod agents;
 mod apply;
+mod cutoff;
 mod data;
 mod decide;
 mod effect;
@@ -28,14 +30,13 @@ mod session;
 mod store;
 
 pub use agents::{AgentId, AgentPool};
+pub use cutoff::{Cutoff, UserCutoff};
 pub use data::Data;
 pub use decide::{ChangeError, CreateError, Created, Grant, Refreshed};
 pub use effect::{DecodeError, Effect, decode as decode_effects, encode as encode_effects};
 pub use event::{Decision, Event, EventAgent, EventKind};
 pub use rule::{Alive, Standing};
-pub use rules::{
-    Check, Cutoff, Fingerprint, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, Rules, UserCutoff,
-};
+pub use rules::{Check, Fingerprint, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, Rules};
 pub use session::{Device, EndReason, MAX_AGENT_BYTES, Refresh, Session, TokenFormat, Tombstone};
 
 use crate::{SessionId, UnixMillis};

@@ -4,7 +4,7 @@
 //! session   flags u16 | id | created u48 | expires u48 | seen u48 | unreplicated u32 | token_until u48
 //!           | [idle u32] | [ip 4 or 16] | [agent] | [refresh] | [device 16] | [token_ttl u32] | [accepts_from u48]
 //!           | [claims] | [data]
-//! tombstone flags u16 | id | until u48 | ended u48
+//! tombstone flags u16 | id | until u48 | began u48 | iat u48
 //!
 //! flags     bits 0-1   id: 0 base64url, 1 UUID, 2 hex (16 bytes each), 3 text (length u8, then the text)
 //!           bits 2-3   ip: 0 none, 1 IPv4 (4 bytes), 2 IPv6 (16 bytes)
@@ -24,16 +24,17 @@
 //! seen      last use, as replicas know it
 //! unreplicated   milliseconds from `seen` to the last use on this server
 //! token_until    when the last token issued for it expires
-//! ended     when it ended: every credential that the tombstone ends was issued by then
+//! began, iat     the cutoff of what it ends: the last time of a session's begin, and of a JWT's `iat`
 //! until     when the last of these credentials has expired
 //! ```
 //!
-//! Numbers are little-endian. A session with an IPv4 address and an agent takes 54 bytes, a tombstone 30.
+//! Numbers are little-endian. A session with an IPv4 address and an agent takes 54 bytes, a tombstone 36.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::agents::AgentId;
+use super::cutoff::Cutoff;
 use super::data::Data;
 use super::reader::Reader;
 use super::session::{Device, EndReason, MAX_AGENT_BYTES, Refresh, Session, TokenFormat, Tombstone, idle_deadline};
@@ -64,8 +65,8 @@ const TOMBSTONE_BITS: u16 = ID_FORM | TOMBSTONE | REASON;
 
 /// Created, expires, seen, unreplicated, token_until.
 const TIMES: usize = 6 + 6 + 6 + 4 + 6;
-/// Until, ended.
-const TOMBSTONE_TIMES: usize = 6 + 6;
+/// Until, began, iat.
+const TOMBSTONE_TIMES: usize = 6 + 6 + 6;
 /// Generation, rotated, expires, lifetime.
 const REFRESH_BYTES: usize = 4 + 6 + 6 + 4;
 /// A user agent as records hold it: a slot of the pool in memory, text on disk and on the wire.
@@ -219,7 +220,7 @@ impl Tombstone {
         out.extend_from_slice(&flags.to_le_bytes());
         write_id(&self.id, out);
         out.extend_from_slice(&self.until.to_bytes());
-        out.extend_from_slice(&self.ended_at.to_bytes());
+        out.extend_from_slice(&self.ended.to_bytes());
     }
 
     /// Reads what [`Tombstone::write`] wrote; `None` for anything else.
@@ -229,8 +230,8 @@ impl Tombstone {
             return None;
         }
         let reason = EndReason::from_code((flags & REASON) >> REASON_SHIFT)?;
-        let (id, until, ended_at) = (read_id(flags, reader)?, reader.time()?, reader.time()?);
-        Some(Self { id, reason, ended_at, until })
+        let (id, until) = (read_id(flags, reader)?, reader.time()?);
+        Some(Self { id, reason, ended: Cutoff::read(reader)?, until })
     }
 }
 
@@ -428,15 +429,15 @@ impl<'a> RecordRef<'a> {
         if self.is_tombstone() { self.time_at(0) } else { self.time_at(22) }
     }
 
-    /// When it ended, if it is a tombstone.
-    pub(crate) fn ended_at(self) -> UnixMillis {
-        self.time_at(6)
+    /// The cutoff of what it ends, if it is a tombstone.
+    pub(crate) fn ended(self) -> Cutoff {
+        Cutoff { began: self.time_at(6), iat: self.time_at(12) }
     }
 
     /// When its last token was issued, as far as that is known.
     pub(crate) fn last_issued_at(self) -> UnixMillis {
         if self.is_tombstone() {
-            return self.ended_at();
+            return self.ended().began;
         }
         // The second of a refresh token's four fields is when it was rotated.
         let rotated = self.field(REFRESH).and_then(|field| field.get(4..)?.first_chunk());

@@ -19,6 +19,7 @@
 //! 7. Time does not run back. A JWT made elsewhere that has once expired stays so, and cutoffs are set at the latest time
 //!    that the server has seen.
 
+use super::cutoff::{Cutoff, UserCutoff};
 use super::record::RecordRef;
 use super::rules::{Check, MAX_LEEWAY, Presented, Rules};
 use super::session::{Device, EndReason, Tombstone};
@@ -89,7 +90,7 @@ pub(super) fn stand(
         return Err(Reason::TokenExpired);
     }
     match record {
-        Some(record) => of_record(record, presented, rules).map(Standing::Alive),
+        Some(record) => of_record(record, cutoffs, presented, rules).map(Standing::Alive),
         None => of_none(cutoffs(), presented, end, rules).map(|()| Standing::Absent),
     }
 }
@@ -127,18 +128,29 @@ pub(super) fn end_of_token(presented: &Presented, has_record: bool, rules: &Rule
     }
 }
 
-fn of_record(record: RecordRef<'_>, presented: &Presented, rules: &Rules) -> Result<Alive, Reason> {
+/// Whether the session of a record is alive, and the credential is of it.
+pub(super) fn of_record(
+    record: RecordRef<'_>,
+    cutoffs: impl FnOnce() -> Cutoffs,
+    presented: &Presented,
+    rules: &Rules,
+) -> Result<Alive, Reason> {
     let alive = rules.status(record)?;
-    match presented.issued {
-        // An earlier session had this id.
-        Issued::ForSessionOf(began) if began != record.created_at() => Err(Reason::Unknown),
-        Issued::InSecondOf(iat) if record.accepts_from().is_some_and(|from| iat < from) => Err(Reason::Unknown),
-        Issued::ForSessionOf(_) | Issued::InSecondOf(_) | Issued::Unsaid => Ok(alive),
+    let is_of_it = match presented.issued {
+        Issued::ForSessionOf(began) => began == record.created_at(),
+        Issued::InSecondOf(iat) => record.accepts_from().is_none_or(|from| iat >= from),
+        Issued::Unsaid => true,
+    };
+    if is_of_it {
+        return Ok(alive);
     }
+    // An earlier session had this id.
+    let revoked = cutoffs().revoked_before.map(|user| user.cutoff).unwrap_or_default().max(rules.server_cutoff());
+    Err(if revoked.ends(presented.issued) { Reason::UserRevoked } else { Reason::Unknown })
 }
 
 fn of_none(cutoffs: Cutoffs, presented: &Presented, end: Option<UnixMillis>, rules: &Rules) -> Result<(), Reason> {
-    let ends = |cutoff: super::UserCutoff| cutoff.cutoff.ends(presented.issued);
+    let ends = |cutoff: UserCutoff| cutoff.cutoff.ends(presented.issued);
     if cutoffs.revoked_before.is_some_and(ends) || rules.server_cutoff().ends(presented.issued) {
         return Err(Reason::UserRevoked);
     }
@@ -197,7 +209,7 @@ impl Rules {
         if record.is_tombstone() {
             return self.now >= record.token_until();
         }
-        let lasting = Self { not_before: super::Cutoff::default(), ..*self };
+        let lasting = Self { not_before: Cutoff::default(), ..*self };
         match lasting.status(record) {
             Ok(_) => false,
             Err(Reason::UserRevoked) => true,
@@ -207,22 +219,29 @@ impl Rules {
 
     /// The tombstone of a session that ends now.
     pub(super) fn tombstone(&self, record: RecordRef<'_>, reason: EndReason) -> Option<Tombstone> {
-        let ended_at = self.latest.max(record.last_issued_at());
+        let ended = self.ends(record);
         let until = match reason {
             // Nobody has ended it. The tombstone only tells why it is dead.
             EndReason::Expired | EndReason::Idle => record.token_until().saturating_add(self.leeway),
-            _ => self.remembered_until(record, ended_at),
+            _ => self.remembered_until(record, ended),
         };
-        Some(Tombstone { id: decide::id_of(record)?, reason, ended_at, until })
+        Some(Tombstone { id: decide::id_of(record)?, reason, ended, until })
+    }
+
+    /// The cutoff of what ends with this record now. It does not lie before the last token of it, though the clock may have
+    /// stepped back.
+    pub(super) fn ends(&self, record: RecordRef<'_>) -> Cutoff {
+        let known = if record.is_tombstone() { record.ended() } else { Cutoff::default() };
+        Cutoff::at(self.latest.max(record.last_issued_at()), self.leeway).max(known)
     }
 
     /// Until when the end of a session must be remembered.
-    pub(super) fn remembered_until(&self, record: RecordRef<'_>, ended_at: UnixMillis) -> UnixMillis {
+    pub(super) fn remembered_until(&self, record: RecordRef<'_>, ended: Cutoff) -> UnixMillis {
         let until = record.token_until();
         let until = if record.is_tombstone() { until } else { until.saturating_add(MAX_LEEWAY) };
         match record.accepts_from() {
             // JWTs made elsewhere may name it, of which nothing is known here.
-            Some(_) => until.max(self.end_of_others(ended_at.saturating_add(self.leeway))),
+            Some(_) => until.max(self.end_of_others(ended.iat)),
             None => until,
         }
     }

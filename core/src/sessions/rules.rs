@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::cutoff::Cutoff;
 use super::data::Data;
-use super::reader::Reader;
 use super::session::{Device, TokenFormat};
 use crate::token::{Issued, RefreshToken, TokenKind, Verified};
 use crate::{SessionId, Subject, UnixMillis};
@@ -13,71 +13,6 @@ use crate::{SessionId, Subject, UnixMillis};
 /// Tombstones and cutoffs are kept for so much longer than the last token that they are about is good. So a leeway that is
 /// set later brings none of these tokens back.
 pub const MAX_LEEWAY: u64 = 600_000;
-
-/// A moment from which on credentials count: everything up to it has been ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cutoff {
-    /// Sessions that began at or before this moment are dead, with all tokens made for them here.
-    pub began: UnixMillis,
-    /// JWTs made elsewhere are dead if their `iat` is in the second of this moment, or before it. This is as much later
-    /// than `began` as the leeway lets an `iat` be ahead of the clock.
-    pub iat: UnixMillis,
-}
-
-impl Cutoff {
-    /// Ends everything that began, or was issued, at `time` or before, where an `iat` may be `leeway` milliseconds ahead.
-    #[must_use]
-    pub fn at(time: UnixMillis, leeway: u64) -> Self {
-        Self { began: time, iat: time.saturating_add(leeway) }
-    }
-
-    /// The twelve bytes of it, as servers keep them.
-    #[must_use]
-    pub fn to_bytes(self) -> [u8; 12] {
-        let ([a, b, c, d, e, f], [g, h, i, j, k, l]) = (self.began.to_bytes(), self.iat.to_bytes());
-        [a, b, c, d, e, f, g, h, i, j, k, l]
-    }
-
-    /// Reads [`Cutoff::to_bytes`] at the front of `bytes`; `None` if they are too few.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader(bytes);
-        Some(Self { began: reader.time()?, iat: reader.time()? })
-    }
-
-    /// Ends what either of the two ends.
-    #[must_use]
-    pub fn max(self, other: Self) -> Self {
-        Self { began: self.began.max(other.began), iat: self.iat.max(other.iat) }
-    }
-
-    /// Whether a credential of this issue time is dead. A bare id says no such time.
-    ///
-    /// A JWT shows whole seconds, so one of the cutoff's own second counts as older.
-    #[must_use]
-    pub fn ends(self, issued: Issued) -> bool {
-        match issued {
-            Issued::Unsaid => false,
-            Issued::InSecondOf(time) => self.iat > UnixMillis::ZERO && time.as_secs() <= self.iat.as_secs(),
-            Issued::ForSessionOf(time) => self.ends_session(time),
-        }
-    }
-
-    /// Whether a session that began at `time` is dead.
-    #[must_use]
-    pub fn ends_session(self, time: UnixMillis) -> bool {
-        self.began > UnixMillis::ZERO && time <= self.began
-    }
-}
-
-/// A cutoff of one user's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UserCutoff {
-    /// What it ends.
-    pub cutoff: Cutoff,
-    /// When the last credential that it ends has expired, so that it can be forgotten.
-    pub until: UnixMillis,
-}
 
 /// What every decision is measured by: the time, and the settings in force.
 #[derive(Clone, Copy, Debug)]

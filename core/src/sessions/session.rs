@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use sha2::{Digest as _, Sha256};
 
+use super::cutoff::Cutoff;
 use super::data::Data;
 use crate::{Reason, SessionId, Subject, UnixMillis, base64url};
 
@@ -114,8 +115,8 @@ pub struct Tombstone {
     pub id: SessionId,
     /// Why it ended.
     pub reason: EndReason,
-    /// When it ended. No credential that it ends was issued later.
-    pub ended_at: UnixMillis,
+    /// What it ends: every credential of its id up to here.
+    pub ended: Cutoff,
     /// When the last of these credentials has expired.
     pub until: UnixMillis,
 }

@@ -17,9 +17,9 @@ use std::mem::size_of;
 
 use hashbrown::HashTable;
 
+use super::cutoff::{Cutoff, UserCutoff};
 use super::reader::Reader;
 use super::record::{IdKey, RecordRef};
-use super::rules::{Cutoff, UserCutoff};
 use crate::{SessionId, UnixMillis};
 
 /// Where a search from the front starts to cost more than an index. An index takes about as much again as the records.
@@ -308,7 +308,7 @@ impl Packed {
             if bits & bit == 0 {
                 return None;
             }
-            let cutoff = Cutoff { began: reader.time()?, iat: reader.time()? };
+            let cutoff = Cutoff::read(&mut reader)?;
             Some(UserCutoff { cutoff, until: reader.time()? })
         };
         Cutoffs { revoked_before: read(1), tombstones_dropped_before: read(2) }
@@ -320,9 +320,8 @@ impl Packed {
         let mut head = Vec::with_capacity(1 + 2 * CUTOFF_BYTES);
         head.push(bits);
         for UserCutoff { cutoff, until } in [revoked_before, tombstones_dropped_before].into_iter().flatten() {
-            for time in [cutoff.began, cutoff.iat, until] {
-                head.extend_from_slice(&time.to_bytes());
-            }
+            head.extend_from_slice(&cutoff.to_bytes());
+            head.extend_from_slice(&until.to_bytes());
         }
         self.splice(0, self.records_start(), &head);
     }
