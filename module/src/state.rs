@@ -197,7 +197,7 @@ impl State {
         let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
         let token = redis_session_core::token::verify(ring, &policy, subject, token, None, now, &mut self.scratch)?;
         let leeway = self.settings.token_rules().leeway;
-        let until = token.expires_at.map(|expires_at| expires_at.saturating_add(leeway));
+        let until = token.own_expiry().map(|expires_at| expires_at.saturating_add(leeway));
         Ok(Target { id: token.id, issued: token.issued, until })
     }
 }

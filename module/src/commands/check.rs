@@ -95,7 +95,9 @@ impl<'a> Request<'a> {
             Err(Reason::Unknown)
                 if self.stateless
                     && verified.kind == TokenKind::Jwt
-                    && !sessions.may_have_forgotten(verified.issued) =>
+                    && !sessions.may_have_forgotten(verified.issued)
+                    // Not even another session with this id.
+                    && sessions.check(&verified.id, Issued::Unsaid, clock) == Err(Reason::Unknown) =>
             {
                 None
             }
@@ -124,7 +126,7 @@ impl<'a> Request<'a> {
             Err(reason) => return inactive(reply, reason),
         };
         passed.add(1);
-        let deadline = alive.map(|alive| alive.deadline).into_iter().chain(verified.expires_at).min();
+        let deadline = alive.map(|alive| alive.deadline).into_iter().chain(verified.own_expiry()).min();
         let reply = reply.map(if self.full { 12 } else { 3 });
         reply.name("active").boolean(true);
         reply.name("id").id(&verified.id);
@@ -134,7 +136,7 @@ impl<'a> Request<'a> {
             let agents = state.agents_as_they_are();
             let session = sessions.and_then(|sessions| sessions.get(&verified.id, agents, clock));
             let known_ip = session.as_ref().and_then(|session| session.ip);
-            reply.name("token_expires_at").optional_time(verified.expires_at);
+            reply.name("token_expires_at").optional_time(verified.own_expiry());
             reply.name("new_ip").boolean(alive.is_some() && self.ip.is_some_and(|ip| known_ip != Some(ip)));
             describe(reply, subject, session.as_ref());
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use redis_session_core::sessions::{
     Clock, CreateError, Data, Device, LimitPolicy, MAX_AGENT_BYTES, NewSession, TokenForm, UserSessions,
 };
-use redis_session_core::token::{Claims, Verified, holds_token};
+use redis_session_core::token::{Claims, Issued, Verified, holds_token};
 use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 
 use super::parser::{Parser, field_name, once, session_id};
@@ -115,7 +115,7 @@ impl Command for Create {
 /// The id and deadline of a session that is to begin with a token from elsewhere. The token gets the same check as with
 /// any request, but that its session need not be here yet.
 fn registrable(token: Verified, sessions: &UserSessions, clock: Clock) -> Result<(SessionId, UnixMillis), Reason> {
-    let expires_at = token.expires_at.ok_or(Reason::Type)?;
+    let expires_at = token.own_expiry().ok_or(Reason::Type)?;
     // Within the leeway it may be good still, but the session would not be.
     if clock.now >= expires_at {
         return Err(Reason::TokenExpired);
@@ -126,6 +126,8 @@ fn registrable(token: Verified, sessions: &UserSessions, clock: Clock) -> Result
     }
     match sessions.check(&token.id, token.issued, clock) {
         Err(Reason::Unknown) if sessions.may_have_forgotten(token.issued) => Err(Reason::Unknown),
+        // It is of an earlier session, and would not be good for the one that it began.
+        Err(Reason::Unknown) if matches!(token.issued, Issued::ForSessionOf(_)) => Err(Reason::Unknown),
         Err(Reason::Unknown) | Ok(_) => Ok((token.id, expires_at)),
         Err(reason) => Err(reason),
     }
