@@ -8,6 +8,7 @@ use redis_session::{
     CreateOptions, Created, Grant, Reason, RefreshOptions, SessionCommands, SessionErrorCode, TokenKind,
     ValidateOptions,
 };
+use redis_session_tests::issuer::foreign;
 use redis_session_tests::{Cluster, cmd};
 
 use crate::nodes::start;
@@ -94,8 +95,8 @@ fn a_login_with_an_id_of_its_own_is_made_once(lossy: &Lossy, con: &mut ClusterCo
 }
 
 fn a_login_with_a_jwt_is_made_once(lossy: &Lossy, con: &mut ClusterConnection) {
-    // A token that is good and has no session, as one from another issuer.
     let jwt = con.session_create(KEY, &CreateOptions::new().token(TokenKind::Jwt)).unwrap().token.unwrap();
+    let jwt = foreign(&jwt);
     cmd(con, &format!("DEL {KEY}")).unwrap();
     let error = lossy.lose("SESSION.CREATE", || con.session_register(KEY, &jwt, &CreateOptions::new())).unwrap_err();
     assert_eq!(SessionErrorCode::of(&error), Some(SessionErrorCode::SessionExists));

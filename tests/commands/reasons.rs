@@ -227,9 +227,9 @@ fn a_signature_that_is_not_the_keys_is_told() {
             format!("{prefix}.{user}.{}.{seal}", base64url::encode(b"one")),
             format!(
                 "{prefix}.{user}.{id}.{}",
-                base64url::encode(&[redis_session_tests::issuer::KID.as_bytes(), b"\0began."].concat())
+                base64url::encode(&[redis_session_tests::issuer::KID.as_bytes(), b"\0began.expire"].concat())
             ),
-            format!("{prefix}.{user}.{id}.{}", base64url::encode(&[b"HS256\0began.", &[0; 32][..]].concat())),
+            format!("{prefix}.{user}.{id}.{}", base64url::encode(&[b"HS256\0began.expire", &[0; 32][..]].concat())),
         ] {
             assert_eq!(answer(con, &token), "signature", "{token}");
         }

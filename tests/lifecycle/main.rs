@@ -4,6 +4,7 @@
 //! rotation, refresh, credentials    refresh tokens: each used once, what a refresh keeps, what is none
 //! regenerate, fields, device        another id, the application's fields, and the device a session is bound to
 //! stateless, from                   tokens that were made elsewhere, without a session here and for one
+//! namesakes                         sessions with the same id, one after the other
 //! timeouts, key_expiry, limits      how a session ends by itself, or for a newer one
 //! at_rest, caching, misuse          what is stored, the memory of verified tokens, and what is refused
 //! races                             all of it at once, over many connections
@@ -20,6 +21,7 @@ mod from;
 mod key_expiry;
 mod limits;
 mod misuse;
+mod namesakes;
 mod races;
 mod refresh;
 mod regenerate;

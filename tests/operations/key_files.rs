@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, create, jwk_set, verdict};
+use redis_session_tests::issuer::foreign;
+use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, create, jwk_set, verdict, verdict_with};
 
 use crate::commands::{get, set, set_error};
 
@@ -53,7 +54,11 @@ fn servers_with_the_same_file_know_each_others_tokens() {
     let start = || ServerBuilder::new().keys(&["one"]).start();
     let (here, there) = (start(), start());
     let created = create(&mut here.connection(), "sessions:42 ID mine");
-    create(&mut there.connection(), "sessions:42 ID mine TOKEN NONE");
+    let check = ["SESSION.VALIDATE", "sessions:42", &created.str("token"), "STATELESS"];
+    assert_eq!(verdict_with(&mut there.connection(), check), "active");
+    let payload: Vec<u8> = redis::cmd("DUMP").arg("sessions:42").query(&mut here.connection()).unwrap();
+    let restore = redis::cmd("RESTORE").arg("sessions:42").arg(0).arg(payload).exec(&mut there.connection());
+    restore.unwrap();
     assert_eq!(verdict(&mut there.connection(), "sessions:42", &created.str("token")), "active");
     let stranger = ServerBuilder::new().keys(&["two"]).start();
     create(&mut stranger.connection(), "sessions:42 ID mine TOKEN NONE");
@@ -211,5 +216,6 @@ fn a_file_that_only_verifies_lets_nobody_in() {
     create(&mut con, "sessions:42 ID mine TOKEN NONE");
     let signing = ServerBuilder::new().keys(&["one"]).start();
     let token = create(&mut signing.connection(), "sessions:42 ID mine").str("token");
-    assert_eq!(verdict(&mut con, "sessions:42", &token), "active");
+    assert_eq!(verdict(&mut con, "sessions:42", &token), "unknown", "a session of the other server");
+    assert_eq!(verdict(&mut con, "sessions:42", &foreign(&token)), "active");
 }

@@ -21,7 +21,7 @@ use redis::{Connection, RedisResult};
 use redis_session_core::base64url;
 use serde_json::{Value, json};
 
-use crate::{Server, cmd_args, now_ms};
+use crate::{Server, cmd_args, jwk_set, now_ms};
 
 /// A key of the issuer, by its algorithm.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -221,6 +221,21 @@ pub fn server_with_public_keys() -> Server {
 pub fn payload(token: &str) -> Value {
     let payload = token.split('.').nth(1).expect("three parts");
     serde_json::from_slice(&base64url::decode(payload.as_bytes()).expect("base64url")).expect("JSON")
+}
+
+/// A JWT of a server, as another issuer with the same key would make it: it does not say which session with its `sid` it
+/// is of. The key is one of [`jwk_set`].
+pub fn foreign(token: &str) -> String {
+    let part = |at| base64url::decode(token.split('.').nth(at).expect("three parts").as_bytes()).expect("base64url");
+    let header: Value = serde_json::from_slice(&part(0)).expect("JSON");
+    let mut claims = payload(token);
+    claims["jti"] = format!("{}+", claims["jti"].as_str().expect("a jti")).into();
+    let set: Value = serde_json::from_str(&jwk_set(&[header["kid"].as_str().expect("a kid")])).expect("JSON");
+    let secret = set["keys"][0]["k"].as_str().expect("a secret");
+    let secret = EncodingKey::from_secret(&base64url::decode(secret.as_bytes()).expect("base64url"));
+    let input = [&header, &claims].map(|part| base64url::encode(part.to_string().as_bytes())).join(".");
+    let signature = crypto::sign(input.as_bytes(), &secret, Algorithm::HS256).expect("a signature");
+    format!("{input}.{signature}")
 }
 
 /// The server's clock in seconds, as dates in tokens are.

@@ -111,9 +111,10 @@ impl LocalVerifier {
     /// # }
     /// ```
     ///
-    /// The server looks at when the session began, which a JWT does not tell. So here counts when the token was issued,
-    /// in whole seconds, rounded down: those of the moment's own second are refused, and so are those that do not say
-    /// it (of another issuer, without `iat`). A token that an older session got later is good here and not there.
+    /// The server looks at when the session began, and its own tokens tell that. Of a token of another issuer, here
+    /// counts when it was issued, in whole seconds, rounded down: those of the moment's own second are refused, and so
+    /// are those that do not say it (without `iat`). Such a token that an older session got later is good here and not
+    /// there.
     #[must_use]
     pub fn not_before(mut self, moment: impl Into<SystemTime>) -> Self {
         self.not_before = unix_millis(moment.into());

@@ -188,8 +188,8 @@ impl UserSessions {
             let known = known.filter(|known| !rules.is_spent(*known));
             rule::stand(known, || cutoffs, &token, rules).map_err(CreateError::Refused)?;
             match issued {
-                // A token of a server like this one. It goes on with its session.
-                Issued::ForSessionOf(began) => session.created_at = began,
+                // It is of a session that began here. That one is gone, and does not come back.
+                Issued::ForSessionOf(_) => return Err(CreateError::Refused(Reason::Unknown)),
                 Issued::InSecondOf(iat) if iat < from => return Err(CreateError::Refused(Reason::Unknown)),
                 Issued::InSecondOf(_) | Issued::Unsaid => {}
             }
@@ -436,7 +436,8 @@ impl UserSessions {
         }
         let ended = record.map_or_else(|| Cutoff::at(rules.latest, rules.leeway), |record| rules.ends(record));
         let until = record.map_or(until, |record| rules.remembered_until(record, ended).max(until));
-        let reason = record.and_then(RecordRef::end_reason).unwrap_or(EndReason::Revoked);
+        let known = |record: RecordRef<'_>| record.end_reason().or(rules.died_of(record));
+        let reason = record.and_then(known).unwrap_or(EndReason::Revoked);
         let mut draft = Draft::default();
         draft.end(record, Tombstone { id, reason, ended, until });
         self.tidy(&mut draft, false, rules);
@@ -607,8 +608,7 @@ impl<A> Session<'_, A> {
 
 /// When a JWT could not be good any more under any leeway.
 fn token_end(presented: &Presented) -> Option<UnixMillis> {
-    let expires_at = presented.expires_at.filter(|_| presented.kind == Some(TokenKind::Jwt));
-    expires_at.map(|time| time.saturating_add(MAX_LEEWAY))
+    presented.own_expiry().map(|time| time.saturating_add(MAX_LEEWAY))
 }
 
 /// The later of two cutoffs, in each of its times.

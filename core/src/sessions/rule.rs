@@ -118,7 +118,7 @@ pub(super) fn accept(
 ///
 /// Revocations are remembered for the horizon. So a JWT that lives longer is good for that long only.
 pub(super) fn end_of_token(presented: &Presented, has_record: bool, rules: &Rules) -> Option<UnixMillis> {
-    let expires_at = presented.expires_at.filter(|_| presented.kind == Some(TokenKind::Jwt))?;
+    let expires_at = presented.own_expiry()?;
     match presented.issued {
         Issued::InSecondOf(iat) if iat > UnixMillis::ZERO => Some(expires_at.min(iat.saturating_add(rules.horizon))),
         // Without `iat` its age cannot be told.
@@ -138,7 +138,10 @@ pub(super) fn of_record(
     let alive = rules.status(record)?;
     let is_of_it = match presented.issued {
         Issued::ForSessionOf(began) => began == record.created_at(),
-        Issued::InSecondOf(iat) => record.accepts_from().is_none_or(|from| iat >= from),
+        // `session.not-before` may be set to a time before the session began.
+        Issued::InSecondOf(iat) => {
+            record.accepts_from().is_none_or(|from| iat >= from && !rules.server_cutoff().ends(presented.issued))
+        }
         Issued::Unsaid => true,
     };
     if is_of_it {

@@ -176,6 +176,12 @@ impl Presented {
     pub fn id(id: SessionId) -> Self {
         Self { id, kind: None, issued: Issued::Unsaid, expires_at: None }
     }
+
+    /// When it expires by itself, whatever becomes of its session: a JWT's `exp`.
+    #[must_use]
+    pub fn own_expiry(&self) -> Option<UnixMillis> {
+        self.expires_at.filter(|_| self.kind == Some(TokenKind::Jwt))
+    }
 }
 
 impl From<Verified> for Presented {

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::cutoff::Cutoff;
 use super::data::Data;
-use crate::{Reason, SessionId, Subject, UnixMillis, base64url};
+use crate::{Reason, SessionId, Subject, UnixMillis};
 
 /// The longest user-agent text that is stored, in bytes.
 pub const MAX_AGENT_BYTES: usize = 512;
@@ -231,18 +231,6 @@ impl<A> Session<'_, A> {
                 UnixMillis::from_secs(expires_at.as_secs())
             }
         }
-    }
-
-    /// The `jti` of the JWT that comes with the present generation of its refresh token (RFC 7519 section 4.1.7).
-    /// There is one JWT for each id and generation, so it can be made again but not mistaken for another.
-    #[must_use]
-    pub fn token_id(&self) -> String {
-        let mut hash = Sha256::new();
-        hash.update(b"redis-session jti");
-        hash.update(self.refresh.map_or(0, |refresh| refresh.generation).to_le_bytes());
-        hash.update(self.id.to_string());
-        let digest: [u8; 32] = hash.finalize().into();
-        base64url::encode(digest.first_chunk::<16>().map_or(&[], |half| half))
     }
 }
 /// When a session that was last used then dies of not being used.

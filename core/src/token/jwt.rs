@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::algorithm::Algorithm;
 use super::claims::{Claims, Registered};
 use super::json::{self, Members, Text, Walk};
+use super::jti;
 use super::key::{Key, TYPE, header};
 use super::ring::KeyRing;
 use super::verify::{Checked, Issued, Scratch, TokenKind, TokenPolicy, Verified, decode, is_token};
@@ -21,8 +22,10 @@ pub struct NewToken<'a> {
     pub subject: Subject<'a>,
     /// `sid`: the session.
     pub session: &'a SessionId,
-    /// `jti`: the token's own id.
-    pub token_id: &'a str,
+    /// When the session began: `jti` says it, so that the token is of no other session with this id.
+    pub began_at: UnixMillis,
+    /// How often the session's refresh token was exchanged: `jti` says it, so that each token has one of its own.
+    pub generation: u32,
     /// `iat`, which is in whole seconds: rounded down.
     pub issued_at: UnixMillis,
     /// `exp`, which is in whole seconds: rounded down, so that no token outlives its session.
@@ -53,14 +56,15 @@ struct Payload<'a> {
 
 impl NewToken<'_> {
     fn payload(&self) -> Option<Vec<u8>> {
+        let sid = self.session.to_string();
         let registered = Payload {
             iss: self.issuer,
             sub: self.subject.as_str(),
             aud: self.audience,
             exp: self.expires_at.as_secs(),
             iat: self.issued_at.as_secs(),
-            jti: self.token_id,
-            sid: &self.session.to_string(),
+            jti: &jti::make(&sid, self.began_at, self.generation),
+            sid: &sid,
         };
         let mut payload = serde_json::to_vec(&registered).ok()?;
         if let Some(own) = self.claims.map(Claims::members).filter(|own| !own.is_empty()) {
@@ -154,7 +158,11 @@ pub(crate) fn check(
     } else {
         None
     };
-    let issued = Issued::InSecondOf(claims.issued_at.unwrap_or(UnixMillis::ZERO));
+    let own = claims.session.as_deref().zip(claims.token_id.as_deref());
+    let issued = match own.and_then(|(sid, jti)| jti::began_at(sid, jti)) {
+        Some(began_at) => Issued::ForSessionOf(began_at),
+        None => Issued::InSecondOf(claims.issued_at.unwrap_or(UnixMillis::ZERO)),
+    };
     let verified = Verified { id, kind: TokenKind::Jwt, issued, expires_at: Some(expires_at) };
     Ok(Checked { verified, not_before: claims.not_before, fault })
 }

@@ -11,7 +11,7 @@
 //! let (session, user) = (SessionId::random()?, Subject::new(b"42").unwrap());
 //! let (now, later) = (UnixMillis::from_secs(1000).unwrap(), UnixMillis::from_secs(4600).unwrap());
 //! let token = NewToken {
-//!     subject: user, session: &session, token_id: "t1", issued_at: now, expires_at: later,
+//!     subject: user, session: &session, began_at: now, generation: 0, issued_at: now, expires_at: later,
 //!     token_type: None, issuer: None, audience: None, claims: None,
 //! };
 //! let token = ring.signing_key().and_then(|key| key.sign_jwt(&token)).unwrap();
@@ -28,7 +28,8 @@
 //! cache.rs       answers remembered
 //! verify.rs      the one check, its policy and its answer
 //!   jwt.rs       signing and checking JWTs          claims.rs   the claims in them
-//!   opaque.rs    signing and checking `rst1.`       route.rs    whose token, unchecked
+//!     jti.rs     which session one is of            route.rs    whose token, unchecked
+//!   opaque.rs    signing and checking `rst1.`
 //! ring.rs        the keys, and which one signs      jwk.rs      reading them from a JWK Set
 //!   key.rs       one key                            problem.rs  what may be wrong with them
 //!   mac.rs       HMAC under a secret                public.rs   signatures under a public key
@@ -41,6 +42,7 @@ mod cache;
 mod claims;
 mod ed25519;
 mod json;
+mod jti;
 mod jwk;
 mod jwt;
 mod key;

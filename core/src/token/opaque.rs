@@ -1,15 +1,16 @@
 //! Opaque session tokens and refresh tokens: the user to route by and the session's id, authenticated.
 //!
 //! ```text
-//! rst1 . base64url(user) . base64url(id's text) . base64url(kid 0x00 began mac)
-//! |------------------ the mac is over this -----| and over |---|
+//! rst1 . base64url(user) . base64url(id's text) . base64url(kid 0x00 began expires mac)
+//! |------------------ the mac is over this -----| and over |-----------|
 //!
 //! rsr1 . base64url(user) . base64url(id's text) . base64url(generation u32) . base64url(kid 0x00 began mac)
 //! |------------------ the mac is over this ---------------------------------| and over |---|
 //! ```
 //!
 //! `began` is when the session began (u48, Unix milliseconds): an id that an application chooses may come again, and
-//! must not bring the earlier session's tokens back.
+//! must not bring the earlier session's tokens back. `expires` (u48, too) is when the session ends at the latest. A check
+//! says it and does not look at it: the session, or what is left of it, decides.
 //!
 //! A `kid` has no control characters, so the first zero byte ends it whatever the length of the code that follows.
 //! The code is made with a key derived for this kind of credential and this `kid`.
@@ -37,13 +38,19 @@ pub struct RefreshToken {
 }
 
 impl Key {
-    /// An opaque token for the session `id` of `subject` that began at `began_at`, authenticated with this key; `None`
-    /// if it cannot sign.
+    /// An opaque token for the session `id` of `subject` that began at `began_at` and ends at `expires_at` at the latest,
+    /// authenticated with this key; `None` if it cannot sign.
     ///
     /// It does not expire by itself: it is good as long as its session is.
     #[must_use]
-    pub fn sign_opaque(&self, subject: Subject<'_>, id: &SessionId, began_at: UnixMillis) -> Option<String> {
-        self.seal(named(PREFIX, subject, id), began_at, |secret| &secret.opaque)
+    pub fn sign_opaque(
+        &self,
+        subject: Subject<'_>,
+        id: &SessionId,
+        began_at: UnixMillis,
+        expires_at: UnixMillis,
+    ) -> Option<String> {
+        self.seal(named(PREFIX, subject, id), [began_at, expires_at], |secret| &secret.opaque)
     }
 
     /// The refresh token of this `generation` for the session `id` of `subject` that began at `began_at`,
@@ -61,14 +68,20 @@ impl Key {
         let mut token = named(REFRESH_PREFIX, subject, id);
         token.push('.');
         base64url::encode_into(&generation.to_be_bytes(), &mut token);
-        self.seal(token, began_at, |secret| &secret.refresh)
+        self.seal(token, [began_at], |secret| &secret.refresh)
     }
 
-    fn seal(&self, mut token: String, began_at: UnixMillis, mac: fn(&Secret) -> &MacKey) -> Option<String> {
-        let began_at = began_at.to_bytes();
-        let tag = mac(self.signer()?).tag_of(token.as_bytes(), &began_at);
+    fn seal<const N: usize>(
+        &self,
+        mut token: String,
+        times: [UnixMillis; N],
+        mac: fn(&Secret) -> &MacKey,
+    ) -> Option<String> {
+        let times = times.map(UnixMillis::to_bytes);
+        let times = times.as_flattened();
+        let tag = mac(self.signer()?).tag_of(token.as_bytes(), times);
         token.push('.');
-        base64url::encode_into(&[self.kid().as_bytes(), b"\0", &began_at, tag.as_bytes()].concat(), &mut token);
+        base64url::encode_into(&[self.kid().as_bytes(), b"\0", times, tag.as_bytes()].concat(), &mut token);
         Some(token)
     }
 }
@@ -91,8 +104,10 @@ pub(crate) fn verify(
 ) -> Result<Verified, Reason> {
     let (input, seal) = split_last(token).ok_or(Reason::Malformed)?;
     let parts = input.strip_prefix(PREFIX.as_bytes()).ok_or(Reason::Malformed)?;
-    let (id, began_at) = authenticate(ring, subject, (input, parts, seal), |secret| &secret.opaque, scratch)?;
-    Ok(Verified { id, kind: TokenKind::Opaque, issued: Issued::ForSessionOf(began_at), expires_at: None })
+    let (id, [began_at, expires_at]) =
+        authenticate(ring, subject, (input, parts, seal), |secret| &secret.opaque, scratch)?;
+    let issued = Issued::ForSessionOf(began_at);
+    Ok(Verified { id, kind: TokenKind::Opaque, issued, expires_at: Some(expires_at) })
 }
 
 /// Checks a refresh token, which came with a request for `subject`. Whether its generation is the session's present one
@@ -129,19 +144,20 @@ pub fn verify_refresh(
     let (named, generation) = split_last(input).ok_or(Reason::Malformed)?;
     let parts = named.strip_prefix(REFRESH_PREFIX.as_bytes()).ok_or(Reason::Malformed)?;
     let generation: [u8; 4] = decode(generation, &mut scratch.first)?.try_into().map_err(|_| Reason::Malformed)?;
-    let (id, session_began_at) = authenticate(ring, subject, (input, parts, seal), |secret| &secret.refresh, scratch)?;
+    let (id, [session_began_at]) =
+        authenticate(ring, subject, (input, parts, seal), |secret| &secret.refresh, scratch)?;
     Ok(RefreshToken { id, generation: u32::from_be_bytes(generation), session_began_at })
 }
 
 /// Checks what both kinds have in common: the code (`seal`) over `input`, and that `parts` names the user; the answer is
-/// the session's id and when it began.
-fn authenticate(
+/// the session's id and the times in the seal.
+fn authenticate<const N: usize>(
     ring: &KeyRing,
     subject: Subject<'_>,
     (input, parts, seal): (&[u8], &[u8], &[u8]),
     mac: fn(&Secret) -> &MacKey,
     scratch: &mut Scratch,
-) -> Result<(SessionId, UnixMillis), Reason> {
+) -> Result<(SessionId, [UnixMillis; N]), Reason> {
     // One part more would leave a dot in the user, which is no letter of base64url.
     let (user, id) = split_last(parts).ok_or(Reason::Malformed)?;
     let user = decode(user, &mut scratch.first)?;
@@ -150,17 +166,19 @@ fn authenticate(
     let seal = decode(seal, &mut scratch.third)?;
     let kid_length = seal.iter().position(|byte| *byte == 0).ok_or(Reason::Malformed)?;
     let (kid, tag) = seal.split_at_checked(kid_length).ok_or(Reason::Malformed)?;
-    let (began_at, tag) = tag.strip_prefix(b"\0").and_then(<[u8]>::split_first_chunk).ok_or(Reason::Malformed)?;
+    let (sealed, tag) =
+        tag.strip_prefix(b"\0").and_then(|rest| rest.split_at_checked(6 * N)).ok_or(Reason::Malformed)?;
+    let times: [[u8; 6]; N] = sealed.as_chunks().0.try_into().map_err(|_| Reason::Malformed)?;
     let kid = std::str::from_utf8(kid).map_err(|_| Reason::Malformed)?;
 
     let secret = ring.get(kid).and_then(Key::secret).ok_or(Reason::UnknownKey)?;
-    if !mac(secret).verify_of(input, began_at, tag) {
+    if !mac(secret).verify_of(input, sealed, tag) {
         return Err(Reason::Signature);
     }
     if user != subject {
         return Err(Reason::Subject);
     }
-    Ok((id, UnixMillis::from_bytes(*began_at)))
+    Ok((id, times.map(UnixMillis::from_bytes)))
 }
 
 /// What is before and behind the last dot.

@@ -67,8 +67,20 @@ pub struct Verified {
     pub kind: TokenKind,
     /// What it tells of the time it was issued.
     pub issued: Issued,
-    /// When it expires by itself, without leeway: a JWT's `exp`. An opaque token lives as long as its session.
+    /// When it ends, without leeway: a JWT's `exp`, or when the session of an opaque token ends at the latest.
     pub expires_at: Option<UnixMillis>,
+}
+
+impl Verified {
+    /// When it expires by itself, without leeway: a JWT's `exp`. `None` for an opaque token, which is good as long as its
+    /// session is: only that decides.
+    #[must_use]
+    pub fn own_expiry(&self) -> Option<UnixMillis> {
+        match self.kind {
+            TokenKind::Jwt => self.expires_at,
+            TokenKind::Opaque | TokenKind::Refresh => None,
+        }
+    }
 }
 
 /// What a credential tells of the time it was issued, for comparing that with revocations of all of a user's sessions
@@ -79,7 +91,8 @@ pub enum Issued {
     Unsaid,
     /// The second that begins at this time: a JWT's `iat`. One without `iat` counts as issued before everything.
     InSecondOf(UnixMillis),
-    /// That it is a token of the session that began at exactly this time.
+    /// That it is a token of the session that began at exactly this time: all tokens that are made here say it, JWTs by
+    /// their `jti`.
     ForSessionOf(UnixMillis),
 }
 
@@ -174,10 +187,11 @@ pub(crate) fn decode<'b>(part: &[u8], buffer: &'b mut Vec<u8>) -> Result<&'b [u8
 ///
 /// let ring = KeyRing::ephemeral()?;
 /// let (id, user) = (SessionId::random()?, Subject::new(b"42").unwrap());
-/// let token = ring.signing_key().and_then(|key| key.sign_opaque(user, &id, UnixMillis::ZERO)).unwrap();
+/// let (now, later) = (UnixMillis::ZERO, UnixMillis::MAX);
+/// let token = ring.signing_key().and_then(|key| key.sign_opaque(user, &id, now, later)).unwrap();
 ///
 /// let (policy, mut scratch) = (TokenPolicy::default(), Scratch::default());
-/// let mut check = |user| verify(&ring, &policy, user, token.as_bytes(), None, UnixMillis::ZERO, &mut scratch);
+/// let mut check = |user| verify(&ring, &policy, user, token.as_bytes(), None, now, &mut scratch);
 /// assert_eq!(check(user).unwrap().id, id);
 /// assert_eq!(check(Subject::new(b"43").unwrap()), Err(Reason::Subject));
 /// # Ok::<(), getrandom::Error>(())
@@ -208,9 +222,10 @@ impl Checked {
     pub(crate) fn at(&self, policy: &TokenPolicy, now: UnixMillis) -> Result<Verified, Reason> {
         let leeway = u64::from(policy.leeway_secs) * 1000;
         let (now, soon) = (now.get(), now.get().saturating_add(leeway));
-        if self.verified.expires_at.is_some_and(|time| now >= time.get().saturating_add(leeway)) {
+        if self.verified.own_expiry().is_some_and(|time| now >= time.get().saturating_add(leeway)) {
             return Err(Reason::TokenExpired);
         }
+        // Of a token that says its session, that decides, and not when the clock said what at the time.
         let issued_at = match self.verified.issued {
             Issued::InSecondOf(time) => Some(time),
             Issued::ForSessionOf(_) | Issued::Unsaid => None,

@@ -139,17 +139,24 @@ impl Key {
     }
 
     /// The code of an opaque (`rst1`) or refresh (`rsr1`) token.
-    fn code(&self, kind: &str, input: &[u8], began: &[u8]) -> Vec<u8> {
+    fn code(&self, kind: &str, input: &[u8], times: &[u8]) -> Vec<u8> {
         let secret = if kind == "rst1" { &self.opaque } else { &self.refresh };
-        secret.sign(input, began)
+        secret.sign(input, times)
     }
 
     /// A token of this kind and these parts, with a seal that is right but for its `kid`.
-    pub(crate) fn seal(&self, kind: &str, parts: &[&[u8]], kid: &[u8], began: &[u8]) -> String {
+    pub(crate) fn seal(&self, kind: &str, parts: &[&[u8]], kid: &[u8], times: &[u8]) -> String {
         let input = parts.iter().fold(kind.to_owned(), |input, part| input + "." + &encode(part));
-        let code = self.code(kind, input.as_bytes(), began);
-        format!("{input}.{}", encode(&[kid, b"\0", began, &code].concat()))
+        let code = self.code(kind, input.as_bytes(), times);
+        format!("{input}.{}", encode(&[kid, b"\0", times, &code].concat()))
     }
+}
+
+/// The `jti` of a JWT that is made here for a session with this id, from when it began and the token's generation.
+pub(crate) fn jti(sid: &str, began: u64, generation: u32) -> String {
+    let said = [&began.to_be_bytes()[2..], &generation.to_be_bytes()].concat();
+    let hash = Sha256::digest([b"redis-session jti", sid.as_bytes(), &said].concat());
+    encode(&[&said[..], &hash[..8]].concat())
 }
 
 /// Whether a text is to be read as a token.
@@ -239,9 +246,9 @@ pub(crate) fn verify(
     let parts: Vec<_> = token.split(|byte| *byte == b'.').collect();
     match parts[..] {
         [b"rst1", user, id, seal] => {
-            let (id, began_at) = unseal("rst1", token, &[user, id, seal], subject)?;
-            let issued = Issued::ForSessionOf(began_at);
-            Ok(Verified { id, kind: TokenKind::Opaque, issued, expires_at: None })
+            let (id, times) = unseal("rst1", token, &[user, id, seal], 2, subject)?;
+            let issued = Issued::ForSessionOf(times[0]);
+            Ok(Verified { id, kind: TokenKind::Opaque, issued, expires_at: Some(times[1]) })
         }
         [b"rsr1", _, ..] => Err(Reason::Type),
         [header, payload, signature] if parts.iter().all(|part| !part.is_empty()) => {
@@ -328,13 +335,19 @@ fn check_payload(
     };
     let (now, leeway) = (u128::from(now.get()), u128::from(policy.leeway_secs) * 1000);
     let issued_at = payload.issued_at.unwrap_or(UnixMillis::ZERO);
+    let began_at = payload.session.as_ref().zip(payload.token_id.as_ref()).and_then(|(sid, found)| {
+        let said = decode(found.as_bytes())?;
+        let began = said.iter().take(6).fold(0, |millis, byte| millis << 8 | u64::from(*byte));
+        let generation = u32::from_be_bytes(said.get(6..10)?.try_into().ok()?);
+        UnixMillis::new(began).filter(|_| *found == jti(sid, began, generation))
+    });
     let is_future = |time: UnixMillis| u128::from(time.get()) > now + leeway;
     let wanted = policy.token_type.as_deref();
     if wanted.is_some_and(|wanted| !typ.is_some_and(|typ| are_same_type(typ, wanted))) {
         Err(Reason::Type)
     } else if now >= u128::from(expires_at.get()) + leeway {
         Err(Reason::TokenExpired)
-    } else if is_future(issued_at) || payload.not_before.is_some_and(is_future) {
+    } else if (began_at.is_none() && is_future(issued_at)) || payload.not_before.is_some_and(is_future) {
         Err(Reason::NotYetValid)
     } else if policy.issuer.is_some() && policy.issuer != payload.issuer {
         Err(Reason::Issuer)
@@ -343,7 +356,7 @@ fn check_payload(
     } else if payload.subject.as_deref() != Some(subject) {
         Err(Reason::Subject)
     } else {
-        let issued = Issued::InSecondOf(issued_at);
+        let issued = began_at.map_or(Issued::InSecondOf(issued_at), Issued::ForSessionOf);
         Ok(Verified { id, kind: TokenKind::Jwt, issued, expires_at: Some(expires_at) })
     }
 }
@@ -358,8 +371,8 @@ pub(crate) fn verify_refresh(subject: &str, token: &[u8], max_bytes: usize) -> R
         [b"rsr1", user, id, generation, seal] => {
             let generation = decode(generation).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
             let generation = u32::from_be_bytes(generation.ok_or(Reason::Malformed)?);
-            let (id, session_began_at) = unseal("rsr1", token, &[user, id, seal], subject)?;
-            Ok(RefreshToken { id, generation, session_began_at })
+            let (id, times) = unseal("rsr1", token, &[user, id, seal], 1, subject)?;
+            Ok(RefreshToken { id, generation, session_began_at: times[0] })
         }
         [b"rsr1", _, ..] => Err(Reason::Malformed),
         _ if is_token(token) => Err(Reason::Type),
@@ -367,21 +380,28 @@ pub(crate) fn verify_refresh(subject: &str, token: &[u8], max_bytes: usize) -> R
     }
 }
 
-fn unseal(kind: &str, token: &[u8], parts: &[&[u8]; 3], subject: &str) -> Result<(SessionId, UnixMillis), Reason> {
+/// The session's id, and as many times as the seal of this kind has.
+fn unseal(
+    kind: &str,
+    token: &[u8],
+    parts: &[&[u8]; 3],
+    count: usize,
+    subject: &str,
+) -> Result<(SessionId, Vec<UnixMillis>), Reason> {
     let [Some(user), Some(id), Some(seal)] = parts.map(decode) else { return Err(Reason::Malformed) };
     let user = Subject::new(&user).map_err(|_| Reason::Malformed)?;
     let id = SessionId::from_text(&id).map_err(|_| Reason::Malformed)?;
     let (kid, rest) = seal.split_at(seal.iter().position(|byte| *byte == 0).ok_or(Reason::Malformed)?);
-    let (began, code) = rest[1..].split_at_checked(6).ok_or(Reason::Malformed)?;
+    let (times, code) = rest[1..].split_at_checked(6 * count).ok_or(Reason::Malformed)?;
     let kid = std::str::from_utf8(kid).map_err(|_| Reason::Malformed)?;
     let key = KEYS.iter().find(|key| key.kid == kid).ok_or(Reason::UnknownKey)?;
     let input = &token[..token.len() - parts[2].len() - 1];
-    if key.code(kind, input, began) != code {
+    if key.code(kind, input, times) != code {
         return Err(Reason::Signature);
     }
     if user.as_str() != subject {
         return Err(Reason::Subject);
     }
-    let began = began.iter().rev().fold(0, |millis, byte| millis << 8 | u64::from(*byte));
-    Ok((id, UnixMillis::new(began).expect("48 bits")))
+    let time = |bytes: &[u8]| bytes.iter().rev().fold(0, |millis, byte| millis << 8 | u64::from(*byte));
+    Ok((id, times.chunks(6).map(|bytes| UnixMillis::new(time(bytes)).expect("48 bits")).collect()))
 }

@@ -114,7 +114,8 @@ fn assert_same(key: &Key, jwk: &Members) {
     let token = key.sign_jwt(&NewToken {
         subject: Subject::new(b"42").expect("a user"),
         session: &id,
-        token_id: "t",
+        began_at: UnixMillis::ZERO,
+        generation: 0,
         issued_at: UnixMillis::ZERO,
         expires_at: UnixMillis::MAX,
         issuer: None,

@@ -98,6 +98,9 @@ fn token() -> Vec<Vec<u8>> {
         r#"{"iss":"https://issuer.example","sub":"42","aud":["api","admin"],"exp":1700000001.5,"nbf":1700000000}"#,
         r#"{"sub":"42","aud":"admin","exp":1700003600,"jti":"0190163d-8694-739b-aea5-966c26f8ad91"}"#,
         r#"{"sub":"43","exp":1600000000}"#,
+        // A `jti` of ours, ahead of the clock, and one that is damaged.
+        r#"{"sub":"42","exp":1800003600,"iat":1800000000,"jti":"*","sid":"AAECAwQFBgcICQoLDA0ODw"}"#,
+        r#"{"sub":"42","exp":1700003600,"jti":"AYvP5WgAAAAAACWmkDATgrIV","sid":"AAECAwQFBgcICQoLDA0ODw"}"#,
     ];
     let mut seeds = Vec::new();
     for (payload, number) in payloads.into_iter().zip(0_u8..) {

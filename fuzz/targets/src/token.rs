@@ -3,13 +3,14 @@
 use std::cell::RefCell;
 
 use redis_session_core::token::{
-    Scratch, TokenCache, TokenPolicy, is_token, unverified_subject, verify, verify_refresh,
+    NewToken, Scratch, TokenCache, TokenPolicy, is_token, unverified_subject, verify, verify_refresh,
 };
 use redis_session_core::{Subject, UnixMillis};
 
 use crate::input::Input;
 use crate::issuer::{self, KEYS, Key, RING, decode, encode};
 use crate::public;
+use crate::tree::{member, strict_object};
 
 const USER: &str = "42";
 const AUDIENCE: &str = "api";
@@ -29,7 +30,8 @@ thread_local! {
 /// and the cache changes no answer.
 ///
 /// The bytes: what kind of token, which key signs and under which name, what is asked for, a change, and its parts with
-/// 0xFF between them: header and payload, or user, id and so on. Of a token that was signed in advance: which one, what
+/// 0xFF between them: header and payload, or user, id and so on. [`BOUND`] in a payload stands for the `jti` that a token
+/// made here has; the session of an opaque token ends at when it began, its bytes backwards. Of a token that was signed in advance: which one, what
 /// is asked for, a change, parts of which other one it gets, and what is put in by some changes.
 pub fn token(data: &[u8]) {
     let mut input = Input(data);
@@ -42,12 +44,13 @@ pub fn token(data: &[u8]) {
         check_public(keys, asked, &change, began, next());
         return;
     }
+    let sealed = [began, backwards(began)];
     let key = &KEYS[usize::from(keys & 15) % KEYS.len()];
     let named = KEYS.get(usize::from(keys >> 4)).unwrap_or(key);
     let signed = match kind % 5 {
-        0 => key.sign_jwt(next(), next()),
-        1 => key.sign_jwt(named.header().as_bytes(), next()),
-        2 => key.seal("rst1", &[next(), next()], named.kid.as_bytes(), &began),
+        0 => key.sign_jwt(next(), &bound(next(), began)),
+        1 => key.sign_jwt(named.header().as_bytes(), &bound(next(), began)),
+        2 => key.seal("rst1", &[next(), next()], named.kid.as_bytes(), sealed.as_flattened()),
         3 => key.seal("rsr1", &[next(), next(), next()], named.kid.as_bytes(), &began),
         _ => {
             // Any bytes, signed by nobody.
@@ -57,9 +60,33 @@ pub fn token(data: &[u8]) {
     };
     check_all(signed.as_bytes(), &[signed.as_bytes()], asked, began);
     check_all(&change.of(signed.as_bytes(), next()), &[signed.as_bytes()], asked, began);
-    if kind % 5 == 2 || kind % 5 == 3 {
+    if kind % 5 != 0 {
         assert_minted(key, began);
     }
+}
+
+/// In a payload, what stands for the `jti` that a token made here has.
+const BOUND: &str = r#""jti":"*""#;
+
+/// The payload with the `jti` of a token made here in it, for a session that began then, if it asks for one.
+fn bound(payload: &[u8], began: [u8; 6]) -> Vec<u8> {
+    let sid = strict_object(payload).and_then(|members| member(&members, "sid")?.as_text().map(str::to_owned));
+    match (std::str::from_utf8(payload), sid) {
+        (Ok(text), Some(sid)) => {
+            let jti = issuer::jti(&sid, time(began).get(), began[5].into());
+            text.replacen(BOUND, &format!(r#""jti":"{jti}""#), 1).into_bytes()
+        }
+        _ => payload.to_vec(),
+    }
+}
+
+fn time([a, b, c, d, e, f]: [u8; 6]) -> UnixMillis {
+    UnixMillis::new(u64::from_le_bytes([a, b, c, d, e, f, 0, 0])).expect("48 bits")
+}
+
+fn backwards(mut bytes: [u8; 6]) -> [u8; 6] {
+    bytes.reverse();
+    bytes
 }
 
 /// A token that was signed in advance, as it is and changed: as a text, or in what one of its parts says.
@@ -159,16 +186,33 @@ fn check_all(token: &[u8], signed: &[&[u8]], asked: u8, began: [u8; 6]) {
     let _ = unverified_subject(token);
 }
 
-/// Whether the product seals as the definition does.
+/// Whether the product makes tokens as the definition does.
 fn assert_minted(key: &Key, began: [u8; 6]) {
-    let [a, b, c, d, e, f] = began;
-    let began_at = UnixMillis::new(u64::from_le_bytes([a, b, c, d, e, f, 0, 0])).expect("48 bits");
+    let sealed = [began, backwards(began)];
+    let [began_at, expires_at] = sealed.map(time);
     let id = redis_session_core::SessionId::from_text(b"an id").expect("an id");
     let user = Subject::new(USER.as_bytes()).expect("a user");
     let own = RING.get(key.kid).expect("a key");
     let (kid, parts) = (key.kid.as_bytes(), [USER.as_bytes(), b"an id", &[0, 0, 0, 7]]);
-    assert_eq!(own.sign_opaque(user, &id, began_at), Some(key.seal("rst1", &parts[..2], kid, &began)));
+    let opaque = key.seal("rst1", &parts[..2], kid, sealed.as_flattened());
+    assert_eq!(own.sign_opaque(user, &id, began_at, expires_at), Some(opaque));
     assert_eq!(own.sign_refresh(user, &id, 7, began_at), Some(key.seal("rsr1", &parts, kid, &began)));
+    let new = NewToken {
+        subject: user,
+        session: &id,
+        began_at,
+        generation: 7,
+        issued_at: began_at,
+        expires_at,
+        token_type: None,
+        issuer: None,
+        audience: None,
+        claims: None,
+    };
+    let [issued, expires, jti] =
+        [began_at.as_secs().to_string(), expires_at.as_secs().to_string(), issuer::jti("an id", began_at.get(), 7)];
+    let payload = format!(r#"{{"sub":"{USER}","exp":{expires},"iat":{issued},"jti":"{jti}","sid":"an id"}}"#);
+    assert_eq!(own.sign_jwt(&new), Some(key.sign_jwt(key.header().as_bytes(), payload.as_bytes())));
 }
 
 /// Or the target would compare nothing but refusals.

@@ -193,7 +193,7 @@ fn what_cannot_be_moved_is_reported_with_its_reason() {
 
 #[test]
 fn a_key_that_is_in_the_way_is_reported() {
-    let server = Server::start();
+    let server = Server::builder().keys(&["one"]).start();
     let mut con = server.connection();
     login(&mut con, "old", r#"{"uid":"42"}"#, HOUR);
     set(&mut con, "sessions:42", "text");

@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use redis::{Connection, Value, cmd as redis_cmd};
+use redis_session_tests::issuer::foreign;
 use redis_session_tests::{Fields, Server, cmd, cmd_args, fields, list, text};
 
 pub(crate) const HOUR: u64 = 3600;
@@ -57,10 +58,10 @@ pub(crate) fn verdict(server: &Server, user: &str, token: &str, option: &str) ->
     if reply.bool("active") { "active".into() } else { reply.str("reason") }
 }
 
-/// A token of a server, as another issuer with its keys would make it.
+/// A token of a server with keys of the harness, as another issuer with its keys would make it.
 pub(crate) fn jwt(issuer: &Server, user: &str, options: &str) -> String {
     let created = cmd(&mut issuer.connection(), &format!("SESSION.CREATE sessions:{user} {options}")).unwrap();
-    fields(created).str("token")
+    foreign(&fields(created).str("token"))
 }
 
 /// A text of a reply.

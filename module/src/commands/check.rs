@@ -90,7 +90,7 @@ impl<'a> Request<'a> {
             Standing::Alive(alive) => Some(alive),
             Standing::Absent => None,
         };
-        let deadline = alive.map(|alive| alive.deadline).into_iter().chain(token.expires_at).min();
+        let deadline = alive.map(|alive| alive.deadline).into_iter().chain(token.own_expiry()).min();
         let reply = reply.map(if self.full { 12 } else { 3 });
         reply.name("active").boolean(true);
         reply.name("id").id(&token.id);
@@ -100,7 +100,7 @@ impl<'a> Request<'a> {
             let sessions = user.key.sessions();
             let session = sessions.and_then(|sessions| sessions.get(&token.id, agents, &user.rules));
             let known_ip = session.as_ref().and_then(|session| session.ip);
-            reply.name("token_expires_at").optional_time(token.expires_at);
+            reply.name("token_expires_at").optional_time(token.own_expiry());
             reply.name("new_ip").boolean(alive.is_some() && self.ip.is_some_and(|ip| known_ip != Some(ip)));
             describe(reply, user.subject, session.as_ref());
         }

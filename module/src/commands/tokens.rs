@@ -46,11 +46,12 @@ impl Tokens {
                 json => Some(Claims::parse(json.as_bytes()).map_err(|why| Failure::invalid(format!("CLAIMS {why}")))?),
             };
             let token = match session.tokens {
-                TokenFormat::Opaque => key.sign_opaque(subject, &session.id, session.created_at),
+                TokenFormat::Opaque => key.sign_opaque(subject, &session.id, session.created_at, session.expires_at),
                 TokenFormat::Jwt | TokenFormat::None => key.sign_jwt(&NewToken {
                     subject,
                     session: &session.id,
-                    token_id: &session.token_id(),
+                    began_at: session.created_at,
+                    generation: session.refresh.map_or(0, |refresh| refresh.generation),
                     issued_at,
                     expires_at,
                     token_type: Some(settings.token_type.as_str()).filter(|typ| !typ.is_empty()),

@@ -263,6 +263,47 @@ fn the_session_is_sid_or_jti_or_a_hash_of_what_is_signed() {
     assert_eq!(id(r#""exp":1700000001"#), hash);
 }
 
+/// A `jti` as they are made here, of [`SESSION`].
+fn own_jti() -> String {
+    let payload = base64url::decode(jwt().split('.').nth(1).unwrap().as_bytes()).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+    claims["jti"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_jti_of_ours_says_which_session_of_the_sid_it_is_of() {
+    let issued = |claims: &str| check(&with(&format!(r#""exp":1800000000,{claims}"#))).unwrap().issued;
+    let (own, sid) = (own_jti(), format!(r#""sid":"{SESSION}""#));
+    let (front, behind) = (own.strip_suffix('U').unwrap(), own.strip_prefix('A').unwrap());
+    assert_eq!(issued(&format!(r#"{sid},"jti":"{own}""#)), Issued::ForSessionOf(at(NOW)));
+    assert_eq!(issued(&format!(r#"{sid},"jti":"\u0041{behind}""#)), Issued::ForSessionOf(at(NOW)));
+    // Damaged, foreign ones of any length, and of another session or none: as with any other issuer's.
+    let second = Issued::InSecondOf(at(NOW - 9));
+    for claims in [
+        format!(r#"{sid},"jti":"B{behind}""#),
+        format!(r#"{sid},"jti":"{front}A""#),
+        format!(r#"{sid},"jti":"{front}""#),
+        format!(r#"{sid},"jti":"{own}A""#),
+        format!(r#"{sid},"jti":"{}""#, "A".repeat(24)),
+        format!(r#"{sid},"jti":"{}""#, "!".repeat(24)),
+        format!(r#""sid":"another","jti":"{own}""#),
+        format!(r#""jti":"{own}""#),
+        sid.clone(),
+    ] {
+        assert_eq!(issued(&format!(r#"{claims},"iat":{}"#, NOW - 9)), second, "{claims}");
+        assert_eq!(issued(&claims), Issued::InSecondOf(UnixMillis::ZERO), "{claims}");
+    }
+}
+
+#[test]
+fn a_token_of_ours_may_be_ahead_of_the_clock() {
+    let ahead = |more: &str| with(&format!(r#""exp":1800000000,"iat":1750000000,"sid":"{SESSION}"{more}"#));
+    let jti = format!(r#","jti":"{}""#, own_jti());
+    assert_eq!(refused(&ahead(&jti)), None);
+    assert_eq!(refused(&ahead("")), Some(Reason::NotYetValid));
+    assert_eq!(refused(&ahead(&format!(r#"{jti},"nbf":1750000000"#))), Some(Reason::NotYetValid));
+}
+
 #[test]
 fn reasons_come_in_their_order() {
     let policy = TokenPolicy { issuer: Some("i".into()), audience: Some("a".into()), ..TokenPolicy::default() };

@@ -51,7 +51,8 @@ fn new_token(session: &SessionId) -> NewToken<'_> {
     NewToken {
         subject: user("42"),
         session,
-        token_id: "t-1",
+        began_at: at(NOW),
+        generation: 0,
         issued_at: at(NOW),
         expires_at: at(NOW + 3600),
         token_type: None,
@@ -70,7 +71,7 @@ fn jwt() -> String {
 }
 
 fn opaque() -> String {
-    ring().signing_key().unwrap().sign_opaque(user("42"), &session(), at(NOW)).unwrap()
+    ring().signing_key().unwrap().sign_opaque(user("42"), &session(), at(NOW), at(NOW + 3600)).unwrap()
 }
 
 /// A JWT with these texts, signed by `kid`.

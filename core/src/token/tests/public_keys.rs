@@ -45,7 +45,7 @@ fn a_public_key_verifies_jwts_and_does_nothing_else() {
         let key = ring.get(algorithm.as_str()).unwrap();
         assert!(!key.can_sign());
         assert!(key.sign_jwt(&new_token(&session())).is_none());
-        assert!(key.sign_opaque(user("42"), &session(), at(NOW)).is_none());
+        assert!(key.sign_opaque(user("42"), &session(), at(NOW), at(NOW)).is_none());
         assert!(key.sign_refresh(user("42"), &session(), 0, at(NOW)).is_none());
         let set = json!({ "keys": [jwk(algorithm)] }).to_string();
         let kid = algorithm.as_str();

@@ -9,7 +9,7 @@ fn a_jwt_of_every_algorithm_verifies() {
         let expected = Verified {
             id: session(),
             kind: TokenKind::Jwt,
-            issued: Issued::InSecondOf(at(NOW)),
+            issued: Issued::ForSessionOf(at(NOW)),
             expires_at: Some(at(NOW + 3600)),
         };
         assert_eq!(check(&token), Ok(expected), "{key:?}");
@@ -19,14 +19,15 @@ fn a_jwt_of_every_algorithm_verifies() {
 #[test]
 fn an_opaque_token_of_every_algorithm_verifies() {
     for key in ring().keys() {
-        let token = key.sign_opaque(user("42"), &session(), at(NOW)).unwrap();
+        let token = key.sign_opaque(user("42"), &session(), at(NOW), at(NOW + 3600)).unwrap();
         assert!(token.starts_with("rst1.NDI."), "{token}");
         let expected = Verified {
             id: session(),
             kind: TokenKind::Opaque,
             issued: Issued::ForSessionOf(at(NOW)),
-            expires_at: None,
+            expires_at: Some(at(NOW + 3600)),
         };
+        assert_eq!(expected.own_expiry(), None);
         assert_eq!(check(&token), Ok(expected), "{key:?}");
     }
 }
@@ -48,7 +49,7 @@ fn the_claims_have_their_order_and_the_callers_come_last() {
     assert_eq!(String::from_utf8_lossy(&parts[0]), HEADER);
     assert_eq!(
         String::from_utf8_lossy(&parts[1]),
-        r#"{"iss":"me\"e","sub":"42","aud":"api","exp":9,"iat":1,"jti":"t-1","sid":"AAECAwQFBgcICQoLDA0ODw","role": "admin"}"#
+        r#"{"iss":"me\"e","sub":"42","aud":"api","exp":9,"iat":1,"jti":"AYvP5WgAAAAAACWmkDATgrIU","sid":"AAECAwQFBgcICQoLDA0ODw","role": "admin"}"#
     );
 }
 
@@ -68,7 +69,7 @@ fn a_key_that_only_verifies_signs_nothing() {
     let ring = KeyRing::from_jwk_set(json.as_bytes(), None).unwrap();
     let key = ring.get("k256").unwrap();
     assert!(key.sign_jwt(&new_token(&session())).is_none());
-    assert!(key.sign_opaque(user("42"), &session(), at(NOW)).is_none());
+    assert!(key.sign_opaque(user("42"), &session(), at(NOW), at(NOW)).is_none());
     for token in [jwt(), opaque()] {
         let policy = TokenPolicy::default();
         let found = verify(&ring, &policy, user("42"), token.as_bytes(), None, at(NOW), &mut Scratch::default());
@@ -79,19 +80,20 @@ fn a_key_that_only_verifies_signs_nothing() {
 proptest! {
     #[test]
     fn any_user_session_and_claims_come_back(
-        name in "[^\\p{Cc}]{1,40}", id in "[^\\p{Cc}]{1,30}", jti: String, issuer: String, value: String
+        name in "[^\\p{Cc}]{1,40}", id in "[^\\p{Cc}]{1,30}", generation: u32, issuer: String, value: String
     ) {
         let id = SessionId::from_text(id.as_bytes()).unwrap();
         let claims = serde_json::json!({ "value": value, "nested": [{ "value": value }] }).to_string();
         let claims = Claims::parse(claims.as_bytes()).unwrap();
         let token = NewToken {
-            subject: user(&name), session: &id, token_id: &jti, issuer: Some(&issuer), audience: Some(&value),
+            subject: user(&name), session: &id, generation, issuer: Some(&issuer), audience: Some(&value),
             claims: Some(&claims), ..new_token(&id)
         };
         let policy = TokenPolicy { issuer: Some(issuer.clone()), ..TokenPolicy::default() };
         let (ring, mut scratch) = (ring(), Scratch::default());
         for key in ring.keys() {
-            for token in [key.sign_jwt(&token).unwrap(), key.sign_opaque(user(&name), &id, at(NOW)).unwrap()] {
+            let opaque = key.sign_opaque(user(&name), &id, at(NOW), at(NOW)).unwrap();
+            for token in [key.sign_jwt(&token).unwrap(), opaque] {
                 let found = verify(
                     &ring, &policy, user(&name), token.as_bytes(), Some(&value), at(NOW), &mut scratch
                 );
