@@ -106,7 +106,8 @@ impl UserSessions {
             match record.decode() {
                 Some(Record::Session(session)) => {
                     let agent = session.agent.and_then(|agent| agents.get(agent)).map(Cow::Borrowed);
-                    let session = Session { unreplicated_ms: unreplicated(session.unreplicated_ms), ..session.with_agent(agent) };
+                    let session =
+                        Session { unreplicated_ms: unreplicated(session.unreplicated_ms), ..session.with_agent(agent) };
                     effect::push(&Effect::Put(session), &mut out);
                 }
                 Some(Record::Tombstone(tombstone)) => effect::push(&Effect::End(tombstone), &mut out),

@@ -12,7 +12,9 @@ use super::effect::Effect;
 use super::event::{Decision, Event, EventKind};
 use super::record::{IdKey, Record, RecordRef, set_seen};
 use super::rule::{self, Standing};
-use super::rules::{Check, Cutoff, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, Rules, UserCutoff};
+use super::rules::{
+    Check, Cutoff, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, Rules, UserCutoff,
+};
 use super::session::{EndReason, Refresh, Session, Tombstone};
 use super::{UserSessions, store};
 use crate::token::{Issued, RefreshToken, TokenKind, holds_token};
@@ -282,11 +284,8 @@ impl UserSessions {
         let new_ip = origin.ip.is_some_and(|ip| session.ip != Some(ip));
         if repeated {
             let grant = Grant { issued_at: refresh.rotated_at, session, new_ip };
-            return Ok(Draft {
-                effects: Vec::new(),
-                events: vec![Event::about(EventKind::Refreshed, &grant.session)],
-            }
-            .decide(Refreshed::Granted(Box::new(grant))));
+            return Ok(Draft { effects: Vec::new(), events: vec![Event::about(EventKind::Refreshed, &grant.session)] }
+                .decide(Refreshed::Granted(Box::new(grant))));
         }
         // A token of a later generation than ours was issued by a primary that failed before it was replicated.
         let generation = generation.checked_add(1).ok_or(Reason::TokenExpired)?;
@@ -327,10 +326,7 @@ impl UserSessions {
         }
         session.token_until = session.tokens_until(rules);
         let mut draft = Draft::default();
-        draft.events.push(Event {
-            old_id: Some(old.id.clone()),
-            ..Event::about(EventKind::Regenerated, &session)
-        });
+        draft.events.push(Event { old_id: Some(old.id.clone()), ..Event::about(EventKind::Regenerated, &session) });
         draft.effects.push(Effect::Replace { old: old.id.clone(), session: session.clone() });
         draft.effects.extend(rules.tombstone(record, EndReason::Revoked).map(Effect::End));
         self.tidy(&mut draft, false, rules);
@@ -341,12 +337,7 @@ impl UserSessions {
     ///
     /// # Errors
     /// If the session is not alive, or would be too large.
-    pub fn set<'a>(
-        &self,
-        id: &SessionId,
-        data: Data<'a>,
-        rules: &Rules,
-    ) -> Result<Decision<'a, ()>, ChangeError> {
+    pub fn set<'a>(&self, id: &SessionId, data: Data<'a>, rules: &Rules) -> Result<Decision<'a, ()>, ChangeError> {
         let record = self.live_record(id, rules).map_err(ChangeError::Dead)?;
         let size = data_of(record).merged(&data).size();
         if size > rules.max_data_bytes {
@@ -439,7 +430,8 @@ impl UserSessions {
         }
         let ended_at = rules.latest.max(record.map_or(UnixMillis::ZERO, RecordRef::last_issued_at));
         let until = record.map_or(until, |record| rules.remembered_until(record, ended_at).max(until));
-        let reason = record.and_then(RecordRef::end_reason).unwrap_or(EndReason::Revoked);
+        let known = |record: RecordRef<'_>| record.end_reason().or(rules.died_of(record));
+        let reason = record.and_then(known).unwrap_or(EndReason::Revoked);
         let mut draft = Draft::default();
         draft.end(record, Tombstone { id, reason, ended_at, until });
         self.tidy(&mut draft, false, rules);
@@ -452,8 +444,7 @@ impl UserSessions {
     pub fn revoke_all(&self, except: Option<&Presented>, rules: &Rules) -> Decision<'static, usize> {
         let except = except.filter(|except| self.alive(except, rules).is_ok()).map(|except| except.id.clone());
         let spared = |record: RecordRef<'_>| except.as_ref().is_some_and(|id| record.has_id(IdKey::of(id)));
-        let (mut draft, mut revoked, mut latest, mut until) =
-            (Draft::default(), 0, rules.latest, UnixMillis::ZERO);
+        let (mut draft, mut revoked, mut latest, mut until) = (Draft::default(), 0, rules.latest, UnixMillis::ZERO);
         for record in self.store.iter().filter(|record| !spared(*record)) {
             latest = latest.max(record.last_issued_at());
             if record.is_tombstone() {

@@ -27,8 +27,8 @@ use thiserror::Error;
 use super::data::Data;
 use super::reader::Reader;
 use super::record::{read_tagged_id, write_tagged_id};
-use super::session::{Session, Tombstone};
 use super::rules::{Cutoff, UserCutoff};
+use super::session::{Session, Tombstone};
 use crate::{SessionId, UnixMillis};
 
 const VERSION: u8 = 1;
@@ -109,7 +109,9 @@ impl Effect<'_> {
     pub fn time(&self) -> Option<UnixMillis> {
         match self {
             Self::RevokedBefore(cutoff) => cutoff.map(|cutoff| cutoff.cutoff.began),
-            Self::Put(session) | Self::Replace { session, .. } => Some(session.last_seen_replicated.max(session.created_at)),
+            Self::Put(session) | Self::Replace { session, .. } => {
+                Some(session.last_seen_replicated.max(session.created_at))
+            }
             Self::Seen { at, .. } => Some(*at),
             Self::End(tombstone) => Some(tombstone.ended_at),
             Self::TombstonesDroppedBefore(_)
@@ -232,7 +234,7 @@ fn cutoff(reader: &mut Reader<'_>) -> Option<Option<UserCutoff>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::session::{Device, Refresh, TokenFormat, EndReason};
+    use super::super::session::{Device, EndReason, Refresh, TokenFormat};
     use super::*;
     use proptest::prelude::*;
     use std::net::IpAddr;
@@ -270,41 +272,48 @@ mod tests {
 
     fn session() -> impl Strategy<Value = Session<'static, Cow<'static, str>>> {
         let times = (time(), time(), time(), any::<u32>(), time());
-        let origin = (any::<Option<IpAddr>>(), "[ -~é]{0,60}", any::<bool>());
+        let origin = (any::<Option<IpAddr>>(), "[ -~é]{0,60}", prop::option::of(time()));
         (id(), times, any::<u32>(), origin, tokens(), data(0..4)).prop_map(
-            |(id, times, idle_secs, (ip, agent, traced), (refresh, device, tokens, token_ttl, claims), data)| Session {
-                id,
-                created_at: times.0,
-                expires_at: times.1,
-                seen: times.2,
-                ahead: times.3,
-                token_until: times.4,
-                idle_secs,
-                ip,
-                agent: (!agent.is_empty()).then_some(Cow::Owned(agent)),
-                traced,
-                refresh,
-                device,
-                tokens,
-                token_ttl,
-                claims: Cow::Owned(claims),
-                data,
+            |(id, times, idle_secs, (ip, agent, accepts_from), (refresh, device, tokens, token_ttl, claims), data)| {
+                Session {
+                    id,
+                    created_at: times.0,
+                    expires_at: times.1,
+                    last_seen_replicated: times.2,
+                    unreplicated_ms: times.3,
+                    token_until: times.4,
+                    idle_secs,
+                    ip,
+                    agent: (!agent.is_empty()).then_some(Cow::Owned(agent)),
+                    accepts_from,
+                    refresh,
+                    device,
+                    tokens,
+                    token_ttl,
+                    claims: Cow::Owned(claims),
+                    data,
+                }
             },
         )
+    }
+
+    fn cutoff() -> impl Strategy<Value = Option<UserCutoff>> {
+        prop::option::of((time(), time(), time())).prop_map(|times| {
+            let (began, iat, until) = times.filter(|times| times.2 > UnixMillis::ZERO)?;
+            Some(UserCutoff { cutoff: Cutoff { began, iat }, until })
+        })
     }
 
     fn effects() -> impl Strategy<Value = Vec<Effect<'static>>> {
         let reason = prop::sample::select(&EndReason::ALL);
         let one = prop_oneof![
-            (time(), time())
-                .prop_map(|(at, until)| { Effect::Epoch((until > UnixMillis::ZERO).then_some(Epoch { at, until })) }),
+            cutoff().prop_map(Effect::RevokedBefore),
             session().prop_map(Effect::Put),
             (id(), time()).prop_map(|(id, at)| Effect::Seen { id, at }),
-            (id(), reason, time()).prop_map(|(id, reason, until)| Effect::End(Tombstone { id, reason, until })),
+            (id(), reason, time(), time())
+                .prop_map(|(id, reason, ended_at, until)| { Effect::End(Tombstone { id, reason, ended_at, until }) }),
             id().prop_map(Effect::Forget),
-            (time(), time()).prop_map(|(at, until)| {
-                Effect::Forgotten((until > UnixMillis::ZERO).then_some(Epoch { at, until }))
-            }),
+            cutoff().prop_map(Effect::TombstonesDroppedBefore),
             prop::option::of(id()).prop_map(|except| Effect::Clear { except }),
             (id(), session()).prop_map(|(old, session)| Effect::Replace { old, session }),
             (id(), data(1..4)).prop_map(|(id, data)| Effect::Set { id, data }),

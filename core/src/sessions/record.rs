@@ -36,7 +36,7 @@ use std::net::IpAddr;
 use super::agents::AgentId;
 use super::data::Data;
 use super::reader::Reader;
-use super::session::{Device, MAX_AGENT_BYTES, Refresh, Session, TokenFormat, Tombstone, EndReason, idle_deadline};
+use super::session::{Device, EndReason, MAX_AGENT_BYTES, Refresh, Session, TokenFormat, Tombstone, idle_deadline};
 use crate::id::{Form, Spelling};
 use crate::{SessionId, UnixMillis};
 
@@ -58,7 +58,8 @@ const TOKENS: u16 = 0b11 << TOKENS_SHIFT;
 const REASON_SHIFT: u16 = 9;
 const REASON: u16 = 0b111 << REASON_SHIFT;
 
-const SESSION_BITS: u16 = ID_FORM | IP | IDLE | AGENT | DATA | EXTERNAL | REFRESH | DEVICE | CLAIMS | TOKEN_TTL | TOKENS;
+const SESSION_BITS: u16 =
+    ID_FORM | IP | IDLE | AGENT | DATA | EXTERNAL | REFRESH | DEVICE | CLAIMS | TOKEN_TTL | TOKENS;
 const TOMBSTONE_BITS: u16 = ID_FORM | TOMBSTONE | REASON;
 
 /// Created, expires, seen, unreplicated, token_until.
@@ -498,7 +499,8 @@ impl<'a> RecordRef<'a> {
 
 /// Overwrites `seen` and `unreplicated` in the bytes of a session's record.
 pub(crate) fn set_seen(record: &mut [u8], seen: UnixMillis, unreplicated_ms: u32) {
-    let Some(id_end) = RecordRef::whole(record).filter(|record| !record.is_tombstone()).map(|record| record.id.1) else {
+    let Some(id_end) = RecordRef::whole(record).filter(|record| !record.is_tombstone()).map(|record| record.id.1)
+    else {
         return;
     };
     if let Some(field) = record.get_mut(id_end + 12..).and_then(|rest| rest.first_chunk_mut::<10>()) {

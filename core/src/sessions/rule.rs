@@ -132,17 +132,17 @@ fn of_record(record: RecordRef<'_>, presented: &Presented, rules: &Rules) -> Res
     match presented.issued {
         // An earlier session had this id.
         Issued::ForSessionOf(began) if began != record.created_at() => Err(Reason::Unknown),
-        Issued::InSecondOf(iat) if record.accepts_from().is_some_and(|from| iat < from) => Err(Reason::Unknown),
-        Issued::ForSessionOf(_) | Issued::InSecondOf(_) | Issued::Unsaid => Ok(alive),
+        Issued::InSecondOf(iat) => match record.accepts_from() {
+            // `session.not-before` may be set to a time before the session began, and ends older JWTs for it.
+            Some(_) if rules.server_cutoff().ends(presented.issued) => Err(Reason::UserRevoked),
+            Some(from) if iat < from => Err(Reason::Unknown),
+            _ => Ok(alive),
+        },
+        Issued::ForSessionOf(_) | Issued::Unsaid => Ok(alive),
     }
 }
 
-fn of_none(
-    cutoffs: Cutoffs,
-    presented: &Presented,
-    end: Option<UnixMillis>,
-    rules: &Rules,
-) -> Result<(), Reason> {
+fn of_none(cutoffs: Cutoffs, presented: &Presented, end: Option<UnixMillis>, rules: &Rules) -> Result<(), Reason> {
     let ends = |cutoff: super::UserCutoff| cutoff.cutoff.ends(presented.issued);
     if cutoffs.revoked_before.is_some_and(ends) || rules.server_cutoff().ends(presented.issued) {
         return Err(Reason::UserRevoked);

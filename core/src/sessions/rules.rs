@@ -221,7 +221,11 @@ impl From<Verified> for Presented {
 
 impl From<RefreshToken> for Presented {
     fn from(token: RefreshToken) -> Self {
-        Self { kind: Some(TokenKind::Refresh), issued: Issued::ForSessionOf(token.session_began_at), ..Self::id(token.id) }
+        Self {
+            kind: Some(TokenKind::Refresh),
+            issued: Issued::ForSessionOf(token.session_began_at),
+            ..Self::id(token.id)
+        }
     }
 }
 
