@@ -11,25 +11,22 @@
 //! ```
 //!
 //! ```
-//! use redis_session_core::sessions::{AgentPool, Clock, Data, Limit, LimitPolicy, NewSession, TokenFormat, TokenRules, UserSessions};
-//! use redis_session_core::token::Issued;
+//! use redis_session_core::sessions::{AgentPool, Data, IdSource, NewSession, Presented, Rules, TokenFormat, UserSessions};
 //! use redis_session_core::{Reason, SessionId, UnixMillis};
 //!
 //! let (mut user, mut agents) = (UserSessions::new(), AgentPool::new());
-//! let at = |secs| Clock { now: UnixMillis::from_secs(secs).unwrap(), not_before: UnixMillis::ZERO };
-//! let rules = TokenRules { token_secs: 3600, leeway: 0, grace: 10_000 };
-//! let limit = Limit { sessions: 5, policy: LimitPolicy::Evict, tombstones: 10 };
+//! let rules = |secs| Rules::default().at(UnixMillis::from_secs(secs).unwrap());
 //! let id = SessionId::random()?;
 //! let login = NewSession {
-//!     id: id.clone(), external_id: false, expires_at: at(1000).now, idle_secs: 60, ip: None, agent: None, device: None,
-//!     tokens: TokenFormat::Jwt, token_ttl: None, refresh_secs: None, claims: "", data: Data::default(),
+//!     id: id.clone(), source: IdSource::Random, expires_at: rules(1000).now, idle_secs: 60, ip: None, agent: None,
+//!     device: None, tokens: TokenFormat::Jwt, token_ttl: None, refresh_secs: None, claims: "", data: Data::default(),
 //! };
 //!
 //! // What a login changes is decided first and carried out then, here and on every replica.
-//! let creation = user.create(login, rules, limit, at(0)).unwrap();
+//! let creation = user.create(login, &rules(0)).unwrap();
 //! user.apply(&creation.effects, &mut agents);
-//! assert!(user.check(&id, Issued::Unsaid, at(59)).is_ok());
-//! assert_eq!(user.check(&id, Issued::Unsaid, at(60)), Err(Reason::Idle));
+//! assert!(user.alive(&Presented::id(id.clone()), &rules(59)).is_ok());
+//! assert_eq!(user.alive(&Presented::id(id), &rules(60)), Err(Reason::Idle));
 //! # Ok::<(), getrandom::Error>(())
 //! ```
 

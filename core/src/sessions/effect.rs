@@ -271,41 +271,52 @@ mod tests {
 
     fn session() -> impl Strategy<Value = Session<'static, Cow<'static, str>>> {
         let times = (time(), time(), time(), any::<u32>(), time());
-        let origin = (any::<Option<IpAddr>>(), "[ -~é]{0,60}", any::<bool>());
+        let origin = (any::<Option<IpAddr>>(), "[ -~é]{0,60}", prop::option::of(time()));
         (id(), times, any::<u32>(), origin, tokens(), data(0..4)).prop_map(
-            |(id, times, idle_secs, (ip, agent, traced), (refresh, device, tokens, token_ttl, claims), data)| Session {
-                id,
-                created_at: times.0,
-                expires_at: times.1,
-                seen: times.2,
-                ahead: times.3,
-                token_until: times.4,
-                idle_secs,
-                ip,
-                agent: (!agent.is_empty()).then_some(Cow::Owned(agent)),
-                traced,
-                refresh,
-                device,
-                tokens,
-                token_ttl,
-                claims: Cow::Owned(claims),
-                data,
+            |(id, times, idle_secs, (ip, agent, accepts_from), (refresh, device, tokens, token_ttl, claims), data)| {
+                Session {
+                    id,
+                    created_at: times.0,
+                    expires_at: times.1,
+                    last_seen_replicated: times.2,
+                    unreplicated_ms: times.3,
+                    token_until: times.4,
+                    idle_secs,
+                    ip,
+                    agent: (!agent.is_empty()).then_some(Cow::Owned(agent)),
+                    accepts_from,
+                    refresh,
+                    device,
+                    tokens,
+                    token_ttl,
+                    claims: Cow::Owned(claims),
+                    data,
+                }
             },
         )
+    }
+
+    fn cutoff() -> impl Strategy<Value = Option<UserCutoff>> {
+        prop::option::of((time(), time(), time())).prop_map(|times| {
+            let (began, iat, until) = times.filter(|times| times.2 > UnixMillis::ZERO)?;
+            Some(UserCutoff { cutoff: Cutoff { began, iat }, until })
+        })
     }
 
     fn effects() -> impl Strategy<Value = Vec<Effect<'static>>> {
         let reason = prop::sample::select(&EndReason::ALL);
         let one = prop_oneof![
-            (time(), time())
-                .prop_map(|(at, until)| { Effect::Epoch((until > UnixMillis::ZERO).then_some(Epoch { at, until })) }),
+            cutoff().prop_map(Effect::RevokedBefore),
             session().prop_map(Effect::Put),
             (id(), time()).prop_map(|(id, at)| Effect::Seen { id, at }),
-            (id(), reason, time()).prop_map(|(id, reason, until)| Effect::End(Tombstone { id, reason, until })),
+            (id(), reason, time(), time()).prop_map(|(id, reason, ended, until)| Effect::End(Tombstone {
+                id,
+                reason,
+                ended: Cutoff::at(ended, 0),
+                until
+            })),
             id().prop_map(Effect::Forget),
-            (time(), time()).prop_map(|(at, until)| {
-                Effect::Forgotten((until > UnixMillis::ZERO).then_some(Epoch { at, until }))
-            }),
+            cutoff().prop_map(Effect::TombstonesDroppedBefore),
             prop::option::of(id()).prop_map(|except| Effect::Clear { except }),
             (id(), session()).prop_map(|(old, session)| Effect::Replace { old, session }),
             (id(), data(1..4)).prop_map(|(id, data)| Effect::Set { id, data }),

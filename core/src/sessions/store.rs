@@ -476,11 +476,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn trace(n: u8, size: usize, until: u32) -> Vec<u8> {
+    fn tombstone(n: u8, size: usize, until: u32) -> Vec<u8> {
         let id = SessionId::from_text(format!("{n:03}{}", "x".repeat(size)).as_bytes()).unwrap();
         let until = UnixMillis::new(u64::from(until)).unwrap();
         let mut bytes = Vec::new();
-        Tombstone { id, reason: EndReason::Revoked, until }.write(&mut bytes);
+        Tombstone { id, reason: EndReason::Revoked, ended: Cutoff::default(), until }.write(&mut bytes);
         bytes
     }
 
@@ -494,7 +494,7 @@ mod tests {
         Replace(u8, u8),
         Remove(u8),
         Retain(u8),
-        Marks(Option<u32>, Option<u32>),
+        Cut(Option<u32>, Option<u32>),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -503,7 +503,7 @@ mod tests {
             1 => (any::<u8>(), any::<u8>()).prop_map(|(old, new)| Step::Replace(old, new)),
             2 => any::<u8>().prop_map(Step::Remove),
             1 => (1..8u8).prop_map(Step::Retain),
-            1 => any::<(Option<u32>, Option<u32>)>().prop_map(|(one, two)| Step::Marks(one, two)),
+            1 => any::<(Option<u32>, Option<u32>)>().prop_map(|(one, two)| Step::Cut(one, two)),
         ]
     }
 
@@ -513,11 +513,11 @@ mod tests {
         /// The same steps on a plain list give the same records, packed or indexed.
         #[test]
         fn a_store_is_an_ordered_list(size in 1..100usize, steps in prop::collection::vec(step(), 1..300)) {
-            let (mut store, mut list, mut marks) = (Store::default(), Vec::<(u8, u32, Vec<u8>)>::new(), Cutoffs::default());
+            let (mut store, mut list, mut cutoffs) = (Store::default(), Vec::<(u8, u32, Vec<u8>)>::new(), Cutoffs::default());
             for step in steps {
                 match step {
                     Step::Put(n, until) => {
-                        let bytes = trace(n, size, until);
+                        let bytes = tombstone(n, size, until);
                         store.put(&bytes);
                         match list.iter_mut().find(|known| known.0 == n) {
                             Some(known) => *known = (n, until, bytes),
@@ -526,7 +526,7 @@ mod tests {
                     }
                     Step::Replace(old, new) => {
                         if list.iter().any(|known| known.0 == old) && list.iter().all(|known| known.0 != new) {
-                            let bytes = trace(new, size, 9);
+                            let bytes = tombstone(new, size, 9);
                             store.replace(&id(old, size), &bytes);
                             let place = list.iter_mut().find(|known| known.0 == old);
                             place.into_iter().for_each(|known| *known = (new, 9, bytes.clone()));
@@ -541,24 +541,26 @@ mod tests {
                         store.retain(|record| drop.iter().all(|gone| record.bytes() != gone.2));
                         list.retain(|known| known.0 % 8 >= part);
                     }
-                    Step::Marks(one, two) => {
-                        let epoch = |until: u32| {
-                            let until = UnixMillis::new(u64::from(until)).unwrap();
-                            Epoch { at: UnixMillis::ZERO, until }
+                    Step::Cut(one, two) => {
+                        let time = |millis: u32| UnixMillis::new(u64::from(millis)).unwrap();
+                        let cutoff = |millis: u32| UserCutoff {
+                            cutoff: Cutoff { began: time(millis / 3), iat: time(millis / 2) },
+                            until: time(millis),
                         };
-                        marks = Marks { epoch: one.map(epoch), forgotten: two.map(epoch) };
+                        cutoffs =
+                            Cutoffs { revoked_before: one.map(cutoff), tombstones_dropped_before: two.map(cutoff) };
                         store.set_cutoffs(cutoffs);
                     }
                 }
                 store.settle();
                 let bytes: Vec<_> = list.iter().map(|known| &known.2[..]).collect();
                 prop_assert_eq!(store.iter().map(RecordRef::bytes).collect::<Vec<_>>(), &bytes[..]);
-                prop_assert_eq!(store.cutoffs(), marks);
+                prop_assert_eq!(store.cutoffs(), cutoffs);
                 let parts = std::iter::successors(Some(Some(0)), |at| Some(store.part((*at)?, 7).1));
                 let parts = parts.map_while(|at| at).flat_map(|at| store.part(at, 7).0);
                 prop_assert_eq!(parts.map(RecordRef::bytes).collect::<Vec<_>>(), bytes);
-                prop_assert_eq!(store.is_empty(), list.is_empty() && marks == Cutoffs::default());
-                let last = list.iter().map(|known| u64::from(known.1)).chain(marks.until().map(UnixMillis::get)).max();
+                prop_assert_eq!(store.is_empty(), list.is_empty() && cutoffs == Cutoffs::default());
+                let last = list.iter().map(|known| u64::from(known.1)).chain(cutoffs.until().map(UnixMillis::get)).max();
                 prop_assert_eq!(store.deadline().get(), last.unwrap_or(0));
                 for n in [0, 100, 255] {
                     prop_assert_eq!(store.find(&id(n, size)).is_some(), list.iter().any(|known| known.0 == n));
@@ -571,7 +573,7 @@ mod tests {
     #[test]
     fn a_large_store_is_indexed_and_packed_again_when_little_is_left() {
         let mut store = Store::default();
-        (0..200).for_each(|n| store.put(&trace(n, 40, 1)));
+        (0..200).for_each(|n| store.put(&tombstone(n, 40, 1)));
         assert!(matches!(store, Store::Indexed(_)));
         assert_eq!(store.iter().count(), 200);
         assert_eq!(store.allocations_from(150).count(), 50);
