@@ -144,7 +144,7 @@ fn a_session_that_was_idle_too_long_is_not_refreshed() {
 fn a_session_past_its_absolute_deadline_is_not_refreshed() {
     on_both(|_, con| {
         // So that it is remembered past its end.
-        set(con, "session.leeway 600");
+        set(con, "session.leeway 300");
         let created = create(con, "sessions:42 TTL 1800 TOKEN OPAQUE REFRESH 7200");
         advance_to(con, created.int("expires_at"));
         assert_eq!(refreshed(con, created.str("refresh_token")), "expired");

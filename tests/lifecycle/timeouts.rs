@@ -26,7 +26,7 @@ fn a_session_that_is_remembered_stands_next_to_ordinary_ones() {
 #[test]
 fn the_remembered_session_outlives_the_others() {
     on_both(|_, con| {
-        set(con, "session.leeway 600");
+        set(con, "session.leeway 300");
         let remembered = login(con, "sessions:42 ID remembered TTL 2592000 TOKEN OPAQUE");
         let idle = login(con, "sessions:42 ID idle IDLE 1800 TOKEN OPAQUE");
         let over = create(con, "sessions:42 ID over TTL 1800 TOKEN OPAQUE");
@@ -57,7 +57,7 @@ fn the_nearer_of_the_two_deadlines_counts() {
 #[test]
 fn no_use_moves_the_absolute_deadline() {
     on_both(|_, con| {
-        set(con, "session.leeway 600");
+        set(con, "session.leeway 300");
         let created = create(con, "sessions:42 ID one TTL 3600 IDLE 1800 TOKEN OPAQUE");
         let token = created.str("token");
         for _ in 0..2 {

@@ -13,7 +13,7 @@ use super::effect::Effect;
 use super::event::{Decision, Event, EventKind};
 use super::record::{IdKey, Record, RecordRef, set_seen};
 use super::rule::{self, Standing};
-use super::rules::{Check, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, Rules};
+use super::rules::{Check, IdSource, LimitPolicy, NewSession, Origin, Presented, REMEMBERED, Rules};
 use super::session::{EndReason, Refresh, Session, Tombstone};
 use super::{UserSessions, store};
 use crate::token::{Issued, RefreshToken, TokenKind, holds_token};
@@ -429,7 +429,7 @@ impl UserSessions {
     #[must_use]
     pub fn deny(&self, id: SessionId, until: UnixMillis, rules: &Rules) -> Decision<'static, bool> {
         let record = self.store.find(&id);
-        let until = until.saturating_add(MAX_LEEWAY);
+        let until = until.saturating_add(REMEMBERED);
         let is_denied = record.is_some_and(|record| record.is_tombstone() && record.token_until() >= until);
         if is_denied || rules.now >= until {
             return Decision::nothing(false);
@@ -456,7 +456,7 @@ impl UserSessions {
             if record.is_tombstone() {
                 continue;
             }
-            until = until.max(record.token_until().saturating_add(MAX_LEEWAY));
+            until = until.max(record.token_until().saturating_add(REMEMBERED));
             if rules.is_live(record) {
                 revoked += 1;
             } else if let (Some(reason), Some(id)) = (rules.died_of(record), id_of(record)) {
@@ -608,7 +608,7 @@ impl<A> Session<'_, A> {
 
 /// When a JWT could not be good any more under any leeway.
 fn token_end(presented: &Presented) -> Option<UnixMillis> {
-    presented.own_expiry().map(|time| time.saturating_add(MAX_LEEWAY))
+    presented.own_expiry().map(|time| time.saturating_add(REMEMBERED))
 }
 
 /// The later of two cutoffs, in each of its times.

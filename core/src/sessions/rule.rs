@@ -21,7 +21,7 @@
 
 use super::cutoff::{Cutoff, UserCutoff};
 use super::record::RecordRef;
-use super::rules::{Check, MAX_LEEWAY, Presented, Rules};
+use super::rules::{Check, Presented, REMEMBERED, Rules};
 use super::session::{Device, EndReason, Tombstone};
 use super::store::Cutoffs;
 use super::{UserSessions, decide};
@@ -86,7 +86,7 @@ pub(super) fn stand(
 ) -> Result<Standing, Reason> {
     let end = end_of_token(presented, record.is_some(), rules);
     // Its tombstone may be gone by now, or never have been kept so long.
-    if end.is_some_and(|end| rules.latest >= end.saturating_add(MAX_LEEWAY)) {
+    if end.is_some_and(|end| rules.latest >= end.saturating_add(REMEMBERED)) {
         return Err(Reason::TokenExpired);
     }
     match record {
@@ -241,7 +241,7 @@ impl Rules {
     /// Until when the end of a session must be remembered.
     pub(super) fn remembered_until(&self, record: RecordRef<'_>, ended: Cutoff) -> UnixMillis {
         let until = record.token_until();
-        let until = if record.is_tombstone() { until } else { until.saturating_add(MAX_LEEWAY) };
+        let until = if record.is_tombstone() { until } else { until.saturating_add(REMEMBERED) };
         match record.accepts_from() {
             // JWTs made elsewhere may name it, of which nothing is known here.
             Some(_) => until.max(self.end_of_others(ended.iat)),
@@ -251,6 +251,6 @@ impl Rules {
 
     /// When the last JWT made elsewhere, with an `iat` of `iat` or before, cannot be good any more.
     pub(super) fn end_of_others(&self, iat: UnixMillis) -> UnixMillis {
-        iat.saturating_add(self.horizon).saturating_add(MAX_LEEWAY)
+        iat.saturating_add(self.horizon).saturating_add(REMEMBERED)
     }
 }
