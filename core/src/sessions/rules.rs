@@ -88,9 +88,13 @@ impl Rules {
     /// The cutoff of all users without what of it lies in the future. Everything until now stays dead.
     #[must_use]
     pub fn readmit(&self) -> Cutoff {
-        let now = Cutoff::at(self.latest, self.leeway);
-        let Cutoff { began, iat } = self.revoked_before;
-        Cutoff { began: began.min(now.began), iat: iat.min(now.iat) }
+        self.revoked_before.min(Cutoff::at(self.latest, self.leeway))
+    }
+
+    /// The same rules without `session.not-before`, which can be taken back.
+    #[must_use]
+    pub(super) fn lasting(&self) -> Self {
+        Self { not_before: Cutoff::default(), ..*self }
     }
 
     /// The cutoffs of the whole server together.
