@@ -391,8 +391,9 @@ impl UserSessions {
             }
         }
         let (mut done, mut draft, mut revoked) = (HashSet::new(), Draft::default(), 0);
-        // What is refused for now may be good under a later leeway, or without `session.not-before`. It is revoked, too.
-        let lasting = Rules { leeway: MAX_LEEWAY, ..rules.lasting() };
+        // What is refused for now may be good later: under another leeway, with a clock that has stepped back, or without
+        // `session.not-before`. It is revoked, too.
+        let lasting = Rules { leeway: REMEMBERED, ..rules.lasting() };
         for presented in presented {
             if done.contains(&presented.id) {
                 continue;
