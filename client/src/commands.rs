@@ -217,7 +217,7 @@ session_commands! {
     ///
     /// The error is [`NoSession`](crate::SessionErrorCode::NoSession) if there is no such live session: a late write
     /// never makes one. It is [`Invalid`](crate::SessionErrorCode::Invalid) if there are no pairs, a field comes twice,
-    /// or the session would have more data than `session.max-data-bytes`.
+    /// or the session would have more data than `session.max-data-bytes` or more fields than `session.max-fields`.
     ///
     /// ```no_run
     /// use std::collections::HashMap;

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::UserSessions;
 use super::agents::AgentPool;
-use super::data::Data;
+use super::data::{Data, DataLimit};
 use super::effect::Effect;
 use super::record::{IdKey, Record, RecordRef};
 use super::session::{Session, Trace, TraceReason};
@@ -77,6 +77,8 @@ pub enum ChangeError {
     Dead(Reason),
     /// The session would have this many bytes of fields, more than it may.
     TooLarge(usize),
+    /// The session would have this many fields, more than it may.
+    TooMany(usize),
 }
 
 /// A revocation that was decided.
@@ -222,20 +224,24 @@ impl UserSessions {
         Ok(Grant { effects, session, issued_at: clock.now, new_ip: false })
     }
 
-    /// Decides to set fields of a live session; it may have at most `max_bytes` of names and values then.
+    /// Decides to set fields of a live session, whose data must be within `limit` then.
     ///
     /// # Errors
-    /// If the session is not alive, or would be too large.
+    /// If the session is not alive, or would have too many fields or too large ones.
     pub fn set<'a>(
         &self,
         id: &SessionId,
         data: Data<'a>,
-        max_bytes: usize,
+        limit: DataLimit,
         clock: Clock,
     ) -> Result<Vec<Effect<'a>>, ChangeError> {
         self.check(id, Issued::Unsaid, clock).map_err(ChangeError::Dead)?;
-        let size = self.data(id).merged(&data).size();
-        if size > max_bytes {
+        let merged = self.data(id).merged(&data);
+        let (count, size) = (merged.len(), merged.size());
+        if count > limit.fields {
+            return Err(ChangeError::TooMany(count));
+        }
+        if size > limit.bytes {
             return Err(ChangeError::TooLarge(size));
         }
         Ok(vec![Effect::Set { id: id.clone(), data }])

@@ -29,7 +29,7 @@ mod terms;
 
 pub use agents::{AgentId, AgentPool};
 pub use audit::{AuditEvent, Happening};
-pub use data::Data;
+pub use data::{Data, DataLimit};
 pub use decide::{ChangeError, CreateError, Creation, Grant, Purge, Refreshed, Revocation};
 pub use effect::{DecodeError, Effect, decode as decode_effects, encode as encode_effects};
 pub use session::{Device, MAX_AGENT_BYTES, Refresh, Session, TokenForm, Trace, TraceReason};

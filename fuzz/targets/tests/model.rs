@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 use redis_session_core::sessions::{
-    Clock, Data, Device, Limit, LimitPolicy, NewSession, Origin, Target, TokenForm, TokenRules,
+    Clock, Data, DataLimit, Device, Limit, LimitPolicy, NewSession, Origin, Target, TokenForm, TokenRules,
 };
 use redis_session_core::token::Issued;
 use redis_session_core::{SessionId, Subject, UnixMillis};
@@ -243,7 +243,7 @@ impl Run {
             }
             Step::Set { name, field, value } => {
                 let data = Data::pack([(&[field][..], &value[..])]).expect("a field");
-                Command::Set { id: newest(name), data, max_bytes: 100 }
+                Command::Set { id: newest(name), data, limit: DataLimit { bytes: 100, fields: 3 } }
             }
             Step::Unset { name, field } => {
                 let names = Data::pack([(&[field][..], &[][..])]).expect("a name");

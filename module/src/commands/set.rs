@@ -1,6 +1,6 @@
 //! SESSION.SET and SESSION.UNSET
 
-use redis_session_core::sessions::{ChangeError, Data};
+use redis_session_core::sessions::{ChangeError, Data, DataLimit};
 
 use super::parser::{Parser, field_name, session_id};
 use super::{Command, Grammar, KeyUse, Spec};
@@ -39,14 +39,14 @@ impl Command for Set {
         let count = fields.len();
         let data = Data::pack(fields).ok_or_else(|| Failure::invalid("a field is given twice"))?;
         let mut key_sessions = call.open_for_writing(key)?;
-        let (clock, max) = {
+        let (clock, limit) = {
             let state = state::lock();
             state.settings.subject_of(key.bytes())?;
-            (state.settings.clock(call.now()), state.settings.max_data())
+            (state.settings.clock(call.now()), state.settings.data_limit())
         };
         let none = Default::default();
         let effects =
-            key_sessions.sessions().unwrap_or(&none).set(&id, data, max, clock).map_err(|why| refused(why, max))?;
+            key_sessions.sessions().unwrap_or(&none).set(&id, data, limit, clock).map_err(|why| refused(why, limit))?;
         key_sessions.commit(&effects, Some(c"session.set"), clock);
         call.reply().count(count);
         Ok(())
@@ -80,18 +80,23 @@ impl Command for Unset {
         };
         let none = Default::default();
         let changed = key_sessions.sessions().unwrap_or(&none).unset(&id, names, clock);
-        let (effects, removed) = changed.map_err(|why| refused(why, 0))?;
+        let (effects, removed) = changed.map_err(|why| refused(why, DataLimit::NONE))?;
         key_sessions.commit(&effects, Some(c"session.unset"), clock);
         call.reply().count(removed);
         Ok(())
     }
 }
 
-fn refused(why: ChangeError, max: usize) -> Failure {
+fn refused(why: ChangeError, limit: DataLimit) -> Failure {
     match why {
         ChangeError::Dead(reason) => Failure::Coded("NOSESSION", format!("the session is not alive: {reason}")),
         ChangeError::TooLarge(size) => {
+            let max = limit.bytes;
             Failure::invalid(format!("the session would have {size} bytes of fields, session.max-data-bytes is {max}"))
+        }
+        ChangeError::TooMany(count) => {
+            let max = limit.fields;
+            Failure::invalid(format!("the session would have {count} fields, session.max-fields is {max}"))
         }
     }
 }

@@ -137,7 +137,7 @@ impl Pair {
 
     fn set(&mut self, text: &str, fields: &[(&str, &str)], now: u64) -> Result<(), ChangeError> {
         let data = Data::pack(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))).unwrap();
-        let effects = self.primary.set(&id(text), data, 20, clock(now))?;
+        let effects = self.primary.set(&id(text), data, DataLimit { bytes: 20, fields: 3 }, clock(now))?;
         self.carry_out(&effects);
         Ok(())
     }
@@ -328,7 +328,8 @@ fn effects_tell_an_auditor_what_happens_to_which_session() {
     assert_eq!(told(&pair, &sweep.effects, 9500), ["Ended(Idle) b phone", "Ended(Expired) c -"]);
     let late = pair.primary.revoke_all(None, 1000, limit(9), clock(9500));
     assert_eq!(told(&pair, &late.effects, 9500), ["Ended(Idle) b phone", "Ended(Expired) c -", "AllRevoked(0) - -"]);
-    let set = pair.primary.set(&id("b"), Data::pack([(&b"x"[..], &b"y"[..])]).unwrap(), 99, clock(2)).unwrap();
+    let set =
+        pair.primary.set(&id("b"), Data::pack([(&b"x"[..], &b"y"[..])]).unwrap(), DataLimit::NONE, clock(2)).unwrap();
     assert!(told(&pair, &set, 2).is_empty());
 }
 
@@ -635,7 +636,8 @@ fn fields_are_set_and_removed_one_by_one_while_the_session_lives() {
     let pairs =
         |fields: &[(&str, &str)]| fields.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect::<Vec<_>>();
     assert_eq!(pair.fields("a", 1), pairs(&[("b", "long"), ("a", "2"), ("c", "")]));
-    assert_eq!(pair.set("a", &[("d", "0123456789abcdef")], 1), Err(ChangeError::TooLarge(25)));
+    assert_eq!(pair.set("a", &[("c", "0123456789abcdef")], 1), Err(ChangeError::TooLarge(24)));
+    assert_eq!(pair.set("a", &[("a", "2"), ("d", "")], 1), Err(ChangeError::TooMany(4)));
     let names = Data::pack([(&b"a"[..], &b""[..]), (&b"x"[..], &b""[..])]).unwrap();
     let (effects, removed) = pair.primary.unset(&id("a"), names.clone(), clock(1)).unwrap();
     assert_eq!(removed, 1);
@@ -853,7 +855,7 @@ fn very_many_fields_are_set_and_removed_at_once() {
     let (mut sessions, mut agents) = (pair.primary, AgentPool::new());
     let half = names.len() / 2;
     for fields in [&names[..half], &names[half / 2..]] {
-        let effects = sessions.set(&id("a"), data(fields), usize::MAX, clock(1)).unwrap();
+        let effects = sessions.set(&id("a"), data(fields), DataLimit::NONE, clock(1)).unwrap();
         sessions.apply(&effects, &mut agents);
     }
     assert_eq!(sessions.get(&id("a"), &agents, clock(1)).unwrap().data.iter().count(), names.len());
