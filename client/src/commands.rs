@@ -260,7 +260,8 @@ session_commands! {
     /// `SESSION.REVOKE`: logs out the sessions with these ids or tokens, one or a slice of them. Replies how many
     /// it revoked that were good until now; none is a success too (RFC 7009 section 2.2).
     ///
-    /// An empty slice is refused by the server, as the error [`Invalid`](crate::SessionErrorCode::Invalid).
+    /// The server refuses an empty slice and one of more than 1,000, with the error
+    /// [`Invalid`](crate::SessionErrorCode::Invalid).
     fn session_revoke(key: impl ToSingleRedisArg, ids_or_tokens: impl ToRedisArgs) -> u64, by replies::count {
         cmd("SESSION.REVOKE").arg(key).arg(ids_or_tokens).take()
     }
