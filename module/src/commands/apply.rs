@@ -30,7 +30,7 @@ impl Command for Apply {
             return Err(Failure::invalid("SESSION.APPLY is for replication and append-only files, not for clients"));
         }
         let mut parser = Parser::new(call);
-        let (key, bytes) = (parser.key()?, parser.value()?);
+        let (key, bytes) = (parser.key()?, parser.unchecked_value()?);
         let effects = decode_effects(bytes).map_err(|why| Failure::invalid(format!("effects: {why}")))?;
         let mut sessions = call.open_for_writing(key)?;
         sessions.carry_out(&effects);

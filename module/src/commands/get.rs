@@ -24,7 +24,7 @@ impl Command for Get {
 
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let mut parser = Parser::new(call);
-        let (key, id) = (parser.key()?, session_id("id", parser.id_or_token()?)?);
+        let (key, id) = (parser.key()?, session_id("id", parser.value()?)?);
         let sessions = call.open_for_reading(key)?;
         let state = state::lock();
         let subject = state.settings.subject_of(key.bytes())?;

@@ -30,7 +30,7 @@ impl Command for Regenerate {
 
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let mut parser = Parser::new(call);
-        let (key, text) = (parser.key()?, parser.id_or_token()?);
+        let (key, text) = (parser.key()?, parser.value()?);
         let mut key_sessions = call.open_for_writing(key)?;
         let now = call.now();
 

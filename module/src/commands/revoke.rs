@@ -30,12 +30,12 @@ impl Command for Revoke {
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let mut parser = Parser::new(call);
         let key = parser.key()?;
-        let mut texts = vec![parser.id_or_token()?];
+        let mut texts = vec![parser.value()?];
         while parser.has_more() {
             if texts.len() == MOST {
                 return Err(Failure::invalid(format!("more than {MOST} ids and tokens at once")));
             }
-            texts.push(parser.id_or_token()?);
+            texts.push(parser.value()?);
         }
         let mut sessions = call.open_for_writing(key)?;
 
