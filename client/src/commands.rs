@@ -217,7 +217,7 @@ session_commands! {
     ///
     /// The error is [`NoSession`](crate::SessionErrorCode::NoSession) if there is no such live session: a late write
     /// never makes one. It is [`Invalid`](crate::SessionErrorCode::Invalid) if there are no pairs, a field comes twice,
-    /// or the session would have more data than `session.max-data-bytes`.
+    /// or the session would have more data than `session.max-data-bytes` or more fields than `session.max-fields`.
     ///
     /// ```no_run
     /// use std::collections::HashMap;
@@ -260,7 +260,8 @@ session_commands! {
     /// `SESSION.REVOKE`: logs out the sessions with these ids or tokens, one or a slice of them. Replies how many
     /// it revoked that were good until now; none is a success too (RFC 7009 section 2.2).
     ///
-    /// An empty slice is refused by the server, as the error [`Invalid`](crate::SessionErrorCode::Invalid).
+    /// The server refuses an empty slice and one of more than 1,000, with the error
+    /// [`Invalid`](crate::SessionErrorCode::Invalid).
     fn session_revoke(key: impl ToSingleRedisArg, ids_or_tokens: impl ToRedisArgs) -> u64, by replies::count {
         cmd("SESSION.REVOKE").arg(key).arg(ids_or_tokens).take()
     }

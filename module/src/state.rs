@@ -3,12 +3,12 @@
 //! All of it is used by the server's main thread alone, one command at a time; the lock only makes that visible to the
 //! compiler. Two rules keep it free. Nobody holds it while calling anything that may call back into this module. And
 //! values that are freed in a background thread, or while the lock is held, do not take it: they leave their agents in a
-//! list that the next writer empties.
+//! list that the next writers and ticks empty, a slice each.
 
 use std::cell::Cell;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis_session_core::UnixMillis;
 use redis_session_core::sessions::{AgentId, AgentPool, Cutoff, LimitPolicy, Presented, Rules};
@@ -25,7 +25,11 @@ static STATE: LazyLock<Mutex<State>> = LazyLock::new(|| {
 });
 /// The thread that loads the module.
 static MAIN_THREAD: LazyLock<ThreadId> = LazyLock::new(|| thread::current().id());
-static RELEASED: Mutex<Vec<AgentId>> = Mutex::new(Vec::new());
+/// Agents of freed values, in slices of at most [`SLICE`].
+static RELEASED: Mutex<Vec<Vec<AgentId>>> = Mutex::new(Vec::new());
+
+/// How many agents are released at once: half a millisecond of the main thread's time if each is the last of its text.
+const SLICE: usize = 1000;
 
 /// More than anyone reads before setting one, and few enough that the path stays one.
 const MAX_SPELLINGS: usize = 64;
@@ -58,26 +62,56 @@ pub(crate) fn lock() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Releases the agents of a value that is freed: now, so that a server that evicts sees what it has gained, or else with
-/// the next writer. A background thread may not even try to lock: the main thread could fork meanwhile.
-pub(crate) fn release(agents: impl Iterator<Item = AgentId>) {
+/// Releases the agents of a value that is freed: now, so that a server that evicts sees what it has gained, or else in
+/// slices, by the next writers and ticks. A background thread may not even try to lock: the main thread could fork
+/// meanwhile.
+pub(crate) fn release(mut agents: impl Iterator<Item = AgentId>) {
     if *MAIN_THREAD == thread::current().id()
         && let Ok(mut state) = STATE.try_lock()
     {
         agents.for_each(|agent| state.agents.release(agent));
         return;
     }
-    RELEASED.lock().unwrap_or_else(PoisonError::into_inner).extend(agents);
+    loop {
+        // Collected without the lock, which the main thread waits for.
+        let slice: Vec<_> = agents.by_ref().take(SLICE).collect();
+        if slice.is_empty() {
+            return;
+        }
+        let mut released = RELEASED.lock().unwrap_or_else(PoisonError::into_inner);
+        match released.last_mut().filter(|last| last.len() + slice.len() <= SLICE) {
+            Some(last) => last.extend(slice),
+            None => released.push(slice),
+        }
+    }
+}
+
+/// Releases agents of values that were freed in the background, for as long as `budget` or a slice longer.
+pub(crate) fn release_more(budget: Duration) {
+    let start = Instant::now();
+    while lock().release_slice() && start.elapsed() < budget {}
 }
 
 impl State {
-    /// The pool, for changes.
+    /// The pool, for changes. A writer releases some agents first, so that writers make texts no faster than texts go.
     pub(crate) fn agents(&mut self) -> &mut AgentPool {
-        let released = std::mem::take(&mut *RELEASED.lock().unwrap_or_else(PoisonError::into_inner));
-        for agent in released {
-            self.agents.release(agent);
-        }
+        self.release_slice();
         &mut self.agents
+    }
+
+    /// Releases a slice of the agents of freed values; false if there is none.
+    fn release_slice(&mut self) -> bool {
+        let slice = {
+            let mut released = RELEASED.lock().unwrap_or_else(PoisonError::into_inner);
+            let slice = released.pop();
+            if released.is_empty() {
+                *released = Vec::new();
+            }
+            slice
+        };
+        let Some(slice) = slice else { return false };
+        slice.into_iter().for_each(|agent| self.agents.release(agent));
+        true
     }
 
     /// The pool, to read from: also in a forked child, where a lock of another thread would never be given back.
@@ -252,24 +286,23 @@ impl Settings {
 
     /// What decisions are measured by, where `known` has what is no setting.
     fn rules(&self, known: Rules) -> Rules {
-        let leeway = millis(self.leeway);
+        // A leeway that is lowered has let tokens in that a cutoff must end.
+        let leeway = millis(self.leeway).max(known.leeway);
         // Sessions that began before that moment are dead, and so not that moment's own.
         let not_before = UnixMillis::saturating_from(self.not_before.saturating_sub(1));
         let not_before = if self.not_before > 0 { Cutoff::at(not_before, leeway) } else { Cutoff::default() };
-        // A leeway that is lowered later does not widen what the cutoff lets in. Only a lower setting takes it back.
-        let iat = if not_before.began == known.not_before.began { known.not_before.iat } else { UnixMillis::ZERO };
         Rules {
             leeway,
             // Tokens of this user that were made elsewhere live as long as our own at most.
             horizon: millis(self.ttl.max(self.token_ttl).max(self.refresh_ttl)),
-            not_before: Cutoff { iat: not_before.iat.max(iat), ..not_before },
+            not_before,
             token_secs: self.token_secs(),
             grace: millis(self.refresh_grace),
             sessions: u32::try_from(self.max_per_user).unwrap_or(u32::MAX),
             policy: if self.limit_policy == 0 { LimitPolicy::Evict } else { LimitPolicy::Reject },
             tombstones: usize::try_from(self.max_per_user).unwrap_or(usize::MAX).saturating_mul(2),
             touch_granularity: millis(self.touch_granularity),
-            max_data_bytes: usize::try_from(self.max_data_bytes).unwrap_or(usize::MAX),
+            data: self.data_limit(),
             ..known
         }
     }

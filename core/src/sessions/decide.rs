@@ -73,6 +73,8 @@ pub enum ChangeError {
     Dead(Reason),
     /// The session would have this many bytes of fields, more than it may.
     TooLarge(usize),
+    /// The session would have this many fields, more than it may.
+    TooMany(usize),
 }
 
 /// Effects and events in the making.
@@ -158,7 +160,9 @@ impl UserSessions {
         let after = |time: UnixMillis| UnixMillis::from_secs(time.as_secs() + 1).unwrap_or(UnixMillis::MAX);
         let mut from = if cutoff.iat > UnixMillis::ZERO { after(cutoff.iat) } else { UnixMillis::ZERO };
         // No earlier session of this id can have begun in the same millisecond, so no token of it is one of this session.
-        session.created_at = session.created_at.max(rules.latest);
+        // A clock that has stepped back passes the same millisecond again, so that one is taken past the latest.
+        let is_behind = rules.now < rules.latest;
+        session.created_at = session.created_at.max(rules.latest.saturating_add(u64::from(is_behind)));
         // The cutoff of a value that could not be read says no time.
         if user.began < UnixMillis::MAX {
             session.created_at = session.created_at.max(user.began.saturating_add(1));
@@ -339,11 +343,15 @@ impl UserSessions {
     /// Decides to set fields of a live session.
     ///
     /// # Errors
-    /// If the session is not alive, or would be too large.
+    /// If the session is not alive, or would have too many fields or too large ones.
     pub fn set<'a>(&self, id: &SessionId, data: Data<'a>, rules: &Rules) -> Result<Decision<'a, ()>, ChangeError> {
         let record = self.live_record(id, rules).map_err(ChangeError::Dead)?;
-        let size = data_of(record).merged(&data).size();
-        if size > rules.max_data_bytes {
+        let merged = data_of(record).merged(&data);
+        let (count, size) = (merged.len(), merged.size());
+        if count > rules.data.fields {
+            return Err(ChangeError::TooMany(count));
+        }
+        if size > rules.data.bytes {
             return Err(ChangeError::TooLarge(size));
         }
         let events = vec![Event::of(EventKind::Set, Some(id.clone()))];
@@ -410,6 +418,10 @@ impl UserSessions {
             let reason = match (standing, record) {
                 (Ok(Standing::Alive(_)), _) => EndReason::Revoked,
                 (Ok(Standing::Absent), _) if token_end.is_some() => EndReason::Revoked,
+                // A cutoff covers it, but not as long as it could be good.
+                (Err(_), None) if token_end.is_some_and(|end| !self.is_covered(presented, end, rules)) => {
+                    EndReason::Revoked
+                }
                 // It has died of time, which a clock that steps back takes back. Or this token would outlive its tombstone.
                 (Err(_), Some(record))
                     if !lasting.is_live(record)
@@ -434,6 +446,14 @@ impl UserSessions {
             self.tidy(&mut draft, false, rules);
         }
         draft.decide(revoked)
+    }
+
+    /// Whether a cutoff ends a credential that could be good until `end`.
+    fn is_covered(&self, presented: &Presented, end: UnixMillis, rules: &Rules) -> bool {
+        let store::Cutoffs { revoked_before, tombstones_dropped_before } = self.store.cutoffs();
+        let mut user = revoked_before.into_iter().chain(tombstones_dropped_before);
+        rules.revoked_before.ends(presented.issued)
+            || user.any(|user| end <= user.until && user.cutoff.ends(presented.issued))
     }
 
     /// Decides to deny JWTs by their id alone, `jti` or `sid`, until `until`, when the last of them expires. A live session

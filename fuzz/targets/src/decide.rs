@@ -151,10 +151,11 @@ fn command(kind: u8, input: &mut Input<'_>, user: &User, now: UnixMillis) -> Opt
             Command::Regenerate { old, new, rules: rules(input), limit: limit(input) }
         }
         6 => {
-            let (id, max_bytes) = (id(input), usize::from(input.u8()));
+            let (id, bound) = (id(input), usize::from(input.u8()));
+            let limit = DataLimit { bytes: bound, fields: bound % 8 + 1 };
             let value = input.bytes(40);
             let data = Some(data(input, value)).filter(|data| !data.is_empty())?;
-            Command::Set { id, data, max_bytes }
+            Command::Set { id, data, limit }
         }
         7 => Command::Unset { id: id(input), names: data(input, b"") },
         8 | 9 => {

@@ -255,7 +255,7 @@ impl Run {
             }
             Step::Set { name, field, value } => {
                 let data = Data::pack([(&[field][..], &value[..])]).expect("a field");
-                Command::Set { id: newest(name), data, max_bytes: 100 }
+                Command::Set { id: newest(name), data, limit: DataLimit { bytes: 100, fields: 3 } }
             }
             Step::Unset { name, field } => {
                 let names = Data::pack([(&[field][..], &[][..])]).expect("a name");

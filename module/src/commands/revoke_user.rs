@@ -31,10 +31,7 @@ impl Command for RevokeUser {
             if !word.is("EXCEPT") {
                 return Err(word.unknown());
             }
-            if !parser.has_more() {
-                return Err(Failure::invalid("EXCEPT needs a value"));
-            }
-            once(&mut except, "EXCEPT", parser.id_or_token()?)?;
+            once(&mut except, "EXCEPT", parser.of("EXCEPT")?)?;
         }
         let User { subject, mut key, rules, mut state } = writing(call, key)?;
         let except =

@@ -23,7 +23,7 @@ pub enum Command<'a> {
     /// Another id for a session.
     Regenerate { old: Presented, new: SessionId, rules: TokenRules, limit: Limit },
     /// Fields to set.
-    Set { id: SessionId, data: Data<'a>, max_bytes: usize },
+    Set { id: SessionId, data: Data<'a>, limit: DataLimit },
     /// Fields to remove.
     Unset { id: SessionId, names: Data<'a> },
     /// The end of some sessions.
@@ -95,7 +95,7 @@ impl User {
                 self.refresh(id, behind, origin, rules, limit, clock);
             }
             Command::Regenerate { old, new, rules, limit } => self.regenerate(&old, &new, rules, limit, clock),
-            Command::Set { id, data, max_bytes } => self.set(&id, &data, max_bytes, clock),
+            Command::Set { id, data, limit } => self.set(&id, &data, limit, clock),
             Command::Unset { id, names } => self.unset(&id, &names, clock),
             Command::Revoke { targets, limit } => self.revoke(&targets, limit, clock),
             Command::RevokeAll { except, horizon, limit } => self.revoke_all(except.as_ref(), horizon, limit, clock),
@@ -339,15 +339,16 @@ impl User {
         }
     }
 
-    fn set(&mut self, id: &SessionId, data: &Data<'_>, max_bytes: usize, clock: Clock) {
+    fn set(&mut self, id: &SessionId, data: &Data<'_>, limit: DataLimit, clock: Clock) {
         let expected = self.expected(id, Issued::Unsaid, clock).map_err(ChangeError::Dead).and_then(|_| {
             let fields = merged(&self.history.find(id).expect("it is alive").data, data);
             match fields.iter().map(|(name, value)| name.len() + value.len()).sum() {
-                size if size > max_bytes => Err(ChangeError::TooLarge(size)),
+                _ if fields.len() > limit.fields => Err(ChangeError::TooMany(fields.len())),
+                size if size > limit.bytes => Err(ChangeError::TooLarge(size)),
                 _ => Ok(()),
             }
         });
-        let got = self.sessions.set(id, data.clone(), max_bytes, clock);
+        let got = self.sessions.set(id, data.clone(), limit, clock);
         assert_eq!(got.as_ref().err(), expected.as_ref().err());
         if let Ok(effects) = got {
             self.history.find_mut(id).expect("it is alive").set(data);
