@@ -340,12 +340,12 @@ impl Run {
                 let spared = except.as_ref().filter(|except| self.value.alive(except, &self.rules).is_ok());
                 let spared = spared.map(|except| except.id.clone());
                 self.end("revoked with all", |run, credential| {
-                    let is_spared =
-                        Some(&credential.presented.id) == spared.as_ref() && run.ask(credential, false).is_ok();
-                    // What is not in its time may be of the spared session, too.
-                    let may_be_spared =
-                        Some(&credential.presented.id) == spared.as_ref() && !run.is_in_time(credential);
-                    !is_spared && !may_be_spared && run.is_of_before(credential)
+                    // What is not in its time, or is refused by session.not-before alone, may be of the spared session, too.
+                    let lasting = Rules { not_before: Cutoff::default(), ..run.rules };
+                    let is_of_spared = !run.is_in_time(credential)
+                        || run.value.check(&credential.presented, Check::default(), &lasting).is_ok();
+                    let is_spared = Some(&credential.presented.id) == spared.as_ref() && is_of_spared;
+                    !is_spared && run.is_of_before(credential)
                 });
                 let decision = self.value.revoke_all(except.as_ref(), &self.rules);
                 self.commit(decision);
