@@ -40,6 +40,7 @@
 mod algorithm;
 mod cache;
 mod claims;
+#[cfg(feature = "public-keys")]
 mod ed25519;
 mod json;
 mod jti;
