@@ -7,8 +7,11 @@
 
 use std::hint::black_box;
 
+use super::policy::TokenPolicy;
 use super::ring::KeyRing;
-use super::verify::{Checked, Scratch, TokenPolicy, Verified, check};
+use super::scratch::Scratch;
+use super::verified::{Checked, Verified};
+use super::verify::check;
 use crate::{Reason, Subject, UnixMillis};
 
 /// Longer tokens are not remembered, so that the memory taken is bounded by the number of entries.

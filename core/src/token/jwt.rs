@@ -11,8 +11,11 @@ use super::claims::{Claims, Registered};
 use super::json::{self, Members, Text, Walk};
 use super::jti;
 use super::key::{Key, TYPE, header};
+use super::policy::TokenPolicy;
 use super::ring::KeyRing;
-use super::verify::{Checked, Issued, Scratch, TokenKind, TokenPolicy, Verified, decode, is_token};
+use super::scratch::{Scratch, decode};
+use super::shape::is_token;
+use super::verified::{Checked, Issued, TokenKind, Verified};
 use crate::{Reason, SessionId, Subject, UnixMillis, base64url};
 
 /// What a new JWT is to say.

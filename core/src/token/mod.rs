@@ -26,10 +26,12 @@
 //!
 //! ```text
 //! cache.rs       answers remembered
-//! verify.rs      the one check, its policy and its answer
+//! verify.rs      the one check
 //!   jwt.rs       signing and checking JWTs          claims.rs   the claims in them
 //!     jti.rs     which session one is of            route.rs    whose token, unchecked
-//!   opaque.rs    signing and checking `rst1.`
+//!   opaque.rs    signing and checking `rst1.`       scratch.rs  room for parts of tokens
+//! policy.rs      what tokens must say               verified.rs what one says
+//! shape.rs       what tokens look like
 //! ring.rs        the keys, and which one signs      jwk.rs      reading them from a JWK Set
 //!   key.rs       one key                            problem.rs  what may be wrong with them
 //!   mac.rs       HMAC under a secret                public.rs   signatures under a public key
@@ -49,12 +51,16 @@ mod jwt;
 mod key;
 mod mac;
 mod opaque;
+mod policy;
 mod problem;
 mod public;
 mod ring;
 mod route;
+mod scratch;
+mod shape;
 #[cfg(test)]
 mod tests;
+mod verified;
 mod verify;
 
 pub use algorithm::Algorithm;
@@ -64,7 +70,11 @@ pub use jwk::IgnoredKey;
 pub use jwt::NewToken;
 pub use key::Key;
 pub use opaque::{RefreshToken, verify_refresh};
+pub use policy::TokenPolicy;
 pub use problem::{Ignored, KeyProblem, KeyRingError};
 pub use ring::KeyRing;
 pub use route::unverified_subject;
-pub use verify::{Issued, Scratch, TokenKind, TokenPolicy, Verified, holds_token, is_token, verify};
+pub use scratch::Scratch;
+pub use shape::{holds_token, is_token};
+pub use verified::{Issued, TokenKind, Verified};
+pub use verify::verify;

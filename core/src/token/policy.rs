@@ -1,0 +1,41 @@
+//! What a token must say beyond being signed.
+
+/// What a token must say beyond being signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenPolicy {
+    /// The `typ` that a JWT's header must have, if one is set (RFC 8725 section 3.11). It is a media type: letters may
+    /// be in either case, and `application/` may be left out (RFC 7515 section 4.1.9).
+    pub token_type: Option<String>,
+    /// The `iss` that a JWT must have, to the letter, if one is set (RFC 8725 section 3.8).
+    pub issuer: Option<String>,
+    /// The audience that a JWT's `aud` must hold, if one is set (RFC 8725 section 3.9).
+    pub audience: Option<String>,
+    /// Seconds by which clocks may differ: how long after `exp` and before `nbf` and `iat` a JWT is good.
+    pub leeway_secs: u32,
+    /// The longest token that is looked at, in bytes.
+    pub max_token_bytes: usize,
+}
+
+impl Default for TokenPolicy {
+    fn default() -> Self {
+        Self { token_type: None, issuer: None, audience: None, leeway_secs: 0, max_token_bytes: 8192 }
+    }
+}
+
+impl TokenPolicy {
+    /// Whether a header may have this `typ`.
+    pub(crate) fn allows_type(&self, typ: Option<&str>) -> bool {
+        self.token_type.as_deref().is_none_or(|wanted| {
+            let same = |typ: &str| media_type(typ).eq_ignore_ascii_case(media_type(wanted));
+            typ.is_some_and(same)
+        })
+    }
+}
+
+/// Without the `application/` that may be left out where no other slash follows.
+fn media_type(typ: &str) -> &str {
+    match typ.split_once('/') {
+        Some((first, rest)) if first.eq_ignore_ascii_case("application") && !rest.contains('/') => rest,
+        _ => typ,
+    }
+}
