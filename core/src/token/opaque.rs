@@ -20,7 +20,7 @@ use super::mac::MacKey;
 use super::ring::KeyRing;
 use super::scratch::{Scratch, decode};
 use super::shape::{OPAQUE, REFRESH, is_token};
-use super::verified::{Issued, TokenKind, Verified};
+use super::verified::{Checked, Issued, TokenKind, Verified};
 use crate::{Reason, SessionId, Subject, UnixMillis, base64url};
 
 /// What a refresh token that was verified says.
@@ -93,47 +93,28 @@ fn named(prefix: &str, subject: Subject<'_>, id: &SessionId) -> String {
 }
 
 /// Checks a token that starts with [`OPAQUE`].
-pub(crate) fn verify(
+pub(crate) fn check(
     ring: &KeyRing,
     subject: Subject<'_>,
     token: &[u8],
     scratch: &mut Scratch,
-) -> Result<Verified, Reason> {
+) -> Result<Checked, Reason> {
     let (input, seal) = split_last(token).ok_or(Reason::Malformed)?;
     let parts = input.strip_prefix(OPAQUE.as_bytes()).ok_or(Reason::Malformed)?;
     let (id, [began_at, expires_at]) =
         authenticate(ring, subject, (input, parts, seal), |secret| &secret.opaque, scratch)?;
     let issued = Issued::ForSessionOf(began_at);
-    Ok(Verified { id, kind: TokenKind::Opaque, issued, expires_at: Some(expires_at) })
+    let verified = Verified { id, kind: TokenKind::Opaque, issued, expires_at: Some(expires_at) };
+    Ok(Checked { verified, not_before: None, fault: None })
 }
 
-/// Checks a refresh token, which came with a request for `subject`. Whether its generation is the session's present one
-/// is not looked at here.
-///
-/// # Errors
-/// With the reason: `type` if it is a token of another kind, else `malformed`, `unknown_key`, `signature` or `subject`.
-///
-/// ```
-/// use redis_session_core::token::{KeyRing, Scratch, verify_refresh};
-/// use redis_session_core::{SessionId, Subject, UnixMillis};
-///
-/// let ring = KeyRing::ephemeral()?;
-/// let (id, user) = (SessionId::random()?, Subject::new(b"42").unwrap());
-/// let token = ring.signing_key().and_then(|key| key.sign_refresh(user, &id, 3, UnixMillis::ZERO)).unwrap();
-/// let verified = verify_refresh(&ring, user, token.as_bytes(), 8192, &mut Scratch::default()).unwrap();
-/// assert_eq!((verified.id, verified.generation), (id, 3));
-/// # Ok::<(), getrandom::Error>(())
-/// ```
-pub fn verify_refresh(
+/// Checks a refresh token; see [`Verifier::verify_refresh`](super::Verifier::verify_refresh).
+pub(crate) fn check_refresh(
     ring: &KeyRing,
     subject: Subject<'_>,
     token: &[u8],
-    max_token_bytes: usize,
     scratch: &mut Scratch,
 ) -> Result<RefreshToken, Reason> {
-    if token.len() > max_token_bytes {
-        return Err(Reason::Malformed);
-    }
     if !token.starts_with(REFRESH.as_bytes()) {
         return Err(if is_token(token) { Reason::Type } else { Reason::Malformed });
     }

@@ -22,10 +22,29 @@ impl Default for TokenPolicy {
     }
 }
 
+/// What is asked of a JWT beside its signature, its user and its times; by default nothing.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Demands<'a> {
+    token_type: Option<&'a str>,
+    pub(crate) issuer: Option<&'a str>,
+    pub(crate) audience: Option<&'a str>,
+}
+
 impl TokenPolicy {
+    /// What is asked in a call that may ask for another audience.
+    pub(crate) fn demands<'a>(&'a self, audience: Option<&'a str>) -> Demands<'a> {
+        Demands {
+            token_type: self.token_type.as_deref(),
+            issuer: self.issuer.as_deref(),
+            audience: audience.or(self.audience.as_deref()),
+        }
+    }
+}
+
+impl Demands<'_> {
     /// Whether a header may have this `typ`.
     pub(crate) fn allows_type(&self, typ: Option<&str>) -> bool {
-        self.token_type.as_deref().is_none_or(|wanted| {
+        self.token_type.is_none_or(|wanted| {
             let same = |typ: &str| media_type(typ).eq_ignore_ascii_case(media_type(wanted));
             typ.is_some_and(same)
         })

@@ -1,23 +1,15 @@
 //! Room for the parts of a token while it is checked.
 
-use std::fmt;
-
 use crate::{Reason, base64url};
 
 /// Buffers that checks decode into, to be used again for the next one.
 ///
-/// They grow to the longest token seen, so at most to [`TokenPolicy::max_token_bytes`](super::TokenPolicy::max_token_bytes), and hold the last one's parts.
+/// They grow to the longest token seen, so at most to `TokenPolicy::max_token_bytes`, and hold the last one's parts.
 #[derive(Default)]
-pub struct Scratch {
+pub(crate) struct Scratch {
     pub(crate) first: Vec<u8>,
     pub(crate) second: Vec<u8>,
     pub(crate) third: Vec<u8>,
-}
-
-impl fmt::Debug for Scratch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scratch").finish_non_exhaustive()
-    }
 }
 
 /// Decodes one part of a token into `buffer`.

@@ -51,6 +51,17 @@ pub enum Issued {
     ForSessionOf(UnixMillis),
 }
 
+/// The session that a token names, for revoking it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Its id.
+    pub id: SessionId,
+    /// What the token tells of the time it was issued.
+    pub issued: Issued,
+    /// When the token expires by itself, without leeway: a JWT's `exp`.
+    pub expires_at: Option<UnixMillis>,
+}
+
 /// What was found out about a token without looking at the clock: all there is to it but the times it hangs on.
 pub(crate) struct Checked {
     pub(crate) verified: Verified,
@@ -76,6 +87,11 @@ impl Checked {
         if [self.not_before, issued_at].into_iter().flatten().any(|time| time.get() > soon) {
             return Err(Reason::NotYetValid);
         }
+        self.at_any_time()
+    }
+
+    /// The answer without a look at the times.
+    pub(crate) fn at_any_time(&self) -> Result<Verified, Reason> {
         match self.fault {
             Some(reason) => Err(reason),
             None => Ok(self.verified.clone()),

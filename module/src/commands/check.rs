@@ -174,10 +174,9 @@ pub(super) fn named(
     subject: Subject<'_>,
     text: &[u8],
     what: &str,
-    now: UnixMillis,
 ) -> Result<Result<Target, Reason>, Failure> {
     if is_token(text) {
-        return Ok(state.identify(subject, text, now));
+        return Ok(state.identify(subject, text));
     }
     session_id(what, text).map(|id| Ok(Target { id, issued: Issued::Unsaid, until: None }))
 }

@@ -39,7 +39,7 @@ impl Command for Revoke {
         let mut targets = Vec::new();
         for text in texts {
             // A token that is not good names nothing, and that is success (RFC 7009 section 2.2).
-            targets.extend(named(&mut state, subject, text, "id", now)?);
+            targets.extend(named(&mut state, subject, text, "id")?);
         }
         let (limit, clock) = (state.settings.limit(), state.settings.clock(now));
         drop(state);

@@ -46,7 +46,7 @@ impl Command for RevokeUser {
             match except {
                 None => None,
                 // Whoever asks to be spared and cannot be told must not be logged out by mistake.
-                Some(text) => Some(named(&mut state, subject, text, "EXCEPT", now)?.map_err(|reason| {
+                Some(text) => Some(named(&mut state, subject, text, "EXCEPT")?.map_err(|reason| {
                     Failure::invalid(format!("EXCEPT is not a valid token of this user: {reason}"))
                 })?),
             };
