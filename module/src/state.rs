@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use redis_session_core::UnixMillis;
 use redis_session_core::sessions::{AgentId, AgentPool, Cutoff, LimitPolicy, Presented, Rules};
-use redis_session_core::token::{KeyRing, RefreshToken, Scratch, TokenCache, TokenPolicy, Verified};
+use redis_session_core::token::{KeyRing, RefreshToken, Verified, Verifier};
 use redis_session_core::{Reason, Subject};
 
 use crate::api::{clock, log_notice, log_warning};
@@ -38,7 +38,7 @@ const MAX_SPELLINGS: usize = 64;
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) settings: Settings,
-    ring: Option<KeyRing>,
+    verifier: Verifier,
     /// The key file that the ring was read from.
     ring_source: Option<Source>,
     ring_loaded_at: UnixMillis,
@@ -46,12 +46,7 @@ pub(crate) struct State {
     ring_refused: bool,
     /// Of the spellings of the key file, the one that was shown last.
     keys_file_shown: Cell<usize>,
-    policy: TokenPolicy,
     agents: AgentPool,
-    scratch: Scratch,
-    cache: TokenCache,
-    /// For how many tokens the cache was made.
-    cache_size: usize,
     /// What decisions are measured by, at the last time that anything was decided.
     rules: Rules,
 }
@@ -147,21 +142,17 @@ impl State {
 
     /// Takes over what has been set.
     pub(crate) fn settings_changed(&mut self) {
-        self.policy = self.settings.token_policy();
         self.rules = self.settings.rules(self.rules);
+        self.verifier.set_policy(self.settings.token_policy());
+        self.verifier.resize(usize::try_from(self.settings.token_cache).unwrap_or(0));
         if !self.settings.audit_stream.is_empty() {
             crate::slots::prepare();
-        }
-        let size = usize::try_from(self.settings.token_cache).unwrap_or(0);
-        if self.cache_size != size {
-            self.cache.resize(size);
-            self.cache_size = size;
         }
     }
 
     /// The ring of keys.
     pub(crate) fn ring(&self) -> Option<&KeyRing> {
-        self.ring.as_ref()
+        self.verifier.ring()
     }
 
     /// Reads the key ring from `session.keys-file`, or makes one of a random key. If that fails the old ring stays.
@@ -173,7 +164,7 @@ impl State {
                 return Err("session.active-kid names a key, but session.keys-file is empty".into());
             }
             // A ring that lasts as long as the process is made once, not whenever a setting changes.
-            if !self.ring.as_ref().is_some_and(KeyRing::is_ephemeral) {
+            if !self.ring().is_some_and(KeyRing::is_ephemeral) {
                 let ring = KeyRing::ephemeral().map_err(|error| format!("no randomness for a key: {error}"))?;
                 self.take_over(ring, None);
             }
@@ -196,8 +187,7 @@ impl State {
     }
 
     fn take_over(&mut self, ring: KeyRing, source: Option<Source>) {
-        self.cache.clear();
-        self.ring = Some(ring);
+        self.verifier.set_ring(ring);
         self.ring_source = source;
         self.ring_loaded_at = clock();
     }
@@ -224,7 +214,7 @@ impl State {
 
     /// How many checks found their token in the cache, and how many did not.
     pub(crate) fn cache_hits_and_misses(&self) -> (u64, u64) {
-        self.cache.hits_and_misses()
+        self.verifier.hits_and_misses()
     }
 
     /// Checks a token by itself: everything but whether its session is alive.
@@ -235,34 +225,18 @@ impl State {
         audience: Option<&str>,
         now: UnixMillis,
     ) -> Result<Verified, Reason> {
-        let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
-        self.cache.verify(ring, &self.policy, subject, token, audience, now, &mut self.scratch)
+        self.verifier.verify(subject, token, audience, now)
     }
 
     /// Checks a refresh token by itself.
     pub(crate) fn verify_refresh(&mut self, subject: Subject<'_>, token: &[u8]) -> Result<RefreshToken, Reason> {
-        let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
-        let max = usize::try_from(self.settings.max_token_bytes).unwrap_or(usize::MAX);
-        redis_session_core::token::verify_refresh(ring, subject, token, max, &mut self.scratch)
+        self.verifier.verify_refresh(subject, token)
     }
 
     /// Which session a token of the user names. One that has expired or is not valid yet names it too: that is enough to
     /// revoke it.
-    pub(crate) fn identify(
-        &mut self,
-        subject: Subject<'_>,
-        token: &[u8],
-        now: UnixMillis,
-    ) -> Result<Presented, Reason> {
-        match self.verify_refresh(subject, token) {
-            Err(Reason::Type) => {}
-            other => return other.map(Presented::from),
-        }
-        let policy =
-            TokenPolicy { token_type: None, issuer: None, audience: None, leeway_secs: u32::MAX, ..self.policy };
-        let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
-        redis_session_core::token::verify(ring, &policy, subject, token, None, now, &mut self.scratch)
-            .map(Presented::from)
+    pub(crate) fn identify(&mut self, subject: Subject<'_>, token: &[u8]) -> Result<Presented, Reason> {
+        self.verifier.identify(subject, token).map(Presented::from)
     }
 }
 

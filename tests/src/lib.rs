@@ -65,4 +65,6 @@ pub use skip::skipped;
 pub use wait::wait_until;
 
 #[cfg(test)]
+mod circles;
+#[cfg(test)]
 mod tests;

@@ -40,7 +40,7 @@ impl Command for Revoke {
         let mut presented = Vec::new();
         for text in texts {
             // A token that is not good names nothing, and that is success (RFC 7009 section 2.2).
-            presented.extend(named(&mut state, subject, text, "id", rules.now)?);
+            presented.extend(named(&mut state, subject, text, "id")?);
         }
         drop(state);
         let decision = key.sessions_or_none().revoke(&presented, &rules);

@@ -38,7 +38,7 @@ impl Command for RevokeUser {
             match except {
                 None => None,
                 // An application that asks to spare a session must not log its user out by mistake.
-                Some(text) => Some(named(&mut state, subject, text, "EXCEPT", rules.now)?.map_err(|reason| {
+                Some(text) => Some(named(&mut state, subject, text, "EXCEPT")?.map_err(|reason| {
                     Failure::invalid(format!("EXCEPT is not a valid token of this user: {reason}"))
                 })?),
             };
