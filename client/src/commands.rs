@@ -101,8 +101,9 @@ session_commands! {
         cmd("SESSION.CREATE").arg(key).arg(options).take()
     }
 
-    /// `SESSION.CREATE` with `FROM`: begins a session with a JWT that the user has already, be it from another issuer,
-    /// so that it can be listed, touched and revoked as any other. The token names the session, and both end together.
+    /// `SESSION.CREATE` with `FROM`: begins a session with a JWT of another issuer that the user has already, so that it
+    /// can be listed, touched and revoked as any other. The token names the session, and both end together. A JWT that
+    /// was made here is of the session that it was made for, and begins no other.
     ///
     /// The token must be one of this key's user and signed by a key of the server's key ring; if it is not good, the
     /// answer is [`Grant::Refused`]. No further token is made unless [`CreateOptions::token`] or

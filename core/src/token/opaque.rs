@@ -9,8 +9,8 @@
 //! ```
 //!
 //! `began` is when the session began (u48, Unix milliseconds): an id that an application chooses may come again, and
-//! must not bring the earlier session's tokens back. `expires` (u48, too) is when the session ends at the latest. A check
-//! says it and does not look at it: the session, or what is left of it, decides.
+//! must not bring the earlier session's tokens back. `expires` (u48, too) is when the session ends at the latest. A
+//! check says it and does not look at it: the session, or what is left of it, decides.
 //!
 //! A `kid` has no control characters, so the first zero byte ends it whatever the length of the code that follows.
 //! The code is made with a key derived for this kind of credential and this `kid`.
@@ -35,8 +35,8 @@ pub struct RefreshToken {
 }
 
 impl Key {
-    /// An opaque token for the session `id` of `subject` that began at `began_at` and ends at `expires_at` at the latest,
-    /// authenticated with this key; `None` if it cannot sign.
+    /// An opaque token for the session `id` of `subject` that began at `began_at` and ends at `expires_at` at the
+    /// latest, authenticated with this key; `None` if it cannot sign.
     ///
     /// It does not expire by itself: it is good as long as its session is.
     #[must_use]

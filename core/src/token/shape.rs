@@ -24,8 +24,8 @@ pub fn is_token(text: &[u8]) -> bool {
     opaque || (text.iter().filter(|byte| **byte == b'.').count() == 2 && opens_object(text))
 }
 
-/// Whether `text` has a token in it, be it with something around it: `Bearer eyJ...`, quotes, `token=rst1...`. Such a text
-/// is neither a token nor an id, and is not to be told to others than who sent it.
+/// Whether `text` has a token in it, be it with something around it: `Bearer eyJ...`, quotes, `token=rst1...`. Such a
+/// text is neither a token nor an id, and is not to be told to others than who sent it.
 ///
 /// ```
 /// use redis_session_core::token::holds_token;
@@ -37,7 +37,7 @@ pub fn is_token(text: &[u8]) -> bool {
 pub fn holds_token(text: &[u8]) -> bool {
     let begins_word =
         |at: &usize| at.checked_sub(1).and_then(|at| text.get(at)).is_none_or(|b| !b.is_ascii_alphanumeric());
-    // The last dot but one: looking for two dots anew behind each `eyJ` would take the square of the length.
+    // The last dot but one: looking for two dots after each `eyJ` would take the square of the length.
     let dots = text.iter().enumerate().rev().filter(|(_, byte)| **byte == b'.');
     let last_but_one = dots.map(|(at, _)| at).nth(1);
     let is_inside = |at: usize| {

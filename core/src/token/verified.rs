@@ -29,8 +29,8 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// When it expires by itself, without leeway: a JWT's `exp`. `None` for an opaque token, which is good as long as its
-    /// session is: only that decides.
+    /// When it expires by itself, without leeway: a JWT's `exp`. `None` for an opaque token, which is good as long as
+    /// its session is.
     #[must_use]
     pub fn own_expiry(&self) -> Option<UnixMillis> {
         match self.kind {

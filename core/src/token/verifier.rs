@@ -85,10 +85,10 @@ impl Verifier {
 
     /// Checks `token`, which came with a request for `subject`, at the time `now`.
     ///
-    /// `audience` asks for another audience than the policy's, for this call. Whether the session is alive is not looked
-    /// at here. A token from elsewhere is as good as ours if a key of the ring signed it; its session is its `sid`, or
-    /// its `jti`, or, where it has neither, the first 128 bits of its signing input's SHA-256 (which, unlike a hash of
-    /// the whole token, no respelling of the signature changes).
+    /// `audience` asks for another audience than the policy's, for this call. Whether the session is alive is not
+    /// looked at here. A token from elsewhere is as good as ours if a key of the ring signed it; its session is its
+    /// `sid`, or its `jti`, or, where it has neither, the first 128 bits of its signing input's SHA-256 (which, unlike a
+    /// hash of the whole token, no respelling of the signature changes).
     ///
     /// # Errors
     /// The first [`Reason`], in the order of that enum, for which the token is not good. Nothing in the payload is read
@@ -142,8 +142,8 @@ impl Verifier {
         opaque::check_refresh(ring, subject, token, &mut self.scratch)
     }
 
-    /// Which session a token names, of whichever kind it is, for revoking that: it is signed, and `subject`'s. Its times
-    /// are not looked at, nor its type, issuer and audience.
+    /// Which session a token of any kind names, for revoking that: it is signed, and `subject`'s. Its times are not
+    /// looked at, nor its type, issuer and audience.
     ///
     /// # Errors
     /// With the reason: `malformed`, `algorithm`, `unknown_key`, `signature` or `subject`.

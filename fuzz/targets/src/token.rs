@@ -29,9 +29,10 @@ thread_local! {
 /// and the cache changes no answer.
 ///
 /// The bytes: what kind of token, which key signs and under which name, what is asked for, a change, and its parts with
-/// 0xFF between them: header and payload, or user, id and so on. [`BOUND`] in a payload stands for the `jti` that a token
-/// made here has; the session of an opaque token ends at when it began, its bytes backwards. Of a token that was signed in advance: which one, what
-/// is asked for, a change, parts of which other one it gets, and what is put in by some changes.
+/// 0xFF between them: header and payload, or user, id and so on. `"jti":"*"` in a payload stands for the `jti` that a
+/// token made here has; the session of an opaque token ends at when it began, its bytes backwards. Of a token that was
+/// signed in advance: which one, what is asked for, a change, parts of which other one it gets, and what is put in by
+/// some changes.
 pub fn token(data: &[u8]) {
     let mut input = Input(data);
     let (kind, keys, asked) = (input.u8(), input.u8(), input.u8());
