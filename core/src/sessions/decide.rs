@@ -144,14 +144,29 @@ impl UserSessions {
     fn begin<'a>(
         &self,
         known: Option<RecordRef<'_>>,
-        new: NewSession<'a>,
+        mut new: NewSession<'a>,
         rules: &Rules,
     ) -> Result<Session<'a, Cow<'a, str>>, CreateError> {
-        let source = new.source;
+        let token = match new.source {
+            IdSource::Random => return Ok(new.begin(rules)),
+            IdSource::Caller => None,
+            IdSource::Token(issued) => {
+                // Named by its id later, such a session would be taken for a token.
+                if holds_token(new.id.to_string().as_bytes()) {
+                    return Err(CreateError::Refused(Reason::Malformed));
+                }
+                let (id, expires_at) = (new.id.clone(), Some(new.expires_at));
+                let token = Presented { id, kind: Some(TokenKind::Jwt), issued, expires_at };
+                // The session ends with the token. Within the leeway the token may be good still, but the session would
+                // not be.
+                new.expires_at = rule::end_of_token(&token, false, rules).unwrap_or_default();
+                if rules.now >= new.expires_at {
+                    return Err(CreateError::Refused(Reason::TokenExpired));
+                }
+                Some(token)
+            }
+        };
         let mut session = new.begin(rules);
-        if source == IdSource::Random {
-            return Ok(session);
-        }
         let cutoffs = self.store.cutoffs();
         let user = [cutoffs.revoked_before, cutoffs.tombstones_dropped_before].into_iter().flatten();
         let user = user.map(|user| user.cutoff).fold(Cutoff::default(), Cutoff::max);
@@ -169,23 +184,11 @@ impl UserSessions {
                 session.token_until = session.token_until.max(rules.remembered_until(known, rules.latest));
             }
         }
-        if let IdSource::Token(issued) = source {
-            // Named by its id later, such a session would be taken for a token.
-            if holds_token(session.id.to_string().as_bytes()) {
-                return Err(CreateError::Refused(Reason::Malformed));
-            }
-            let (id, expires_at) = (session.id.clone(), Some(session.expires_at));
-            let token = Presented { id, kind: Some(TokenKind::Jwt), issued, expires_at };
-            // The session ends with the token. Within the leeway the token may be good still, but the session would not be.
-            let end = rule::end_of_token(&token, false, rules).unwrap_or_default();
-            if rules.now >= end {
-                return Err(CreateError::Refused(Reason::TokenExpired));
-            }
-            (session.expires_at, session.token_until) = (end, session.token_until.max(end));
+        if let Some(token) = token {
             // It must be good without a session: what is spent is nothing to it any more.
             let known = known.filter(|known| !rules.is_spent(*known));
             rule::stand(known, || cutoffs, &token, rules).map_err(CreateError::Refused)?;
-            match issued {
+            match token.issued {
                 // A token of a server like this one. It goes on with its session.
                 Issued::ForSessionOf(began) => session.created_at = began,
                 Issued::InSecondOf(iat) if iat < from => return Err(CreateError::Refused(Reason::Unknown)),
@@ -381,30 +384,35 @@ impl UserSessions {
         // Of several tokens of one session, the one that is good longest.
         presented.sort_by_key(|presented| Reverse(token_end(presented)));
         let (mut done, mut draft, mut revoked) = (HashSet::new(), Draft::default(), 0);
+        // What `session.not-before` has ended is not to come back when that is taken back.
+        let lasting = Rules { not_before: Cutoff::default(), ..*rules };
         for presented in presented {
             if done.contains(&presented.id) {
                 continue;
             }
             let record = self.store.find(&presented.id);
             let token_end = token_end(presented).filter(|end| rules.now < *end);
-            let standing = self.look_up(presented, rules);
-            let reason = match (standing, record) {
-                (Ok(Standing::Alive(_)), _) => EndReason::Revoked,
-                (Ok(Standing::Absent), _) if token_end.is_some() => EndReason::Revoked,
-                // It is dead already, but this token would outlive the memory of that.
-                (Err(_), Some(record))
-                    if !rules.is_live(record) && token_end.is_some_and(|end| record.token_until() < end) =>
-                {
-                    record.end_reason().or(rules.died_of(record)).unwrap_or(EndReason::Revoked)
-                }
-                // It is not of what is here now, if anything is.
-                _ => continue,
-            };
-            revoked += usize::from(standing.is_ok());
             let iat = match presented.issued {
                 Issued::InSecondOf(time) => time,
                 Issued::ForSessionOf(_) | Issued::Unsaid => UnixMillis::ZERO,
             };
+            let reason = match (self.look_up(presented, &lasting), record) {
+                (Ok(Standing::Alive(_)), _) => EndReason::Revoked,
+                (Ok(Standing::Absent), _) if token_end.is_some() => EndReason::Revoked,
+                // It is dead already, but this token would outlive the cutoff that says so.
+                (Err(reason), None) if token_end.is_some() && self.is_longer_good(presented, reason, &lasting) => {
+                    EndReason::Revoked
+                }
+                // Or the tombstone.
+                (Err(_), Some(record))
+                    if !lasting.is_live(record) && token_end.is_some_and(|end| !is_ended(record, iat, end)) =>
+                {
+                    record.end_reason().or(lasting.died_of(record)).unwrap_or(EndReason::Revoked)
+                }
+                // It is not of what is here now, if anything is.
+                _ => continue,
+            };
+            revoked += usize::from(self.look_up(presented, rules).is_ok());
             let known = record.map_or(UnixMillis::ZERO, RecordRef::last_issued_at);
             let ended_at = rules.latest.max(known).max(iat);
             let until = record.map(|record| rules.remembered_until(record, ended_at)).max(token_end);
@@ -418,14 +426,28 @@ impl UserSessions {
         draft.decide(revoked)
     }
 
+    /// Whether a JWT without a session, which is dead for this reason, would be good again once the cutoff goes.
+    fn is_longer_good(&self, presented: &Presented, reason: Reason, rules: &Rules) -> bool {
+        let cutoffs = self.store.cutoffs();
+        let cutoff = match reason {
+            Reason::Unknown => cutoffs.tombstones_dropped_before,
+            Reason::UserRevoked if !rules.revoked_before.ends(presented.issued) => cutoffs.revoked_before,
+            _ => None,
+        };
+        let end = rule::end_of_token(presented, false, rules).map(|end| end.saturating_add(MAX_LEEWAY));
+        cutoff.is_some_and(|cutoff| end.is_some_and(|end| cutoff.until < end))
+    }
+
     /// Decides to deny JWTs by their id alone, `jti` or `sid`, until `until`, when the last of them expires. A live session
     /// of this id ends. The answer is whether the id was not denied until then already.
     #[must_use]
     pub fn deny(&self, id: SessionId, until: UnixMillis, rules: &Rules) -> Decision<'static, bool> {
         let record = self.store.find(&id);
         let until = until.saturating_add(MAX_LEEWAY);
-        let is_denied = record.is_some_and(|record| record.is_tombstone() && record.token_until() >= until);
-        if is_denied || rules.now >= until {
+        let is_new = !record.is_some_and(|record| record.is_tombstone() && record.token_until() >= until);
+        // A JWT that was issued long after the tombstone's session ended is to be denied as well.
+        let iat = rules.latest.saturating_add(rules.leeway);
+        if record.is_some_and(|record| is_ended(record, iat, until)) || rules.now >= until {
             return Decision::nothing(false);
         }
         let ended_at = rules.latest.max(record.map_or(UnixMillis::ZERO, RecordRef::last_issued_at));
@@ -435,7 +457,7 @@ impl UserSessions {
         let mut draft = Draft::default();
         draft.end(record, Tombstone { id, reason, ended_at, until });
         self.tidy(&mut draft, false, rules);
-        draft.decide(true)
+        draft.decide(is_new)
     }
 
     /// Decides to revoke all sessions but that of `except`, if it is alive, with every token issued until now. The answer
@@ -600,6 +622,12 @@ impl<A> Session<'_, A> {
         let refresh = self.refresh.map_or(UnixMillis::ZERO, |refresh| refresh.expires_at);
         access.max(refresh)
     }
+}
+
+/// Whether a record is a tombstone that ends a credential for as long as it could be good, also if it is dropped early.
+fn is_ended(record: RecordRef<'_>, issued: UnixMillis, end: UnixMillis) -> bool {
+    let last = record.last_issued_at().saturating_add(MAX_LEEWAY);
+    record.is_tombstone() && record.token_until() >= end && last >= issued
 }
 
 /// When a JWT could not be good any more under any leeway.
