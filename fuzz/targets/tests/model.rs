@@ -73,7 +73,7 @@ enum Step {
     Advance {
         millis: u64,
     },
-    StepBack {
+    SetBack {
         millis: u64,
     },
     /// To a moment from which on something of a session is not good any more, or to the millisecond before.
@@ -198,7 +198,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(except, tombstones)| Step::RevokeAll { except, tombstones }),
         2 => (0..3000u64).prop_map(|millis| Step::Advance { millis }),
         1 => (0..20_000u64).prop_map(|more| Step::Advance { millis: MAX_LEEWAY + more - 5000 }),
-        1 => (0..20_000u64).prop_map(|millis| Step::StepBack { millis }),
+        1 => (0..20_000u64).prop_map(|millis| Step::SetBack { millis }),
         3 => (name(), 0..5usize, 0..2u64).prop_map(|(name, which, before)| Step::Reach { name, which, before }),
         1 => prop::option::of(0..3000u64).prop_map(|millis| Step::NotBefore { millis }),
         1 => Just(Step::Everyone),
@@ -368,7 +368,7 @@ impl Run {
                 self.advance(self.rules.now.saturating_add(millis));
                 return None;
             }
-            Step::StepBack { millis } => {
+            Step::SetBack { millis } => {
                 self.rules = self.rules.at(back(self.rules.now, millis));
                 return None;
             }
