@@ -399,11 +399,11 @@ impl UserSessions {
             let reason = match (self.look_up(presented, &lasting), record) {
                 (Ok(Standing::Alive(_)), _) => EndReason::Revoked,
                 (Ok(Standing::Absent), _) if token_end.is_some() => EndReason::Revoked,
-                // It is dead already, but this token would outlive the cutoff that says so.
-                (Err(reason), None) if token_end.is_some() && self.is_longer_good(presented, reason, &lasting) => {
+                // It is dead already, but not for good.
+                (Err(reason), None) if token_end.is_some() && self.may_come_back(presented, reason, &lasting) => {
                     EndReason::Revoked
                 }
-                // Or the tombstone.
+                // It is dead already, but this token would outlive the memory of that.
                 (Err(_), Some(record))
                     if !lasting.is_live(record) && token_end.is_some_and(|end| !is_ended(record, iat, end)) =>
                 {
@@ -426,16 +426,20 @@ impl UserSessions {
         draft.decide(revoked)
     }
 
-    /// Whether a JWT without a session, which is dead for this reason, would be good again once the cutoff goes.
-    fn is_longer_good(&self, presented: &Presented, reason: Reason, rules: &Rules) -> bool {
+    /// Whether a JWT without a session, which is dead for this reason, may be good again: when the cutoff goes, or with a
+    /// larger leeway or an earlier clock.
+    fn may_come_back(&self, presented: &Presented, reason: Reason, rules: &Rules) -> bool {
         let cutoffs = self.store.cutoffs();
-        let cutoff = match reason {
-            Reason::Unknown => cutoffs.tombstones_dropped_before,
-            Reason::UserRevoked if !rules.revoked_before.ends(presented.issued) => cutoffs.revoked_before,
+        let dead_until = match reason {
+            Reason::Unknown => cutoffs.tombstones_dropped_before.map(|cutoff| cutoff.until),
+            Reason::UserRevoked if !rules.revoked_before.ends(presented.issued) => {
+                cutoffs.revoked_before.map(|cutoff| cutoff.until)
+            }
+            Reason::TokenExpired => Some(rules.latest),
             _ => None,
         };
         let end = rule::end_of_token(presented, false, rules).map(|end| end.saturating_add(MAX_LEEWAY));
-        cutoff.is_some_and(|cutoff| end.is_some_and(|end| cutoff.until < end))
+        dead_until.is_some_and(|until| end.is_some_and(|end| until < end))
     }
 
     /// Decides to deny JWTs by their id alone, `jti` or `sid`, until `until`, when the last of them expires. A live session

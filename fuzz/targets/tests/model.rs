@@ -259,7 +259,8 @@ impl Run {
             Named::Foreign { age: None, lives } => (second(now.saturating_add(self.rules.leeway)), lives),
             Named::Undated { lives } => (UnixMillis::ZERO, lives),
         };
-        let (issued, expires_at) = (Issued::InSecondOf(issued), Some(now.saturating_add(lives)));
+        // Some have expired.
+        let (issued, expires_at) = (Issued::InSecondOf(issued), Some(back(now.saturating_add(lives), 1000)));
         Presented { kind: Some(TokenKind::Jwt), issued, expires_at, id }
     }
 

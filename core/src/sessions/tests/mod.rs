@@ -836,6 +836,11 @@ fn what_is_revoked_while_a_cutoff_ends_it_stays_dead_without_the_cutoff() {
     assert_eq!(pair.look_up(&bare("a"), 30), Err(Reason::Revoked));
     assert_eq!(pair.look_up(&foreign, 30), Err(Reason::Revoked));
 
+    // A larger leeway does not bring back what was revoked when it had just expired.
+    let mut pair = Pair::default();
+    assert_eq!(pair.revoke(std::slice::from_ref(&foreign), rules(9000)), 0);
+    assert_eq!(pair.primary.look_up(&foreign, &Rules { leeway: 2000, ..rules(9000) }), Err(Reason::Revoked));
+
     // The cutoff for dropped tombstones goes with the last of them.
     let mut pair = Pair::default();
     assert_eq!(pair.revoke(&[jwt("b", 0, 5000)], Rules { tombstones: 0, ..rules(10) }), 1);
@@ -1047,7 +1052,8 @@ fn a_token_from_elsewhere_is_denied_until_it_would_expire() {
     assert_eq!(pair.primary.last_deadline(), at(5000 + MAX_LEEWAY));
     pair.purge(rules(5000 + MAX_LEEWAY));
     assert!(pair.primary.is_empty());
-    assert_eq!(revoke(&mut pair, 5000), 0, "what has expired needs no tombstone");
+    assert_eq!(revoke(&mut pair, 5000 + MAX_LEEWAY), 0);
+    assert!(pair.primary.is_empty(), "what has expired for good needs no tombstone");
     pair.revoke_all(None, rules(10));
     assert_eq!(revoke(&mut pair, 11), 0);
     assert_eq!(pair.look_up(&foreign, 11), Err(Reason::UserRevoked), "the two stay apart");

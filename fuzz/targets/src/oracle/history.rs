@@ -514,17 +514,18 @@ impl History {
             };
             let reason = match (self.look_up(presented, &lasting), known, token_end) {
                 (Ok(Some(_)), _, _) | (Ok(None), _, Some(_)) => EndReason::Revoked,
-                // It may be good again when the cutoff that ends it goes. SESSION.REVOKEALL lasts.
+                // It may be good again when the cutoff that ends it goes, but SESSION.REVOKEALL lasts. What has just
+                // expired may be good again with a larger leeway.
                 (Err(reason), None, Some(_)) => {
                     let lasts = ends(rules.revoked_before, presented.issued);
-                    let cutoff = match reason {
-                        Reason::Unknown => self.dropped,
-                        Reason::UserRevoked if !lasts => self.revoked,
+                    let dead_until = match reason {
+                        Reason::Unknown => self.dropped.map(|dropped| dropped.until),
+                        Reason::UserRevoked if !lasts => self.revoked.map(|revoked| revoked.until),
+                        Reason::TokenExpired => Some(rules.latest),
                         _ => None,
                     };
-                    let end = jwt_end(presented, false, rules).unwrap_or_default().saturating_add(MAX_LEEWAY);
-                    match cutoff {
-                        Some(cutoff) if cutoff.until < end => EndReason::Revoked,
+                    match (dead_until, jwt_end(presented, false, rules)) {
+                        (Some(until), Some(end)) if until < end.saturating_add(MAX_LEEWAY) => EndReason::Revoked,
                         _ => continue,
                     }
                 }

@@ -334,7 +334,7 @@ impl User {
         let is_new_device = known.device.is_some() && live.iter().all(|live| live.device != known.device);
         assert_eq!(creation.value.new_device, is_new_device);
         if let IdSource::Token(issued) = source {
-            self.ended.go_on(&Presented { issued, expires_at, ..Presented::id(id.clone()) });
+            self.ended.go_on(&Presented { issued, expires_at, ..Presented::id(id.clone()) }, rules);
         }
         let ends: Ends = evicted.into_iter().map(|id| (id, EndReason::Evicted)).collect();
         let mut after = self.history.clone();
