@@ -69,8 +69,10 @@ impl Ended {
     }
 
     /// Somebody ends this JWT, and nothing else, as it is dead already.
-    pub(crate) fn end_alone(&mut self, jwt: &Presented) {
-        self.alone.push(jwt.clone());
+    pub(crate) fn end_alone(&mut self, jwt: &Presented, rules: &Rules) {
+        // One from the future is not good by itself, and is not looked up.
+        let last = rules.latest.saturating_add(rules.leeway);
+        self.alone.extend(Some(jwt.clone()).filter(|jwt| !matches!(jwt.issued, Issued::InSecondOf(iat) if iat > last)));
     }
 
     /// Somebody ends all sessions but one.

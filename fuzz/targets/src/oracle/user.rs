@@ -497,7 +497,7 @@ impl User {
             let expires = presented.expires_at.filter(|_| presented.kind == Some(TokenKind::Jwt));
             match (self.history.look_up(presented, &lasting), expires) {
                 (Ok(_), Some(expires)) => self.ended.deny(&presented.id, expires, rules),
-                (Err(_), Some(_)) if !is_live => self.ended.end_alone(presented),
+                (Err(_), Some(_)) if !is_live => self.ended.end_alone(presented, rules),
                 _ => {}
             }
         }
