@@ -145,14 +145,29 @@ impl UserSessions {
     fn begin<'a>(
         &self,
         known: Option<RecordRef<'_>>,
-        new: NewSession<'a>,
+        mut new: NewSession<'a>,
         rules: &Rules,
     ) -> Result<Session<'a, Cow<'a, str>>, CreateError> {
-        let source = new.source;
+        let token = match new.source {
+            IdSource::Random => return Ok(new.begin(rules)),
+            IdSource::Caller => None,
+            IdSource::Token(issued) => {
+                // Named by its id later, such a session would be taken for a token.
+                if holds_token(new.id.to_string().as_bytes()) {
+                    return Err(CreateError::Refused(Reason::Malformed));
+                }
+                let (id, expires_at) = (new.id.clone(), Some(new.expires_at));
+                let token = Presented { id, kind: Some(TokenKind::Jwt), issued, expires_at };
+                // The session ends with the token. Within the leeway the token may be good still, but the session would
+                // not be.
+                new.expires_at = rule::end_of_token(&token, false, rules).unwrap_or_default();
+                if rules.now >= new.expires_at {
+                    return Err(CreateError::Refused(Reason::TokenExpired));
+                }
+                Some(token)
+            }
+        };
         let mut session = new.begin(rules);
-        if source == IdSource::Random {
-            return Ok(session);
-        }
         let cutoffs = self.store.cutoffs();
         let user = [cutoffs.revoked_before, cutoffs.tombstones_dropped_before].into_iter().flatten();
         let user = user.map(|user| user.cutoff).fold(Cutoff::default(), Cutoff::max);
@@ -176,23 +191,11 @@ impl UserSessions {
                 session.token_until = session.token_until.max(rules.remembered_until(known, ended));
             }
         }
-        if let IdSource::Token(issued) = source {
-            // Named by its id later, such a session would be taken for a token.
-            if holds_token(session.id.to_string().as_bytes()) {
-                return Err(CreateError::Refused(Reason::Malformed));
-            }
-            let (id, expires_at) = (session.id.clone(), Some(session.expires_at));
-            let token = Presented { id, kind: Some(TokenKind::Jwt), issued, expires_at };
-            // The session ends with the token. Within the leeway the token may be good still, but the session would not be.
-            let end = rule::end_of_token(&token, false, rules).unwrap_or_default();
-            if rules.now >= end {
-                return Err(CreateError::Refused(Reason::TokenExpired));
-            }
-            (session.expires_at, session.token_until) = (end, session.token_until.max(end));
+        if let Some(token) = token {
             // It must be good without a session: what is spent is nothing to it any more.
             let known = known.filter(|known| !rules.is_spent(*known));
             rule::stand(known, || cutoffs, &token, rules).map_err(CreateError::Refused)?;
-            match issued {
+            match token.issued {
                 // It is of a session that began here. That one is gone, and does not come back.
                 Issued::ForSessionOf(_) => return Err(CreateError::Refused(Reason::Unknown)),
                 Issued::InSecondOf(iat) if iat < from => return Err(CreateError::Refused(Reason::Unknown)),
@@ -432,8 +435,8 @@ impl UserSessions {
                 // It is not of what is here now, if anything is.
                 _ => continue,
             };
-            let was_good =
-                record.map_or_else(|| self.look_up(presented, rules).is_ok(), |record| rules.is_live(record));
+            let is_live = record.is_some_and(|record| rules.is_live(record));
+            let was_good = is_live || self.look_up(presented, rules).is_ok();
             revoked += usize::from(standing.is_ok() && was_good);
             let ended = record.map_or_else(|| Cutoff::at(rules.latest, rules.leeway), |record| rules.ends(record));
             let ended = ended.with_iat(iats.get(&presented.id).copied().unwrap_or_default());

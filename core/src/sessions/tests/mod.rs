@@ -756,6 +756,10 @@ fn a_jwt_made_elsewhere_is_good_for_the_horizon() {
     let mut pair = Pair::default();
     pair.create(from(&long), rules(3000)).unwrap();
     assert_eq!(pair.primary.alive(&long, &rules(3000)).unwrap().deadline, at(101_000));
+    let refreshed = NewSession { refresh_secs: Some(900), ..from(&Presented { id: id("b"), ..long }) };
+    let creation = pair.primary.create(refreshed, &rules(3000)).unwrap().value;
+    let (until, refresh) = (creation.session.token_until, creation.session.refresh.unwrap());
+    assert_eq!((until, refresh.expires_at), (at(101_000), at(101_000)), "and so do its tokens");
 }
 
 #[test]
@@ -827,6 +831,66 @@ fn a_jwt_is_denied_by_its_id_alone() {
     let none = Rules { tombstones: 0, ..rules(700) };
     assert!(pair.deny("c", 20_000, none));
     assert_eq!((pair.tombstones(), pair.look_up(&jwt("c", 0, 20_000), 700)), (0, Err(Reason::Unknown)));
+}
+
+#[test]
+fn what_is_revoked_while_a_cutoff_ends_it_stays_dead_without_the_cutoff() {
+    // Setting `session.not-before` back brings neither a session nor a JWT back.
+    let mut pair = Pair::default();
+    pair.create(new("a", 0, 9000), rules(0)).unwrap();
+    let foreign = jwt("foreign", 0, 9000);
+    assert_eq!(pair.revoke(&[bare("a"), foreign.clone()], not_before(10, 20)), 0, "both are dead already");
+    assert_eq!(pair.look_up(&bare("a"), 30), Err(Reason::Revoked));
+    assert_eq!(pair.look_up(&foreign, 30), Err(Reason::Revoked));
+
+    // A larger leeway does not bring back what was revoked when it had just expired.
+    let mut pair = Pair::default();
+    assert_eq!(pair.revoke(std::slice::from_ref(&foreign), rules(9000)), 0);
+    assert_eq!(pair.primary.look_up(&foreign, &Rules { leeway: 2000, ..rules(9000) }), Err(Reason::Revoked));
+
+    // The cutoff for dropped tombstones goes with the last of them.
+    let mut pair = Pair::default();
+    assert_eq!(pair.revoke(&[jwt("b", 0, 5000)], Rules { tombstones: 0, ..rules(10) }), 1);
+    assert_eq!(pair.look_up(&foreign, 20), Err(Reason::Unknown));
+    assert_eq!(pair.revoke(&[jwt("short", 0, 5000)], rules(20)), 0);
+    assert_eq!(pair.tombstones(), 0, "the cutoff outlives this one");
+    assert_eq!(pair.revoke(std::slice::from_ref(&foreign), rules(20)), 0);
+    let later = |now| Rules { leeway: MAX_LEEWAY, ..rules(now) };
+    for now in [5000 + REMEMBERED, 9000 + REMEMBERED] {
+        pair.purge(later(now));
+        assert!(pair.primary.look_up(&foreign, &later(now)).is_err(), "{now}");
+    }
+    assert!(pair.primary.is_empty());
+
+    // The cutoff of the user goes with the horizon, which a JWT without `iat` may outlive.
+    let mut pair = Pair::default();
+    let undated = Presented { issued: Issued::InSecondOf(UnixMillis::ZERO), ..jwt("undated", 0, 1 << 40) };
+    pair.revoke_all(None, rules(10));
+    assert_eq!(pair.revoke(std::slice::from_ref(&undated), rules(20)), 0);
+    pair.purge(rules(10 + 100_000 + REMEMBERED));
+    assert_eq!(pair.look_up(&undated, 10 + 100_000 + REMEMBERED), Err(Reason::Revoked));
+}
+
+#[test]
+fn an_issuer_may_go_on_with_an_id_and_what_it_issues_then_ends_by_itself() {
+    let foreign = jwt("a", 2000, 11_000);
+    let ends: [fn(&mut Pair, &Presented, Rules); 2] = [
+        |pair, foreign, rules| assert_eq!(pair.revoke(std::slice::from_ref(foreign), rules), 1),
+        |pair, _, rules| assert!(pair.deny("a", 11_000, rules)),
+    ];
+    for end in ends {
+        let mut pair = Pair::default();
+        pair.create(chosen("a", 0, 2_000_000), rules(0)).unwrap();
+        pair.revoke(&[bare("a")], rules(10));
+        assert_eq!(pair.look_up(&jwt("a", 0, 11_000), 2000), Err(Reason::Revoked), "issued before the end");
+        assert_eq!(pair.look_up(&foreign, 2000), Ok(Standing::Absent), "issued after it");
+        end(&mut pair, &foreign, rules(2000));
+        assert_eq!((pair.look_up(&foreign, 2000), pair.tombstones()), (Err(Reason::Revoked), 1));
+        // As too many come, it is dropped.
+        pair.revoke(&[jwt("b", 2000, 11_000)], Rules { tombstones: 0, ..rules(2001) });
+        assert_eq!(pair.tombstones(), 0);
+        assert_eq!(pair.look_up(&foreign, 2002), Err(Reason::Unknown));
+    }
 }
 
 #[test]
