@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use redis::{ConnectionLike, Value};
 use redis_session_core::sessions::{
-    AgentPool, Clock, Data, Effect, Limit, LimitPolicy, NewSession, TokenFormat, TokenRules, UserSessions,
-    encode_effects,
+    AgentPool, Check, Data, Effect, IdSource, NewSession, Presented, Rules, TokenFormat, UserSessions, encode_effects,
 };
 use redis_session_core::{SessionId, UnixMillis};
 use redis_session_tests::{Server, ServerBuilder, amount, cmd, cmd_args, fields, now_ms};
@@ -15,16 +14,16 @@ use crate::chance::Random;
 const START: u64 = 1_790_000_000_000;
 const HOUR: u64 = 3_600_000;
 
-fn clock(millis: u64) -> Clock {
-    Clock { now: UnixMillis::new(START + millis).unwrap(), not_before: UnixMillis::ZERO }
+fn at(millis: u64) -> Rules {
+    Rules::default().at(UnixMillis::new(START + millis).unwrap())
 }
 
 /// A user with one session, which has just begun.
 fn user(id: SessionId, idle_secs: u32, agents: &mut AgentPool) -> UserSessions {
     let session = NewSession {
         id,
-        external_id: false,
-        expires_at: clock(24 * HOUR).now,
+        source: IdSource::Random,
+        expires_at: at(24 * HOUR).now,
         idle_secs,
         ip: None,
         agent: None,
@@ -35,10 +34,8 @@ fn user(id: SessionId, idle_secs: u32, agents: &mut AgentPool) -> UserSessions {
         claims: "",
         data: Data::default(),
     };
-    let tokens = TokenRules { token_secs: 3600, leeway: 0, grace: 0 };
-    let limit = Limit { sessions: 100, policy: LimitPolicy::Evict, tombstones: 200 };
     let mut user = UserSessions::new();
-    let creation = user.create(session, tokens, limit, clock(0)).unwrap();
+    let creation = user.create(session, &at(0)).unwrap();
     user.apply(&creation.effects, agents);
     user
 }
@@ -64,12 +61,12 @@ fn hour(sessions: usize, uses: u64, granularity_secs: u64, idle_secs: u32) -> (u
     let mut users: Vec<_> = ids.iter().map(|id| user(id.clone(), idle_secs, &mut agents)).collect();
     let (mut replicated, mut each) = (0, 0);
     for n in 0..uses {
-        let now = clock(1 + n * HOUR / uses);
-        let at = random.below(sessions);
-        each += bytes(at, &Effect::Seen { id: ids[at].clone(), at: now.now });
-        if let Some(effect) = users[at].touch(&ids[at], granularity_secs * 1000, now) {
-            replicated += bytes(at, &effect);
-        }
+        let rules = Rules { touch_granularity: granularity_secs * 1000, ..at(1 + n * HOUR / uses) };
+        let user = random.below(sessions);
+        let id = &ids[user];
+        each += bytes(user, &Effect::Seen { id: id.clone(), at: rules.now });
+        let decision = users[user].touch(&Presented::id(id.clone()), Check::default(), &rules).unwrap();
+        replicated += decision.effects.iter().map(|effect| bytes(user, effect)).sum::<usize>();
     }
     (replicated, each)
 }

@@ -179,7 +179,8 @@ fn fields_of_a_dead_session_are_not_changed_and_it_is_told_why() {
         for (id, reason) in [
             ("gone", "revoked"),
             ("evicted", "evicted"),
-            ("everyone", "user_revoked"),
+            // All that is left of it is the cutoff, which says nothing of an id.
+            ("everyone", "unknown"),
             ("stolen", "reused"),
             ("idle", "idle"),
             ("over", "expired"),

@@ -175,9 +175,6 @@ impl<'a> KeyForWriting<'a> {
         let bytes = &*super::fault::read(bytes);
         match decode_effects(bytes) {
             Ok(effects) => {
-                if let Some(time) = effects.iter().filter_map(Effect::time).max() {
-                    state::lock().saw(time);
-                }
                 self.carry_out(&effects);
                 Ok(effects.len())
             }
@@ -221,7 +218,11 @@ impl<'a> KeyForWriting<'a> {
         }
         let Some(sessions) = self.sessions_mut() else { return };
         let before = Share::of(sessions);
-        sessions.apply(effects, state::lock().agents());
+        let mut state = state::lock();
+        // A session may begin a moment ahead of the clock, and no later cutoff is to spare it.
+        effects.iter().filter_map(Effect::time).for_each(|time| state.saw(time));
+        sessions.apply(effects, state.agents());
+        drop(state);
         before.becomes(Share::of(sessions));
         if sessions.is_empty() {
             // SAFETY: the key is open for writing, and no reference to its value is left.
