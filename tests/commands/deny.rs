@@ -177,7 +177,7 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() {
             error(con, &format!("SESSION.DENY {KEY} {token} UNTIL {LONG}")),
             "ERR id looks like a token; an id must not"
         );
-        assert_eq!(refusal(con, ["SESSION.DENY", KEY, "", "UNTIL", "5"]), "ERR id or token is empty");
+        assert_eq!(refusal(con, ["SESSION.DENY", KEY, "", "UNTIL", "5"]), "ERR id is empty");
         let key = error(con, "SESSION.DENY other:42 one UNTIL 5");
         assert!(key.contains("session.key-prefix"), "{key}");
         cmd(con, "SET sessions:43 text").unwrap();

@@ -369,11 +369,22 @@ fn assert_it_survives(mut server: Server, restart: impl Fn(&mut Server)) {
         }
         assert_eq!(verdict(&mut con, KEY, &new), "active", "{round}");
     }
-    // Also where there is no user at all.
-    cmd(&mut server.connection(), "FLUSHALL").unwrap();
-    restart(&mut server);
-    assert_eq!(revoked_before(&server), cutoff);
-    assert_eq!(stateless(&mut server.connection(), &old[0]), "user_revoked");
+}
+
+/// The same where nothing else is stored at all.
+#[track_caller]
+fn assert_it_survives_alone(mut server: Server, restart: impl Fn(&mut Server)) {
+    let token = login(&mut server.connection(), KEY);
+    cmd(&mut server.connection(), "DEL sessions:42").unwrap();
+    assert_eq!(stateless(&mut server.connection(), &token), "active");
+    cmd(&mut server.connection(), "SESSION.REVOKEALL").unwrap();
+    let cutoff = revoked_before(&server);
+    for round in 0..2 {
+        restart(&mut server);
+        assert_eq!(int(&mut server.connection(), "DBSIZE"), 0);
+        assert_eq!(revoked_before(&server), cutoff, "{round}");
+        assert_eq!(stateless(&mut server.connection(), &token), "user_revoked", "{round}");
+    }
 }
 
 fn crash(server: &mut Server) {
@@ -391,33 +402,43 @@ fn rewrite(server: &Server) {
     assert_eq!(server.info("persistence", "aof_last_bgrewrite_status"), "ok");
 }
 
+/// A server with an append-only file whose rewrites begin with a snapshot, or do not.
+fn logging(preamble: &str) -> Server {
+    Server::builder().keys(&["one"]).appendonly().config(format!("aof-use-rdb-preamble {preamble}")).start()
+}
+
+fn rewrite_and_crash(server: &mut Server) {
+    rewrite(server);
+    crash(server);
+}
+
 #[test]
 fn an_rdb_file_keeps_it() {
-    assert_it_survives(Server::builder().keys(&["one"]).start(), Server::restart);
+    let server = || Server::builder().keys(&["one"]).start();
+    assert_it_survives(server(), Server::restart);
+    assert_it_survives_alone(server(), Server::restart);
 }
 
 #[test]
 fn an_append_only_file_keeps_it_as_it_grows() {
     for preamble in ["yes", "no"] {
-        let preamble = format!("aof-use-rdb-preamble {preamble}");
-        assert_it_survives(Server::builder().keys(&["one"]).appendonly().config(preamble).start(), crash);
+        assert_it_survives(logging(preamble), crash);
+        assert_it_survives_alone(logging(preamble), crash);
     }
 }
 
 #[test]
 fn a_log_that_was_rewritten_with_a_snapshot_keeps_it() {
-    let server = Server::builder().keys(&["one"]).appendonly().config("aof-use-rdb-preamble yes").start();
-    assert_it_survives(server, |server| {
-        rewrite(server);
-        crash(server);
-    });
+    assert_it_survives(logging("yes"), rewrite_and_crash);
+    assert_it_survives_alone(logging("yes"), rewrite_and_crash);
 }
 
 #[test]
 fn a_log_that_was_rewritten_as_commands_keeps_it() {
-    let server = Server::builder().keys(&["one"]).appendonly().config("aof-use-rdb-preamble no").start();
-    assert_it_survives(server, |server| {
-        rewrite(server);
-        crash(server);
-    });
+    assert_it_survives(logging("no"), rewrite_and_crash);
+}
+
+#[test]
+fn a_log_that_was_rewritten_as_commands_of_no_user_keeps_it() {
+    assert_it_survives_alone(logging("no"), rewrite_and_crash);
 }

@@ -19,6 +19,7 @@ mod replicas;
 mod restarts;
 mod sweep;
 mod touch_traffic;
+mod upgrades;
 mod users;
 mod version_1;
 mod wire;
