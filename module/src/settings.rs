@@ -111,7 +111,7 @@ pub(crate) static SETTINGS: [Setting; 22] = [
         kind: Kind::Text { default: c"", of: |s| &mut s.token_type, check: media_type, shown: None },
         reloads_keys: false,
     },
-    number("leeway", 0, 0, 600, |s| &mut s.leeway),
+    number("leeway", 0, 0, 300, |s| &mut s.leeway),
     number("token-cache", 16_384, 0, 1_048_576, |s| &mut s.token_cache),
     Setting {
         name: "audit-stream",

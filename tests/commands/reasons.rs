@@ -292,7 +292,7 @@ fn leeway_makes_up_for_clocks_that_differ() {
         for (token, reason) in &tokens {
             assert_eq!(answer(con, token), *reason);
         }
-        cmd(con, "CONFIG SET session.leeway 600").unwrap();
+        cmd(con, "CONFIG SET session.leeway 300").unwrap();
         for (token, _) in &tokens {
             assert_eq!(answer(con, token), "active");
         }

@@ -187,7 +187,7 @@ fn except_with_a_bad_token_is_an_error_and_revokes_nothing() {
 }
 
 #[test]
-fn the_cutoff_of_an_empty_user_is_kept_as_long_as_tokens_may_be_good_under_any_leeway() {
+fn the_cutoff_of_an_empty_user_is_kept_for_the_horizon_and_ten_minutes() {
     on_both(|_, con| {
         let before = redis_session_tests::now_ms(con);
         cmd(con, "SESSION.REVOKEUSER sessions:42").unwrap();

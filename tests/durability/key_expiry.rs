@@ -8,7 +8,7 @@ use redis_session_tests::{ServerBuilder, cmd, create, int, now_ms, verdict, wait
 use crate::users::server;
 
 /// Milliseconds for which the end of a session is remembered beyond its last token.
-const LARGEST_LEEWAY: i64 = 600_000;
+const REMEMBERED: i64 = 600_000;
 
 #[test]
 fn a_key_lasts_as_long_as_its_last_session() {
@@ -23,12 +23,12 @@ fn a_key_lasts_as_long_as_its_last_session() {
 }
 
 #[test]
-fn a_key_lasts_as_long_as_a_token_of_a_dead_session_could_be_good_under_any_leeway() {
+fn a_key_lasts_as_long_as_a_token_of_a_dead_session_is_remembered() {
     let server = ServerBuilder::new().start();
     let mut con = server.connection();
     let created = create(&mut con, "sessions:42 TTL 1000 TOKEN OPAQUE");
     cmd(&mut con, &format!("SESSION.REVOKE sessions:42 {}", created.str("id"))).unwrap();
-    assert_eq!(int(&mut con, "PEXPIRETIME sessions:42"), created.int("expires_at") + LARGEST_LEEWAY);
+    assert_eq!(int(&mut con, "PEXPIRETIME sessions:42"), created.int("expires_at") + REMEMBERED);
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn a_key_lasts_as_long_as_there_may_be_tokens_from_elsewhere_for_a_dead_session(
     create(&mut con, "sessions:42 TTL 1000 TOKEN OPAQUE ID one");
     let before = now_ms(&mut con);
     cmd(&mut con, "SESSION.REVOKE sessions:42 one").unwrap();
-    let revoked = int(&mut con, "PEXPIRETIME sessions:42") - 90_000_000 - LARGEST_LEEWAY;
+    let revoked = int(&mut con, "PEXPIRETIME sessions:42") - 90_000_000 - REMEMBERED;
     assert!((before..=now_ms(&mut con)).contains(&revoked));
 }
 

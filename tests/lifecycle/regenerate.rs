@@ -136,7 +136,7 @@ fn a_rotated_refresh_token_of_the_old_id_is_revoked_and_no_theft() {
 fn a_session_that_is_dead_gets_no_other_id_and_says_why() {
     on_both(|server, con| {
         // What is dead is looked at as it is.
-        set(con, "session.sweep-time 0 session.leeway 600 session.refresh-grace 0");
+        set(con, "session.sweep-time 0 session.leeway 300 session.refresh-grace 0");
         let created = create(con, "sessions:42 ID gone");
         cmd(con, "SESSION.REVOKE sessions:42 gone").unwrap();
         create(con, "sessions:42 ID evicted");

@@ -43,7 +43,7 @@ const NUMBERS: [(&str, i64, i64); 14] = [
     ("session.touch-granularity", 0, 86_400),
     ("session.sweep-time", 0, 25_000),
     ("session.not-before", 0, 281_474_976_710_655),
-    ("session.leeway", 0, 600),
+    ("session.leeway", 0, 300),
     ("session.max-token-bytes", 256, 1_048_576),
     ("session.refresh-ttl", 1, 3_162_240_000),
     ("session.refresh-grace", 0, 3600),

@@ -162,6 +162,15 @@ impl UserSessions {
         self.store.iter().filter_map(RecordRef::agent)
     }
 
+    /// The latest time at which something happened that the value knows of: no later than the clock of the server that
+    /// wrote it.
+    #[must_use]
+    pub fn last_change_at(&self) -> UnixMillis {
+        let revoked_before = self.store.cutoffs().revoked_before.filter(|cutoff| *cutoff != CLOSED);
+        let records = self.store.iter().map(RecordRef::last_issued_at);
+        records.chain(revoked_before.map(|cutoff| cutoff.cutoff.began)).max().unwrap_or_default()
+    }
+
     /// Whether there is nothing to keep: no session, no tombstone, no cutoff.
     #[must_use]
     pub fn is_empty(&self) -> bool {

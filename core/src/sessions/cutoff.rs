@@ -44,6 +44,12 @@ impl Cutoff {
         Self { began: self.began.max(other.began), iat: self.iat.max(other.iat) }
     }
 
+    /// Ends what both of the two end.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        Self { began: self.began.min(other.began), iat: self.iat.min(other.iat) }
+    }
+
     /// Ends JWTs made elsewhere up to this `iat`, too.
     #[must_use]
     pub(crate) fn with_iat(self, iat: UnixMillis) -> Self {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use thiserror::Error;
 
@@ -13,7 +13,7 @@ use super::effect::Effect;
 use super::event::{Decision, Event, EventKind};
 use super::record::{IdKey, Record, RecordRef, set_seen};
 use super::rule::{self, Standing};
-use super::rules::{Check, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, Rules};
+use super::rules::{Check, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, REMEMBERED, Rules};
 use super::session::{EndReason, Refresh, Session, Tombstone};
 use super::{UserSessions, store};
 use crate::token::{Issued, RefreshToken, TokenKind, holds_token};
@@ -159,16 +159,17 @@ impl UserSessions {
         let mut from = if cutoff.iat > UnixMillis::ZERO { after(cutoff.iat) } else { UnixMillis::ZERO };
         // No earlier session of this id can have begun in the same millisecond, so no token of it is one of this session.
         session.created_at = session.created_at.max(rules.latest);
-        if user.began <= rules.latest {
+        // The cutoff of a value that could not be read says no time.
+        if user.began < UnixMillis::MAX {
             session.created_at = session.created_at.max(user.began.saturating_add(1));
         }
         if let Some(known) = known {
             session.created_at = session.created_at.max(known.last_issued_at().saturating_add(1));
-            from = from.max(known.accepts_from().unwrap_or_default());
             if !rules.is_spent(known) {
-                // Tokens of the session that had the id may still be around.
-                from = UnixMillis::MAX;
-                session.token_until = session.token_until.max(rules.remembered_until(known, rules.ends(known)));
+                // Tokens of the session that had the id may still be around. So its end must be remembered as long.
+                let (_, ended) = rules.end_of(known).unwrap_or((Reason::Unknown, rules.ends(known)));
+                from = from.max(after(ended.iat));
+                session.token_until = session.token_until.max(rules.remembered_until(known, ended));
             }
         }
         if let IdSource::Token(issued) = source {
@@ -382,7 +383,17 @@ impl UserSessions {
         let mut presented: Vec<_> = presented.iter().collect();
         // Of several tokens of one session, the one that is good longest.
         presented.sort_by_key(|presented| Reverse(token_end(presented)));
+        // Each of them is ended, also if its `iat` is ahead of the clock.
+        let mut iats = HashMap::new();
+        for Presented { id, issued, .. } in presented.iter().copied() {
+            if let Issued::InSecondOf(iat) = issued {
+                iats.entry(id).and_modify(|last: &mut UnixMillis| *last = (*last).max(*iat)).or_insert(*iat);
+            }
+        }
         let (mut done, mut draft, mut revoked) = (HashSet::new(), Draft::default(), 0);
+        // What is refused for now may be good later: under another leeway, with a clock that has stepped back, or without
+        // `session.not-before`. It is revoked, too.
+        let lasting = Rules { leeway: REMEMBERED, ..rules.lasting() };
         for presented in presented {
             if done.contains(&presented.id) {
                 continue;
@@ -390,29 +401,30 @@ impl UserSessions {
             let record = self.store.find(&presented.id);
             let token_end = token_end(presented).filter(|end| rules.now < *end);
             // A token that has expired names its session still.
-            let standing = match record {
-                Some(record) => rule::of_record(record, || self.store.cutoffs(), presented, rules).map(Standing::Alive),
-                None => self.look_up(presented, rules),
+            let standing = match record.filter(|record| lasting.is_live(*record)) {
+                Some(record) => {
+                    rule::of_live(record, || self.store.cutoffs(), presented, &lasting).map(Standing::Alive)
+                }
+                None => self.look_up(presented, &lasting),
             };
             let reason = match (standing, record) {
                 (Ok(Standing::Alive(_)), _) => EndReason::Revoked,
                 (Ok(Standing::Absent), _) if token_end.is_some() => EndReason::Revoked,
-                // It is dead already, but this token would outlive the memory of that.
+                // It has died of time, which a clock that steps back takes back. Or this token would outlive its tombstone.
                 (Err(_), Some(record))
-                    if !rules.is_live(record) && token_end.is_some_and(|end| record.token_until() < end) =>
+                    if !lasting.is_live(record)
+                        && (!record.is_tombstone() || token_end.is_some_and(|end| record.token_until() < end)) =>
                 {
                     record.end_reason().or(rules.died_of(record)).unwrap_or(EndReason::Revoked)
                 }
                 // It is not of what is here now, if anything is.
                 _ => continue,
             };
-            revoked += usize::from(standing.is_ok());
-            let iat = match presented.issued {
-                Issued::InSecondOf(time) => time,
-                Issued::ForSessionOf(_) | Issued::Unsaid => UnixMillis::ZERO,
-            };
+            let was_good =
+                record.map_or_else(|| self.look_up(presented, rules).is_ok(), |record| rules.is_live(record));
+            revoked += usize::from(standing.is_ok() && was_good);
             let ended = record.map_or_else(|| Cutoff::at(rules.latest, rules.leeway), |record| rules.ends(record));
-            let ended = ended.with_iat(iat);
+            let ended = ended.with_iat(iats.get(&presented.id).copied().unwrap_or_default());
             let until = record.map(|record| rules.remembered_until(record, ended)).max(token_end);
             done.insert(&presented.id);
             let until = until.unwrap_or(rules.now);
@@ -429,12 +441,15 @@ impl UserSessions {
     #[must_use]
     pub fn deny(&self, id: SessionId, until: UnixMillis, rules: &Rules) -> Decision<'static, bool> {
         let record = self.store.find(&id);
-        let until = until.saturating_add(MAX_LEEWAY);
-        let is_denied = record.is_some_and(|record| record.is_tombstone() && record.token_until() >= until);
+        let (last, until) = (until, until.saturating_add(REMEMBERED));
+        let is_denied = record
+            .is_some_and(|record| record.is_tombstone() && record.token_until() >= until && record.ended().iat >= last);
         if is_denied || rules.now >= until {
             return Decision::nothing(false);
         }
-        let ended = record.map_or_else(|| Cutoff::at(rules.latest, rules.leeway), |record| rules.ends(record));
+        // They are denied whenever they are issued.
+        let ended = Cutoff::at(rules.latest, MAX_LEEWAY).with_iat(last);
+        let ended = record.map_or(ended, |record| rules.ends(record).max(ended));
         let until = record.map_or(until, |record| rules.remembered_until(record, ended).max(until));
         let known = |record: RecordRef<'_>| record.end_reason().or(rules.died_of(record));
         let reason = record.and_then(known).unwrap_or(EndReason::Revoked);
@@ -450,13 +465,15 @@ impl UserSessions {
     pub fn revoke_all(&self, except: Option<&Presented>, rules: &Rules) -> Decision<'static, usize> {
         let except = except.filter(|except| self.alive(except, rules).is_ok()).map(|except| except.id.clone());
         let spared = |record: RecordRef<'_>| except.as_ref().is_some_and(|id| record.has_id(IdKey::of(id)));
-        let (mut draft, mut revoked, mut latest, mut until) = (Draft::default(), 0, rules.latest, UnixMillis::ZERO);
+        let (mut draft, mut revoked) = (Draft::default(), 0);
+        let (mut latest, mut iat, mut until) = (rules.latest, UnixMillis::ZERO, UnixMillis::ZERO);
         for record in self.store.iter().filter(|record| !spared(*record)) {
             latest = latest.max(record.last_issued_at());
             if record.is_tombstone() {
                 continue;
             }
-            until = until.max(record.token_until().saturating_add(MAX_LEEWAY));
+            until = until.max(record.token_until().saturating_add(REMEMBERED));
+            iat = iat.max(record.accepts_from().unwrap_or_default());
             if rules.is_live(record) {
                 revoked += 1;
             } else if let (Some(reason), Some(id)) = (rules.died_of(record), id_of(record)) {
@@ -467,7 +484,8 @@ impl UserSessions {
         self.tidy(&mut draft, true, rules);
         draft.events.push(Event { except: except.clone(), ..Event::of(EventKind::AllEnded(revoked), None) });
         draft.effects.push(Effect::Clear { except });
-        let cutoff = Cutoff::at(latest, rules.leeway);
+        // What a session did not accept stays dead without it.
+        let cutoff = Cutoff::at(latest, rules.leeway).with_iat(iat);
         let until = until.max(rules.end_of_others(cutoff.iat));
         let known = self.store.cutoffs().revoked_before;
         draft.effects.push(Effect::RevokedBefore(Some(both(known, UserCutoff { cutoff, until }))));
@@ -478,8 +496,13 @@ impl UserSessions {
     /// those that the draft ends make them too many; a cutoff covers them from then on. If the draft `clears` all sessions,
     /// only tombstones are looked at.
     fn tidy(&self, draft: &mut Draft<'_>, clears: bool, rules: &Rules) {
-        let mut dropped = None;
-        let mut drop = |cutoff, until| dropped = Some(both(dropped, UserCutoff { cutoff, until }));
+        let mut dropped: Option<UserCutoff> = None;
+        let mut drop = |ended: Cutoff, until: UnixMillis| {
+            // What is denied whenever it is issued cannot be so without its tombstone.
+            let iat = ended.iat.min(rules.latest.saturating_add(REMEMBERED));
+            let cutoff = Cutoff { iat, ..ended };
+            dropped = Some(both(dropped, UserCutoff { cutoff, until }));
+        };
         let ends = draft.effects.iter().filter(|effect| matches!(effect, Effect::End(_))).count();
         let excess = ends.saturating_sub(rules.tombstones);
         for effect in draft.effects.iter_mut().filter(|effect| matches!(effect, Effect::End(_))).take(excess) {
@@ -503,9 +526,7 @@ impl UserSessions {
         let (spent, kept): (Vec<_>, Vec<_>) = dead.partition(|record| rules.is_spent(*record));
         let excess = (kept.len() + ends - excess).saturating_sub(rules.tombstones).min(kept.len());
         let early = kept.into_iter().take(excess).inspect(|record| {
-            // What has died of time was ended by nobody. No token of it is younger than its last one.
-            let last = Cutoff::at(record.last_issued_at(), rules.leeway);
-            let ended = if record.is_tombstone() { record.ended() } else { last };
+            let (_, ended) = rules.end_of(*record).unwrap_or((Reason::Unknown, rules.ends(*record)));
             drop(ended, rules.remembered_until(*record, ended));
         });
         let mut effects = Vec::new();
@@ -608,7 +629,7 @@ impl<A> Session<'_, A> {
 
 /// When a JWT could not be good any more under any leeway.
 fn token_end(presented: &Presented) -> Option<UnixMillis> {
-    presented.own_expiry().map(|time| time.saturating_add(MAX_LEEWAY))
+    presented.own_expiry().map(|time| time.saturating_add(REMEMBERED))
 }
 
 /// The later of two cutoffs, in each of its times.

@@ -36,7 +36,9 @@ pub use decide::{ChangeError, CreateError, Created, Grant, Refreshed};
 pub use effect::{DecodeError, Effect, decode as decode_effects, encode as encode_effects};
 pub use event::{Decision, Event, EventAgent, EventKind};
 pub use rule::{Alive, Standing};
-pub use rules::{Check, Fingerprint, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, Rules};
+pub use rules::{
+    Check, Fingerprint, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, REMEMBERED, Rules,
+};
 pub use session::{Device, EndReason, MAX_AGENT_BYTES, Refresh, Session, TokenFormat, Tombstone};
 
 use crate::{SessionId, UnixMillis};

@@ -21,7 +21,7 @@
 
 use super::cutoff::{Cutoff, UserCutoff};
 use super::record::RecordRef;
-use super::rules::{Check, MAX_LEEWAY, Presented, Rules};
+use super::rules::{Check, Presented, REMEMBERED, Rules};
 use super::session::{Device, EndReason, Tombstone};
 use super::store::Cutoffs;
 use super::{UserSessions, decide};
@@ -86,12 +86,17 @@ pub(super) fn stand(
 ) -> Result<Standing, Reason> {
     let end = end_of_token(presented, record.is_some(), rules);
     // Its tombstone may be gone by now, or never have been kept so long.
-    if end.is_some_and(|end| rules.latest >= end.saturating_add(MAX_LEEWAY)) {
+    if end.is_some_and(|end| rules.latest >= end.saturating_add(REMEMBERED)) {
         return Err(Reason::TokenExpired);
     }
-    match record {
-        Some(record) => of_record(record, cutoffs, presented, rules).map(Standing::Alive),
+    match record.map(|record| (record, rules.end_of(record))) {
         None => of_none(cutoffs(), presented, end, rules).map(|()| Standing::Absent),
+        // It was issued after the end of that session: an issuer may go on with an id.
+        Some((_, Some((_, ended)))) if presented.issued != Issued::Unsaid && !ended.ends(presented.issued) => {
+            of_none(cutoffs(), presented, end, rules).map(|()| Standing::Absent)
+        }
+        Some((_, Some((reason, _)))) => Err(reason),
+        Some((record, None)) => of_live(record, cutoffs, presented, rules).map(Standing::Alive),
     }
 }
 
@@ -128,8 +133,8 @@ pub(super) fn end_of_token(presented: &Presented, has_record: bool, rules: &Rule
     }
 }
 
-/// Whether the session of a record is alive, and the credential is of it.
-pub(super) fn of_record(
+/// Whether the credential is of this session, which is alive.
+pub(super) fn of_live(
     record: RecordRef<'_>,
     cutoffs: impl FnOnce() -> Cutoffs,
     presented: &Presented,
@@ -194,6 +199,22 @@ impl Rules {
         self.status(record).is_ok()
     }
 
+    /// Why the session of a record is dead, and which of its credentials that ends; `None` if it is alive.
+    pub(super) fn end_of(&self, record: RecordRef<'_>) -> Option<(Reason, Cutoff)> {
+        let reason = self.status(record).err()?;
+        let ended = if record.is_tombstone() {
+            record.ended()
+        } else if reason == Reason::UserRevoked {
+            self.server_cutoff()
+        } else {
+            let idle = record.idle_expires_at().unwrap_or(UnixMillis::MAX);
+            Cutoff::at(record.expires_at().min(idle).max(record.last_issued_at()), self.leeway)
+        };
+        // What the session did not accept stays dead after it.
+        let ended = ended.with_iat(record.accepts_from().unwrap_or_default());
+        Some((reason, ended))
+    }
+
     /// Of which deadline a session has died, if it has.
     pub(super) fn died_of(&self, record: RecordRef<'_>) -> Option<EndReason> {
         if record.is_tombstone() {
@@ -212,21 +233,26 @@ impl Rules {
         if record.is_tombstone() {
             return self.now >= record.token_until();
         }
-        let lasting = Self { not_before: Cutoff::default(), ..*self };
-        match lasting.status(record) {
+        match self.lasting().status(record) {
             Ok(_) => false,
-            Err(Reason::UserRevoked) => true,
+            Err(Reason::UserRevoked) if record.accepts_from().is_none_or(|from| from <= self.revoked_before.iat) => {
+                true
+            }
             Err(_) => self.now >= record.token_until().saturating_add(self.leeway),
         }
     }
 
     /// The tombstone of a session that ends now.
     pub(super) fn tombstone(&self, record: RecordRef<'_>, reason: EndReason) -> Option<Tombstone> {
-        let ended = self.ends(record);
-        let until = match reason {
+        let (ended, until) = match (reason, self.end_of(record)) {
             // Nobody has ended it. The tombstone only tells why it is dead.
-            EndReason::Expired | EndReason::Idle => record.token_until().saturating_add(self.leeway),
-            _ => self.remembered_until(record, ended),
+            (EndReason::Expired | EndReason::Idle, Some((_, ended))) => {
+                (ended, record.token_until().saturating_add(self.leeway))
+            }
+            _ => {
+                let ended = self.ends(record);
+                (ended, self.remembered_until(record, ended))
+            }
         };
         Some(Tombstone { id: decide::id_of(record)?, reason, ended, until })
     }
@@ -235,13 +261,15 @@ impl Rules {
     /// stepped back.
     pub(super) fn ends(&self, record: RecordRef<'_>) -> Cutoff {
         let known = if record.is_tombstone() { record.ended() } else { Cutoff::default() };
-        Cutoff::at(self.latest.max(record.last_issued_at()), self.leeway).max(known)
+        let ended = Cutoff::at(self.latest.max(record.last_issued_at()), self.leeway);
+        // What the session did not accept stays dead after it.
+        ended.with_iat(record.accepts_from().unwrap_or_default()).max(known)
     }
 
     /// Until when the end of a session must be remembered.
     pub(super) fn remembered_until(&self, record: RecordRef<'_>, ended: Cutoff) -> UnixMillis {
         let until = record.token_until();
-        let until = if record.is_tombstone() { until } else { until.saturating_add(MAX_LEEWAY) };
+        let until = if record.is_tombstone() { until } else { until.saturating_add(REMEMBERED) };
         match record.accepts_from() {
             // JWTs made elsewhere may name it, of which nothing is known here.
             Some(_) => until.max(self.end_of_others(ended.iat)),
@@ -251,6 +279,6 @@ impl Rules {
 
     /// When the last JWT made elsewhere, with an `iat` of `iat` or before, cannot be good any more.
     pub(super) fn end_of_others(&self, iat: UnixMillis) -> UnixMillis {
-        iat.saturating_add(self.horizon).saturating_add(MAX_LEEWAY)
+        iat.saturating_add(self.horizon).saturating_add(REMEMBERED)
     }
 }

@@ -9,10 +9,13 @@ use crate::token::{Issued, RefreshToken, TokenKind, Verified};
 use crate::{SessionId, Subject, UnixMillis};
 
 /// The largest leeway that a server may be set to, in milliseconds.
+pub const MAX_LEEWAY: u64 = 300_000;
+
+/// For how long an end is remembered after the last token that it ends has expired, in milliseconds.
 ///
-/// Tombstones and cutoffs are kept for so much longer than the last token that they are about is good. So a leeway that is
-/// set later brings none of these tokens back.
-pub const MAX_LEEWAY: u64 = 600_000;
+/// A leeway that is set later brings none of these tokens back, and neither does a failover to a server whose clock is
+/// behind by as much.
+pub const REMEMBERED: u64 = 2 * MAX_LEEWAY;
 
 /// What every decision is measured by: the time, and the settings in force.
 #[derive(Clone, Copy, Debug)]
@@ -85,9 +88,13 @@ impl Rules {
     /// The cutoff of all users without what of it lies in the future. Everything until now stays dead.
     #[must_use]
     pub fn readmit(&self) -> Cutoff {
-        let now = Cutoff::at(self.latest, self.leeway);
-        let Cutoff { began, iat } = self.revoked_before;
-        Cutoff { began: began.min(now.began), iat: iat.min(now.iat) }
+        self.revoked_before.min(Cutoff::at(self.latest, self.leeway))
+    }
+
+    /// The same rules without `session.not-before`, which can be taken back.
+    #[must_use]
+    pub(super) fn lasting(&self) -> Self {
+        Self { not_before: Cutoff::default(), ..*self }
     }
 
     /// The cutoffs of the whole server together.

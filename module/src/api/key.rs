@@ -219,8 +219,9 @@ impl<'a> KeyForWriting<'a> {
         let Some(sessions) = self.sessions_mut() else { return };
         let before = Share::of(sessions);
         let mut state = state::lock();
-        // A session may begin a moment ahead of the clock, and no later cutoff is to spare it.
-        effects.iter().filter_map(Effect::time).for_each(|time| state.saw(time));
+        if let Some(time) = effects.iter().filter_map(Effect::time).max() {
+            state.saw(time);
+        }
         sessions.apply(effects, state.agents());
         drop(state);
         before.becomes(Share::of(sessions));

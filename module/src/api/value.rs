@@ -97,7 +97,10 @@ unsafe extern "C" fn rdb_load(io: *mut raw::RedisModuleIO, version: c_int) -> *m
             format!("encoding version {version}, and this module reads {ENCODING_VERSION}")
         } else {
             match UserSessions::decode(bytes, state::lock().agents()) {
-                Ok(sessions) => return stored(sessions),
+                Ok(sessions) => {
+                    state::lock().saw(sessions.last_change_at());
+                    return stored(sessions);
+                }
                 Err(why) => why.to_string(),
             }
         };

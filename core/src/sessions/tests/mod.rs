@@ -261,9 +261,9 @@ fn a_revoked_session_says_so_until_no_leeway_makes_its_last_token_good() {
     assert_eq!(pair.revoke(&[bare("never")], rules(11)), 0);
     assert_eq!(pair.check("a", 0, 20), Err(Reason::Revoked));
     assert_eq!(pair.touch("a", rules(20)), Err(Reason::Revoked));
-    assert_eq!(pair.check("a", 0, 5000 + MAX_LEEWAY - 1), Err(Reason::Revoked));
-    assert_eq!(pair.purge(rules(5000 + MAX_LEEWAY - 1)), 0);
-    pair.purge(rules(5000 + MAX_LEEWAY));
+    assert_eq!(pair.check("a", 0, 5000 + REMEMBERED - 1), Err(Reason::Revoked));
+    assert_eq!(pair.purge(rules(5000 + REMEMBERED - 1)), 0);
+    pair.purge(rules(5000 + REMEMBERED));
     assert!(pair.primary.is_empty());
 }
 
@@ -274,7 +274,7 @@ fn an_id_that_applications_choose_is_remembered_for_the_horizon() {
     let rules = |now| Rules { leeway: 2000, ..rules(now) };
     assert_eq!(pair.revoke(&[bare("a")], rules(10)), 1);
     // The last JWT that another server can have made for it by then is good until here, under the largest leeway.
-    let until = 10 + 2000 + 100_000 + MAX_LEEWAY;
+    let until = 10 + 2000 + 100_000 + REMEMBERED;
     assert_eq!(pair.primary.last_deadline(), at(until));
     assert_eq!(pair.primary.look_up(&jwt("a", 2000, 1 << 40), &rules(until - 11)), Err(Reason::Revoked));
     assert_eq!(pair.purge(rules(until - 1)), 0);
@@ -289,7 +289,7 @@ fn an_id_is_free_when_its_session_is_dead_and_the_earlier_tokens_stay_dead() {
     pair.create(chosen("a", 0, 5000), rules(0)).unwrap();
     assert_eq!(pair.create(chosen("a", 1, 5000), rules(1)), Err(CreateError::Exists));
     pair.revoke(&[bare("a")], rules(10));
-    let until = 10 + 100_000 + MAX_LEEWAY;
+    let until = 10 + 100_000 + REMEMBERED;
     pair.create(chosen("a", 10, 3000), rules(10)).unwrap();
     assert_eq!(pair.look_up(&token("a", 0), 10), Err(Reason::Unknown));
     assert!(pair.look_up(&token("a", 11), 10).is_ok(), "it begins after all that the earlier one was");
@@ -344,7 +344,7 @@ fn revoke_all_kills_what_the_leeway_lets_in() {
     assert_eq!(look_up(3000, 1500), Err(Reason::UserRevoked), "the clock of its issuer is ahead");
     assert_eq!(look_up(3000, 8000), Err(Reason::UserRevoked));
     assert_eq!(look_up(4000, 4000), Ok(Standing::Absent));
-    assert_eq!(pair.primary.last_deadline(), at(1500 + 2000 + 100_000 + MAX_LEEWAY));
+    assert_eq!(pair.primary.last_deadline(), at(1500 + 2000 + 100_000 + REMEMBERED));
     let without = Presented { issued: Issued::InSecondOf(UnixMillis::ZERO), ..jwt("a", 0, 9000) };
     assert_eq!(pair.primary.look_up(&without, &rules(4000)), Err(Reason::UserRevoked), "without `iat` it is older");
 }
@@ -380,7 +380,7 @@ fn what_a_session_accepts_never_widens() {
     accepted(&pair, 1500);
     assert_eq!(pair.revoke_all(Some("a"), rules(2500)), 0);
     accepted(&pair, 2500);
-    let late = 2500 + 100_000 + MAX_LEEWAY;
+    let late = 2500 + 100_000 + REMEMBERED;
     assert_eq!(pair.purge(rules(late)), 1, "the cutoffs have gone");
     accepted(&pair, late);
     let session = pair.primary.get(&id("a"), &pair.agents, &rules(late)).unwrap();
@@ -392,9 +392,9 @@ fn a_cutoff_is_kept_until_the_last_token_before_it_has_expired() {
     let mut pair = Pair::default();
     pair.create(new("a", 0, 9000), rules(0)).unwrap();
     pair.revoke_all(None, Rules { horizon: 1000, ..rules(10) });
-    assert_eq!(pair.primary.last_deadline(), at(9000 + MAX_LEEWAY));
-    assert_eq!(pair.purge(rules(9000 + MAX_LEEWAY - 1)), 0);
-    pair.purge(rules(9000 + MAX_LEEWAY));
+    assert_eq!(pair.primary.last_deadline(), at(9000 + REMEMBERED));
+    assert_eq!(pair.purge(rules(9000 + REMEMBERED - 1)), 0);
+    pair.purge(rules(9000 + REMEMBERED));
     assert!(pair.primary.is_empty());
 }
 
@@ -623,10 +623,10 @@ fn what_was_forgotten_too_early_is_not_taken_for_good() {
     let bytes = pair.primary.encode(&pair.agents);
     let read = UserSessions::decode(&bytes, &mut AgentPool::new()).unwrap();
     assert_eq!(read.look_up(&jwt("x", 5000, 60_000), &rules(5000)), Err(Reason::Unknown));
-    assert_eq!(pair.primary.last_deadline(), at(60_000 + MAX_LEEWAY));
-    pair.purge(rules(60_000 + MAX_LEEWAY));
+    assert_eq!(pair.primary.last_deadline(), at(60_000 + REMEMBERED));
+    pair.purge(rules(60_000 + REMEMBERED));
     assert!(pair.primary.is_empty());
-    let late = pair.look_up(&many[0], 60_000 + MAX_LEEWAY);
+    let late = pair.look_up(&many[0], 60_000 + REMEMBERED);
     assert_eq!(late, Err(Reason::TokenExpired), "it has expired meanwhile");
 
     // One whose `iat` was ahead of the clock, by a leeway that is less by now.
@@ -704,9 +704,9 @@ fn nothing_comes_back_with_an_earlier_clock() {
     let mut pair = Pair::default();
     let foreign = jwt("foreign", 0, 5000);
     assert_eq!(pair.revoke(std::slice::from_ref(&foreign), rules(1)), 1);
-    pair.purge(rules(5000 + MAX_LEEWAY));
+    pair.purge(rules(5000 + REMEMBERED));
     assert!(pair.primary.is_empty());
-    let again = pair.primary.look_up(&foreign, &back(2, 5000 + MAX_LEEWAY));
+    let again = pair.primary.look_up(&foreign, &back(2, 5000 + REMEMBERED));
     assert_eq!(again, Err(Reason::TokenExpired), "it expired once");
 
     pair.create(chosen("a", 0, 9000), rules(0)).unwrap();
@@ -747,7 +747,7 @@ fn a_jwt_made_elsewhere_is_good_for_the_horizon() {
     pair.revoke_all(None, rules(3000));
     for now in [3000, 100_000, 600_000, 700_000, 701_000, 800_000] {
         pair.purge(rules(now));
-        assert!(pair.primary.look_up(&long, &Rules { leeway: MAX_LEEWAY, ..rules(now) }).is_err(), "{now}");
+        assert!(pair.primary.look_up(&long, &Rules { leeway: REMEMBERED, ..rules(now) }).is_err(), "{now}");
     }
     // A session with such a JWT ends with it.
     let mut pair = Pair::default();
@@ -802,9 +802,9 @@ fn a_jwt_is_denied_by_its_id_alone() {
     assert!(!pair.deny("jti", 5000, rules(2)), "it is denied already");
     assert!(!pair.deny("jti", 4000, rules(2)));
     assert!(pair.deny("jti", 6000, rules(2)), "for longer");
-    assert_eq!(pair.primary.last_deadline(), at(6000 + MAX_LEEWAY));
-    assert!(!pair.deny("old", 6000, rules(6000 + MAX_LEEWAY)), "no leeway makes it good");
-    pair.purge(rules(6000 + MAX_LEEWAY));
+    assert_eq!(pair.primary.last_deadline(), at(6000 + REMEMBERED));
+    assert!(!pair.deny("old", 6000, rules(6000 + REMEMBERED)), "no leeway makes it good");
+    pair.purge(rules(6000 + REMEMBERED));
     assert!(pair.primary.is_empty());
 
     pair.create(new("a", 0, 9000), rules(0)).unwrap();
@@ -812,7 +812,7 @@ fn a_jwt_is_denied_by_its_id_alone() {
     assert_eq!(told(&pair, &denial.events), ["Ended(Revoked) a Mozilla/5.0"], "a live session ends");
     pair.carry_out(&denial.effects);
     assert_eq!(pair.check("a", 0, 1), Err(Reason::Revoked));
-    assert_eq!(pair.primary.last_deadline(), at(9000 + MAX_LEEWAY), "and its own tokens stay dead");
+    assert_eq!(pair.primary.last_deadline(), at(9000 + REMEMBERED), "and its own tokens stay dead");
 
     let mut pair = Pair::default();
     pair.create(NewSession { idle_secs: 1, ..new("a", 0, 9000) }, limit(1, 0)).unwrap();
@@ -870,7 +870,7 @@ fn a_refresh_token_used_again_past_the_grace_ends_the_session() {
         assert_eq!(pair.check("a", 0, now), Err(Reason::Reused));
         assert_eq!(pair.refresh("a", 2, Origin::default(), now), Err(Reason::Reused));
         let refresh_expires = if now > 20_000 { 70_000 } else { 60_000 };
-        let until = at(refresh_expires + MAX_LEEWAY);
+        let until = at(refresh_expires + REMEMBERED);
         assert_eq!(pair.primary.last_deadline(), until, "it is remembered until the last refresh token has expired");
     }
 }
@@ -989,8 +989,8 @@ fn a_token_from_elsewhere_is_denied_until_it_would_expire() {
     assert_eq!(revoke(&mut pair, 1), 1);
     assert_eq!(revoke(&mut pair, 2), 0);
     assert_eq!(pair.look_up(&foreign, 4999), Err(Reason::Revoked));
-    assert_eq!(pair.primary.last_deadline(), at(5000 + MAX_LEEWAY));
-    pair.purge(rules(5000 + MAX_LEEWAY));
+    assert_eq!(pair.primary.last_deadline(), at(5000 + REMEMBERED));
+    pair.purge(rules(5000 + REMEMBERED));
     assert!(pair.primary.is_empty());
     assert_eq!(revoke(&mut pair, 5000), 0, "what has expired needs no tombstone");
     pair.revoke_all(None, rules(10));
@@ -1001,7 +1001,7 @@ fn a_token_from_elsewhere_is_denied_until_it_would_expire() {
 #[test]
 fn a_token_is_denied_as_long_as_the_last_of_its_session_that_was_revoked() {
     let until = |millis| jwt("a", 0, millis);
-    let end = |millis| at(millis + MAX_LEEWAY);
+    let end = |millis| at(millis + REMEMBERED);
     let revoke = |pair: &mut Pair, presented: &[Presented]| {
         let revoked = pair.revoke(presented, Rules { horizon: 1000, ..rules(1) });
         (revoked, pair.primary.last_deadline())
@@ -1038,7 +1038,7 @@ fn a_token_that_outlives_its_session_and_its_tombstone_is_denied_too() {
         Err(Reason::Expired),
         "nothing has swept the session, and it is not forgotten"
     );
-    assert_eq!(pair.primary.last_deadline(), at(9000 + MAX_LEEWAY));
+    assert_eq!(pair.primary.last_deadline(), at(9000 + REMEMBERED));
 }
 
 #[test]
