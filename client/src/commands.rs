@@ -96,7 +96,7 @@ session_commands! {
     ///
     /// The error is [`SessionLimit`](crate::SessionErrorCode::SessionLimit) if the user has too many sessions and
     /// [`LimitPolicy::Reject`](crate::LimitPolicy::Reject) applies,
-    /// [`SessionExists`](crate::SessionErrorCode::SessionExists) if the id that the options bring is taken.
+    /// [`SessionExists`](crate::SessionErrorCode::SessionExists) if a live session has the id that the options bring.
     fn session_create(key: impl ToSingleRedisArg, options: &CreateOptions) -> Created, by tokens::created {
         cmd("SESSION.CREATE").arg(key).arg(options).take()
     }

@@ -23,6 +23,8 @@ fn revoked_before(server: &Server) -> i64 {
 #[test]
 fn all_sessions_of_all_users_end_with_their_tokens() {
     on_both(|_, con| {
+        // What is swept is unknown by its id.
+        cmd(con, "CONFIG SET session.sweep-time 0").unwrap();
         let users: Vec<_> = (0..5)
             .map(|n| {
                 let key = format!("sessions:{n}");
@@ -217,6 +219,8 @@ fn what_it_has_ended_is_swept_and_stays_dead() {
     on_both_of(&server, |con| {
         let own = [login(con, "sessions:42 ID one"), login(con, "sessions:42 TOKEN OPAQUE")];
         let other = sign(&header(), &claims(con, "42", "one"));
+        // It counts JWTs by the second.
+        advance(con, Duration::from_secs(2));
         cmd(con, "SESSION.REVOKEALL").unwrap();
         wait_until("the sweep deletes the key", || int(con, "EXISTS sessions:42") == 0);
         for token in own.iter().chain([&other]) {
@@ -409,7 +413,39 @@ fn logging(preamble: &str) -> Server {
 
 fn rewrite_and_crash(server: &mut Server) {
     rewrite(server);
+    // What is not in the log's new beginning comes with the next tick.
+    wait_until("the log has the cutoff", || {
+        let parts = std::fs::read_dir(server.dir().join("appendonlydir")).unwrap();
+        parts.map(|part| std::fs::read(part.unwrap().path()).unwrap()).any(|part| has_cutoff(&part))
+    });
     crash(server);
+}
+
+/// Whether a part of a log has a cutoff, as a command or in a snapshot.
+fn has_cutoff(part: &[u8]) -> bool {
+    part.windows(6).any(|bytes| bytes == b"CUTOFF") || part.starts_with(b"REDIS") || part.starts_with(b"VALKEY")
+}
+
+#[test]
+fn a_replicas_log_that_was_rewritten_as_commands_of_no_user_keeps_it() {
+    let primary = logging("no");
+    let settings = "aof-use-rdb-preamble no";
+    let mut replica = Server::builder().keys(&["one"]).appendonly().config(settings).replica_of(&primary).start();
+    cmd(&mut primary.connection(), "SESSION.REVOKEALL").unwrap();
+    primary.wait_for_sync(&replica);
+    let cutoff = revoked_before(&primary);
+    // Its replication goes on as if nothing had been written.
+    rewrite(&replica);
+    cmd(&mut primary.connection(), "SET elsewhere 1").unwrap();
+    primary.wait_for_sync(&replica);
+    assert_eq!(primary.info("stats", "sync_full"), "1");
+    cmd(&mut primary.connection(), "DEL elsewhere").unwrap();
+    primary.wait_for_sync(&replica);
+    // From its own log, not from its primary.
+    let frozen = primary.freeze();
+    rewrite_and_crash(&mut replica);
+    assert_eq!(revoked_before(&replica), cutoff);
+    drop(frozen);
 }
 
 #[test]

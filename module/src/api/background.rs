@@ -26,7 +26,11 @@ pub(crate) fn start_ticking(ctx: &Context) {
 }
 
 unsafe extern "C" fn tick(ctx: *mut raw::RedisModuleCtx, _data: *mut c_void) {
-    let outcome = catch_unwind(AssertUnwindSafe(|| sweep::tick(&Tick { ctx })));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: the context is that of the running timer.
+        unsafe { super::forks::log_cutoff(ctx) };
+        sweep::tick(&Tick { ctx });
+    }));
     if outcome.is_err() {
         stats::PANICS.add(1);
         // Not again: what made it panic is still there.
