@@ -16,7 +16,7 @@ run: setup ## build the module and start redis-server with it in the foreground 
 
 FILE ?= data/keys.json
 keys: setup ## make a key file, or put a new key behind those it has (FILE=data/keys.json)
-	@cargo run --locked --release --quiet -p redis-session-core --bin redis-session-keys -- '$(FILE)'
+	@cargo run --locked --release --quiet -p redis-session-keys -- '$(FILE)'
 
 demo: setup ## a tour of the commands, against a throw-away server
 	@scripts/demo

@@ -6,18 +6,15 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use redis_session_core::sessions::{
-    AgentPool, Clock, Data, Limit, LimitPolicy, NewSession, TokenFormat, TokenRules, UserSessions, decode_effects,
+    AgentPool, Check, Data, IdSource, NewSession, Presented, Rules, TokenFormat, UserSessions, decode_effects,
     encode_effects,
 };
-use redis_session_core::token::Issued;
+use redis_session_core::token::{Issued, TokenKind};
 use redis_session_core::{SessionId, UnixMillis};
 
-const LIMIT: Limit = Limit { sessions: 1_000_000, policy: LimitPolicy::Evict, tombstones: 200 };
-
-const RULES: TokenRules = TokenRules { token_secs: 3600, leeway: 0, grace: 10_000 };
-
-fn clock(millis: u64) -> Clock {
-    Clock { now: UnixMillis::ZERO.saturating_add(1_790_000_000_000 + millis), not_before: UnixMillis::ZERO }
+fn rules(millis: u64) -> Rules {
+    let now = UnixMillis::ZERO.saturating_add(1_790_000_000_000 + millis);
+    Rules { sessions: 1_000_000, ..Rules::default() }.at(now)
 }
 
 fn id(number: u32) -> SessionId {
@@ -34,7 +31,7 @@ fn new(number: u32, now: UnixMillis) -> NewSession<'static> {
         ip: Some("203.0.113.9".parse().expect("an address")),
         agent: Some("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
         data: Data::default(),
-        external_id: false,
+        source: IdSource::Random,
         device: None,
         tokens: TokenFormat::Jwt,
         token_ttl: None,
@@ -46,8 +43,8 @@ fn new(number: u32, now: UnixMillis) -> NewSession<'static> {
 fn user(count: u32, agents: &mut AgentPool) -> UserSessions {
     let mut sessions = UserSessions::new();
     for number in 0..count {
-        let clock = clock(0);
-        let effects = sessions.create(new(number, clock.now), RULES, LIMIT, clock).expect("room").effects;
+        let rules = rules(0);
+        let effects = sessions.create(new(number, rules.now), &rules).expect("room").effects;
         sessions.apply(&effects, agents);
     }
     sessions
@@ -59,19 +56,20 @@ fn sessions(criterion: &mut Criterion) {
         let mut sessions = user(count, &mut agents);
         // In the middle: half of the others are looked at before it where there is no index.
         let one = id(count / 2);
-        let issued = Issued::InSecondOf(clock(0).now);
+        let (issued, expires_at) = (Issued::InSecondOf(rules(0).now), Some(rules(3_600_000).now));
+        let jwt = Presented { id: one, kind: Some(TokenKind::Jwt), issued, expires_at };
         criterion.bench_with_input(BenchmarkId::new("check", count), &count, |bench, _| {
-            bench.iter(|| sessions.check(black_box(&one), issued, clock(1)));
+            bench.iter(|| sessions.check(black_box(&jwt), Check::default(), &rules(1)));
         });
         let mut time = 2;
         criterion.bench_with_input(BenchmarkId::new("touch", count), &count, |bench, _| {
             bench.iter(|| {
                 time += 1;
-                sessions.touch(black_box(&one), 60_000, clock(time % 3_600_000))
+                sessions.touch(black_box(&jwt), Check::default(), &rules(time % 3_600_000))
             });
         });
         criterion.bench_with_input(BenchmarkId::new("create", count), &count, |bench, _| {
-            bench.iter(|| sessions.create(new(u32::MAX, clock(1).now), RULES, LIMIT, clock(1)).expect("room"));
+            bench.iter(|| sessions.create(new(u32::MAX, rules(1).now), &rules(1)).expect("room"));
         });
         if count > 1000 {
             continue;
@@ -88,7 +86,7 @@ fn sessions(criterion: &mut Criterion) {
             );
         });
     }
-    let effects = UserSessions::new().create(new(1, clock(0).now), RULES, LIMIT, clock(0)).expect("room").effects;
+    let effects = UserSessions::new().create(new(1, rules(0).now), &rules(0)).expect("room").effects;
     let bytes = encode_effects(&effects);
     println!("the effects of a login take {} bytes", bytes.len());
     criterion.bench_function("effects/encode", |bench| bench.iter(|| encode_effects(black_box(&effects))));

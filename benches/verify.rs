@@ -4,10 +4,11 @@
 //! `cargo bench -p redis-session-benches --bench verify`
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use redis_session_core::token::{Claims, KeyRing, NewToken, Scratch, TokenCache, TokenPolicy, verify};
+use redis_session_core::token::{Claims, KeyRing, NewToken, TokenPolicy, Verifier};
 use redis_session_core::{SessionId, Subject, UnixMillis};
 use redis_session_tests::issuer::{self, KEYS, Key};
 use serde_json::json;
@@ -20,7 +21,6 @@ const EXP: u64 = 9_000_000_000;
 
 fn algorithms(criterion: &mut Criterion) {
     let keys = KeyRing::from_jwk_set(issuer::set_of(&KEYS.map(Key::jwk)).as_bytes(), None);
-    let ring = keys.expect("good keys");
     let policy = TokenPolicy { issuer: Some(ISSUER.into()), audience: Some(AUDIENCE.into()), ..TokenPolicy::default() };
     let subject = Subject::new(USER.as_bytes()).expect("a user");
     let now = UnixMillis::new(1_790_000_000_000).expect("a time");
@@ -28,18 +28,17 @@ fn algorithms(criterion: &mut Criterion) {
         "iss": ISSUER, "sub": USER, "aud": AUDIENCE, "exp": EXP, "iat": 1_790_000_000,
         "jti": "DDDDDDDDDDDDDDDDDDDDDw", "sid": "BwcHBwcHBwcHBwcHBwcHBw", "role": "admin",
     });
-    let mut scratch = Scratch::default();
-    let mut cache = TokenCache::default();
-    cache.resize(16);
+    let mut forgetful = Verifier::new(keys.expect("good keys"), policy);
+    let mut verifier = forgetful.clone();
+    verifier.resize(16);
     for issued in KEYS {
         let token = issued.sign(&issued.header(), &claims);
         let name = issued.name().to_lowercase();
         let mut group = criterion.benchmark_group(format!("verify/{name}"));
-        let mut cold = || verify(&ring, &policy, subject, black_box(token.as_bytes()), None, now, &mut scratch);
+        let mut cold = || forgetful.verify(subject, black_box(token.as_bytes()), None, now);
         cold().expect("a good token");
         group.bench_function("cold", |bench| bench.iter(&mut cold));
-        let mut remembered =
-            || cache.verify(&ring, &policy, subject, black_box(token.as_bytes()), None, now, &mut scratch);
+        let mut remembered = || verifier.verify(subject, black_box(token.as_bytes()), None, now);
         remembered().expect("a good token");
         group.bench_function("remembered", |bench| bench.iter(&mut remembered));
 
@@ -63,7 +62,7 @@ fn algorithms(criterion: &mut Criterion) {
 }
 
 fn ours(criterion: &mut Criterion) {
-    let ring = KeyRing::ephemeral().expect("randomness");
+    let ring = Arc::new(KeyRing::ephemeral().expect("randomness"));
     let key = ring.signing_key().expect("an ephemeral key signs");
     let policy = TokenPolicy { issuer: Some(ISSUER.into()), audience: Some(AUDIENCE.into()), ..TokenPolicy::default() };
     let subject = Subject::new(USER.as_bytes()).expect("a user");
@@ -87,16 +86,15 @@ fn ours(criterion: &mut Criterion) {
     let opaque = key.sign_opaque(subject, &session, now, later).expect("a key that signs");
     println!("a JWT of {} bytes, an opaque token of {}", jwt.len(), opaque.len());
 
-    let mut scratch = Scratch::default();
-    let mut cache = TokenCache::default();
-    cache.resize(16);
+    let mut forgetful = Verifier::new(Arc::clone(&ring), policy);
+    let mut verifier = forgetful.clone();
+    verifier.resize(16);
     for (name, token) in [("ours", &jwt), ("opaque", &opaque)] {
         let mut group = criterion.benchmark_group(format!("verify/{name}"));
-        let mut cold = || verify(&ring, &policy, subject, black_box(token.as_bytes()), None, now, &mut scratch);
+        let mut cold = || forgetful.verify(subject, black_box(token.as_bytes()), None, now);
         cold().expect("a good token");
         group.bench_function("cold", |bench| bench.iter(&mut cold));
-        let mut remembered =
-            || cache.verify(&ring, &policy, subject, black_box(token.as_bytes()), None, now, &mut scratch);
+        let mut remembered = || verifier.verify(subject, black_box(token.as_bytes()), None, now);
         remembered().expect("a good token");
         group.bench_function("remembered", |bench| bench.iter(&mut remembered));
         group.finish();

@@ -101,8 +101,9 @@ session_commands! {
         cmd("SESSION.CREATE").arg(key).arg(options).take()
     }
 
-    /// `SESSION.CREATE` with `FROM`: begins a session with a JWT that the user has already, be it from another issuer,
-    /// so that it can be listed, touched and revoked as any other. The token names the session, and both end together.
+    /// `SESSION.CREATE` with `FROM`: begins a session with a JWT of another issuer that the user has already, so that it
+    /// can be listed, touched and revoked as any other. The token names the session, and both end together. A JWT that
+    /// was made here is of the session that it was made for, and begins no other.
     ///
     /// The token must be one of this key's user and signed by a key of the server's key ring; if it is not good, the
     /// answer is [`Grant::Refused`]. No further token is made unless [`CreateOptions::token`] or
@@ -217,7 +218,7 @@ session_commands! {
     ///
     /// The error is [`NoSession`](crate::SessionErrorCode::NoSession) if there is no such live session: a late write
     /// never makes one. It is [`Invalid`](crate::SessionErrorCode::Invalid) if there are no pairs, a field comes twice,
-    /// or the session would have more data than `session.max-data-bytes`.
+    /// or the session would have more data than `session.max-data-bytes` or more fields than `session.max-fields`.
     ///
     /// ```no_run
     /// use std::collections::HashMap;
@@ -260,7 +261,8 @@ session_commands! {
     /// `SESSION.REVOKE`: logs out the sessions with these ids or tokens, one or a slice of them. Replies how many
     /// it revoked that were good until now; none is a success too (RFC 7009 section 2.2).
     ///
-    /// An empty slice is refused by the server, as the error [`Invalid`](crate::SessionErrorCode::Invalid).
+    /// The server refuses an empty slice and one of more than 1,000, with the error
+    /// [`Invalid`](crate::SessionErrorCode::Invalid).
     fn session_revoke(key: impl ToSingleRedisArg, ids_or_tokens: impl ToRedisArgs) -> u64, by replies::count {
         cmd("SESSION.REVOKE").arg(key).arg(ids_or_tokens).take()
     }

@@ -57,6 +57,19 @@ fn is_text(value: &Value, text: &str) -> bool {
     }
 }
 
+/// Makes redis read these replies by themselves.
+macro_rules! from_redis_value {
+    ($($reply:ty = $read:expr;)*) => {$(
+        /// For pipelines, and commands sent by hand.
+        impl redis::FromRedisValue for $reply {
+            fn from_redis_value(reply: redis::Value) -> Result<Self, redis::ParsingError> {
+                $read(reply)
+            }
+        }
+    )*};
+}
+pub(crate) use from_redis_value;
+
 /// A field's type. Stricter than redis's own conversions, by which null and `2` are booleans.
 pub(crate) trait FromField: Sized {
     /// What the value should have been.

@@ -5,11 +5,10 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use redis::{FromRedisValue, ParsingError, Value};
+use redis::{ParsingError, Value};
 use redis_session_core::{Reason, UnixMillis};
 
-use crate::fields::{Fields, FromField, bare};
-use crate::tokens::{self, Created, Grant};
+use crate::fields::{Fields, FromField, bare, from_redis_value};
 
 /// A point in time of the server's clock, exact to the millisecond.
 ///
@@ -417,20 +416,7 @@ impl IntoIterator for SessionData {
     }
 }
 
-macro_rules! from_redis_value {
-    ($($reply:ty = $read:expr;)*) => {$(
-        /// For pipelines, and commands sent by hand.
-        impl FromRedisValue for $reply {
-            fn from_redis_value(reply: Value) -> Result<Self, ParsingError> {
-                $read(reply)
-            }
-        }
-    )*};
-}
-
 from_redis_value! {
-    Created = tokens::created;
-    Grant = tokens::grant;
     Validation = validation;
     Session = session;
 }
@@ -481,6 +467,8 @@ impl FromField for SessionData {
 
 #[cfg(test)]
 mod tests {
+    use redis::FromRedisValue as _;
+
     use super::*;
     use crate::testing::{array, both, map, text};
 

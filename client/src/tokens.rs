@@ -4,7 +4,7 @@ use std::fmt;
 
 use redis::{ParsingError, Value};
 
-use crate::fields::Fields;
+use crate::fields::{Fields, from_redis_value};
 use crate::replies::{Inactive, InactiveReason, Timestamp};
 
 /// A session's new tokens: the reply of `SESSION.CREATE`, and what a [`Grant`] brings.
@@ -138,6 +138,11 @@ pub(crate) fn grant(reply: Value) -> Result<Grant, ParsingError> {
         Some(false) => Ok(Grant::Refused(Inactive { reason: fields.required("reason")? })),
         Some(true) | None => tokens(fields).map(Grant::Granted),
     }
+}
+
+from_redis_value! {
+    Created = created;
+    Grant = grant;
 }
 
 #[cfg(test)]

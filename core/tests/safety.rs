@@ -134,6 +134,8 @@ struct Run {
     value: UserSessions,
     agents: AgentPool,
     rules: Rules,
+    /// The leeway that tokens are checked with, in milliseconds.
+    leeway: u64,
     replica: UserSessions,
     replica_agents: AgentPool,
     /// What the replica has seen of times.
@@ -163,6 +165,7 @@ impl Run {
             value: UserSessions::new(),
             agents: AgentPool::new(),
             rules: rules.at(now),
+            leeway: 0,
             replica: UserSessions::new(),
             replica_agents: AgentPool::new(),
             replica_latest: UnixMillis::ZERO,
@@ -190,8 +193,8 @@ impl Run {
     /// Whether a token by itself is in its time: what verifying it says before its session is asked for.
     fn is_in_time(&self, credential: &Credential) -> bool {
         let Presented { kind, issued, expires_at, .. } = credential.presented;
-        let soon = self.rules.now.saturating_add(self.rules.leeway);
-        let expired = expires_at.is_some_and(|at| self.rules.now >= at.saturating_add(self.rules.leeway));
+        let soon = self.rules.now.saturating_add(self.leeway);
+        let expired = expires_at.is_some_and(|at| self.rules.now >= at.saturating_add(self.leeway));
         match (kind, issued) {
             (Some(TokenKind::Jwt), Issued::InSecondOf(iat)) => !expired && iat <= soon,
             (Some(TokenKind::Jwt), _) => !expired,
@@ -337,12 +340,12 @@ impl Run {
                 let spared = except.as_ref().filter(|except| self.value.alive(except, &self.rules).is_ok());
                 let spared = spared.map(|except| except.id.clone());
                 self.end("revoked with all", |run, credential| {
-                    let is_spared =
-                        Some(&credential.presented.id) == spared.as_ref() && run.ask(credential, false).is_ok();
-                    // What is not in its time may be of the spared session, too.
-                    let may_be_spared =
-                        Some(&credential.presented.id) == spared.as_ref() && !run.is_in_time(credential);
-                    !is_spared && !may_be_spared && run.is_of_before(credential)
+                    // What is not in its time, or is refused by session.not-before alone, may be of the spared session, too.
+                    let lasting = Rules { not_before: Cutoff::default(), ..run.rules };
+                    let is_of_spared = !run.is_in_time(credential)
+                        || run.value.check(&credential.presented, Check::default(), &lasting).is_ok();
+                    let is_spared = Some(&credential.presented.id) == spared.as_ref() && is_of_spared;
+                    !is_spared && run.is_of_before(credential)
                 });
                 let decision = self.value.revoke_all(except.as_ref(), &self.rules);
                 self.commit(decision);
@@ -423,7 +426,10 @@ impl Run {
                     None => Cutoff::default(),
                 };
             }
-            Step::Leeway { secs } => self.rules.leeway = secs * 1000,
+            Step::Leeway { secs } => {
+                self.leeway = secs * 1000;
+                self.rules.leeway = self.rules.leeway.max(self.leeway);
+            }
             Step::Limits { sessions, tombstones } => {
                 (self.rules.sessions, self.rules.tombstones) = (sessions, tombstones);
             }
@@ -434,7 +440,7 @@ impl Run {
     }
 
     fn restart(&mut self, by: i64) {
-        let leeway = i64::try_from(self.rules.leeway).expect("small");
+        let leeway = i64::try_from(self.leeway).expect("small");
         // The clocks of servers differ by the leeway at most, from the latest time that either has seen.
         let earliest = shifted(self.rules.latest, -leeway);
         let now = shifted(self.rules.now, by).max(earliest);
@@ -458,7 +464,7 @@ impl Run {
             self.replica = UserSessions::decode(&bytes, &mut agents).expect("a value");
         }
         self.replica_agents = agents;
-        self.rules = Rules { latest, ..self.rules }.at(now);
+        self.rules = Rules { latest, leeway: self.leeway, ..self.rules }.at(now);
         // A token that this server would not take yet, for its clock, is none that it can have ended.
         let soon = now.saturating_add(self.rules.leeway);
         for credential in &mut self.credentials {
@@ -494,10 +500,9 @@ impl Run {
                 let refused = self.value.check(&credential.presented, check, &lasting);
                 let is_end =
                     matches!(refused, Err(Reason::Revoked | Reason::UserRevoked | Reason::Evicted | Reason::Reused));
-                // Of one without `iat` nobody can tell whether it was issued before the end of its id.
-                let is_known =
-                    credential.was_good || credential.presented.issued != Issued::InSecondOf(UnixMillis::ZERO);
-                if self.is_in_time(&credential) && is_end && is_known && credential.ended.is_none() {
+                // JWTs made elsewhere may share the id of one that was denied, and are refused with it for so long.
+                let is_ours = matches!(credential.presented.issued, Issued::ForSessionOf(_));
+                if self.is_in_time(&credential) && is_end && is_ours && credential.ended.is_none() {
                     self.credentials[at].ended =
                         Some((self.step, format!("refused as {}", answer.expect_err("refused"))));
                 }

@@ -1,14 +1,19 @@
 //! The key file: reading it, and what its owner should know about it.
 
-use std::fs::{File, Metadata};
+use std::fs::{Metadata, OpenOptions};
 use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::time::SystemTime;
 
 use redis_session_core::token::KeyRing;
 
 /// The longest file that is read, in bytes: some thousand keys.
 const MAX_BYTES: u64 = 1024 * 1024;
+
+/// O_NONBLOCK: opening a pipe then does not wait for a writer. The module needs nothing else of the crate `libc`, so the
+/// number stands here. It is the kernel's: on Linux of <asm-generic/fcntl.h> (x86-64, Arm, RISC-V, POWER, s390x), on macOS
+/// and the BSDs of <fcntl.h>.
+const NONBLOCK: i32 = if cfg!(target_os = "linux") { 0o4000 } else { 0x4 };
 
 /// Which file a ring was read from, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,12 +50,16 @@ impl Source {
 /// file can have.
 pub(crate) fn read(path: &str, active_kid: &str) -> Result<(KeyRing, Source, Vec<String>), String> {
     let refused = |why: &dyn std::fmt::Display| format!("session.keys-file {path}: {why}");
+    let regular = |metadata: Metadata| {
+        let is_file = metadata.is_file();
+        is_file.then_some(metadata).ok_or_else(|| refused(&"is not a regular file"))
+    };
+    // Opening a device can have an effect, so the path is looked at first.
+    regular(std::fs::metadata(path).map_err(|error| refused(&error))?)?;
+    // The path may lead elsewhere by now, so the open file is looked at too.
+    let file = OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path).map_err(|error| refused(&error))?;
     // Before it is read, so that a change meanwhile is taken for one afterwards.
-    let metadata = std::fs::metadata(path).map_err(|error| refused(&error))?;
-    if !metadata.is_file() {
-        return Err(refused(&"is not a regular file"));
-    }
-    let file = File::open(path).map_err(|error| refused(&error))?;
+    let metadata = regular(file.metadata().map_err(|error| refused(&error))?)?;
     let mut json = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut json).map_err(|error| refused(&error))?;
     if u64::try_from(json.len()).unwrap_or(u64::MAX) > MAX_BYTES {

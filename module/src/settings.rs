@@ -1,6 +1,7 @@
 //! The settings, `session.*` in redis.conf and CONFIG.
 
 use redis_session_core::Subject;
+use redis_session_core::sessions::DataLimit;
 use redis_session_core::token::TokenPolicy;
 
 use crate::api::{Kind, Setting, Shown};
@@ -26,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) limit_policy: usize,
     /// Bytes of fields and values a session may hold.
     pub(crate) max_data_bytes: i64,
+    /// Fields a session may hold.
+    pub(crate) max_fields: i64,
     /// What the key of a user's sessions starts with.
     pub(crate) key_prefix: String,
     /// Seconds by which a last use may be ahead of what is replicated.
@@ -72,7 +75,7 @@ const fn keys(setting: Setting) -> Setting {
 }
 
 /// All settings, with default and bounds.
-pub(crate) static SETTINGS: [Setting; 22] = [
+pub(crate) static SETTINGS: [Setting; 23] = [
     number("ttl", 86_400, 1, MAX_SECONDS, |s| &mut s.ttl),
     number("idle-timeout", 0, 0, MAX_SECONDS, |s| &mut s.idle_timeout),
     number("token-ttl", 3600, 1, MAX_SECONDS, |s| &mut s.token_ttl),
@@ -85,6 +88,7 @@ pub(crate) static SETTINGS: [Setting; 22] = [
         reloads_keys: false,
     },
     number("max-data-bytes", 65_536, 0, 16 * 1024 * 1024, |s| &mut s.max_data_bytes),
+    number("max-fields", 1024, 1, 65_536, |s| &mut s.max_fields),
     Setting {
         name: "key-prefix",
         kind: Kind::Text { default: c"sessions:", of: |s| &mut s.key_prefix, check: any_text, shown: None },
@@ -160,9 +164,10 @@ impl Settings {
         })
     }
 
-    /// Bytes of fields and values a session may hold.
-    pub(crate) fn max_data(&self) -> usize {
-        usize::try_from(self.max_data_bytes).unwrap_or(usize::MAX)
+    /// What a session's data may be.
+    pub(crate) fn data_limit(&self) -> DataLimit {
+        let number = |setting| usize::try_from(setting).unwrap_or(usize::MAX);
+        DataLimit { bytes: number(self.max_data_bytes), fields: number(self.max_fields) }
     }
 
     /// How tokens are checked.

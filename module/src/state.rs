@@ -3,16 +3,16 @@
 //! All of it is used by the server's main thread alone, one command at a time; the lock only makes that visible to the
 //! compiler. Two rules keep it free. Nobody holds it while calling anything that may call back into this module. And
 //! values that are freed in a background thread, or while the lock is held, do not take it: they leave their agents in a
-//! list that the next writer empties.
+//! list that the next writers and ticks empty, a slice each.
 
 use std::cell::Cell;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis_session_core::UnixMillis;
 use redis_session_core::sessions::{AgentId, AgentPool, Cutoff, LimitPolicy, Presented, Rules};
-use redis_session_core::token::{KeyRing, RefreshToken, Scratch, TokenCache, TokenPolicy, Verified};
+use redis_session_core::token::{KeyRing, RefreshToken, Verified, Verifier};
 use redis_session_core::{Reason, Subject};
 
 use crate::api::{clock, log_notice, log_warning};
@@ -25,7 +25,11 @@ static STATE: LazyLock<Mutex<State>> = LazyLock::new(|| {
 });
 /// The thread that loads the module.
 static MAIN_THREAD: LazyLock<ThreadId> = LazyLock::new(|| thread::current().id());
-static RELEASED: Mutex<Vec<AgentId>> = Mutex::new(Vec::new());
+/// Agents of freed values, in slices of at most [`SLICE`].
+static RELEASED: Mutex<Vec<Vec<AgentId>>> = Mutex::new(Vec::new());
+
+/// How many agents are released at once: half a millisecond of the main thread's time if each is the last of its text.
+const SLICE: usize = 1000;
 
 /// More than anyone reads before setting one, and few enough that the path stays one.
 const MAX_SPELLINGS: usize = 64;
@@ -34,7 +38,7 @@ const MAX_SPELLINGS: usize = 64;
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) settings: Settings,
-    ring: Option<KeyRing>,
+    verifier: Verifier,
     /// The key file that the ring was read from.
     ring_source: Option<Source>,
     ring_loaded_at: UnixMillis,
@@ -42,12 +46,7 @@ pub(crate) struct State {
     ring_refused: bool,
     /// Of the spellings of the key file, the one that was shown last.
     keys_file_shown: Cell<usize>,
-    policy: TokenPolicy,
     agents: AgentPool,
-    scratch: Scratch,
-    cache: TokenCache,
-    /// For how many tokens the cache was made.
-    cache_size: usize,
     /// What decisions are measured by, at the last time that anything was decided.
     rules: Rules,
 }
@@ -58,26 +57,56 @@ pub(crate) fn lock() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Releases the agents of a value that is freed: now, so that a server that evicts sees what it has gained, or else with
-/// the next writer. A background thread may not even try to lock: the main thread could fork meanwhile.
-pub(crate) fn release(agents: impl Iterator<Item = AgentId>) {
+/// Releases the agents of a value that is freed: now, so that a server that evicts sees what it has gained, or else in
+/// slices, by the next writers and ticks. A background thread may not even try to lock: the main thread could fork
+/// meanwhile.
+pub(crate) fn release(mut agents: impl Iterator<Item = AgentId>) {
     if *MAIN_THREAD == thread::current().id()
         && let Ok(mut state) = STATE.try_lock()
     {
         agents.for_each(|agent| state.agents.release(agent));
         return;
     }
-    RELEASED.lock().unwrap_or_else(PoisonError::into_inner).extend(agents);
+    loop {
+        // Collected without the lock, which the main thread waits for.
+        let slice: Vec<_> = agents.by_ref().take(SLICE).collect();
+        if slice.is_empty() {
+            return;
+        }
+        let mut released = RELEASED.lock().unwrap_or_else(PoisonError::into_inner);
+        match released.last_mut().filter(|last| last.len() + slice.len() <= SLICE) {
+            Some(last) => last.extend(slice),
+            None => released.push(slice),
+        }
+    }
+}
+
+/// Releases agents of values that were freed in the background, for as long as `budget` or a slice longer.
+pub(crate) fn release_more(budget: Duration) {
+    let start = Instant::now();
+    while lock().release_slice() && start.elapsed() < budget {}
 }
 
 impl State {
-    /// The pool, for changes.
+    /// The pool, for changes. A writer releases some agents first, so that writers make texts no faster than texts go.
     pub(crate) fn agents(&mut self) -> &mut AgentPool {
-        let released = std::mem::take(&mut *RELEASED.lock().unwrap_or_else(PoisonError::into_inner));
-        for agent in released {
-            self.agents.release(agent);
-        }
+        self.release_slice();
         &mut self.agents
+    }
+
+    /// Releases a slice of the agents of freed values; false if there is none.
+    fn release_slice(&mut self) -> bool {
+        let slice = {
+            let mut released = RELEASED.lock().unwrap_or_else(PoisonError::into_inner);
+            let slice = released.pop();
+            if released.is_empty() {
+                *released = Vec::new();
+            }
+            slice
+        };
+        let Some(slice) = slice else { return false };
+        slice.into_iter().for_each(|agent| self.agents.release(agent));
+        true
     }
 
     /// The pool, to read from: also in a forked child, where a lock of another thread would never be given back.
@@ -116,21 +145,17 @@ impl State {
 
     /// Takes over what has been set.
     pub(crate) fn settings_changed(&mut self) {
-        self.policy = self.settings.token_policy();
         self.rules = self.settings.rules(self.rules);
+        self.verifier.set_policy(self.settings.token_policy());
+        self.verifier.resize(usize::try_from(self.settings.token_cache).unwrap_or(0));
         if !self.settings.audit_stream.is_empty() {
             crate::slots::prepare();
-        }
-        let size = usize::try_from(self.settings.token_cache).unwrap_or(0);
-        if self.cache_size != size {
-            self.cache.resize(size);
-            self.cache_size = size;
         }
     }
 
     /// The ring of keys.
     pub(crate) fn ring(&self) -> Option<&KeyRing> {
-        self.ring.as_ref()
+        self.verifier.ring()
     }
 
     /// Reads the key ring from `session.keys-file`, or makes one of a random key. If that fails the old ring stays.
@@ -142,7 +167,7 @@ impl State {
                 return Err("session.active-kid names a key, but session.keys-file is empty".into());
             }
             // A ring that lasts as long as the process is made once, not whenever a setting changes.
-            if !self.ring.as_ref().is_some_and(KeyRing::is_ephemeral) {
+            if !self.ring().is_some_and(KeyRing::is_ephemeral) {
                 let ring = KeyRing::ephemeral().map_err(|error| format!("no randomness for a key: {error}"))?;
                 self.take_over(ring, None);
             }
@@ -165,8 +190,7 @@ impl State {
     }
 
     fn take_over(&mut self, ring: KeyRing, source: Option<Source>) {
-        self.cache.clear();
-        self.ring = Some(ring);
+        self.verifier.set_ring(ring);
         self.ring_source = source;
         self.ring_loaded_at = clock();
     }
@@ -193,7 +217,7 @@ impl State {
 
     /// How many checks found their token in the cache, and how many did not.
     pub(crate) fn cache_hits_and_misses(&self) -> (u64, u64) {
-        self.cache.hits_and_misses()
+        self.verifier.hits_and_misses()
     }
 
     /// Checks a token by itself: everything but whether its session is alive.
@@ -204,34 +228,18 @@ impl State {
         audience: Option<&str>,
         now: UnixMillis,
     ) -> Result<Verified, Reason> {
-        let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
-        self.cache.verify(ring, &self.policy, subject, token, audience, now, &mut self.scratch)
+        self.verifier.verify(subject, token, audience, now)
     }
 
     /// Checks a refresh token by itself.
     pub(crate) fn verify_refresh(&mut self, subject: Subject<'_>, token: &[u8]) -> Result<RefreshToken, Reason> {
-        let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
-        let max = usize::try_from(self.settings.max_token_bytes).unwrap_or(usize::MAX);
-        redis_session_core::token::verify_refresh(ring, subject, token, max, &mut self.scratch)
+        self.verifier.verify_refresh(subject, token)
     }
 
     /// Which session a token of the user names. One that has expired or is not valid yet names it too: that is enough to
     /// revoke it.
-    pub(crate) fn identify(
-        &mut self,
-        subject: Subject<'_>,
-        token: &[u8],
-        now: UnixMillis,
-    ) -> Result<Presented, Reason> {
-        match self.verify_refresh(subject, token) {
-            Err(Reason::Type) => {}
-            other => return other.map(Presented::from),
-        }
-        let policy =
-            TokenPolicy { token_type: None, issuer: None, audience: None, leeway_secs: u32::MAX, ..self.policy };
-        let ring = self.ring.as_ref().ok_or(Reason::UnknownKey)?;
-        redis_session_core::token::verify(ring, &policy, subject, token, None, now, &mut self.scratch)
-            .map(Presented::from)
+    pub(crate) fn identify(&mut self, subject: Subject<'_>, token: &[u8]) -> Result<Presented, Reason> {
+        self.verifier.identify(subject, token).map(Presented::from)
     }
 }
 
@@ -255,24 +263,23 @@ impl Settings {
 
     /// What decisions are measured by, where `known` has what is no setting.
     fn rules(&self, known: Rules) -> Rules {
-        let leeway = millis(self.leeway);
+        // A leeway that is lowered has let tokens in that a cutoff must end.
+        let leeway = millis(self.leeway).max(known.leeway);
         // Sessions that began before that moment are dead, and so not that moment's own.
         let not_before = UnixMillis::saturating_from(self.not_before.saturating_sub(1));
         let not_before = if self.not_before > 0 { Cutoff::at(not_before, leeway) } else { Cutoff::default() };
-        // A leeway that is lowered later does not widen what the cutoff lets in. Only a lower setting takes it back.
-        let iat = if not_before.began == known.not_before.began { known.not_before.iat } else { UnixMillis::ZERO };
         Rules {
             leeway,
             // Tokens of this user that were made elsewhere live as long as our own at most.
             horizon: millis(self.ttl.max(self.token_ttl).max(self.refresh_ttl)),
-            not_before: Cutoff { iat: not_before.iat.max(iat), ..not_before },
+            not_before,
             token_secs: self.token_secs(),
             grace: millis(self.refresh_grace),
             sessions: u32::try_from(self.max_per_user).unwrap_or(u32::MAX),
             policy: if self.limit_policy == 0 { LimitPolicy::Evict } else { LimitPolicy::Reject },
             tombstones: usize::try_from(self.max_per_user).unwrap_or(usize::MAX).saturating_mul(2),
             touch_granularity: millis(self.touch_granularity),
-            max_data_bytes: usize::try_from(self.max_data_bytes).unwrap_or(usize::MAX),
+            data: self.data_limit(),
             ..known
         }
     }

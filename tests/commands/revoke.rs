@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use redis_session_tests::{advance, cmd, cmd_args, create, error, ids, int, login, on_both, on_both_of, verdict};
+use redis_session_tests::{
+    advance, cmd, cmd_args, create, error, ids, int, login, on_both, on_both_of, refusal, verdict,
+};
 
 use redis_session_tests::issuer::{claims, header, now_secs, sign, tampered, trusting_server};
 
@@ -161,6 +163,22 @@ fn if_one_argument_is_bad_nothing_is_revoked() {
         assert_eq!(error(con, &format!("SESSION.REVOKE sessions:42 one {long}")), "ERR id is longer than 128 bytes");
         assert_eq!(server.digest("sessions:42"), digest);
         assert_eq!(int(con, "SESSION.COUNT sessions:42"), 1);
+    });
+}
+
+#[test]
+fn a_thousand_are_revoked_at_once_and_one_more_is_refused() {
+    on_both(|server, con| {
+        create(con, "sessions:42 ID one");
+        let digest = server.digest("sessions:42");
+        let names = |count: usize| {
+            let others = (1..count).map(|n| format!("other{n}"));
+            let words = ["SESSION.REVOKE", "sessions:42", "one"].map(String::from);
+            words.into_iter().chain(others).collect::<Vec<_>>()
+        };
+        assert_eq!(refusal(con, names(1001)), "ERR more than 1000 ids and tokens at once");
+        assert_eq!(server.digest("sessions:42"), digest);
+        assert_eq!(cmd_args(con, names(1000)).unwrap(), redis::Value::Int(1));
     });
 }
 

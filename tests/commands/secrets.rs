@@ -173,6 +173,49 @@ fn a_token_in_the_wrong_place_is_not_told_either() {
     told.holds_none_of(&tokens);
 }
 
+/// Such a command succeeds.
+#[test]
+fn a_token_among_an_applications_values_is_not_told_either() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let tokens: Vec<_> = ["JWT", "OPAQUE"].map(|kind| login(&mut con, &format!("sessions:42 TOKEN {kind}"))).into();
+    let session = create(&mut con, "sessions:42 ID one REFRESH 1000");
+    let (jwt, mut refresh) = (session.str("token"), session.str("refresh_token"));
+    let told = Told::while_running(&server, || {
+        for token in &tokens {
+            for value in [token.clone(), format!("Bearer {token}"), format!("{{\"act\":\"{token}\"}}")] {
+                let mut done = |args: &[&str]| cmd_args(&mut con, args).unwrap_or_else(|why| panic!("{args:?}: {why}"));
+                for check in ["SESSION.VALIDATE", "SESSION.TOUCH"] {
+                    for option in ["AUD", "DEVICE"] {
+                        done(&[check, "sessions:42", &jwt, option, &value]);
+                    }
+                }
+                for option in ["AGENT", "DEVICE"] {
+                    done(&["SESSION.CREATE", "sessions:43", option, &value]);
+                    let refreshed = redis_session_tests::fields(done(&[
+                        "SESSION.REFRESH",
+                        "sessions:42",
+                        &refresh,
+                        option,
+                        &value,
+                    ]));
+                    refresh = refreshed.str("refresh_token");
+                }
+                done(&["SESSION.CREATE", "sessions:43", "DATA", "2", "field", &value, &value, "value"]);
+                done(&["SESSION.SET", "sessions:42", "one", "field", &value, &value, "value"]);
+                done(&["SESSION.UNSET", "sessions:42", "one", "other", &value]);
+            }
+            let claims = format!("{{\"act\":\"{token}\"}}");
+            cmd_args(&mut con, ["SESSION.CREATE", "sessions:43", "CLAIMS", &claims]).unwrap();
+            let others = (1..=1000).map(|n| format!("other{n}"));
+            let many = ["SESSION.REVOKE".into(), "sessions:42".into()].into_iter().chain(others).chain([token.clone()]);
+            cmd_args(&mut con, many.collect::<Vec<_>>()).unwrap_err();
+        }
+    });
+    assert!(told.monitor.contains("AUD") && told.monitor.contains("CLAIMS") && told.slowlog.contains("AGENT"));
+    told.holds_none_of(&tokens);
+}
+
 /// As from a header, a JSON text or a form: whoever sends it hears of it, and nobody else hears anything.
 #[test]
 fn a_token_with_something_around_it_is_refused_and_not_told() {

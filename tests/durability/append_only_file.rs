@@ -142,7 +142,7 @@ fn settings_have_no_say_when_a_log_is_replayed() {
     server.kill();
     let config = fs::read_to_string(server.config_path()).unwrap();
     let stricter = "session.ttl 60\nsession.idle-timeout 30\nsession.max-per-user 3\nsession.limit-policy reject\n\
-                    session.max-data-bytes 4\nsession.key-prefix elsewhere:\n";
+                    session.max-data-bytes 4\nsession.max-fields 1\nsession.key-prefix elsewhere:\n";
     fs::write(server.config_path(), config + stricter).unwrap();
     server.start_again();
     assert_eq!(stored(&server), stored_before);

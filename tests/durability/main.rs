@@ -17,6 +17,7 @@ mod payloads;
 mod random_mix;
 mod replicas;
 mod restarts;
+mod safety;
 mod sweep;
 mod touch_traffic;
 mod upgrades;

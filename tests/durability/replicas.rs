@@ -326,7 +326,7 @@ fn a_synchronisation_that_breaks_off_leaves_what_was_there() {
 fn settings_of_a_replica_have_no_say_in_what_it_stores() {
     let primary = quiet().start();
     let stricter = "session.ttl 60\nsession.idle-timeout 30\nsession.max-per-user 2\nsession.limit-policy reject\n\
-                    session.max-data-bytes 4\nsession.key-prefix elsewhere:";
+                    session.max-data-bytes 4\nsession.max-fields 1\nsession.key-prefix elsewhere:";
     let replica = quiet().config(stricter).replica_of(&primary).start();
     primary.wait_for_sync(&replica);
     users_in_every_state(&mut primary.connection());

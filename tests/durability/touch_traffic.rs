@@ -14,7 +14,7 @@ use crate::chance::Random;
 const START: u64 = 1_790_000_000_000;
 const HOUR: u64 = 3_600_000;
 
-fn at(millis: u64) -> Rules {
+fn rules(millis: u64) -> Rules {
     Rules::default().at(UnixMillis::new(START + millis).unwrap())
 }
 
@@ -23,7 +23,7 @@ fn user(id: SessionId, idle_secs: u32, agents: &mut AgentPool) -> UserSessions {
     let session = NewSession {
         id,
         source: IdSource::Random,
-        expires_at: at(24 * HOUR).now,
+        expires_at: rules(24 * HOUR).now,
         idle_secs,
         ip: None,
         agent: None,
@@ -35,7 +35,7 @@ fn user(id: SessionId, idle_secs: u32, agents: &mut AgentPool) -> UserSessions {
         data: Data::default(),
     };
     let mut user = UserSessions::new();
-    let creation = user.create(session, &at(0)).unwrap();
+    let creation = user.create(session, &rules(0)).unwrap();
     user.apply(&creation.effects, agents);
     user
 }
@@ -61,12 +61,13 @@ fn hour(sessions: usize, uses: u64, granularity_secs: u64, idle_secs: u32) -> (u
     let mut users: Vec<_> = ids.iter().map(|id| user(id.clone(), idle_secs, &mut agents)).collect();
     let (mut replicated, mut each) = (0, 0);
     for n in 0..uses {
-        let rules = Rules { touch_granularity: granularity_secs * 1000, ..at(1 + n * HOUR / uses) };
-        let user = random.below(sessions);
-        let id = &ids[user];
-        each += bytes(user, &Effect::Seen { id: id.clone(), at: rules.now });
-        let decision = users[user].touch(&Presented::id(id.clone()), Check::default(), &rules).unwrap();
-        replicated += decision.effects.iter().map(|effect| bytes(user, effect)).sum::<usize>();
+        let rules = Rules { touch_granularity: granularity_secs * 1000, ..rules(1 + n * HOUR / uses) };
+        let at = random.below(sessions);
+        let id = ids[at].clone();
+        each += bytes(at, &Effect::Seen { id: id.clone(), at: rules.now });
+        if let Ok(touch) = users[at].touch(&Presented::id(id), Check::default(), &rules) {
+            replicated += touch.effects.iter().map(|effect| bytes(at, effect)).sum::<usize>();
+        }
     }
     (replicated, each)
 }

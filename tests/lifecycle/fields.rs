@@ -160,6 +160,32 @@ fn a_session_holds_as_many_bytes_as_the_setting_says() {
 }
 
 #[test]
+fn a_session_holds_as_many_fields_as_the_setting_says() {
+    let many = |count: usize| (0..count).flat_map(|n| [format!("field{n}"), String::new()]);
+    let command = |words: &[&str], count| words.iter().map(ToString::to_string).chain(many(count)).collect::<Vec<_>>();
+    on_both(|server, con| {
+        cmd_args(con, command(&["SESSION.CREATE", KEY, "ID", "one", "DATA", "1024"], 1024)).unwrap();
+        let digest = server.digest(KEY);
+        assert_eq!(
+            refusal(con, command(&["SESSION.CREATE", KEY, "ID", "two", "DATA", "1025"], 1025)),
+            "ERR DATA has 1025 fields, session.max-fields is 1024"
+        );
+        let expected = "ERR the session would have 1025 fields, session.max-fields is 1024";
+        assert_eq!(refusal(con, ["SESSION.SET", KEY, "one", "field7", "new", "more", ""]), expected);
+        assert_eq!(server.digest(KEY), digest);
+        // Fields that are there already do not count again.
+        cmd_args(con, command(&["SESSION.SET", KEY, "one"], 1024)).unwrap();
+        assert_eq!(int(con, "SESSION.UNSET sessions:42 one field7"), 1);
+        assert_eq!(int(con, "SESSION.SET sessions:42 one more 1"), 1);
+        set(con, "session.max-fields 1023");
+        assert!(refusal(con, ["SESSION.SET", KEY, "one", "more", "2"]).starts_with("ERR the session would have 1024 "));
+        assert_eq!(int(con, "SESSION.UNSET sessions:42 one more"), 1);
+        assert_eq!(int(con, "SESSION.SET sessions:42 one field8 2"), 1);
+        set(con, "session.max-fields 1024");
+    });
+}
+
+#[test]
 fn fields_of_a_dead_session_are_not_changed_and_it_is_told_why() {
     on_both(|server, con| {
         // What is dead is looked at as it is.

@@ -14,7 +14,7 @@ const INFO: [(&str, i64, &[&str]); 18] = [
     ("SESSION.TOUCH", -3, &["fast", "module", "write"]),
     ("SESSION.GET", 3, &["fast", "module", "readonly"]),
     ("SESSION.LIST", 2, &["module", "readonly"]),
-    ("SESSION.COUNT", 2, &["fast", "module", "readonly"]),
+    ("SESSION.COUNT", 2, &["module", "readonly"]),
     ("SESSION.TTL", 3, &["fast", "module", "readonly"]),
     ("SESSION.REFRESH", -3, &["denyoom", "module", "write"]),
     ("SESSION.REGENERATE", 3, &["denyoom", "module", "write"]),

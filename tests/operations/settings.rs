@@ -8,13 +8,14 @@ use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, create, fields, 
 use crate::commands::{error_code, get, set, set_error};
 
 /// Every setting, its default, and another value.
-const SETTINGS: [(&str, &str, &str); 22] = [
+const SETTINGS: [(&str, &str, &str); 23] = [
     ("session.ttl", "86400", "7200"),
     ("session.idle-timeout", "0", "900"),
     ("session.token-ttl", "3600", "600"),
     ("session.max-per-user", "100", "7"),
     ("session.limit-policy", "evict", "reject"),
     ("session.max-data-bytes", "65536", "1000"),
+    ("session.max-fields", "1024", "10"),
     ("session.key-prefix", "sessions:", "login:"),
     ("session.touch-granularity", "60", "5"),
     ("session.sweep-time", "1000", "0"),
@@ -34,12 +35,13 @@ const SETTINGS: [(&str, &str, &str); 22] = [
 ];
 
 /// The numbers: the least and the most.
-const NUMBERS: [(&str, i64, i64); 14] = [
+const NUMBERS: [(&str, i64, i64); 15] = [
     ("session.ttl", 1, 3_162_240_000),
     ("session.idle-timeout", 0, 3_162_240_000),
     ("session.token-ttl", 1, 3_162_240_000),
     ("session.max-per-user", 1, 1_000_000),
     ("session.max-data-bytes", 0, 16_777_216),
+    ("session.max-fields", 1, 65_536),
     ("session.touch-granularity", 0, 86_400),
     ("session.sweep-time", 0, 25_000),
     ("session.not-before", 0, 281_474_976_710_655),
@@ -270,6 +272,18 @@ fn the_size_of_data_changes_for_the_next_login() {
     assert_eq!(
         redis_session_tests::error(&mut con, "SESSION.CREATE sessions:42 DATA 1 four 123456"),
         "ERR DATA has 10 bytes, session.max-data-bytes is 9"
+    );
+}
+
+#[test]
+fn the_number_of_fields_changes_for_the_next_login() {
+    let server = Server::start();
+    let mut con = server.connection();
+    set(&mut con, "session.max-fields", "2").unwrap();
+    create(&mut con, "sessions:42 DATA 2 a 1 b 2");
+    assert_eq!(
+        redis_session_tests::error(&mut con, "SESSION.CREATE sessions:42 DATA 3 a 1 b 2 c 3"),
+        "ERR DATA has 3 fields, session.max-fields is 2"
     );
 }
 

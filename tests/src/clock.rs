@@ -30,6 +30,16 @@ pub fn advance(con: &mut impl ConnectionLike, by: Duration) {
     advance_in(&folder(con).expect("the server's folder"), by);
 }
 
+/// Sets the module's clock back, on the server of this connection alone.
+///
+/// # Panics
+///
+/// If the server was not started by this harness.
+#[track_caller]
+pub fn set_back(con: &mut impl ConnectionLike, by: Duration) {
+    move_in(&folder(con).expect("the server's folder"), -i64::try_from(by.as_millis()).expect("a span of time"));
+}
+
 /// Moves the module's clock on to `time`, unless it shows that or a later time already.
 #[track_caller]
 pub fn advance_to(con: &mut impl ConnectionLike, time: i64) {
@@ -52,7 +62,11 @@ pub(crate) fn create_in(folder: &Path, behind: i64) {
 
 /// Moves the clock of the server in `folder`.
 pub(crate) fn advance_in(folder: &Path, by: Duration) {
-    let ahead = ahead(folder) + i64::try_from(by.as_millis()).expect("a span of time");
+    move_in(folder, i64::try_from(by.as_millis()).expect("a span of time"));
+}
+
+fn move_in(folder: &Path, by: i64) {
+    let ahead = ahead(folder) + by;
     let file = OpenOptions::new().write(true).open(folder.join(FILE)).expect("the test clock");
     file.write_all_at(&ahead.to_le_bytes(), 0).expect("the test clock");
 }

@@ -223,8 +223,8 @@ pub fn payload(token: &str) -> Value {
     serde_json::from_slice(&base64url::decode(payload.as_bytes()).expect("base64url")).expect("JSON")
 }
 
-/// A JWT of a server, as another issuer with the same key would make it: it does not say which session with its `sid` it
-/// is of. The key is one of [`jwk_set`].
+/// A JWT of a server, as another issuer with the same key would make it: it does not say which session with its `sid`
+/// it is of. The key is one of [`jwk_set`].
 pub fn foreign(token: &str) -> String {
     let part = |at| base64url::decode(token.split('.').nth(at).expect("three parts").as_bytes()).expect("base64url");
     let header: Value = serde_json::from_slice(&part(0)).expect("JSON");

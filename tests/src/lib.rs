@@ -17,7 +17,7 @@
 //! - [`issuer`]: tokens that were made elsewhere, good and bad ones.
 //! - [`Cluster`], [`Sentinels`]: servers that are one Redis Cluster, or watched by Redis Sentinel.
 //! - [`Port`]: for programs beside them.
-//! - [`Server::advance`], [`advance`], [`advance_to`], [`advance_past`], [`now_ms`]: the module's clock, which tests move
+//! - [`Server::advance`], [`advance`], [`advance_to`], [`advance_past`], [`set_back`], [`now_ms`]: the module's clock, which tests move
 //!   instead of waiting.
 //! - [`wait_until`]: await a condition, where one would otherwise sleep.
 //! - [`amount`]: how much a random test does.
@@ -54,7 +54,7 @@ pub use ask::{
 };
 pub use binaries::{module_path, program_path};
 pub use builder::ServerBuilder;
-pub use clock::{advance, advance_past, advance_to, now_ms};
+pub use clock::{advance, advance_past, advance_to, now_ms, set_back};
 pub use cluster::Cluster;
 pub use command::{cmd, cmd_args};
 pub use fields::{Fields, fields, list, text};
@@ -65,5 +65,7 @@ pub use server::{Frozen, Output, Server};
 pub use skip::skipped;
 pub use wait::wait_until;
 
+#[cfg(test)]
+mod circles;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
-use redis_session_core::token::{Issued, KeyRing, Scratch, TokenPolicy, Verified, is_token, verify};
+use redis_session_core::token::{Issued, KeyRing, TokenPolicy, Verified, Verifier, is_token};
 use redis_session_core::{Reason, Subject, UnixMillis, base64url};
 use serde_json::{Map, Value, json};
 
@@ -42,9 +42,8 @@ fn variable(name: &str, default: u64) -> u64 {
 struct Bench {
     random: Random,
     now: u64,
-    ring: KeyRing,
+    ours: Verifier,
     theirs: Vec<(Algorithm, DecodingKey)>,
-    scratch: Scratch,
     tokens: Vec<String>,
 }
 
@@ -64,20 +63,20 @@ impl Bench {
             Algorithm::RS256 | Algorithm::PS256 => DecodingKey::from_rsa_components(N, "AQAB").unwrap(),
             _ => DecodingKey::from_secret(&SECRET),
         };
+        let ring = KeyRing::from_jwk_set(set_of(&KEYS.map(Key::jwk)).as_bytes(), None).unwrap();
         Self {
             random: Random(seed),
             now,
-            ring: KeyRing::from_jwk_set(set_of(&KEYS.map(Key::jwk)).as_bytes(), None).unwrap(),
+            ours: Verifier::new(ring, TokenPolicy::default()),
             theirs: KEYS.map(|Key(algorithm)| (algorithm, key(algorithm))).into(),
-            scratch: Scratch::default(),
             tokens: Vec::new(),
         }
     }
 
     fn ours(&mut self, token: &[u8], asked: &Asked) -> Result<Verified, Reason> {
-        let policy = TokenPolicy { issuer: asked.issuer.map(str::to_owned), ..TokenPolicy::default() };
+        self.ours.set_policy(TokenPolicy { issuer: asked.issuer.map(str::to_owned), ..TokenPolicy::default() });
         let (user, now) = (Subject::new(b"42").unwrap(), UnixMillis::from_secs(self.now).unwrap());
-        verify(&self.ring, &policy, user, token, asked.audience, now, &mut self.scratch)
+        self.ours.verify(user, token, asked.audience, now)
     }
 
     /// As an application uses it: the key by the header's kid, or else the only one for its algorithm; that key's

@@ -1,8 +1,10 @@
 //! The key file as a file: what may be one, who may read it, and what a refused one leaves behind.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
 
 use redis::Connection;
 use redis_session_tests::{Server, ServerBuilder, cmd, error, fields, jwk_set, list};
@@ -95,10 +97,38 @@ fn what_is_no_regular_file_or_too_long_is_refused_unread() {
     cmd(&mut con, "CONFIG SET session.keys-file full.json").unwrap();
 }
 
+/// A path can lead elsewhere at the second look.
+#[test]
+fn a_pipe_that_takes_the_place_of_the_file_does_not_stop_the_server() {
+    let server = ServerBuilder::new().keys(&["one"]).start();
+    let mut con = server.connection();
+    let (link, next) = (server.dir().join("link.json"), server.dir().join("next.json"));
+    assert!(Command::new("mkfifo").arg(server.dir().join("pipe")).status().unwrap().success());
+    symlink("keys.json", &link).unwrap();
+    let done = AtomicBool::new(false);
+    let answers: Vec<_> = thread::scope(|scope| {
+        scope.spawn(|| {
+            for place in ["pipe", "keys.json"].into_iter().cycle().take_while(|_| !done.load(Relaxed)) {
+                symlink(place, &next).unwrap();
+                fs::rename(&next, &link).unwrap();
+            }
+        });
+        let set = |path| cmd(&mut con, &format!("CONFIG SET session.keys-file {path}"));
+        let answers = ["link.json", "./link.json"].into_iter().cycle().take(2000).map(set);
+        let answers = answers.take_while(|answer| answer.as_ref().err().is_none_or(|why| !why.is_io_error())).collect();
+        done.store(true, Relaxed);
+        answers
+    });
+    assert_eq!(answers.len(), 2000, "the server answers no more");
+    for why in answers.into_iter().filter_map(Result::err) {
+        assert!(why.to_string().contains("link.json: is not a regular file"), "{why}");
+    }
+}
+
 #[test]
 fn a_link_to_a_file_will_do() {
     let server = ServerBuilder::new().keys(&["one"]).start();
-    std::os::unix::fs::symlink("keys.json", server.dir().join("link.json")).unwrap();
+    symlink("keys.json", server.dir().join("link.json")).unwrap();
     cmd(&mut server.connection(), "CONFIG SET session.keys-file link.json").unwrap();
 }
 

@@ -17,7 +17,7 @@ fn make_keys(file: &Path) -> String {
     let plan = Command::new("make").args(["--no-print-directory", "-n", "keys", &argument]).current_dir(root).output();
     let plan = String::from_utf8(plan.unwrap().stdout).unwrap();
     let (command, file) = plan.lines().last().and_then(|line| line.split_once(" -- ")).expect("a command");
-    let cargo = "cargo run --locked --release --quiet -p redis-session-core --bin redis-session-keys";
+    let cargo = "cargo run --locked --release --quiet -p redis-session-keys";
     assert_eq!(command, cargo, "{plan}");
     let program = program_path("redis-session-keys");
     let made = Command::new("bash").args(["-c", &format!("'{}' {file}", program.display())]).output().unwrap();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use redis_session_core::token::{Issued, KeyRing, KeyRingError, Scratch, TokenKind, TokenPolicy, verify};
+use redis_session_core::token::{Issued, KeyRing, KeyRingError, TokenKind, TokenPolicy, Verifier};
 use redis_session_core::{Reason, Subject, UnixMillis};
 
 use super::{Assurance, Authenticated};
@@ -26,8 +26,7 @@ use crate::replies::{Inactive, InactiveReason, Timestamp};
 /// With the public keys of another issuer (ES256, RS256, PS256, EdDSA) the application holds no secret. With the server's
 /// own key file it holds what signs tokens: guard it as the server's.
 pub struct LocalVerifier {
-    ring: KeyRing,
-    policy: TokenPolicy,
+    verifier: Verifier,
     not_before: UnixMillis,
 }
 
@@ -46,7 +45,7 @@ impl std::error::Error for LocalVerifierError {}
 impl fmt::Debug for LocalVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalVerifier")
-            .field("policy", &self.policy)
+            .field("policy", self.verifier.policy())
             .field("not_before", &self.not_before)
             .finish_non_exhaustive()
     }
@@ -68,35 +67,38 @@ impl LocalVerifier {
     /// If it is none, or has a key that is not good.
     pub fn from_jwk_set(json: impl AsRef<[u8]>) -> Result<Self, LocalVerifierError> {
         let ring = KeyRing::from_jwk_set(json.as_ref(), None).map_err(LocalVerifierError)?;
-        Ok(Self { ring, policy: TokenPolicy::default(), not_before: UnixMillis::ZERO })
+        Ok(Self { verifier: Verifier::new(ring, TokenPolicy::default()), not_before: UnixMillis::ZERO })
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut TokenPolicy)) -> Self {
+        let mut policy = self.verifier.policy().clone();
+        change(&mut policy);
+        self.verifier.set_policy(policy);
+        self
     }
 
     /// The `iss` that tokens must have: the server's `session.issuer`.
     #[must_use]
-    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
-        self.policy.issuer = Some(issuer.into());
-        self
+    pub fn issuer(self, issuer: impl Into<String>) -> Self {
+        self.with(|policy| policy.issuer = Some(issuer.into()))
     }
 
     /// The audience that tokens must be for: the server's `session.audience`.
     #[must_use]
-    pub fn audience(mut self, audience: impl Into<String>) -> Self {
-        self.policy.audience = Some(audience.into());
-        self
+    pub fn audience(self, audience: impl Into<String>) -> Self {
+        self.with(|policy| policy.audience = Some(audience.into()))
     }
 
     /// The `typ` that tokens must have: the server's `session.token-type`.
     #[must_use]
-    pub fn token_type(mut self, token_type: impl Into<String>) -> Self {
-        self.policy.token_type = Some(token_type.into());
-        self
+    pub fn token_type(self, token_type: impl Into<String>) -> Self {
+        self.with(|policy| policy.token_type = Some(token_type.into()))
     }
 
     /// Seconds by which clocks may differ: the server's `session.leeway`.
     #[must_use]
-    pub fn leeway_secs(mut self, secs: u32) -> Self {
-        self.policy.leeway_secs = secs;
-        self
+    pub fn leeway_secs(self, secs: u32) -> Self {
+        self.with(|policy| policy.leeway_secs = secs)
     }
 
     /// The moment before which all that was issued is dead: the server's `session.not-before`, 0 unless it is given.
@@ -129,9 +131,8 @@ impl LocalVerifier {
     fn verify_at(&self, user: &str, token: &str, now: UnixMillis) -> Result<Authenticated, Inactive> {
         let refused = |reason| Inactive { reason: InactiveReason::Known(reason) };
         let subject = Subject::new(user.as_bytes()).map_err(|_| refused(Reason::Malformed))?;
-        let mut scratch = Scratch::default();
-        let verified = verify(&self.ring, &self.policy, subject, token.as_bytes(), None, now, &mut scratch);
-        let verified = verified.map_err(refused)?;
+        // With room of its own, so that checks need not wait for each other.
+        let verified = self.verifier.clone().verify(subject, token.as_bytes(), None, now).map_err(refused)?;
         // Without an end of its own, a token is worth what its session is, and that is not known.
         let (TokenKind::Jwt, Some(expires_at)) = (verified.kind, verified.expires_at) else {
             return Err(refused(Reason::Type));

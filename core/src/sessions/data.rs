@@ -106,6 +106,20 @@ impl<'a> Data<'a> {
     }
 }
 
+/// What one session's data may be at most.
+#[derive(Clone, Copy, Debug)]
+pub struct DataLimit {
+    /// Bytes of all names and values.
+    pub bytes: usize,
+    /// Fields.
+    pub fields: usize,
+}
+
+impl DataLimit {
+    /// No limit.
+    pub const NONE: Self = Self { bytes: usize::MAX, fields: usize::MAX };
+}
+
 struct Fields<'a>(Reader<'a>);
 
 impl<'a> Iterator for Fields<'a> {

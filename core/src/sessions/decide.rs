@@ -73,6 +73,8 @@ pub enum ChangeError {
     Dead(Reason),
     /// The session would have this many bytes of fields, more than it may.
     TooLarge(usize),
+    /// The session would have this many fields, more than it may.
+    TooMany(usize),
 }
 
 /// Effects and events in the making.
@@ -143,14 +145,29 @@ impl UserSessions {
     fn begin<'a>(
         &self,
         known: Option<RecordRef<'_>>,
-        new: NewSession<'a>,
+        mut new: NewSession<'a>,
         rules: &Rules,
     ) -> Result<Session<'a, Cow<'a, str>>, CreateError> {
-        let source = new.source;
+        let token = match new.source {
+            IdSource::Random => return Ok(new.begin(rules)),
+            IdSource::Caller => None,
+            IdSource::Token(issued) => {
+                // Named by its id later, such a session would be taken for a token.
+                if holds_token(new.id.to_string().as_bytes()) {
+                    return Err(CreateError::Refused(Reason::Malformed));
+                }
+                let (id, expires_at) = (new.id.clone(), Some(new.expires_at));
+                let token = Presented { id, kind: Some(TokenKind::Jwt), issued, expires_at };
+                // The session ends with the token. Within the leeway the token may be good still, but the session would
+                // not be.
+                new.expires_at = rule::end_of_token(&token, false, rules).unwrap_or_default();
+                if rules.now >= new.expires_at {
+                    return Err(CreateError::Refused(Reason::TokenExpired));
+                }
+                Some(token)
+            }
+        };
         let mut session = new.begin(rules);
-        if source == IdSource::Random {
-            return Ok(session);
-        }
         let cutoffs = self.store.cutoffs();
         let user = [cutoffs.revoked_before, cutoffs.tombstones_dropped_before].into_iter().flatten();
         let user = user.map(|user| user.cutoff).fold(Cutoff::default(), Cutoff::max);
@@ -158,7 +175,9 @@ impl UserSessions {
         let after = |time: UnixMillis| UnixMillis::from_secs(time.as_secs() + 1).unwrap_or(UnixMillis::MAX);
         let mut from = if cutoff.iat > UnixMillis::ZERO { after(cutoff.iat) } else { UnixMillis::ZERO };
         // No earlier session of this id can have begun in the same millisecond, so no token of it is one of this session.
-        session.created_at = session.created_at.max(rules.latest);
+        // A clock that has stepped back passes the same millisecond again, so that one is taken past the latest.
+        let is_behind = rules.now < rules.latest;
+        session.created_at = session.created_at.max(rules.latest.saturating_add(u64::from(is_behind)));
         // The cutoff of a value that could not be read says no time.
         if user.began < UnixMillis::MAX {
             session.created_at = session.created_at.max(user.began.saturating_add(1));
@@ -172,23 +191,11 @@ impl UserSessions {
                 session.token_until = session.token_until.max(rules.remembered_until(known, ended));
             }
         }
-        if let IdSource::Token(issued) = source {
-            // Named by its id later, such a session would be taken for a token.
-            if holds_token(session.id.to_string().as_bytes()) {
-                return Err(CreateError::Refused(Reason::Malformed));
-            }
-            let (id, expires_at) = (session.id.clone(), Some(session.expires_at));
-            let token = Presented { id, kind: Some(TokenKind::Jwt), issued, expires_at };
-            // The session ends with the token. Within the leeway the token may be good still, but the session would not be.
-            let end = rule::end_of_token(&token, false, rules).unwrap_or_default();
-            if rules.now >= end {
-                return Err(CreateError::Refused(Reason::TokenExpired));
-            }
-            (session.expires_at, session.token_until) = (end, session.token_until.max(end));
+        if let Some(token) = token {
             // It must be good without a session: what is spent is nothing to it any more.
             let known = known.filter(|known| !rules.is_spent(*known));
             rule::stand(known, || cutoffs, &token, rules).map_err(CreateError::Refused)?;
-            match issued {
+            match token.issued {
                 // It is of a session that began here. That one is gone, and does not come back.
                 Issued::ForSessionOf(_) => return Err(CreateError::Refused(Reason::Unknown)),
                 Issued::InSecondOf(iat) if iat < from => return Err(CreateError::Refused(Reason::Unknown)),
@@ -339,11 +346,15 @@ impl UserSessions {
     /// Decides to set fields of a live session.
     ///
     /// # Errors
-    /// If the session is not alive, or would be too large.
+    /// If the session is not alive, or would have too many fields or too large ones.
     pub fn set<'a>(&self, id: &SessionId, data: Data<'a>, rules: &Rules) -> Result<Decision<'a, ()>, ChangeError> {
         let record = self.live_record(id, rules).map_err(ChangeError::Dead)?;
-        let size = data_of(record).merged(&data).size();
-        if size > rules.max_data_bytes {
+        let merged = data_of(record).merged(&data);
+        let (count, size) = (merged.len(), merged.size());
+        if count > rules.data.fields {
+            return Err(ChangeError::TooMany(count));
+        }
+        if size > rules.data.bytes {
             return Err(ChangeError::TooLarge(size));
         }
         let events = vec![Event::of(EventKind::Set, Some(id.clone()))];
@@ -410,6 +421,10 @@ impl UserSessions {
             let reason = match (standing, record) {
                 (Ok(Standing::Alive(_)), _) => EndReason::Revoked,
                 (Ok(Standing::Absent), _) if token_end.is_some() => EndReason::Revoked,
+                // A cutoff covers it, but not as long as it could be good.
+                (Err(_), None) if token_end.is_some_and(|end| !self.is_covered(presented, end, rules)) => {
+                    EndReason::Revoked
+                }
                 // It has died of time, which a clock that steps back takes back. Or this token would outlive its tombstone.
                 (Err(_), Some(record))
                     if !lasting.is_live(record)
@@ -420,8 +435,8 @@ impl UserSessions {
                 // It is not of what is here now, if anything is.
                 _ => continue,
             };
-            let was_good =
-                record.map_or_else(|| self.look_up(presented, rules).is_ok(), |record| rules.is_live(record));
+            let is_live = record.is_some_and(|record| rules.is_live(record));
+            let was_good = is_live || self.look_up(presented, rules).is_ok();
             revoked += usize::from(standing.is_ok() && was_good);
             let ended = record.map_or_else(|| Cutoff::at(rules.latest, rules.leeway), |record| rules.ends(record));
             let ended = ended.with_iat(iats.get(&presented.id).copied().unwrap_or_default());
@@ -434,6 +449,14 @@ impl UserSessions {
             self.tidy(&mut draft, false, rules);
         }
         draft.decide(revoked)
+    }
+
+    /// Whether a cutoff ends a credential that could be good until `end`.
+    fn is_covered(&self, presented: &Presented, end: UnixMillis, rules: &Rules) -> bool {
+        let store::Cutoffs { revoked_before, tombstones_dropped_before } = self.store.cutoffs();
+        let mut user = revoked_before.into_iter().chain(tombstones_dropped_before);
+        rules.revoked_before.ends(presented.issued)
+            || user.any(|user| end <= user.until && user.cutoff.ends(presented.issued))
     }
 
     /// Decides to deny JWTs by their id alone, `jti` or `sid`, until `until`, when the last of them expires. A live session

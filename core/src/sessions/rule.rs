@@ -227,7 +227,7 @@ impl Rules {
         }
     }
 
-    /// Whether a record may go without a trace: no token can ask for it any more, or a cutoff of the server that cannot be
+    /// Whether a record may go and leave nothing: no token can ask for it any more, or a cutoff of the server that cannot be
     /// taken back answers instead.
     pub(super) fn is_spent(&self, record: RecordRef<'_>) -> bool {
         if record.is_tombstone() {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::cutoff::Cutoff;
-use super::data::Data;
+use super::data::{Data, DataLimit};
 use super::session::{Device, TokenFormat};
 use crate::token::{Issued, RefreshToken, TokenKind, Verified};
 use crate::{SessionId, Subject, UnixMillis};
@@ -25,7 +25,8 @@ pub struct Rules {
     /// The latest time that this server has seen: `now`, unless its clock has stepped back. It never steps back itself, so
     /// nothing that has ended comes back with an earlier clock.
     pub latest: UnixMillis,
-    /// Milliseconds by which the clocks of servers and issuers may differ; at most [`MAX_LEEWAY`].
+    /// Milliseconds by which the clocks of servers and issuers may differ, at most [`MAX_LEEWAY`]: the most that this
+    /// server was set to since it started, for tokens that a wider leeway has let in must be ended as well.
     pub leeway: u64,
     /// Milliseconds for which a JWT made elsewhere is good after its `iat`, at most. Revocations are remembered as long.
     pub horizon: u64,
@@ -45,8 +46,8 @@ pub struct Rules {
     pub tombstones: usize,
     /// Milliseconds by which a last use may be ahead of what is replicated.
     pub touch_granularity: u64,
-    /// The most bytes of names and values that the data of a session may have.
-    pub max_data_bytes: usize,
+    /// How much data a session may have.
+    pub data: DataLimit,
 }
 
 impl Default for Rules {
@@ -65,7 +66,7 @@ impl Default for Rules {
             policy: LimitPolicy::Evict,
             tombstones: 200,
             touch_granularity: 60_000,
-            max_data_bytes: 65_536,
+            data: DataLimit { bytes: 65_536, fields: 1024 },
         }
     }
 }

@@ -1,28 +1,33 @@
-//! Tokens that were verified lately, so that checking one again costs no MAC and no JSON.
+//! Tokens that were good lately, so that checking one again costs no MAC and no JSON.
 //!
-//! [`verify`](super::verify()) is a function of ring, policy, user, token, audience and time. An entry remembers one
-//! answer together with all of these but the time, and the times that the answer hangs on; it is used only where
-//! everything else is the same to the letter, and then the times are compared anew. So the answer with the cache is
-//! the answer without it.
+//! A check is a function of keys, policy, user, token, audience and time. An entry remembers what was found out with
+//! all of these but the time, and the times that the answer hangs on. It is found only where user, token and audience
+//! are the same to the letter, and then the times are compared again; with other keys or another policy, all is
+//! forgotten. So the answer with the memory is the answer without it.
 
 use std::hint::black_box;
 
-use super::ring::KeyRing;
-use super::verify::{Checked, Scratch, TokenPolicy, Verified, check};
-use crate::{Reason, Subject, UnixMillis};
+use super::verified::Checked;
+use crate::Subject;
 
 /// Longer tokens are not remembered, so that the memory taken is bounded by the number of entries.
 const MAX_BYTES: usize = 2048;
 
-/// A bounded memory of verified tokens. It must be [cleared](TokenCache::clear) when the ring changes; a change of the
-/// policy it notices.
+/// A bounded memory of good tokens.
 #[derive(Default)]
-pub struct TokenCache {
+pub(crate) struct Cache {
     /// Pairs: a token's entry is in one of the two slots of its pair, the later one first.
     slots: Vec<Option<Entry>>,
-    policy: TokenPolicy,
     hits: u64,
     misses: u64,
+}
+
+/// A token, and what is asked of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) token: &'a [u8],
+    pub(crate) subject: Subject<'a>,
+    pub(crate) audience: Option<&'a str>,
 }
 
 struct Entry {
@@ -32,75 +37,61 @@ struct Entry {
     checked: Checked,
 }
 
-impl TokenCache {
-    /// Changes how many tokens are remembered, rounded up to a power of two; 0 for none. Forgets all.
-    ///
-    /// An entry takes about 200 bytes and the token's length, which is at most 2048 bytes.
-    pub fn resize(&mut self, entries: usize) {
+impl Cache {
+    /// Changes how many tokens are remembered, rounded up to a power of two; 0 for none. If that is another number,
+    /// forgets all.
+    pub(crate) fn resize(&mut self, entries: usize) {
         let size = if entries == 0 { 0 } else { entries.next_power_of_two().max(2) };
-        self.slots = std::iter::repeat_with(|| None).take(size).collect();
+        if size != self.slots.len() {
+            self.slots = std::iter::repeat_with(|| None).take(size).collect();
+        }
     }
 
-    /// Forgets all tokens.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.slots.fill_with(|| None);
     }
 
-    /// How many checks found their token here, and how many did not.
-    #[must_use]
-    pub fn hits_and_misses(&self) -> (u64, u64) {
+    /// How many were found, and how many were not.
+    pub(crate) fn hits_and_misses(&self) -> (u64, u64) {
         (self.hits, self.misses)
     }
 
-    /// As [`verify`](super::verify()), with a memory.
-    ///
-    /// # Errors
-    /// As there.
-    #[allow(clippy::too_many_arguments)] // those of `verify`
-    pub fn verify(
-        &mut self,
-        ring: &KeyRing,
-        policy: &TokenPolicy,
-        subject: Subject<'_>,
-        token: &[u8],
-        audience: Option<&str>,
-        now: UnixMillis,
-        scratch: &mut Scratch,
-    ) -> Result<Verified, Reason> {
-        if self.policy != *policy {
-            self.clear();
-            self.policy = policy.clone();
+    /// What is remembered of this token; it is counted.
+    pub(crate) fn find(&mut self, asked: Asked<'_>) -> Option<&Checked> {
+        // Nothing is counted where nothing is remembered.
+        let first = self.first_of_pair(asked.token)?;
+        let found = self.place(first, asked);
+        *(if found.is_some() { &mut self.hits } else { &mut self.misses }) += 1;
+        self.slots.get(found?)?.as_ref().map(|entry| &entry.checked)
+    }
+
+    pub(crate) fn forget(&mut self, asked: Asked<'_>) {
+        let place = self.first_of_pair(asked.token).and_then(|first| self.place(first, asked));
+        if let Some(place) = place.and_then(|at| self.slots.get_mut(at)) {
+            *place = None;
         }
-        let Some(first) = self.first_of_pair(token) else {
-            return super::verify::verify(ring, policy, subject, token, audience, now, scratch);
-        };
-        for at in [first, first ^ 1] {
-            let Some(place) = self.slots.get_mut(at) else { continue };
-            let Some(entry) = place.as_ref().filter(|entry| entry.is_for(token, subject, audience)) else { continue };
-            let answer = entry.checked.at(policy, now);
-            if answer == Err(Reason::TokenExpired) {
-                *place = None;
-            }
-            self.hits += 1;
-            return answer;
-        }
-        self.misses += 1;
-        let checked = check(ring, policy, subject, token, audience, scratch)?;
-        let answer = checked.at(policy, now)?;
-        if token.len() > MAX_BYTES {
-            return Ok(answer);
-        }
+    }
+
+    /// Remembers a good token, in the place of the older one of its pair.
+    pub(crate) fn keep(&mut self, asked: Asked<'_>, checked: Checked) {
+        let Some(first) = self.first_of_pair(asked.token).filter(|_| asked.token.len() <= MAX_BYTES) else { return };
         let entry = Entry {
-            token: token.into(),
-            subject: subject.as_str().into(),
-            audience: audience.map(Into::into),
+            token: asked.token.into(),
+            subject: asked.subject.as_str().into(),
+            audience: asked.audience.map(Into::into),
             checked,
         };
         let older = self.slots.get_mut(first).and_then(|place| place.replace(entry));
         if let Some(place) = self.slots.get_mut(first ^ 1).filter(|_| older.is_some()) {
             *place = older;
         }
-        Ok(answer)
+    }
+
+    /// Where its entry is, in the pair that begins at `first`.
+    fn place(&self, first: usize, asked: Asked<'_>) -> Option<usize> {
+        let is_there =
+            |at: &usize| self.slots.get(*at).and_then(Option::as_ref).is_some_and(|entry| entry.is_for(asked));
+        [first, first ^ 1].into_iter().find(is_there)
     }
 
     /// Where the pair of this token begins; `None` if nothing is remembered.
@@ -115,8 +106,10 @@ impl TokenCache {
 }
 
 impl Entry {
-    fn is_for(&self, token: &[u8], subject: Subject<'_>, audience: Option<&str>) -> bool {
-        same(&self.token, token) && *self.subject == *subject.as_str() && self.audience.as_deref() == audience
+    fn is_for(&self, asked: Asked<'_>) -> bool {
+        same(&self.token, asked.token)
+            && *self.subject == *asked.subject.as_str()
+            && self.audience.as_deref() == asked.audience
     }
 }
 

@@ -11,8 +11,11 @@ use super::claims::{Claims, Registered};
 use super::json::{self, Members, Text, Walk};
 use super::jti;
 use super::key::{Key, TYPE, header};
+use super::policy::Demands;
 use super::ring::KeyRing;
-use super::verify::{Checked, Issued, Scratch, TokenKind, TokenPolicy, Verified, decode, is_token};
+use super::scratch::{Scratch, decode};
+use super::shape::is_token;
+use super::verified::{Checked, Issued, TokenKind, Verified};
 use crate::{Reason, SessionId, Subject, UnixMillis, base64url};
 
 /// What a new JWT is to say.
@@ -101,13 +104,12 @@ impl Key {
     }
 }
 
-/// Checks a JWT, but not its times; see [`verify`](super::verify::verify) for what is asked and in which order.
+/// Checks a JWT, but not its times; see [`Verifier::verify`](super::Verifier::verify) for the order.
 pub(crate) fn check(
     ring: &KeyRing,
-    policy: &TokenPolicy,
+    demands: Demands<'_>,
     subject: Subject<'_>,
     token: &[u8],
-    audience: Option<&str>,
     scratch: &mut Scratch,
 ) -> Result<Checked, Reason> {
     // Our own header is told by its text. Its kid is unique, so it names this key and no other.
@@ -133,25 +135,25 @@ pub(crate) fn check(
     let payload = decode(payload, &mut scratch.first)?;
     let signature = decode(signature, &mut scratch.second)?;
     let (key, type_is_right) = match signer {
-        Some((key, _)) => (key, policy.allows_type(Some(TYPE))),
+        Some((key, _)) => (key, demands.allows_type(Some(TYPE))),
         None => {
             let header = Header::read(decode(header, &mut scratch.third)?)?;
-            (header.signer(ring)?, policy.allows_type(header.typ.as_deref()))
+            (header.signer(ring)?, demands.allows_type(header.typ.as_deref()))
         }
     };
     if !key.verifies_jwt(input, signature) {
         return Err(Reason::Signature);
     }
 
-    let claims = Registered::read(payload, audience).ok_or(Reason::Malformed)?;
+    let claims = Registered::read(payload, demands.audience).ok_or(Reason::Malformed)?;
     let expires_at = claims.expires_at.ok_or(Reason::Malformed)?;
     let id = session_id(&claims, input)?;
     if !type_is_right {
         return Err(Reason::Type);
     }
-    let fault = if policy.issuer.is_some() && claims.issuer.as_deref() != policy.issuer.as_deref() {
+    let fault = if demands.issuer.is_some() && claims.issuer.as_deref() != demands.issuer {
         Some(Reason::Issuer)
-    } else if audience.is_some() && !claims.audience_matches {
+    } else if demands.audience.is_some() && !claims.audience_matches {
         Some(Reason::Audience)
     } else if claims.subject.as_deref() != Some(subject.as_str()) {
         Some(Reason::Subject)

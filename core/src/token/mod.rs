@@ -1,10 +1,10 @@
 //! Tokens and the keys they are signed with.
 //!
 //! Two kinds name a session: JWTs, and opaque session tokens. Both are codes or signatures under a [`KeyRing`], so
-//! nothing secret is stored with a session. [`verify`] checks either; [`KeyRing::signing_key`] makes them.
+//! nothing secret is stored with a session. A [`Verifier`] checks either; [`KeyRing::signing_key`] makes them.
 //!
 //! ```
-//! use redis_session_core::token::{KeyRing, NewToken, Scratch, TokenPolicy, verify};
+//! use redis_session_core::token::{KeyRing, NewToken, TokenPolicy, Verifier};
 //! use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 //!
 //! let ring = KeyRing::ephemeral()?;
@@ -16,20 +16,20 @@
 //! };
 //! let token = ring.signing_key().and_then(|key| key.sign_jwt(&token)).unwrap();
 //!
-//! let (policy, mut scratch) = (TokenPolicy::default(), Scratch::default());
-//! let verified = verify(&ring, &policy, user, token.as_bytes(), None, now, &mut scratch).unwrap();
-//! assert_eq!(verified.id, session);
-//! let verified = verify(&ring, &policy, user, token.as_bytes(), None, later, &mut scratch);
-//! assert_eq!(verified, Err(Reason::TokenExpired));
+//! let mut verifier = Verifier::new(ring, TokenPolicy::default());
+//! assert_eq!(verifier.verify(user, token.as_bytes(), None, now).unwrap().id, session);
+//! assert_eq!(verifier.verify(user, token.as_bytes(), None, later), Err(Reason::TokenExpired));
 //! # Ok::<(), getrandom::Error>(())
 //! ```
 //!
 //! ```text
-//! cache.rs       answers remembered
-//! verify.rs      the one check, its policy and its answer
+//! verifier.rs    the one check
+//!   cache.rs     answers remembered
 //!   jwt.rs       signing and checking JWTs          claims.rs   the claims in them
 //!     jti.rs     which session one is of            route.rs    whose token, unchecked
-//!   opaque.rs    signing and checking `rst1.`
+//!   opaque.rs    signing and checking `rst1.`       scratch.rs  room for parts of tokens
+//! policy.rs      what tokens must say               verified.rs what one says
+//! shape.rs       what tokens look like
 //! ring.rs        the keys, and which one signs      jwk.rs      reading them from a JWK Set
 //!   key.rs       one key                            problem.rs  what may be wrong with them
 //!   mac.rs       HMAC under a secret                public.rs   signatures under a public key
@@ -40,6 +40,7 @@
 mod algorithm;
 mod cache;
 mod claims;
+#[cfg(feature = "public-keys")]
 mod ed25519;
 mod json;
 mod jti;
@@ -48,22 +49,28 @@ mod jwt;
 mod key;
 mod mac;
 mod opaque;
+mod policy;
 mod problem;
 mod public;
 mod ring;
 mod route;
+mod scratch;
+mod shape;
 #[cfg(test)]
 mod tests;
-mod verify;
+mod verified;
+mod verifier;
 
 pub use algorithm::Algorithm;
-pub use cache::TokenCache;
 pub use claims::{Claims, ClaimsError};
 pub use jwk::IgnoredKey;
 pub use jwt::NewToken;
 pub use key::Key;
-pub use opaque::{RefreshToken, verify_refresh};
+pub use opaque::RefreshToken;
+pub use policy::TokenPolicy;
 pub use problem::{Ignored, KeyProblem, KeyRingError};
 pub use ring::KeyRing;
 pub use route::unverified_subject;
-pub use verify::{Issued, Scratch, TokenKind, TokenPolicy, Verified, holds_token, is_token, verify};
+pub use shape::{holds_token, is_token};
+pub use verified::{Issued, TokenKind, Verified};
+pub use verifier::Verifier;

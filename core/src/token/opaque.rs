@@ -9,8 +9,8 @@
 //! ```
 //!
 //! `began` is when the session began (u48, Unix milliseconds): an id that an application chooses may come again, and
-//! must not bring the earlier session's tokens back. `expires` (u48, too) is when the session ends at the latest. A check
-//! says it and does not look at it: the session, or what is left of it, decides.
+//! must not bring the earlier session's tokens back. `expires` (u48, too) is when the session ends at the latest. A
+//! check says it and does not look at it: the session, or what is left of it, decides.
 //!
 //! A `kid` has no control characters, so the first zero byte ends it whatever the length of the code that follows.
 //! The code is made with a key derived for this kind of credential and this `kid`.
@@ -18,13 +18,10 @@
 use super::key::{Key, Secret};
 use super::mac::MacKey;
 use super::ring::KeyRing;
-use super::verify::{Issued, Scratch, TokenKind, Verified, decode, is_token};
+use super::scratch::{Scratch, decode};
+use super::shape::{OPAQUE, REFRESH, is_token};
+use super::verified::{Checked, Issued, TokenKind, Verified};
 use crate::{Reason, SessionId, Subject, UnixMillis, base64url};
-
-/// What an opaque session token starts with.
-pub(crate) const PREFIX: &str = "rst1.";
-/// What a refresh token starts with.
-pub(crate) const REFRESH_PREFIX: &str = "rsr1.";
 
 /// What a refresh token that was verified says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +35,8 @@ pub struct RefreshToken {
 }
 
 impl Key {
-    /// An opaque token for the session `id` of `subject` that began at `began_at` and ends at `expires_at` at the latest,
-    /// authenticated with this key; `None` if it cannot sign.
+    /// An opaque token for the session `id` of `subject` that began at `began_at` and ends at `expires_at` at the
+    /// latest, authenticated with this key; `None` if it cannot sign.
     ///
     /// It does not expire by itself: it is good as long as its session is.
     #[must_use]
@@ -50,7 +47,7 @@ impl Key {
         began_at: UnixMillis,
         expires_at: UnixMillis,
     ) -> Option<String> {
-        self.seal(named(PREFIX, subject, id), [began_at, expires_at], |secret| &secret.opaque)
+        self.seal(named(OPAQUE, subject, id), [began_at, expires_at], |secret| &secret.opaque)
     }
 
     /// The refresh token of this `generation` for the session `id` of `subject` that began at `began_at`,
@@ -65,7 +62,7 @@ impl Key {
         generation: u32,
         began_at: UnixMillis,
     ) -> Option<String> {
-        let mut token = named(REFRESH_PREFIX, subject, id);
+        let mut token = named(REFRESH, subject, id);
         token.push('.');
         base64url::encode_into(&generation.to_be_bytes(), &mut token);
         self.seal(token, [began_at], |secret| &secret.refresh)
@@ -95,54 +92,35 @@ fn named(prefix: &str, subject: Subject<'_>, id: &SessionId) -> String {
     token
 }
 
-/// Checks a token that starts with [`PREFIX`].
-pub(crate) fn verify(
+/// Checks a token that starts with [`OPAQUE`].
+pub(crate) fn check(
     ring: &KeyRing,
     subject: Subject<'_>,
     token: &[u8],
     scratch: &mut Scratch,
-) -> Result<Verified, Reason> {
+) -> Result<Checked, Reason> {
     let (input, seal) = split_last(token).ok_or(Reason::Malformed)?;
-    let parts = input.strip_prefix(PREFIX.as_bytes()).ok_or(Reason::Malformed)?;
+    let parts = input.strip_prefix(OPAQUE.as_bytes()).ok_or(Reason::Malformed)?;
     let (id, [began_at, expires_at]) =
         authenticate(ring, subject, (input, parts, seal), |secret| &secret.opaque, scratch)?;
     let issued = Issued::ForSessionOf(began_at);
-    Ok(Verified { id, kind: TokenKind::Opaque, issued, expires_at: Some(expires_at) })
+    let verified = Verified { id, kind: TokenKind::Opaque, issued, expires_at: Some(expires_at) };
+    Ok(Checked { verified, not_before: None, fault: None })
 }
 
-/// Checks a refresh token, which came with a request for `subject`. Whether its generation is the session's present one
-/// is not looked at here.
-///
-/// # Errors
-/// With the reason: `type` if it is a token of another kind, else `malformed`, `unknown_key`, `signature` or `subject`.
-///
-/// ```
-/// use redis_session_core::token::{KeyRing, Scratch, verify_refresh};
-/// use redis_session_core::{SessionId, Subject, UnixMillis};
-///
-/// let ring = KeyRing::ephemeral()?;
-/// let (id, user) = (SessionId::random()?, Subject::new(b"42").unwrap());
-/// let token = ring.signing_key().and_then(|key| key.sign_refresh(user, &id, 3, UnixMillis::ZERO)).unwrap();
-/// let verified = verify_refresh(&ring, user, token.as_bytes(), 8192, &mut Scratch::default()).unwrap();
-/// assert_eq!((verified.id, verified.generation), (id, 3));
-/// # Ok::<(), getrandom::Error>(())
-/// ```
-pub fn verify_refresh(
+/// Checks a refresh token; see [`Verifier::verify_refresh`](super::Verifier::verify_refresh).
+pub(crate) fn check_refresh(
     ring: &KeyRing,
     subject: Subject<'_>,
     token: &[u8],
-    max_token_bytes: usize,
     scratch: &mut Scratch,
 ) -> Result<RefreshToken, Reason> {
-    if token.len() > max_token_bytes {
-        return Err(Reason::Malformed);
-    }
-    if !token.starts_with(REFRESH_PREFIX.as_bytes()) {
+    if !token.starts_with(REFRESH.as_bytes()) {
         return Err(if is_token(token) { Reason::Type } else { Reason::Malformed });
     }
     let (input, seal) = split_last(token).ok_or(Reason::Malformed)?;
     let (named, generation) = split_last(input).ok_or(Reason::Malformed)?;
-    let parts = named.strip_prefix(REFRESH_PREFIX.as_bytes()).ok_or(Reason::Malformed)?;
+    let parts = named.strip_prefix(REFRESH.as_bytes()).ok_or(Reason::Malformed)?;
     let generation: [u8; 4] = decode(generation, &mut scratch.first)?.try_into().map_err(|_| Reason::Malformed)?;
     let (id, [session_began_at]) =
         authenticate(ring, subject, (input, parts, seal), |secret| &secret.refresh, scratch)?;

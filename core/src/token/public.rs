@@ -8,7 +8,6 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 
 use super::algorithm::Algorithm;
-use super::ed25519;
 use super::problem::KeyProblem;
 use crate::base64url;
 
@@ -39,7 +38,6 @@ impl PublicKey {
     pub(crate) fn ed25519(x: &str) -> Result<Self, KeyProblem> {
         let point: Option<[u8; 32]> = base64url::decode(x.as_bytes()).and_then(|bytes| bytes.try_into().ok());
         let point = point.ok_or(KeyProblem::Point)?;
-        ed25519::check(point)?;
         let verifier = Verifier::ed25519(&point)?;
         let thumbprint = thumbprint(&format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#));
         Ok(Self { verifier, bits: 256, thumbprint })
@@ -107,6 +105,7 @@ mod aws {
     };
 
     use super::super::algorithm::Algorithm;
+    use super::super::ed25519;
     use super::super::problem::KeyProblem;
 
     /// A key that was parsed, and the algorithm that it is for.
@@ -120,6 +119,7 @@ mod aws {
         }
 
         pub(super) fn ed25519(point: &[u8; 32]) -> Result<Self, KeyProblem> {
+            ed25519::check(*point)?;
             ParsedPublicKey::new(&ED25519, point).map(Self).map_err(|_| KeyProblem::NotOnCurve)
         }
 

@@ -1,7 +1,7 @@
 //! Whose token is this? For finding the key to send it to, before anything has been checked.
 
 use super::claims::Registered;
-use super::opaque::{PREFIX, REFRESH_PREFIX};
+use super::shape::{OPAQUE, REFRESH};
 use crate::{Subject, base64url};
 
 /// The longest token that is looked at, in bytes.
@@ -17,7 +17,7 @@ pub fn unverified_subject(token: &[u8]) -> Option<String> {
     if token.len() > MAX_TOKEN_BYTES {
         return None;
     }
-    let ours = [PREFIX, REFRESH_PREFIX].into_iter().find_map(|prefix| token.strip_prefix(prefix.as_bytes()));
+    let ours = [OPAQUE, REFRESH].into_iter().find_map(|prefix| token.strip_prefix(prefix.as_bytes()));
     let mut parts = ours.unwrap_or(token).split(|byte| *byte == b'.');
     if ours.is_some() {
         return valid(&base64url::decode(parts.next()?)?);

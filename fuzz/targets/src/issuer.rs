@@ -1,6 +1,6 @@
 //! Tokens as their definition has them, made and checked by other hands than the product's: what it must agree with.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use hmac::{Hmac, KeyInit, Mac as _};
 use redis_session_core::token::{Algorithm, Issued, KeyRing, RefreshToken, TokenKind, TokenPolicy, Verified};
@@ -108,12 +108,12 @@ pub(crate) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
 });
 
 /// The ring of [`KEYS`] and the keys of [`public`].
-pub(crate) static RING: LazyLock<KeyRing> = LazyLock::new(|| {
+pub(crate) static RING: LazyLock<Arc<KeyRing>> = LazyLock::new(|| {
     let keys = KEYS
         .iter()
         .map(|key| serde_json::json!({ "kty": "oct", "kid": key.kid, "alg": key.algorithm.as_str(), "k": key.text }));
     let set = serde_json::json!({ "keys": keys.chain(public::jwks()).collect::<Vec<_>>() });
-    KeyRing::from_jwk_set(set.to_string().as_bytes(), None).expect("a key ring")
+    Arc::new(KeyRing::from_jwk_set(set.to_string().as_bytes(), None).expect("a key ring"))
 });
 
 impl Key {
@@ -240,6 +240,27 @@ pub(crate) fn verify(
     audience: Option<&str>,
     now: UnixMillis,
 ) -> Result<Verified, Reason> {
+    check(policy, subject, token, audience, Some(now))
+}
+
+/// Which session a token must name, whatever else it says.
+pub(crate) fn identify(subject: &str, token: &[u8], max_token_bytes: usize) -> Result<Verified, Reason> {
+    if token.starts_with(b"rsr1.") {
+        let RefreshToken { id, session_began_at, .. } = verify_refresh(subject, token, max_token_bytes)?;
+        let issued = Issued::ForSessionOf(session_began_at);
+        return Ok(Verified { id, kind: TokenKind::Refresh, issued, expires_at: None });
+    }
+    check(&TokenPolicy { max_token_bytes, ..TokenPolicy::default() }, subject, token, None, None)
+}
+
+/// The times count if there is a clock.
+fn check(
+    policy: &TokenPolicy,
+    subject: &str,
+    token: &[u8],
+    audience: Option<&str>,
+    now: Option<UnixMillis>,
+) -> Result<Verified, Reason> {
     if token.len() > policy.max_token_bytes {
         return Err(Reason::Malformed);
     }
@@ -322,7 +343,7 @@ fn check_payload(
     payload: &Payload,
     typ: Option<&str>,
     (input, audience): (&[u8], Option<&str>),
-    now: UnixMillis,
+    now: Option<UnixMillis>,
 ) -> Result<Verified, Reason> {
     let expires_at = payload.expires_at.ok_or(Reason::Malformed)?;
     let id = match payload.session.as_ref().or(payload.token_id.as_ref()) {
@@ -333,7 +354,7 @@ fn check_payload(
             SessionId::from_text(text.as_bytes()).expect("an id")
         }
     };
-    let (now, leeway) = (u128::from(now.get()), u128::from(policy.leeway_secs) * 1000);
+    let leeway = u128::from(policy.leeway_secs) * 1000;
     let issued_at = payload.issued_at.unwrap_or(UnixMillis::ZERO);
     let began_at = payload.session.as_ref().zip(payload.token_id.as_ref()).and_then(|(sid, found)| {
         let said = decode(found.as_bytes())?;
@@ -341,11 +362,12 @@ fn check_payload(
         let generation = u32::from_be_bytes(said.get(6..10)?.try_into().ok()?);
         UnixMillis::new(began).filter(|_| *found == jti(sid, began, generation))
     });
-    let is_future = |time: UnixMillis| u128::from(time.get()) > now + leeway;
+    let is_past = |time: UnixMillis| now.is_some_and(|now| u128::from(now.get()) >= u128::from(time.get()) + leeway);
+    let is_future = |time: UnixMillis| now.is_some_and(|now| u128::from(time.get()) > u128::from(now.get()) + leeway);
     let wanted = policy.token_type.as_deref();
     if wanted.is_some_and(|wanted| !typ.is_some_and(|typ| are_same_type(typ, wanted))) {
         Err(Reason::Type)
-    } else if now >= u128::from(expires_at.get()) + leeway {
+    } else if is_past(expires_at) {
         Err(Reason::TokenExpired)
     } else if (began_at.is_none() && is_future(issued_at)) || payload.not_before.is_some_and(is_future) {
         Err(Reason::NotYetValid)

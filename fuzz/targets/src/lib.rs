@@ -37,10 +37,10 @@ pub use token::token;
 pub use value::value;
 
 /// A fuzz target.
-pub type Presented = fn(&[u8]);
+pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Presented); 7] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("value", value),
     ("apply", apply),
     ("decide", decide),

@@ -1,6 +1,6 @@
 //! Real inputs of every target: what fuzzing begins with.
 
-use redis_session_core::sessions::{Effect, EndReason, Tombstone, decode_effects, encode_effects};
+use redis_session_core::sessions::{Cutoff, Effect, EndReason, Tombstone, UserCutoff, decode_effects, encode_effects};
 use redis_session_core::{SessionId, UnixMillis};
 
 use crate::bases;
@@ -28,16 +28,18 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
 fn apply() -> Vec<Vec<u8>> {
     let id = |text: &str| SessionId::from_text(text.as_bytes()).expect("an id");
     let time = UnixMillis::from_secs(1_790_000_100).expect("a time");
+    let cutoff = Some(UserCutoff { cutoff: Cutoff::at(time, 60_000), until: time.saturating_add(3_600_000) });
     let few = bases().first().expect("a value");
     let known = decode_effects(few).expect("effects");
     let mut kinds: Vec<Vec<Effect<'_>>> = vec![
         known.clone(),
         vec![Effect::Seen { id: id("a"), at: time }],
-        vec![Effect::End(Tombstone { id: id("b"), reason: EndReason::Reused, until: time })],
+        vec![Effect::End(Tombstone { id: id("b"), reason: EndReason::Reused, ended_at: time, until: time })],
         vec![Effect::Forget(id("a")), Effect::Forget(id("AAECAwQFBgcICQoLDA0ODw"))],
         vec![Effect::Clear { except: None }],
         vec![Effect::Clear { except: Some(id("a")) }],
-        vec![Effect::Epoch(None), Effect::Forgotten(None)],
+        vec![Effect::RevokedBefore(None), Effect::TombstonesDroppedBefore(None)],
+        vec![Effect::RevokedBefore(cutoff), Effect::TombstonesDroppedBefore(cutoff)],
     ];
     // One by one, so that the last deadline goes too.
     kinds.extend(IDS.map(|text| vec![Effect::Forget(id(text))]));
@@ -98,9 +100,6 @@ fn token() -> Vec<Vec<u8>> {
         r#"{"iss":"https://issuer.example","sub":"42","aud":["api","admin"],"exp":1700000001.5,"nbf":1700000000}"#,
         r#"{"sub":"42","aud":"admin","exp":1700003600,"jti":"0190163d-8694-739b-aea5-966c26f8ad91"}"#,
         r#"{"sub":"43","exp":1600000000}"#,
-        // A `jti` of ours, ahead of the clock, and one that is damaged.
-        r#"{"sub":"42","exp":1800003600,"iat":1800000000,"jti":"*","sid":"AAECAwQFBgcICQoLDA0ODw"}"#,
-        r#"{"sub":"42","exp":1700003600,"jti":"AYvP5WgAAAAAACWmkDATgrIV","sid":"AAECAwQFBgcICQoLDA0ODw"}"#,
     ];
     let mut seeds = Vec::new();
     for (payload, number) in payloads.into_iter().zip(0_u8..) {

@@ -1,10 +1,9 @@
 //! Tokens: JWTs, opaque session tokens and refresh tokens.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
-use redis_session_core::token::{
-    NewToken, Scratch, TokenCache, TokenPolicy, is_token, unverified_subject, verify, verify_refresh,
-};
+use redis_session_core::token::{NewToken, TokenPolicy, Verifier, is_token, unverified_subject};
 use redis_session_core::{Subject, UnixMillis};
 
 use crate::input::Input;
@@ -22,17 +21,18 @@ const PUBLIC: std::ops::RangeInclusive<u8> = 0xE5..=0xF4;
 const NOW: u64 = 1_700_000_000;
 
 thread_local! {
-    // Used by one check after another, as in the server.
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
+    // Used for one check after another, as in the server.
+    static VERIFIER: RefCell<Verifier> = RefCell::new(Verifier::new(Arc::clone(&RING), TokenPolicy::default()));
 }
 
 /// A token is good just when its definition says so, with all that it says; none is that was not signed to the letter;
 /// and the cache changes no answer.
 ///
 /// The bytes: what kind of token, which key signs and under which name, what is asked for, a change, and its parts with
-/// 0xFF between them: header and payload, or user, id and so on. [`BOUND`] in a payload stands for the `jti` that a token
-/// made here has; the session of an opaque token ends at when it began, its bytes backwards. Of a token that was signed in advance: which one, what
-/// is asked for, a change, parts of which other one it gets, and what is put in by some changes.
+/// 0xFF between them: header and payload, or user, id and so on. `"jti":"*"` in a payload stands for the `jti` that a
+/// token made here has; the session of an opaque token ends at when it began, its bytes backwards. Of a token that was
+/// signed in advance: which one, what is asked for, a change, parts of which other one it gets, and what is put in by
+/// some changes.
 pub fn token(data: &[u8]) {
     let mut input = Input(data);
     let (kind, keys, asked) = (input.u8(), input.u8(), input.u8());
@@ -163,22 +163,24 @@ fn check_all(token: &[u8], signed: &[&[u8]], asked: u8, began: [u8; 6]) {
     let offset = u64::from(began[0]) | u64::from(began[1]) << 8;
     let later = if asked & 64 == 0 { NOW * 1000 + offset * 100 } else { UnixMillis::MAX.get() };
     let [now, later] = [NOW * 1000, later].map(|millis| UnixMillis::new(millis).expect("a time"));
-    // So small that different tokens meet in it.
-    let mut cache = TokenCache::default();
-    cache.resize(2);
-    SCRATCH.with_borrow_mut(|scratch| {
+    // With a memory so small that different tokens meet in it.
+    let mut cached = Verifier::new(Arc::clone(&RING), policy.clone());
+    cached.resize(2);
+    VERIFIER.with_borrow_mut(|verifier| {
+        verifier.set_policy(policy.clone());
         for now in [now, later] {
-            let answer = verify(&RING, &policy, subject, token, audience, now, scratch);
+            let answer = verifier.verify(subject, token, audience, now);
             assert_eq!(answer, issuer::verify(&policy, user, token, audience, now));
             assert!(answer.is_err() || is_signed(token), "a token that nobody signed is good");
-            let cached = cache.verify(&RING, &policy, subject, token, audience, now, scratch);
-            assert_eq!(cached, answer, "the cache gives the same answer");
+            assert_eq!(cached.verify(subject, token, audience, now), answer, "the memory gives the same answer");
         }
         if let Some(other) = signed.first() {
-            let answer = verify(&RING, &policy, subject, other, None, later, scratch);
-            assert_eq!(cache.verify(&RING, &policy, subject, other, None, later, scratch), answer);
+            assert_eq!(cached.verify(subject, other, None, later), verifier.verify(subject, other, None, later));
         }
-        let refresh = verify_refresh(&RING, subject, token, policy.max_token_bytes, scratch);
+        let named = verifier.identify(subject, token);
+        assert_eq!(named, issuer::identify(user, token, policy.max_token_bytes));
+        assert!(named.is_err() || is_signed(token), "a token that nobody signed names a session");
+        let refresh = verifier.verify_refresh(subject, token);
         assert_eq!(refresh, issuer::verify_refresh(user, token, policy.max_token_bytes));
         assert!(refresh.is_err() || signed.contains(&token), "a token that nobody signed is good");
     });
@@ -221,7 +223,7 @@ fn tokens_that_were_signed_in_advance_are_good() {
     let now = UnixMillis::from_secs(NOW).expect("a time");
     for (number, token) in public::TOKENS.iter().enumerate() {
         let user = Subject::new(if number % 4 == 2 { b"43" } else { b"42" }).expect("a user");
-        let answer = verify(&RING, &policy(0, 0), user, token.as_bytes(), None, now, &mut Scratch::default());
+        let answer = Verifier::new(Arc::clone(&RING), policy(0, 0)).verify(user, token.as_bytes(), None, now);
         match number % 4 {
             3 => assert_eq!(answer, Err(redis_session_core::Reason::Malformed), "{token}"),
             _ => assert!(answer.is_ok(), "{token}: {answer:?}"),

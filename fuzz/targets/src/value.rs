@@ -1,7 +1,7 @@
 //! The bytes of a value, as an RDB file or RESTORE brings them.
 
 use redis_session_core::UnixMillis;
-use redis_session_core::sessions::{AgentPool, Clock, UserSessions};
+use redis_session_core::sessions::{AgentPool, Check, Presented, Rules, UserSessions};
 
 use crate::oracle::{List, assert_same};
 
@@ -19,13 +19,14 @@ pub fn value(data: &[u8]) {
     // Uses that are not replicated change what is stored and nothing that is compared.
     let canonical = sessions.canonical(&agents);
     for now in [UnixMillis::ZERO, sessions.last_deadline(), UnixMillis::MAX] {
-        let clock = Clock { now: UnixMillis::saturating_from(now.as_i64() - 1), not_before: UnixMillis::ZERO };
+        let rules = Rules { touch_granularity: u64::MAX, ..Rules::default() };
+        let rules = rules.at(UnixMillis::saturating_from(now.as_i64() - 1));
         for record in &list.records {
-            if sessions.touch(&record.id, u64::MAX, clock).is_none() {
-                assert_eq!(sessions.canonical(&agents), canonical);
-            } else {
+            let touch = sessions.touch(&Presented::id(record.id.clone()), Check::default(), &rules);
+            if touch.is_ok_and(|touch| !touch.effects.is_empty()) {
                 return;
             }
+            assert_eq!(sessions.canonical(&agents), canonical);
         }
     }
     let mut pool = AgentPool::new();

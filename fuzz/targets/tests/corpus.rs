@@ -8,7 +8,7 @@ use redis_session_fuzz_targets as targets;
 use tar::Archive;
 
 /// Runs a target on each input of its corpus, and on its seeds. A failure names the input.
-fn replay(name: &str, target: targets::Presented) {
+fn replay(name: &str, target: targets::Target) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../corpus/{name}.tar"));
     let mut archive = Archive::new(fs::File::open(&path).expect("the corpus"));
     let mut count = 0;

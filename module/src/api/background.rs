@@ -3,16 +3,19 @@
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
+use std::time::Duration;
 
 use redis_module::{Context, raw};
 use redis_session_core::sessions::UserSessions;
 
 use super::value::{is_ours, sessions};
 use super::{Arg, KeyForWriting, OK, log_warning, redis};
-use crate::{stats, sweep};
+use crate::{state, stats, sweep};
 
 /// Milliseconds from one tick to the next.
 const PERIOD: i64 = 100;
+/// How long at each tick the user agents of freed values may be released.
+const RELEASING: Duration = Duration::from_millis(2);
 
 /// A moment in which the server's main thread does what the module has to do by itself.
 pub(crate) struct Tick {
@@ -29,6 +32,8 @@ unsafe extern "C" fn tick(ctx: *mut raw::RedisModuleCtx, _data: *mut c_void) {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: the context is that of the running timer.
         unsafe { super::forks::log_cutoff(ctx) };
+        // On replicas too: it changes no data.
+        state::release_more(RELEASING);
         sweep::tick(&Tick { ctx });
     }));
     if outcome.is_err() {

@@ -28,7 +28,7 @@ impl Command for Apply {
             return Err(Failure::invalid("SESSION.APPLY is for replication and append-only files, not for clients"));
         }
         let mut parser = Parser::new(call);
-        let (key, bytes) = (parser.key()?, parser.value()?);
+        let (key, bytes) = (parser.key()?, parser.unchecked_value()?);
         let mut sessions = call.open_for_writing(key)?;
         let outcome = sessions.apply(bytes);
         // On to this server's own replicas and append-only file, unchanged. They may understand more than this server.

@@ -138,10 +138,9 @@ pub(super) fn named(
     subject: Subject<'_>,
     text: &[u8],
     what: &str,
-    now: UnixMillis,
 ) -> Result<Result<Presented, Reason>, Failure> {
     if is_token(text) {
-        return Ok(state.identify(subject, text, now));
+        return Ok(state.identify(subject, text));
     }
     session_id(what, text).map(|id| Ok(Presented::id(id)))
 }

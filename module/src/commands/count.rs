@@ -16,7 +16,7 @@ impl Command for Count {
         name: "SESSION.COUNT",
         summary: "Returns how many of the user's sessions are alive.",
         complexity: "O(N) where N is the number of the user's sessions",
-        flags: "readonly fast",
+        flags: "readonly",
         arity: 2,
         key: KeyUse::Reads,
         grammar: &[Grammar::Key],

@@ -199,8 +199,13 @@ fn begin<'a>(
     let ttl = or_default(options.ttl, settings.ttl);
     let expires_at = now.checked_add(ttl.saturating_mul(1000));
     let data = options.data.clone().unwrap_or_default();
-    if data.size() > settings.max_data() {
-        let (size, max) = (data.size(), settings.max_data_bytes);
+    let limit = settings.data_limit();
+    if data.len() > limit.fields {
+        let (count, max) = (data.len(), limit.fields);
+        return Err(Failure::invalid(format!("DATA has {count} fields, session.max-fields is {max}")));
+    }
+    if data.size() > limit.bytes {
+        let (size, max) = (data.size(), limit.bytes);
         return Err(Failure::invalid(format!("DATA has {size} bytes, session.max-data-bytes is {max}")));
     }
     let id = match &options.id {

@@ -28,7 +28,7 @@ impl Command for Deny {
 
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let mut parser = Parser::new(call);
-        let (key, id) = (parser.key()?, session_id("id", parser.id_or_token()?)?);
+        let (key, id) = (parser.key()?, session_id("id", parser.value()?)?);
         let word = parser.option().ok_or(Failure::Arity)?;
         if !word.is("UNTIL") {
             return Err(word.unknown());

@@ -24,7 +24,7 @@ impl Command for Get {
 
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let mut parser = Parser::new(call);
-        let (key, id) = (parser.key()?, session_id("id", parser.id_or_token()?)?);
+        let (key, id) = (parser.key()?, session_id("id", parser.value()?)?);
         let User { subject, key, rules, state } = reading(call, key)?;
         match key.sessions().and_then(|sessions| sessions.get(&id, state.agents_as_they_are(), &rules)) {
             Some(session) => check::session(call.reply(), subject, &session),

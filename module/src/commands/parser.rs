@@ -32,25 +32,31 @@ impl<'c, 'a> Parser<'c, 'a> {
         self.arg().ok_or(Failure::Arity)
     }
 
-    /// A positional argument.
+    /// A positional argument. If it holds a token, be it by mistake, it is kept out of MONITOR and SLOWLOG.
     pub(crate) fn value(&mut self) -> Result<&'a [u8], Failure> {
+        let value = self.unchecked_value()?;
+        self.redact_token(value);
+        Ok(value)
+    }
+
+    /// A positional argument of a command that MONITOR and SLOWLOG never show.
+    pub(crate) fn unchecked_value(&mut self) -> Result<&'a [u8], Failure> {
         self.arg().map(Arg::bytes).ok_or(Failure::Arity)
     }
 
-    /// A positional argument that holds or may hold a token, and so is kept out of MONITOR and SLOWLOG.
+    /// A positional argument that is a token, and so is kept out of MONITOR and SLOWLOG.
     pub(crate) fn secret(&mut self) -> Result<&'a [u8], Failure> {
-        let value = self.value()?;
+        let value = self.unchecked_value()?;
         self.call.redact(self.next - 1);
         Ok(value)
     }
 
-    /// An id, or a token, be it by mistake, which is then kept out of MONITOR and SLOWLOG.
-    pub(crate) fn id_or_token(&mut self) -> Result<&'a [u8], Failure> {
-        let value = self.value()?;
-        if holds_token(value) {
+    /// Keeps the argument that was just taken out of MONITOR and SLOWLOG if it holds a token.
+    fn redact_token(&self, value: &[u8]) {
+        // Every token has a dot, and most values have none, which takes much less time to find out.
+        if value.contains(&b'.') && holds_token(value) {
             self.call.redact(self.next - 1);
         }
-        Ok(value)
     }
 
     /// Another value if there is one.
@@ -63,14 +69,21 @@ impl<'c, 'a> Parser<'c, 'a> {
         self.arg().map(|arg| Word(arg.bytes()))
     }
 
-    /// The value of the option `word`.
+    /// The value of the option `word`. If it holds a token, be it by mistake, it is kept out of MONITOR and SLOWLOG.
     pub(crate) fn of(&mut self, word: &str) -> Result<&'a [u8], Failure> {
+        let value = self.unchecked_of(word)?;
+        self.redact_token(value);
+        Ok(value)
+    }
+
+    /// The value of `word`, of which a token is refused: a refused command shows no token.
+    fn unchecked_of(&mut self, word: &str) -> Result<&'a [u8], Failure> {
         self.arg().map(Arg::bytes).ok_or_else(|| Failure::invalid(format!("{word} needs a value")))
     }
 
     /// The value of `word`, a token, which is kept out of MONITOR and SLOWLOG.
     pub(crate) fn secret_of(&mut self, word: &str) -> Result<&'a [u8], Failure> {
-        let value = self.of(word)?;
+        let value = self.unchecked_of(word)?;
         self.call.redact(self.next - 1);
         Ok(value)
     }
@@ -86,7 +99,7 @@ impl<'c, 'a> Parser<'c, 'a> {
 
     /// The value of `word`, a whole number from `min` to `max`.
     pub(crate) fn integer_of(&mut self, word: &str, min: i64, max: i64) -> Result<u64, Failure> {
-        let number = std::str::from_utf8(self.of(word)?).ok().and_then(parse_integer);
+        let number = std::str::from_utf8(self.unchecked_of(word)?).ok().and_then(parse_integer);
         let number = number.filter(|number| (min..=max).contains(number)).and_then(|number| u64::try_from(number).ok());
         number.ok_or_else(|| Failure::invalid(format!("{word} must be a whole number from {min} to {max}")))
     }
@@ -114,7 +127,7 @@ impl<'c, 'a> Parser<'c, 'a> {
 
     /// The value of `word`, an IPv4 or IPv6 address.
     pub(crate) fn ip_of(&mut self, word: &str) -> Result<IpAddr, Failure> {
-        let ip = std::str::from_utf8(self.of(word)?).ok().and_then(|text| text.parse::<IpAddr>().ok());
+        let ip = std::str::from_utf8(self.unchecked_of(word)?).ok().and_then(|text| text.parse::<IpAddr>().ok());
         // One client, one address: a dual-stack socket shows IPv4 peers as ::ffff:a.b.c.d.
         ip.map(|ip| ip.to_canonical())
             .ok_or_else(|| Failure::invalid(format!("{word} must be an IPv4 or IPv6 address")))
@@ -122,7 +135,7 @@ impl<'c, 'a> Parser<'c, 'a> {
 
     /// The value of `word`, one of `words`; the answer is which.
     pub(crate) fn choice_of(&mut self, word: &str, words: &[&str]) -> Result<usize, Failure> {
-        let given = Word(self.of(word)?);
+        let given = Word(self.unchecked_of(word)?);
         words
             .iter()
             .position(|known| given.is(known))

@@ -29,7 +29,7 @@ impl Command for Regenerate {
 
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let mut parser = Parser::new(call);
-        let (key, text) = (parser.key()?, parser.id_or_token()?);
+        let (key, text) = (parser.key()?, parser.value()?);
         let User { subject, mut key, rules, mut state } = writing(call, key)?;
         let old = if is_token(text) {
             match state.verify(subject, text, None, rules.now) {

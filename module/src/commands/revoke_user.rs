@@ -31,17 +31,14 @@ impl Command for RevokeUser {
             if !word.is("EXCEPT") {
                 return Err(word.unknown());
             }
-            if !parser.has_more() {
-                return Err(Failure::invalid("EXCEPT needs a value"));
-            }
-            once(&mut except, "EXCEPT", parser.id_or_token()?)?;
+            once(&mut except, "EXCEPT", parser.of("EXCEPT")?)?;
         }
         let User { subject, mut key, rules, mut state } = writing(call, key)?;
         let except =
             match except {
                 None => None,
                 // An application that asks to spare a session must not log its user out by mistake.
-                Some(text) => Some(named(&mut state, subject, text, "EXCEPT", rules.now)?.map_err(|reason| {
+                Some(text) => Some(named(&mut state, subject, text, "EXCEPT")?.map_err(|reason| {
                     Failure::invalid(format!("EXCEPT is not a valid token of this user: {reason}"))
                 })?),
             };

@@ -79,8 +79,12 @@ fn refused(why: ChangeError, rules: &Rules) -> Failure {
     match why {
         ChangeError::Dead(reason) => Failure::Coded("NOSESSION", format!("the session is not alive: {reason}")),
         ChangeError::TooLarge(size) => {
-            let max = rules.max_data_bytes;
+            let max = rules.data.bytes;
             Failure::invalid(format!("the session would have {size} bytes of fields, session.max-data-bytes is {max}"))
+        }
+        ChangeError::TooMany(count) => {
+            let max = rules.data.fields;
+            Failure::invalid(format!("the session would have {count} fields, session.max-fields is {max}"))
         }
     }
 }

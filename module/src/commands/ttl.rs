@@ -29,7 +29,7 @@ impl Command for Ttl {
 
     fn run(call: &Call<'_>) -> Result<(), Failure> {
         let mut parser = Parser::new(call);
-        let (key, id) = (parser.key()?, session_id("id", parser.id_or_token()?)?);
+        let (key, id) = (parser.key()?, session_id("id", parser.value()?)?);
         let User { key, rules, .. } = reading(call, key)?;
         let id = Presented::id(id);
         let alive = key.sessions().and_then(|sessions| sessions.alive(&id, &rules).ok());

@@ -25,7 +25,7 @@ pub(super) const COMMANDS: [&str; 18] = [
 ];
 
 /// Settings with their defaults.
-pub(super) const SETTINGS: [(&str, Kind, &str); 19] = [
+pub(super) const SETTINGS: [(&str, Kind, &str); 20] = [
     ("session.ttl", Kind::Number, "86400"),
     ("session.idle-timeout", Kind::Number, "0"),
     ("session.token-ttl", Kind::Number, "3600"),
@@ -34,6 +34,7 @@ pub(super) const SETTINGS: [(&str, Kind, &str); 19] = [
     ("session.max-per-user", Kind::Few, "100"),
     ("session.limit-policy", Kind::Text, "evict"),
     ("session.max-data-bytes", Kind::Number, "65536"),
+    ("session.max-fields", Kind::Number, "1024"),
     ("session.touch-granularity", Kind::Number, "60"),
     ("session.sweep-time", Kind::Number, "1000"),
     ("session.not-before", Kind::Number, "0"),

@@ -154,7 +154,8 @@ impl Pair {
     }
 
     fn refresh(&mut self, text: &str, generation: u32, origin: Origin<'_>, now: u64) -> Result<Refresh, Reason> {
-        let session_began_at = self.primary.store.find(&id(text)).map_or(at(0), RecordRef::created_at);
+        let session = self.primary.store.find(&id(text)).filter(|record| !record.is_tombstone());
+        let session_began_at = session.map_or(at(0), RecordRef::created_at);
         let token = RefreshToken { id: id(text), generation, session_began_at };
         let refresh = self.primary.refresh(&token, origin, &self.agents, &rules(now))?;
         self.carry_out(&encoded(&refresh.effects));
@@ -166,7 +167,8 @@ impl Pair {
 
     fn set(&mut self, text: &str, fields: &[(&str, &str)], now: u64) -> Result<(), ChangeError> {
         let data = Data::pack(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))).unwrap();
-        let set = self.primary.set(&id(text), data, &Rules { max_data_bytes: 20, ..rules(now) })?;
+        let set =
+            self.primary.set(&id(text), data, &Rules { data: DataLimit { bytes: 20, fields: 3 }, ..rules(now) })?;
         self.carry_out(&set.effects);
         Ok(())
     }
@@ -294,10 +296,11 @@ fn an_id_is_free_when_its_session_is_dead_and_the_earlier_tokens_stay_dead() {
     assert_eq!(pair.look_up(&token("a", 0), 10), Err(Reason::Unknown));
     assert!(pair.look_up(&token("a", 11), 10).is_ok(), "it begins after all that the earlier one was");
     for iat in [0, 1000, 50_000] {
-        assert_eq!(pair.check("a", iat, 20), Err(Reason::Unknown), "no JWT made elsewhere tells the two apart");
+        let expected = if iat == 0 { Some(Reason::Unknown) } else { None };
+        assert_eq!(pair.check("a", iat, 20).err(), expected, "one that may be of the earlier session");
     }
     let session = pair.primary.get(&id("a"), &pair.agents, &rules(20)).unwrap();
-    assert_eq!((session.accepts_from, session.token_until), (Some(UnixMillis::MAX), at(until)));
+    assert_eq!((session.accepts_from, session.token_until), (Some(at(1000)), at(until)));
     // The earlier session is remembered although the later one takes its place, dead or alive.
     pair.purge(rules(3010));
     assert_eq!((pair.look_up(&token("a", 0), 3010), pair.tombstones()), (Err(Reason::Expired), 1));
@@ -753,6 +756,10 @@ fn a_jwt_made_elsewhere_is_good_for_the_horizon() {
     let mut pair = Pair::default();
     pair.create(from(&long), rules(3000)).unwrap();
     assert_eq!(pair.primary.alive(&long, &rules(3000)).unwrap().deadline, at(101_000));
+    let refreshed = NewSession { refresh_secs: Some(900), ..from(&Presented { id: id("b"), ..long }) };
+    let creation = pair.primary.create(refreshed, &rules(3000)).unwrap().value;
+    let (until, refresh) = (creation.session.token_until, creation.session.refresh.unwrap());
+    assert_eq!((until, refresh.expires_at), (at(101_000), at(101_000)), "and so do its tokens");
 }
 
 #[test]
@@ -824,6 +831,66 @@ fn a_jwt_is_denied_by_its_id_alone() {
     let none = Rules { tombstones: 0, ..rules(700) };
     assert!(pair.deny("c", 20_000, none));
     assert_eq!((pair.tombstones(), pair.look_up(&jwt("c", 0, 20_000), 700)), (0, Err(Reason::Unknown)));
+}
+
+#[test]
+fn what_is_revoked_while_a_cutoff_ends_it_stays_dead_without_the_cutoff() {
+    // Setting `session.not-before` back brings neither a session nor a JWT back.
+    let mut pair = Pair::default();
+    pair.create(new("a", 0, 9000), rules(0)).unwrap();
+    let foreign = jwt("foreign", 0, 9000);
+    assert_eq!(pair.revoke(&[bare("a"), foreign.clone()], not_before(10, 20)), 0, "both are dead already");
+    assert_eq!(pair.look_up(&bare("a"), 30), Err(Reason::Revoked));
+    assert_eq!(pair.look_up(&foreign, 30), Err(Reason::Revoked));
+
+    // A larger leeway does not bring back what was revoked when it had just expired.
+    let mut pair = Pair::default();
+    assert_eq!(pair.revoke(std::slice::from_ref(&foreign), rules(9000)), 0);
+    assert_eq!(pair.primary.look_up(&foreign, &Rules { leeway: 2000, ..rules(9000) }), Err(Reason::Revoked));
+
+    // The cutoff for dropped tombstones goes with the last of them.
+    let mut pair = Pair::default();
+    assert_eq!(pair.revoke(&[jwt("b", 0, 5000)], Rules { tombstones: 0, ..rules(10) }), 1);
+    assert_eq!(pair.look_up(&foreign, 20), Err(Reason::Unknown));
+    assert_eq!(pair.revoke(&[jwt("short", 0, 5000)], rules(20)), 0);
+    assert_eq!(pair.tombstones(), 0, "the cutoff outlives this one");
+    assert_eq!(pair.revoke(std::slice::from_ref(&foreign), rules(20)), 0);
+    let later = |now| Rules { leeway: MAX_LEEWAY, ..rules(now) };
+    for now in [5000 + REMEMBERED, 9000 + REMEMBERED] {
+        pair.purge(later(now));
+        assert!(pair.primary.look_up(&foreign, &later(now)).is_err(), "{now}");
+    }
+    assert!(pair.primary.is_empty());
+
+    // The cutoff of the user goes with the horizon, which a JWT without `iat` may outlive.
+    let mut pair = Pair::default();
+    let undated = Presented { issued: Issued::InSecondOf(UnixMillis::ZERO), ..jwt("undated", 0, 1 << 40) };
+    pair.revoke_all(None, rules(10));
+    assert_eq!(pair.revoke(std::slice::from_ref(&undated), rules(20)), 0);
+    pair.purge(rules(10 + 100_000 + REMEMBERED));
+    assert_eq!(pair.look_up(&undated, 10 + 100_000 + REMEMBERED), Err(Reason::Revoked));
+}
+
+#[test]
+fn an_issuer_may_go_on_with_an_id_and_what_it_issues_then_ends_by_itself() {
+    let foreign = jwt("a", 2000, 11_000);
+    let ends: [fn(&mut Pair, &Presented, Rules); 2] = [
+        |pair, foreign, rules| assert_eq!(pair.revoke(std::slice::from_ref(foreign), rules), 1),
+        |pair, _, rules| assert!(pair.deny("a", 11_000, rules)),
+    ];
+    for end in ends {
+        let mut pair = Pair::default();
+        pair.create(chosen("a", 0, 2_000_000), rules(0)).unwrap();
+        pair.revoke(&[bare("a")], rules(10));
+        assert_eq!(pair.look_up(&jwt("a", 0, 11_000), 2000), Err(Reason::Revoked), "issued before the end");
+        assert_eq!(pair.look_up(&foreign, 2000), Ok(Standing::Absent), "issued after it");
+        end(&mut pair, &foreign, rules(2000));
+        assert_eq!((pair.look_up(&foreign, 2000), pair.tombstones()), (Err(Reason::Revoked), 1));
+        // As too many come, it is dropped.
+        pair.revoke(&[jwt("b", 2000, 11_000)], Rules { tombstones: 0, ..rules(2001) });
+        assert_eq!(pair.tombstones(), 0);
+        assert_eq!(pair.look_up(&foreign, 2002), Err(Reason::Unknown));
+    }
 }
 
 #[test]
@@ -965,7 +1032,8 @@ fn fields_are_set_and_removed_one_by_one_while_the_session_lives() {
     let pairs =
         |fields: &[(&str, &str)]| fields.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect::<Vec<_>>();
     assert_eq!(pair.fields("a", 1), pairs(&[("b", "long"), ("a", "2"), ("c", "")]));
-    assert_eq!(pair.set("a", &[("d", "0123456789abcdef")], 1), Err(ChangeError::TooLarge(25)));
+    assert_eq!(pair.set("a", &[("c", "0123456789abcdef")], 1), Err(ChangeError::TooLarge(24)));
+    assert_eq!(pair.set("a", &[("a", "2"), ("d", "")], 1), Err(ChangeError::TooMany(4)));
     let names = Data::pack([(&b"a"[..], &b""[..]), (&b"x"[..], &b""[..])]).unwrap();
     let unset = pair.primary.unset(&id("a"), names.clone(), &rules(1)).unwrap();
     assert_eq!(unset.value, 1);
@@ -992,7 +1060,11 @@ fn a_token_from_elsewhere_is_denied_until_it_would_expire() {
     assert_eq!(pair.primary.last_deadline(), at(5000 + REMEMBERED));
     pair.purge(rules(5000 + REMEMBERED));
     assert!(pair.primary.is_empty());
-    assert_eq!(revoke(&mut pair, 5000), 0, "what has expired needs no tombstone");
+    assert_eq!(revoke(&mut pair, 5000), 0, "it has expired");
+    assert_eq!(pair.look_up(&foreign, 4000), Err(Reason::Revoked), "and a clock that steps back does not wake it");
+    pair.purge(rules(5000 + REMEMBERED));
+    assert_eq!(revoke(&mut pair, 5000 + REMEMBERED), 0, "by now no clock does, and no leeway");
+    assert!(pair.primary.is_empty());
     pair.revoke_all(None, rules(10));
     assert_eq!(revoke(&mut pair, 11), 0);
     assert_eq!(pair.look_up(&foreign, 11), Err(Reason::UserRevoked), "the two stay apart");
@@ -1186,7 +1258,7 @@ fn very_many_fields_are_set_and_removed_at_once() {
     let mut pair = Pair::default();
     pair.create(new("a", 0, 5000), rules(0)).unwrap();
     let (mut sessions, mut agents) = (pair.primary, AgentPool::new());
-    let rules = Rules { max_data_bytes: usize::MAX, ..rules(1) };
+    let rules = Rules { data: DataLimit::NONE, ..rules(1) };
     let half = names.len() / 2;
     for fields in [&names[..half], &names[half / 2..]] {
         let set = sessions.set(&id("a"), data(fields), &rules).unwrap();

@@ -335,7 +335,7 @@ fn claims_that_are_no_object_are_refused() {
 fn huge_and_deep_json_is_refused_without_being_read() {
     let policy = TokenPolicy { max_token_bytes: 1024 * 1024, ..TokenPolicy::default() };
     let check = |token: &str| {
-        verify(mixed_ring(), &policy, user("42"), token.as_bytes(), None, at(NOW), &mut Scratch::default())
+        Verifier::new(Arc::clone(mixed_ring()), policy.clone()).verify(user("42"), token.as_bytes(), None, at(NOW))
     };
     for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
         for levels in [17, 1000, 50_000] {

@@ -1,32 +1,39 @@
-//! The cache gives no other answer than the check that it saves.
+//! A memory of tokens gives no other answer than the check that it saves.
 
 use super::*;
 
-fn counted(cache: &TokenCache) -> (u64, u64) {
-    cache.hits_and_misses()
-}
-
+/// Two verifiers with the same keys and policy, of which one remembers.
 struct Both {
-    ring: KeyRing,
-    policy: TokenPolicy,
-    cache: TokenCache,
-    scratch: Scratch,
+    plain: Verifier,
+    cached: Verifier,
 }
 
 impl Both {
     fn new(entries: usize) -> Self {
-        let mut cache = TokenCache::default();
-        cache.resize(entries);
-        Self { ring: ring(), policy: TokenPolicy::default(), cache, scratch: Scratch::default() }
+        let plain = verifier(&TokenPolicy::default());
+        let mut cached = plain.clone();
+        cached.resize(entries);
+        Self { plain, cached }
     }
 
-    /// The answer, which must be the same with the cache and without.
+    /// The answer, which must be the same with the memory and without.
     fn check(&mut self, name: &str, token: &str, audience: Option<&str>, now: UnixMillis) -> Result<Verified, Reason> {
         let (token, name) = (token.as_bytes(), user(name));
-        let plain = verify(&self.ring, &self.policy, name, token, audience, now, &mut self.scratch);
-        let cached = self.cache.verify(&self.ring, &self.policy, name, token, audience, now, &mut self.scratch);
-        assert_eq!(cached, plain);
+        let plain = self.plain.verify(name, token, audience, now);
+        assert_eq!(self.cached.verify(name, token, audience, now), plain);
         plain
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut TokenPolicy)) {
+        let mut policy = self.plain.policy().clone();
+        change(&mut policy);
+        self.plain.set_policy(policy.clone());
+        self.cached.set_policy(policy);
+    }
+
+    fn set_ring(&mut self, ring: &Arc<KeyRing>) {
+        self.plain.set_ring(Arc::clone(ring));
+        self.cached.set_ring(Arc::clone(ring));
     }
 }
 
@@ -38,10 +45,10 @@ fn a_token_is_verified_once_and_then_remembered() {
             both.check("42", &token, None, at(NOW)).unwrap();
         }
     }
-    assert_eq!(counted(&both.cache), (4, 2));
+    assert_eq!(both.cached.hits_and_misses(), (4, 2));
     let mut off = Both::new(0);
     (0..3).for_each(|_| drop(off.check("42", &jwt(), None, at(NOW)).unwrap()));
-    assert_eq!(counted(&off.cache), (0, 0));
+    assert_eq!(off.cached.hits_and_misses(), (0, 0));
 }
 
 #[test]
@@ -63,15 +70,30 @@ fn a_change_of_the_policy_or_the_ring_is_noticed() {
     let mut both = Both::new(16);
     let token = jwt();
     both.check("42", &token, None, at(NOW)).unwrap();
-    both.policy.issuer = Some("https://other.example".into());
+    both.change(|policy| policy.issuer = Some("https://other.example".into()));
     assert_eq!(both.check("42", &token, None, at(NOW)), Err(Reason::Issuer));
-    both.policy = TokenPolicy { max_token_bytes: 20, ..TokenPolicy::default() };
+    both.change(|policy| *policy = TokenPolicy { max_token_bytes: 20, ..TokenPolicy::default() });
     assert_eq!(both.check("42", &token, None, at(NOW)), Err(Reason::Malformed));
-    both.policy = TokenPolicy::default();
+    both.change(|policy| *policy = TokenPolicy::default());
     both.check("42", &token, None, at(NOW)).unwrap();
-    both.ring = KeyRing::ephemeral().unwrap();
-    both.cache.clear();
+    both.set_ring(&Arc::new(KeyRing::ephemeral().unwrap()));
     assert_eq!(both.check("42", &token, None, at(NOW)), Err(Reason::UnknownKey));
+}
+
+#[test]
+fn what_does_not_change_is_remembered_on() {
+    let mut both = Both::new(16);
+    both.check("42", &jwt(), None, at(NOW)).unwrap();
+    both.change(|_| {});
+    both.cached.resize(15);
+    both.check("42", &jwt(), None, at(NOW)).unwrap();
+    assert_eq!(both.cached.hits_and_misses(), (1, 1));
+    let mut another = both.cached.clone();
+    another.verify(user("42"), jwt().as_bytes(), None, at(NOW)).unwrap();
+    assert_eq!(another.hits_and_misses(), (0, 0), "a copy remembers nothing");
+    both.cached.resize(32);
+    both.check("42", &jwt(), None, at(NOW)).unwrap();
+    assert_eq!(both.cached.hits_and_misses(), (1, 2));
 }
 
 #[test]
@@ -96,7 +118,7 @@ proptest! {
     ) {
         let mut both = Both::new(entries);
         for (token, name, audience, now, leeway) in checks {
-            both.policy.leeway_secs = if leeway == 0 { 5 } else { both.policy.leeway_secs };
+            both.change(|policy| policy.leeway_secs = if leeway == 0 { 5 } else { policy.leeway_secs });
             let audience = [None, Some("api"), Some("web")][audience];
             let claims = format!(r#""exp":{},"nbf":{},"aud":["api","n{token}"]"#, NOW + 2 * token, NOW - 20 + token);
             let token = if token == 11 { opaque() } else { with(&claims) };
@@ -125,7 +147,7 @@ mod mixed {
     }
 
     /// All keys; all but one; and all, but with another secret of the same name.
-    static RINGS: LazyLock<Vec<KeyRing>> = LazyLock::new(|| {
+    static RINGS: LazyLock<Vec<Arc<KeyRing>>> = LazyLock::new(|| {
         let without = ALGORITHMS.map(|left_out| {
             ALGORITHMS.into_iter().filter(|kept| *kept != left_out).map(|kept| key(kept, "Q")).collect::<Vec<_>>()
         });
@@ -189,26 +211,19 @@ mod mixed {
         fn whatever_changes_the_answer_is_the_same_with_and_without(
             steps in prop::collection::vec(step(), 1..150)
         ) {
-            let (mut cache, mut scratch) = (TokenCache::default(), Scratch::default());
-            let (mut ring, mut policy) = (&RINGS[5], TokenPolicy::default());
-            cache.resize(32);
+            let mut both = Both::new(32);
+            both.set_ring(&RINGS[5]);
             for step in steps {
                 match step {
-                    Step::Ring(at) => {
-                        ring = &RINGS[at];
-                        cache.clear();
-                    }
-                    Step::Type(typ) => policy.token_type = typ.map(str::to_owned),
-                    Step::Issuer(issuer) => policy.issuer = issuer.map(str::to_owned),
-                    Step::Audience(audience) => policy.audience = audience.map(str::to_owned),
-                    Step::Leeway(seconds) => policy.leeway_secs = seconds,
-                    Step::Bytes(max) => policy.max_token_bytes = max,
-                    Step::Resize(entries) => cache.resize(entries),
-                    Step::Check { token, user: name, audience, now } => {
-                        let (token, name, now) = (TOKENS[token].as_bytes(), user(name), at(now));
-                        let plain = verify(ring, &policy, name, token, audience, now, &mut scratch);
-                        let cached = cache.verify(ring, &policy, name, token, audience, now, &mut scratch);
-                        prop_assert_eq!(cached, plain);
+                    Step::Ring(at) => both.set_ring(&RINGS[at]),
+                    Step::Type(typ) => both.change(|policy| policy.token_type = typ.map(str::to_owned)),
+                    Step::Issuer(issuer) => both.change(|policy| policy.issuer = issuer.map(str::to_owned)),
+                    Step::Audience(audience) => both.change(|policy| policy.audience = audience.map(str::to_owned)),
+                    Step::Leeway(seconds) => both.change(|policy| policy.leeway_secs = seconds),
+                    Step::Bytes(max) => both.change(|policy| policy.max_token_bytes = max),
+                    Step::Resize(entries) => both.cached.resize(entries),
+                    Step::Check { token, user, audience, now } => {
+                        let _ = both.check(user, &TOKENS[token], audience, at(now));
                     }
                 }
             }

@@ -57,19 +57,19 @@ pub(super) fn jwk(algorithm: Algorithm) -> Value {
 }
 
 /// A key `HS256` that signs, and the issuer's public keys.
-pub(super) fn mixed_ring() -> &'static KeyRing {
-    static RING: LazyLock<KeyRing> = LazyLock::new(new_mixed_ring);
+pub(super) fn mixed_ring() -> &'static Arc<KeyRing> {
+    static RING: LazyLock<Arc<KeyRing>> = LazyLock::new(new_mixed_ring);
     &RING
 }
 
-fn new_mixed_ring() -> KeyRing {
+fn new_mixed_ring() -> Arc<KeyRing> {
     let secret = json!({ "kty": "oct", "kid": "HS256", "alg": "HS256", "k": "Q".repeat(64) });
     let keys: Vec<_> = std::iter::once(secret).chain(PUBLIC.map(jwk)).collect();
     ring_of(&keys).unwrap()
 }
 
-pub(super) fn ring_of(keys: &[Value]) -> Result<KeyRing, KeyRingError> {
-    KeyRing::from_jwk_set(json!({ "keys": keys }).to_string().as_bytes(), None)
+pub(super) fn ring_of(keys: &[Value]) -> Result<Arc<KeyRing>, KeyRingError> {
+    KeyRing::from_jwk_set(json!({ "keys": keys }).to_string().as_bytes(), None).map(Arc::new)
 }
 
 /// The issuer's signature of these bytes.
@@ -131,9 +131,9 @@ pub(super) fn good(algorithm: Algorithm) -> String {
     issued(algorithm, header(algorithm), CLAIMS)
 }
 
-/// What [`verify`] answers at [`NOW`] with the mixed ring.
-pub(super) fn answer(ring: &KeyRing, token: impl AsRef<[u8]>) -> Result<Verified, Reason> {
-    verify(ring, &TokenPolicy::default(), user("42"), token.as_ref(), None, at(NOW), &mut Scratch::default())
+/// What a verifier with this ring answers at [`NOW`].
+pub(super) fn answer(ring: &Arc<KeyRing>, token: impl AsRef<[u8]>) -> Result<Verified, Reason> {
+    Verifier::new(Arc::clone(ring), TokenPolicy::default()).verify(user("42"), token.as_ref(), None, at(NOW))
 }
 
 /// Why the mixed ring refuses this token, as it must.

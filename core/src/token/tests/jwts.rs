@@ -112,11 +112,11 @@ fn a_key_is_found_by_kid_or_by_being_the_only_one_that_fits() {
     assert_eq!(refused(&signed("k256", r#"{"alg":"HS384"}"#, payload)), Some(Reason::Signature));
 
     let json = ["a", "b"].map(|kid| format!(r#"{{"kty":"oct","kid":"{kid}","alg":"HS256","k":"{}"}}"#, "Q".repeat(64)));
-    let two = KeyRing::from_jwk_set(format!(r#"{{"keys":[{}]}}"#, json.join(",")).as_bytes(), None).unwrap();
+    let two = Arc::new(KeyRing::from_jwk_set(format!(r#"{{"keys":[{}]}}"#, json.join(",")).as_bytes(), None).unwrap());
     for alg in ["HS256", "HS384"] {
         let token = signed("k256", format!(r#"{{"alg":"{alg}"}}"#), payload);
         let found =
-            verify(&two, &TokenPolicy::default(), user("42"), token.as_bytes(), None, at(NOW), &mut Scratch::default());
+            Verifier::new(Arc::clone(&two), TokenPolicy::default()).verify(user("42"), token.as_bytes(), None, at(NOW));
         assert_eq!(found, Err(Reason::UnknownKey), "{alg}");
     }
 }
@@ -224,7 +224,7 @@ fn the_issuer_is_compared_if_one_is_set() {
 fn the_audience_of_the_call_comes_before_the_policys() {
     let policy = TokenPolicy { audience: Some("web".into()), ..TokenPolicy::default() };
     let asked = |token: &str, audience: Option<&str>| {
-        verify(&ring(), &policy, user("42"), token.as_bytes(), audience, at(NOW), &mut Scratch::default()).err()
+        verifier(&policy).verify(user("42"), token.as_bytes(), audience, at(NOW)).err()
     };
     let (web, both, none) = (
         with(r#""exp":1700000001,"aud":"web""#),
@@ -274,13 +274,13 @@ fn own_jti() -> String {
 fn a_jti_of_ours_says_which_session_of_the_sid_it_is_of() {
     let issued = |claims: &str| check(&with(&format!(r#""exp":1800000000,{claims}"#))).unwrap().issued;
     let (own, sid) = (own_jti(), format!(r#""sid":"{SESSION}""#));
-    let (front, behind) = (own.strip_suffix('U').unwrap(), own.strip_prefix('A').unwrap());
+    let (front, rest) = (own.strip_suffix('U').unwrap(), own.strip_prefix('A').unwrap());
     assert_eq!(issued(&format!(r#"{sid},"jti":"{own}""#)), Issued::ForSessionOf(at(NOW)));
-    assert_eq!(issued(&format!(r#"{sid},"jti":"\u0041{behind}""#)), Issued::ForSessionOf(at(NOW)));
+    assert_eq!(issued(&format!(r#"{sid},"jti":"\u0041{rest}""#)), Issued::ForSessionOf(at(NOW)));
     // Damaged, foreign ones of any length, and of another session or none: as with any other issuer's.
     let second = Issued::InSecondOf(at(NOW - 9));
     for claims in [
-        format!(r#"{sid},"jti":"B{behind}""#),
+        format!(r#"{sid},"jti":"B{rest}""#),
         format!(r#"{sid},"jti":"{front}A""#),
         format!(r#"{sid},"jti":"{front}""#),
         format!(r#"{sid},"jti":"{own}A""#),

@@ -8,6 +8,7 @@ mod forgeries;
 #[cfg(feature = "public-keys")]
 mod issuer;
 mod jwts;
+mod naming;
 mod opaques;
 #[cfg(feature = "public-keys")]
 mod public_keys;
@@ -20,6 +21,7 @@ mod types;
 mod vectors;
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -39,12 +41,17 @@ fn user(name: &str) -> Subject<'_> {
 }
 
 /// Keys `k256`, `k384` and `k512`.
-fn ring() -> KeyRing {
+fn ring() -> Arc<KeyRing> {
     let keys = [("256", 64), ("384", 64), ("512", 86)].map(|(bits, letters)| {
         let secret = "Q".repeat(letters);
         format!(r#"{{"kty":"oct","kid":"k{bits}","alg":"HS{bits}","k":"{secret}"}}"#)
     });
-    KeyRing::from_jwk_set(format!(r#"{{"keys":[{}]}}"#, keys.join(",")).as_bytes(), None).unwrap()
+    Arc::new(KeyRing::from_jwk_set(format!(r#"{{"keys":[{}]}}"#, keys.join(",")).as_bytes(), None).unwrap())
+}
+
+/// One with the keys of [`ring`].
+fn verifier(policy: &TokenPolicy) -> Verifier {
+    Verifier::new(ring(), policy.clone())
 }
 
 fn new_token(session: &SessionId) -> NewToken<'_> {
@@ -90,7 +97,7 @@ fn with(claims: &str) -> String {
 }
 
 fn check_by(policy: &TokenPolicy, token: &str) -> Result<Verified, Reason> {
-    verify(&ring(), policy, user("42"), token.as_bytes(), None, at(NOW), &mut Scratch::default())
+    verifier(policy).verify(user("42"), token.as_bytes(), None, at(NOW))
 }
 
 fn check(token: &str) -> Result<Verified, Reason> {

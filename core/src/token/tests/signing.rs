@@ -66,13 +66,13 @@ fn a_key_that_only_verifies_signs_nothing() {
         r#"{{"keys":[{{"kty":"oct","kid":"k256","alg":"HS256","k":"{}","key_ops":["verify"]}}]}}"#,
         "Q".repeat(64)
     );
-    let ring = KeyRing::from_jwk_set(json.as_bytes(), None).unwrap();
+    let ring = Arc::new(KeyRing::from_jwk_set(json.as_bytes(), None).unwrap());
     let key = ring.get("k256").unwrap();
     assert!(key.sign_jwt(&new_token(&session())).is_none());
     assert!(key.sign_opaque(user("42"), &session(), at(NOW), at(NOW)).is_none());
     for token in [jwt(), opaque()] {
-        let policy = TokenPolicy::default();
-        let found = verify(&ring, &policy, user("42"), token.as_bytes(), None, at(NOW), &mut Scratch::default());
+        let mut verifier = Verifier::new(Arc::clone(&ring), TokenPolicy::default());
+        let found = verifier.verify(user("42"), token.as_bytes(), None, at(NOW));
         assert_eq!(found.unwrap().id, session());
     }
 }
@@ -90,13 +90,11 @@ proptest! {
             claims: Some(&claims), ..new_token(&id)
         };
         let policy = TokenPolicy { issuer: Some(issuer.clone()), ..TokenPolicy::default() };
-        let (ring, mut scratch) = (ring(), Scratch::default());
+        let (ring, mut verifier) = (ring(), verifier(&policy));
         for key in ring.keys() {
             let opaque = key.sign_opaque(user(&name), &id, at(NOW), at(NOW)).unwrap();
             for token in [key.sign_jwt(&token).unwrap(), opaque] {
-                let found = verify(
-                    &ring, &policy, user(&name), token.as_bytes(), Some(&value), at(NOW), &mut scratch
-                );
+                let found = verifier.verify(user(&name), token.as_bytes(), Some(&value), at(NOW));
                 prop_assert_eq!(found.map(|found| found.id), Ok(id.clone()));
                 let routed = unverified_subject(token.as_bytes());
                 prop_assert_eq!(routed.as_deref(), Some(name.as_str()));

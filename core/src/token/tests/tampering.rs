@@ -4,8 +4,8 @@ use super::*;
 
 /// Every byte of a token changed to every other, left out, and each byte put in everywhere.
 fn nothing_near_verifies(token: &str) {
-    let (ring, policy, mut scratch) = (ring(), TokenPolicy::default(), Scratch::default());
-    let mut accepted = |bytes: &[u8]| verify(&ring, &policy, user("42"), bytes, None, at(NOW), &mut scratch).is_ok();
+    let mut verifier = verifier(&TokenPolicy::default());
+    let mut accepted = |bytes: &[u8]| verifier.verify(user("42"), bytes, None, at(NOW)).is_ok();
     let token = token.as_bytes();
     assert!(accepted(token));
     for at in 0..token.len() {
@@ -36,12 +36,12 @@ fn no_opaque_token_one_byte_away_verifies() {
 proptest! {
     #[test]
     fn any_bytes_are_answered(bytes: Vec<u8>, header: Vec<u8>, payload: Vec<u8>, text in "[rst1.eyJ-_A=]{0,60}") {
-        let (ring, policy, mut scratch) = (ring(), TokenPolicy::default(), Scratch::default());
+        let mut verifier = verifier(&TokenPolicy::default());
         let opaque = [b"rst1.", bytes.as_slice()].concat();
         let foreign = signed("k256", &header, &payload);
         let broken_payload = signed("k256", HEADER, &payload);
         for token in [&bytes, &opaque, text.as_bytes(), foreign.as_bytes(), broken_payload.as_bytes()] {
-            let found = verify(&ring, &policy, user("42"), token, None, at(NOW), &mut scratch);
+            let found = verifier.verify(user("42"), token, None, at(NOW));
             prop_assert!(found.is_err());
             let _ = unverified_subject(token);
         }

@@ -1,19 +1,22 @@
-//! Every session that anybody may still ask for, in order, with how it ended. It sees commands, never effects.
+//! Every session and tombstone of a user, in order, and the two cutoffs. It sees commands, never effects.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use redis_session_core::sessions::{
-    Clock, Data, Device, Effect, NewSession, Origin, Refresh, Session, TokenFormat, TokenRules, decode_effects,
+    CreateError, Cutoff, Data, Device, Effect, EndReason, IdSource, MAX_LEEWAY, NewSession, Origin, Presented, Refresh,
+    Rules, Session, TokenFormat, Tombstone, UserCutoff, decode_effects,
 };
+use redis_session_core::token::{Issued, TokenKind};
 use redis_session_core::{Reason, SessionId, UnixMillis};
 
-/// A session that is or was, or one from elsewhere that was denied here.
+use super::list::List;
+
+/// A session that is or was, or a JWT from elsewhere that was denied here.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) id: SessionId,
     pub(crate) created: UnixMillis,
-    /// When its present tokens were issued.
-    pub(crate) issued: UnixMillis,
     pub(crate) expires: UnixMillis,
     idle_secs: u32,
     pub(crate) seen: UnixMillis,
@@ -24,25 +27,11 @@ pub(crate) struct Known {
     pub(crate) ip: Option<IpAddr>,
     pub(crate) agent: Option<String>,
     pub(crate) device: Option<Device>,
-    pub(crate) data: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Whether applications chose its id, and so may choose it again.
-    traced: bool,
-    pub(crate) ended: Option<Reason>,
-    /// Whether nothing of its own is kept of it any more.
-    pub(crate) is_gone: bool,
-    /// What is gone before it is spent is covered by a mark.
-    pub(crate) covered: Option<Covered>,
-    /// Whether nothing can ask for it any more, so that it may go.
-    pub(crate) is_spent: bool,
-}
-
-/// The mark that speaks for what is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Covered {
-    /// All sessions were revoked.
-    ByEpoch,
-    /// A trace was forgotten early.
-    ByForgotten,
+    pub(crate) data: Vec<Field>,
+    /// The earliest `iat` that it accepts, if applications chose its id.
+    pub(crate) accepts_from: Option<UnixMillis>,
+    /// What is left of it, once it has ended.
+    pub(crate) tombstone: Option<Tombstone>,
 }
 
 /// What a refresh token must be worth.
@@ -58,17 +47,63 @@ pub(crate) enum Worth {
     Reused,
 }
 
+/// The first second after this moment.
+fn next_second(time: UnixMillis) -> UnixMillis {
+    UnixMillis::from_secs(time.as_secs() + 1).unwrap_or(UnixMillis::MAX)
+}
+
+/// Whether everything that began at `time` is dead.
+fn ends_what_began(cutoff: Cutoff, time: UnixMillis) -> bool {
+    cutoff.began > UnixMillis::ZERO && time <= cutoff.began
+}
+
+/// Whether a cutoff ends a credential that has no session.
+fn ends(cutoff: Cutoff, issued: Issued) -> bool {
+    match issued {
+        Issued::Unsaid => false,
+        Issued::ForSessionOf(began) => ends_what_began(cutoff, began),
+        Issued::InSecondOf(iat) => cutoff.iat > UnixMillis::ZERO && iat.as_secs() <= cutoff.iat.as_secs(),
+    }
+}
+
+fn later(one: Option<UserCutoff>, other: UserCutoff) -> UserCutoff {
+    let Some(one) = one else { return other };
+    UserCutoff {
+        cutoff: Cutoff { began: one.cutoff.began.max(other.cutoff.began), iat: one.cutoff.iat.max(other.cutoff.iat) },
+        until: one.until.max(other.until),
+    }
+}
+
+/// Whether a tombstone, or the cutoff that it leaves when it is dropped, ends what was issued then until it cannot be good.
+fn covers(tombstone: &Tombstone, issued: UnixMillis, end: UnixMillis) -> bool {
+    tombstone.until >= end && tombstone.ended_at.saturating_add(MAX_LEEWAY) >= issued
+}
+
+/// When a JWT must end by itself: with its `exp`, and no later than the horizon after it was issued. A session that is
+/// here knows better when a token made for it ends.
+fn jwt_end(jwt: &Presented, is_here: bool, rules: &Rules) -> Option<UnixMillis> {
+    let expires = match (jwt.kind, jwt.expires_at) {
+        (Some(TokenKind::Jwt), Some(expires)) => expires,
+        _ => return None,
+    };
+    let issued = match jwt.issued {
+        Issued::Unsaid => return None,
+        Issued::ForSessionOf(_) if is_here => return None,
+        Issued::InSecondOf(UnixMillis::ZERO) => return Some(expires),
+        Issued::InSecondOf(issued) | Issued::ForSessionOf(issued) => issued,
+    };
+    Some(expires.min(issued.saturating_add(rules.horizon)))
+}
+
 impl Known {
-    /// A trace of a session that was never here, or of which no more is known.
-    fn trace(id: SessionId, reason: Reason, until: UnixMillis) -> Self {
+    fn blank(id: SessionId) -> Self {
         Self {
             id,
             created: UnixMillis::ZERO,
-            issued: UnixMillis::ZERO,
             expires: UnixMillis::ZERO,
             idle_secs: 0,
             seen: UnixMillis::ZERO,
-            token_until: until,
+            token_until: UnixMillis::ZERO,
             tokens: TokenFormat::None,
             token_ttl: None,
             refresh: None,
@@ -76,21 +111,22 @@ impl Known {
             agent: None,
             device: None,
             data: Vec::new(),
-            traced: true,
-            ended: Some(reason),
-            is_gone: false,
-            covered: None,
-            is_spent: false,
+            accepts_from: None,
+            tombstone: None,
         }
+    }
+
+    fn dead(tombstone: Tombstone) -> Self {
+        Self { tombstone: Some(tombstone.clone()), ..Self::blank(tombstone.id) }
     }
 
     fn stored<A: AsRef<str>>(session: &Session<'_, A>) -> Self {
         Self {
             created: session.created_at,
-            issued: session.refresh.map_or(session.created_at, |refresh| refresh.rotated_at),
             expires: session.expires_at,
             idle_secs: session.idle_secs,
             seen: session.last_seen_at(),
+            token_until: session.token_until,
             tokens: session.tokens,
             token_ttl: session.token_ttl,
             refresh: session.refresh,
@@ -98,40 +134,15 @@ impl Known {
             agent: session.agent.as_ref().map(|agent| agent.as_ref().to_owned()),
             device: session.device,
             data: fields(&session.data),
-            traced: session.traced,
-            ended: None,
-            ..Self::trace(session.id.clone(), Reason::Unknown, session.token_until)
+            accepts_from: session.accepts_from,
+            ..Self::blank(session.id.clone())
         }
-    }
-
-    pub(crate) fn new(new: &NewSession<'_>, rules: TokenRules, now: UnixMillis) -> Self {
-        let first = |ttl_secs| Refresh { generation: 0, rotated_at: now, expires_at: now, ttl_secs };
-        let mut known = Self {
-            created: now,
-            expires: new.expires_at,
-            idle_secs: new.idle_secs,
-            tokens: new.tokens,
-            token_ttl: new.token_ttl,
-            refresh: new.refresh_secs.map(first),
-            ip: new.ip,
-            agent: new.agent.map(str::to_owned),
-            device: new.device,
-            data: fields(&new.data),
-            traced: new.external_id,
-            ended: None,
-            ..Self::trace(new.id.clone(), Reason::Unknown, UnixMillis::ZERO)
-        };
-        known.issue(0, rules, now);
-        if new.external_id {
-            // Others make tokens for this id, which are good as long as the session.
-            known.token_until = known.expires.saturating_add(rules.leeway);
-        }
-        known
     }
 
     /// New tokens: good for as long as they say, and never longer than the session.
-    fn issue(&mut self, generation: u32, rules: TokenRules, now: UnixMillis) {
-        (self.issued, self.seen) = (now, now);
+    fn issue(&mut self, generation: u32, rules: &Rules) {
+        let now = rules.now;
+        self.seen = now;
         let within = |secs: u64| now.saturating_add(secs.saturating_mul(1000)).min(self.expires);
         let access = match self.tokens {
             TokenFormat::Jwt => {
@@ -140,7 +151,7 @@ impl Known {
             }
             TokenFormat::Opaque | TokenFormat::None => self.expires,
         };
-        self.token_until = self.token_until.max(access.saturating_add(rules.leeway));
+        self.token_until = self.token_until.max(access);
         if let Some(refresh) = &mut self.refresh {
             let expires_at = within(u64::from(refresh.ttl_secs));
             *refresh = Refresh { generation, rotated_at: now, expires_at, ttl_secs: refresh.ttl_secs };
@@ -158,6 +169,9 @@ impl Known {
 
     /// See [`User::moments`](super::User::moments).
     pub(crate) fn moments(&self, grace: u64) -> Vec<UnixMillis> {
+        if let Some(tombstone) = &self.tombstone {
+            return vec![tombstone.until];
+        }
         let mut moments = vec![self.expires, self.idle(), self.token_until];
         moments.extend(self.refresh.map(|refresh| refresh.expires_at));
         moments.extend(self.refresh.map(|refresh| refresh.rotated_at.saturating_add(grace)));
@@ -165,36 +179,76 @@ impl Known {
     }
 
     /// When it dies, or why it is dead.
-    pub(crate) fn status(&self, clock: Clock) -> Result<UnixMillis, Reason> {
-        let idle = self.idle();
-        match self.ended {
-            Some(reason) => Err(reason),
-            None if self.created < clock.not_before => Err(Reason::UserRevoked),
-            None if clock.now >= self.expires => Err(Reason::Expired),
-            None if self.idle_secs > 0 && clock.now >= idle => Err(Reason::Idle),
-            None => Ok(idle.min(self.expires)),
+    pub(crate) fn status(&self, rules: &Rules) -> Result<UnixMillis, Reason> {
+        if let Some(tombstone) = &self.tombstone {
+            return Err(tombstone.reason.into());
+        }
+        if [rules.not_before, rules.revoked_before].into_iter().any(|cutoff| ends_what_began(cutoff, self.created)) {
+            return Err(Reason::UserRevoked);
+        }
+        if rules.now >= self.expires {
+            return Err(Reason::Expired);
+        }
+        if self.idle_secs > 0 && rules.now >= self.idle() {
+            return Err(Reason::Idle);
+        }
+        Ok(self.idle().min(self.expires))
+    }
+
+    pub(crate) fn is_live(&self, rules: &Rules) -> bool {
+        self.status(rules).is_ok()
+    }
+
+    /// Of which deadline it has died, if nothing has noticed yet.
+    pub(crate) fn died_of(&self, rules: &Rules) -> Option<EndReason> {
+        match self.status(rules) {
+            Err(Reason::Expired) if self.tombstone.is_none() => Some(EndReason::Expired),
+            Err(Reason::Idle) if self.tombstone.is_none() => Some(EndReason::Idle),
+            _ => None,
         }
     }
 
-    pub(crate) fn is_live(&self, clock: Clock) -> bool {
-        !self.is_gone && self.status(clock).is_ok()
+    /// Whether it may go at once: a cutoff that lasts speaks for it, or its tokens have expired. What only
+    /// `session.not-before` has ended may come back.
+    pub(crate) fn is_spent(&self, rules: &Rules) -> bool {
+        if let Some(tombstone) = &self.tombstone {
+            return rules.now >= tombstone.until;
+        }
+        let lasting = Rules { not_before: Cutoff::default(), ..*rules };
+        ends_what_began(rules.revoked_before, self.created)
+            || self.status(&lasting).is_err() && rules.now >= self.token_until.saturating_add(rules.leeway)
     }
 
-    /// Whether nothing asks for it any more, whatever becomes of `session.not-before`.
-    fn is_spent(&self, clock: Clock) -> bool {
-        let forever = Clock { not_before: UnixMillis::ZERO, ..clock };
-        clock.now >= self.token_until && self.status(forever).is_err()
+    /// The last moment at which one of its tokens is known to have been issued.
+    pub(crate) fn last_issued(&self) -> UnixMillis {
+        match (&self.tombstone, self.refresh) {
+            (Some(tombstone), _) => tombstone.ended_at,
+            (None, Some(refresh)) => self.created.max(refresh.rotated_at),
+            (None, None) => self.created,
+        }
+    }
+
+    /// Until when its end at `ended_at` must be remembered: whatever leeway comes, nothing of it may be good later.
+    fn remembered_until(&self, ended_at: UnixMillis, rules: &Rules) -> UnixMillis {
+        if let Some(tombstone) = &self.tombstone {
+            return tombstone.until;
+        }
+        let mut last = self.token_until;
+        if self.accepts_from.is_some() {
+            last = last.max(ended_at.saturating_add(rules.leeway).saturating_add(rules.horizon));
+        }
+        last.saturating_add(MAX_LEEWAY)
     }
 
     /// What its refresh token of this generation is worth, if it is alive.
-    pub(crate) fn worth(&self, generation: u32, origin: Origin<'_>, rules: TokenRules, now: UnixMillis) -> Worth {
+    pub(crate) fn worth(&self, generation: u32, origin: Origin<'_>, rules: &Rules) -> Worth {
         let Some(refresh) = self.refresh else { return Worth::Refused(Reason::Unknown) };
         let is_last = generation.checked_add(1) == Some(refresh.generation);
-        let is_repeated = is_last && now < refresh.rotated_at.saturating_add(rules.grace);
+        let is_repeated = is_last && rules.now < refresh.rotated_at.saturating_add(rules.grace);
         let is_elsewhere = matches!((self.device, origin.device), (Some(bound), Some(device)) if bound != device);
         if generation < refresh.generation && !is_repeated {
             Worth::Reused
-        } else if now >= refresh.expires_at {
+        } else if rules.now >= refresh.expires_at {
             Worth::Refused(Reason::TokenExpired)
         } else if is_elsewhere {
             Worth::Refused(Reason::Device)
@@ -207,8 +261,8 @@ impl Known {
         }
     }
 
-    pub(crate) fn rotate(&mut self, generation: u32, origin: Origin<'_>, rules: TokenRules, now: UnixMillis) {
-        self.issue(generation + 1, rules, now);
+    pub(crate) fn rotate(&mut self, generation: u32, origin: Origin<'_>, rules: &Rules) {
+        self.issue(generation + 1, rules);
         self.ip = origin.ip.or(self.ip);
         self.agent = origin.agent.map(str::to_owned).or(self.agent.take());
     }
@@ -218,8 +272,11 @@ impl Known {
     }
 }
 
+/// A name and a value.
+pub(crate) type Field = (Vec<u8>, Vec<u8>);
+
 /// Fields with those of `data` set, as a list.
-pub(crate) fn merged(fields: &[(Vec<u8>, Vec<u8>)], data: &Data<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub(crate) fn merged(fields: &[Field], data: &Data<'_>) -> Vec<Field> {
     let mut fields = fields.to_vec();
     for (name, value) in self::fields(data) {
         match fields.iter_mut().find(|(known, _)| *known == name) {
@@ -231,16 +288,18 @@ pub(crate) fn merged(fields: &[(Vec<u8>, Vec<u8>)], data: &Data<'_>) -> Vec<(Vec
 }
 
 /// Fields, as a list.
-pub(crate) fn fields(data: &Data<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub(crate) fn fields(data: &Data<'_>) -> Vec<Field> {
     data.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
 }
+
+/// What a command ends: the ids, in order, each with its reason.
+pub(crate) type Ends = Vec<(SessionId, EndReason)>;
 
 #[derive(Clone, Default)]
 pub(crate) struct History {
     pub(crate) known: Vec<Known>,
-    now: UnixMillis,
-    /// Whether the clock has stepped back, which marks do not stand.
-    has_stepped_back: bool,
+    revoked: Option<UserCutoff>,
+    dropped: Option<UserCutoff>,
 }
 
 impl History {
@@ -250,85 +309,313 @@ impl History {
         for effect in decode_effects(bytes).expect("effects") {
             match effect {
                 Effect::Put(session) => history.known.push(Known::stored(&session)),
-                Effect::End(trace) => history.deny(trace.id, trace.reason.into(), trace.until),
-                _ => {}
+                Effect::End(tombstone) => history.known.push(Known::dead(tombstone)),
+                Effect::RevokedBefore(cutoff) => history.revoked = cutoff,
+                Effect::TombstonesDroppedBefore(cutoff) => history.dropped = cutoff,
+                other => panic!("not of a value: {other:?}"),
             }
         }
         history
     }
 
-    /// Begins a command: nobody asks any more for what is spent.
-    pub(crate) fn begin(&mut self, clock: Clock) {
-        self.has_stepped_back |= clock.now < self.now;
-        self.now = clock.now;
-        self.known.iter_mut().for_each(|known| known.is_spent = known.is_spent(clock));
-        self.known.retain(|known| !(known.is_gone && known.is_spent));
+    /// Whether a list has these records and cutoffs.
+    pub(crate) fn is(&self, list: &List) -> bool {
+        let known = self.known.iter().map(|known| (&known.id, &known.tombstone));
+        known.eq(list.records.iter().map(|record| (&record.id, &record.tombstone)))
+            && (self.revoked, self.dropped) == (list.revoked_before, list.tombstones_dropped_before)
     }
 
-    /// The mark that must speak for this one.
-    pub(crate) fn covered(&self, known: &Known) -> Option<Covered> {
-        known.covered.filter(|_| known.is_gone && self.now < known.token_until && !self.has_stepped_back)
-    }
-
-    /// The session or trace that is kept under this id.
+    /// The session or tombstone that is kept under this id.
     pub(crate) fn find(&self, id: &SessionId) -> Option<&Known> {
-        self.known.iter().find(|known| known.id == *id && !known.is_gone)
+        self.known.iter().find(|known| known.id == *id)
     }
 
     pub(crate) fn find_mut(&mut self, id: &SessionId) -> Option<&mut Known> {
-        self.known.iter_mut().find(|known| known.id == *id && !known.is_gone)
+        self.known.iter_mut().find(|known| known.id == *id)
     }
 
-    pub(crate) fn live(&self, clock: Clock) -> impl Iterator<Item = &Known> {
-        self.known.iter().filter(move |known| known.is_live(clock))
+    pub(crate) fn live(&self, rules: &Rules) -> impl Iterator<Item = &Known> {
+        self.known.iter().filter(move |known| known.is_live(rules))
     }
 
-    /// How many dead ones are kept that somebody may ask for.
-    pub(crate) fn dead(&self, clock: Clock) -> usize {
-        self.known.iter().filter(|known| !known.is_gone && !known.is_spent && known.status(clock).is_err()).count()
+    /// The deadline of the session that a credential is of; `None` if it is good without one.
+    pub(crate) fn look_up(&self, presented: &Presented, rules: &Rules) -> Result<Option<UnixMillis>, Reason> {
+        self.look_up_in(self.find(&presented.id), presented, rules)
     }
 
-    pub(crate) fn create(&mut self, known: Known) {
-        self.known.retain(|earlier| earlier.id != known.id);
-        self.known.push(known);
+    fn look_up_in(
+        &self,
+        known: Option<&Known>,
+        presented: &Presented,
+        rules: &Rules,
+    ) -> Result<Option<UnixMillis>, Reason> {
+        let end = jwt_end(presented, known.is_some(), rules);
+        if end.is_some_and(|end| rules.latest >= end.saturating_add(MAX_LEEWAY)) {
+            return Err(Reason::TokenExpired);
+        }
+        let servers = [rules.not_before, rules.revoked_before];
+        if let Some(known) = known {
+            let deadline = known.status(rules)?;
+            let is_of_another = match presented.issued {
+                Issued::Unsaid => false,
+                Issued::ForSessionOf(began) => began != known.created,
+                Issued::InSecondOf(iat) => {
+                    let is_foreign = known.accepts_from.is_some();
+                    if is_foreign && servers.into_iter().any(|cutoff| ends(cutoff, presented.issued)) {
+                        return Err(Reason::UserRevoked);
+                    }
+                    known.accepts_from.is_some_and(|from| iat < from)
+                }
+            };
+            return if is_of_another { Err(Reason::Unknown) } else { Ok(Some(deadline)) };
+        }
+        let mut revoked = servers.into_iter().chain(self.revoked.map(|revoked| revoked.cutoff));
+        if revoked.any(|cutoff| ends(cutoff, presented.issued)) {
+            return Err(Reason::UserRevoked);
+        }
+        if self.dropped.is_some_and(|dropped| ends(dropped.cutoff, presented.issued)) {
+            return Err(Reason::Unknown);
+        }
+        let expires = presented.expires_at.filter(|expires| rules.now >= *expires);
+        match presented.kind {
+            Some(TokenKind::Jwt) => match end {
+                Some(end) if rules.now < end.saturating_add(rules.leeway) => Ok(None),
+                _ => Err(Reason::TokenExpired),
+            },
+            Some(_) if expires.is_some() => Err(Reason::Expired),
+            _ => Err(Reason::Unknown),
+        }
     }
 
-    pub(crate) fn deny(&mut self, id: SessionId, reason: Reason, until: UnixMillis) {
-        self.create(Known::trace(id, reason, until));
+    /// The session that a login is to begin.
+    pub(crate) fn begin(&self, new: &NewSession<'_>, rules: &Rules) -> Result<Known, CreateError> {
+        let earlier = self.find(&new.id);
+        if earlier.is_some_and(|earlier| earlier.is_live(rules)) {
+            return Err(CreateError::Exists);
+        }
+        let remembered = earlier.filter(|earlier| !earlier.is_spent(rules));
+        let first = |ttl_secs| Refresh { generation: 0, rotated_at: rules.now, expires_at: rules.now, ttl_secs };
+        let mut known = Known {
+            created: rules.now,
+            expires: new.expires_at,
+            idle_secs: new.idle_secs,
+            tokens: new.tokens,
+            token_ttl: new.token_ttl,
+            refresh: new.refresh_secs.map(first),
+            ip: new.ip,
+            agent: new.agent.map(str::to_owned),
+            device: new.device,
+            data: fields(&new.data),
+            ..Known::blank(new.id.clone())
+        };
+        let token = match new.source {
+            IdSource::Token(issued) => {
+                let expires_at = Some(new.expires_at);
+                let token =
+                    Presented { kind: Some(TokenKind::Jwt), issued, expires_at, ..Presented::id(new.id.clone()) };
+                let end = jwt_end(&token, false, rules).filter(|end| rules.now < *end);
+                known.expires = end.ok_or(CreateError::Refused(Reason::TokenExpired))?;
+                Some(token)
+            }
+            IdSource::Random | IdSource::Caller => None,
+        };
+        known.issue(0, rules);
+        // SESSION.REVOKEALL ends what began in its millisecond. This login comes later.
+        if rules.revoked_before.began <= rules.latest {
+            known.created = known.created.max(rules.revoked_before.began.saturating_add(1));
+        }
+        if new.source == IdSource::Random {
+            return Ok(known);
+        }
+        // Others may make tokens for this id, which are good as long as the session.
+        known.token_until = known.expires;
+        let users = self.revoked.into_iter().chain(self.dropped).map(|user| user.cutoff);
+        let mut accepts_from = UnixMillis::ZERO;
+        for cutoff in users.clone().chain([rules.not_before, rules.revoked_before]) {
+            if cutoff.iat > UnixMillis::ZERO {
+                accepts_from = accepts_from.max(next_second(cutoff.iat));
+            }
+        }
+        let began = users.map(|cutoff| cutoff.began).max().unwrap_or_default().saturating_add(1);
+        known.created = known.created.max(rules.latest).max(began);
+        if let Some(earlier) = earlier {
+            known.created = known.created.max(earlier.last_issued().saturating_add(1));
+            accepts_from = accepts_from.max(earlier.accepts_from.unwrap_or_default());
+        }
+        if let Some(remembered) = remembered {
+            // No JWT made elsewhere tells the two apart, and the earlier one is not to be forgotten.
+            accepts_from = UnixMillis::MAX;
+            known.token_until = known.token_until.max(remembered.remembered_until(rules.latest, rules));
+        }
+        if let Some(token) = token {
+            self.look_up_in(remembered, &token, rules).map_err(CreateError::Refused)?;
+            match token.issued {
+                Issued::ForSessionOf(began) => known.created = began,
+                Issued::InSecondOf(iat) if iat < accepts_from => return Err(CreateError::Refused(Reason::Unknown)),
+                Issued::InSecondOf(_) | Issued::Unsaid => {}
+            }
+        }
+        known.accepts_from = Some(accepts_from);
+        Ok(known)
     }
 
-    pub(crate) fn end(&mut self, id: &SessionId, reason: Reason) {
-        self.find_mut(id).expect("a session").ended = Some(reason);
+    pub(crate) fn forget(&mut self, id: &SessionId) {
+        self.known.retain(|known| known.id != *id);
+    }
+
+    /// Leaves a tombstone of what is here under its id, at the end.
+    fn bury(&mut self, tombstone: Tombstone) {
+        self.forget(&tombstone.id);
+        self.known.push(Known::dead(tombstone));
+    }
+
+    /// Ends a session.
+    pub(crate) fn end(&mut self, id: &SessionId, reason: EndReason, rules: &Rules) {
+        let known = self.find(id).expect("a session");
+        let ended_at = rules.latest.max(known.last_issued());
+        let until = match reason {
+            EndReason::Expired | EndReason::Idle => known.token_until.saturating_add(rules.leeway),
+            _ => known.remembered_until(ended_at, rules),
+        };
+        self.bury(Tombstone { id: id.clone(), reason, ended_at, until });
     }
 
     /// Gives a session another id. It stays where it is, and its old id ends.
-    pub(crate) fn regenerate(&mut self, old: &SessionId, new: SessionId, rules: TokenRules, now: UnixMillis) {
-        self.known.retain(|earlier| earlier.id != new);
+    pub(crate) fn regenerate(&mut self, old: &SessionId, new: SessionId, rules: &Rules) {
         let known = self.find_mut(old).expect("a session");
-        let mut ended = Known { ended: Some(Reason::Revoked), ..known.clone() };
-        (known.id, known.traced, known.token_until) = (new, false, UnixMillis::ZERO);
-        let issued = known.issued;
-        known.issue(0, rules, now);
-        ended.issued = issued;
-        self.known.push(ended);
+        let before = known.clone();
+        (known.id, known.accepts_from, known.token_until) = (new, None, UnixMillis::ZERO);
+        known.issue(0, rules);
+        self.known.push(before);
+        self.end(old, EndReason::Revoked, rules);
     }
 
-    pub(crate) fn revoke_all(&mut self, spared: Option<&SessionId>, now: UnixMillis) {
-        let stored = self.known.iter_mut().filter(|known| !known.is_gone && known.ended.is_none());
-        for known in stored.filter(|known| Some(&known.id) != spared) {
-            known.ended = Some(Reason::UserRevoked);
-            known.is_gone = !known.traced || now >= known.token_until;
-            // One that began later than now, before the clock stepped back, is not covered.
-            known.covered = (known.is_gone && known.issued <= now).then_some(Covered::ByEpoch);
+    /// Ends what is presented; also says how much of it was good.
+    pub(crate) fn revoke(&mut self, presented: &[Presented], rules: &Rules) -> (usize, Ends) {
+        let end = |presented: &Presented| match presented.kind {
+            Some(TokenKind::Jwt) => presented.expires_at.map(|expires| expires.saturating_add(MAX_LEEWAY)),
+            _ => None,
+        };
+        // Of several tokens of one session, the one that is good longest counts.
+        let mut presented: Vec<_> = presented.iter().collect();
+        presented.sort_by_key(|presented| Reverse(end(presented)));
+        let (mut revoked, mut ended) = (0, Ends::new());
+        let lasting = Rules { not_before: Cutoff::default(), ..*rules };
+        for presented in presented {
+            let id = &presented.id;
+            if ended.iter().any(|(known, _)| known == id) {
+                continue;
+            }
+            let token_end = end(presented).filter(|end| rules.now < *end);
+            let known = self.find(id);
+            let issued = match presented.issued {
+                Issued::InSecondOf(iat) => iat,
+                Issued::ForSessionOf(_) | Issued::Unsaid => UnixMillis::ZERO,
+            };
+            let reason = match (self.look_up(presented, &lasting), known, token_end) {
+                (Ok(Some(_)), _, _) | (Ok(None), _, Some(_)) => EndReason::Revoked,
+                // It may be good again when the cutoff that ends it goes, but SESSION.REVOKEALL lasts. What has just
+                // expired may be good again with a larger leeway.
+                (Err(reason), None, Some(_)) => {
+                    let lasts = ends(rules.revoked_before, presented.issued);
+                    let dead_until = match reason {
+                        Reason::Unknown => self.dropped.map(|dropped| dropped.until),
+                        Reason::UserRevoked if !lasts => self.revoked.map(|revoked| revoked.until),
+                        Reason::TokenExpired => Some(rules.latest),
+                        _ => None,
+                    };
+                    match (dead_until, jwt_end(presented, false, rules)) {
+                        (Some(until), Some(end)) if until < end.saturating_add(MAX_LEEWAY) => EndReason::Revoked,
+                        _ => continue,
+                    }
+                }
+                // It is dead, and must stay so for longer.
+                (Err(_), Some(known), Some(token_end)) if !known.is_live(&lasting) => match &known.tombstone {
+                    Some(tombstone) if covers(tombstone, issued, token_end) => continue,
+                    Some(tombstone) => tombstone.reason,
+                    None => known.died_of(&lasting).unwrap_or(EndReason::Revoked),
+                },
+                _ => continue,
+            };
+            revoked += usize::from(self.look_up(presented, rules).is_ok());
+            let ended_at = rules.latest.max(known.map_or(UnixMillis::ZERO, Known::last_issued)).max(issued);
+            let until = known.map(|known| known.remembered_until(ended_at, rules)).max(token_end);
+            self.bury(Tombstone { id: id.clone(), reason, ended_at, until: until.expect("a time") });
+            ended.push((id.clone(), reason));
         }
+        (revoked, ended)
     }
 
-    /// Ends what has died of time, as a sweep does.
-    pub(crate) fn sweep(&mut self, clock: Clock) {
-        for known in &mut self.known {
-            if let Err(reason @ (Reason::Expired | Reason::Idle)) = known.status(clock) {
-                known.ended = Some(reason);
+    /// Denies all JWTs of this id that expire by `until`, and says what that ends.
+    pub(crate) fn deny(&mut self, id: &SessionId, until: UnixMillis, rules: &Rules) -> Ends {
+        let until = until.saturating_add(MAX_LEEWAY);
+        let known = self.find(id);
+        let tombstone = known.and_then(|known| known.tombstone.as_ref());
+        let issued = rules.latest.saturating_add(rules.leeway);
+        if rules.now >= until || tombstone.is_some_and(|tombstone| covers(tombstone, issued, until)) {
+            return Ends::new();
+        }
+        let reason = known.and_then(|known| known.died_of(rules));
+        let reason = tombstone.map(|tombstone| tombstone.reason).or(reason).unwrap_or(EndReason::Revoked);
+        let ended_at = rules.latest.max(known.map_or(UnixMillis::ZERO, Known::last_issued));
+        let until = until.max(known.map_or(UnixMillis::ZERO, |known| known.remembered_until(ended_at, rules)));
+        self.bury(Tombstone { id: id.clone(), reason, ended_at, until });
+        vec![(id.clone(), reason)]
+    }
+
+    /// Ends all sessions but one.
+    pub(crate) fn revoke_all(&mut self, spared: Option<&SessionId>, rules: &Rules) {
+        let (mut last, mut until) = (rules.latest, UnixMillis::ZERO);
+        for known in self.known.iter().filter(|known| Some(&known.id) != spared) {
+            last = last.max(known.last_issued());
+            if known.tombstone.is_none() {
+                until = until.max(known.token_until.saturating_add(MAX_LEEWAY));
             }
         }
+        let iat = last.saturating_add(rules.leeway);
+        let until = until.max(iat.saturating_add(rules.horizon).saturating_add(MAX_LEEWAY));
+        let cutoff = later(self.revoked, UserCutoff { cutoff: Cutoff { began: last, iat }, until });
+        self.tidy(&Ends::new(), |known| known.tombstone.is_some(), rules);
+        self.known.retain(|known| known.tombstone.is_some() || Some(&known.id) == spared);
+        self.revoked = Some(cutoff);
+    }
+
+    /// Takes out what is spent, and of what else is dead the oldest, until there is no more of it than the limit: the
+    /// dead that `may_go`, and after them those that the command `ends`.
+    pub(crate) fn tidy(&mut self, ends: &Ends, may_go: impl Fn(&Known) -> bool, rules: &Rules) {
+        let may_go = |known: &Known| may_go(known) && ends.iter().all(|(id, _)| *id != known.id);
+        self.known.retain(|known| !(may_go(known) && known.is_spent(rules)));
+        let dead = self.known.iter().filter(|known| may_go(known)).map(|known| known.id.clone());
+        let dead: Vec<_> = dead.chain(ends.iter().map(|(id, _)| id.clone())).collect();
+        let before = self.dropped;
+        self.forget_spent_cutoffs(rules);
+        let mut dropped = None;
+        for id in &dead[..dead.len().saturating_sub(rules.tombstones)] {
+            let known = self.find(id).expect("what is dead");
+            let began = known.last_issued();
+            let iat = began.saturating_add(MAX_LEEWAY);
+            let until = known.remembered_until(began, rules);
+            dropped = Some(later(dropped, UserCutoff { cutoff: Cutoff { began, iat }, until }));
+            self.forget(id);
+        }
+        if let Some(dropped) = dropped.filter(|dropped| rules.now < dropped.until) {
+            self.dropped = Some(later(before, dropped));
+        }
+    }
+
+    fn forget_spent_cutoffs(&mut self, rules: &Rules) {
+        for cutoff in [&mut self.revoked, &mut self.dropped] {
+            *cutoff = cutoff.filter(|cutoff| rules.now < cutoff.until);
+        }
+    }
+
+    /// Takes out what is spent, and ends what else has died of time, as a sweep does.
+    pub(crate) fn sweep(&mut self, rules: &Rules) {
+        self.known.retain(|known| !known.is_spent(rules));
+        let died = self.known.iter().filter_map(|known| Some((known.id.clone(), known.died_of(rules)?)));
+        for (id, reason) in died.collect::<Vec<_>>() {
+            self.end(&id, reason, rules);
+        }
+        self.forget_spent_cutoffs(rules);
     }
 }

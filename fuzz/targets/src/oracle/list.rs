@@ -5,25 +5,26 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use redis_session_core::sessions::{
-    AgentPool, Clock, Data, Effect, Epoch, Session, UserSessions, decode_effects, encode_effects,
+    AgentPool, Check, Cutoff, Data, Device, Effect, Fingerprint, Presented, Rules, Session, Standing, Tombstone,
+    UserCutoff, UserSessions, decode_effects, encode_effects,
 };
-use redis_session_core::token::Issued;
-use redis_session_core::{Reason, SessionId, UnixMillis};
+use redis_session_core::token::{Issued, TokenKind};
+use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 
-/// Sessions and tombstones in their order, and the two marks.
+/// Sessions and tombstones in their order, and the two cutoffs.
 #[derive(Clone, Default)]
 pub(crate) struct List {
-    pub(crate) epoch: Option<Epoch>,
-    pub(crate) forgotten: Option<Epoch>,
+    pub(crate) revoked_before: Option<UserCutoff>,
+    pub(crate) tombstones_dropped_before: Option<UserCutoff>,
     pub(crate) records: Vec<Rc<Record>>,
 }
 
-/// A session or a trace, as the effect that makes it.
+/// A session or a tombstone, as the effect that makes it.
 #[derive(Clone)]
 pub(crate) struct Record {
     pub(crate) id: SessionId,
-    is_tombstone: bool,
-    /// Kind, flags, id, and so on: what [`encode_effects`] writes behind the version.
+    pub(crate) tombstone: Option<Tombstone>,
+    /// Kind, flags, id, and so on: what [`encode_effects`] writes after the version.
     bytes: Vec<u8>,
     agent: Option<String>,
     deadline: UnixMillis,
@@ -39,19 +40,23 @@ impl Record {
         match effect {
             Effect::Put(session) => Self {
                 id: session.id.clone(),
-                is_tombstone: false,
+                tombstone: None,
                 bytes,
                 agent: session.agent.as_deref().map(str::to_owned),
                 deadline: session.token_until.max(session.expires_at),
             },
-            Effect::End(trace) => {
-                Self { id: trace.id.clone(), is_tombstone: true, bytes, agent: None, deadline: trace.until }
-            }
+            Effect::End(tombstone) => Self {
+                id: tombstone.id.clone(),
+                tombstone: Some(tombstone.clone()),
+                bytes,
+                agent: None,
+                deadline: tombstone.until,
+            },
             other => panic!("no record: {other:?}"),
         }
     }
 
-    /// Where `seen` is, and behind it `ahead`: behind kind, flags, id, and two times.
+    /// Where `seen` is, with `unreplicated` next to it: after kind, flags, id, and two times.
     fn seen(&self) -> std::ops::Range<usize> {
         // An effect that forgets is a kind, the form of the id (one byte), and the id as records have it.
         let id = body(&Effect::Forget(self.id.clone())).len() - 2;
@@ -64,7 +69,7 @@ impl Record {
     }
 
     fn canonical(&self) -> Cow<'_, [u8]> {
-        if self.is_tombstone {
+        if self.tombstone.is_some() {
             return self.bytes();
         }
         let (mut bytes, seen) = (self.bytes.clone(), self.seen());
@@ -101,7 +106,7 @@ impl List {
 
     fn session_mut(&mut self, id: &SessionId) -> Option<&mut Record> {
         let record = self.records.iter_mut().find(|record| record.id == *id)?;
-        (!record.is_tombstone).then(|| Rc::make_mut(record))
+        record.tombstone.is_none().then(|| Rc::make_mut(record))
     }
 
     fn remove(&mut self, id: &SessionId) {
@@ -110,8 +115,8 @@ impl List {
 
     fn apply_one(&mut self, effect: &Effect<'_>) {
         match effect {
-            Effect::Epoch(epoch) => self.epoch = *epoch,
-            Effect::Forgotten(forgotten) => self.forgotten = *forgotten,
+            Effect::RevokedBefore(cutoff) => self.revoked_before = *cutoff,
+            Effect::TombstonesDroppedBefore(cutoff) => self.tombstones_dropped_before = *cutoff,
             Effect::Put(session) => match self.at(&session.id) {
                 Some(at) => self.records[at] = Rc::new(Record::new(effect)),
                 None => self.records.push(Rc::new(Record::new(effect))),
@@ -123,13 +128,13 @@ impl List {
                     record.bytes[seen.start..seen.start + 6].copy_from_slice(&at.get().to_le_bytes()[..6]);
                 }
             }
-            Effect::End(trace) => {
-                self.remove(&trace.id);
+            Effect::End(tombstone) => {
+                self.remove(&tombstone.id);
                 self.records.push(Rc::new(Record::new(effect)));
             }
             Effect::Forget(id) => self.remove(id),
             Effect::Clear { except } => {
-                self.records.retain(|record| record.is_tombstone || Some(&record.id) == except.as_ref());
+                self.records.retain(|record| record.tombstone.is_some() || Some(&record.id) == except.as_ref());
             }
             Effect::Replace { old, session } => {
                 if session.id != *old {
@@ -166,31 +171,30 @@ impl List {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.epoch.is_none() && self.forgotten.is_none() && self.records.is_empty()
+        self.cutoffs().next().is_none() && self.records.is_empty()
     }
 
     fn write(&self, record: for<'r> fn(&'r Record) -> Cow<'r, [u8]>) -> Vec<u8> {
-        let mut marks = Vec::new();
-        marks.extend(self.epoch.map(|epoch| Effect::Epoch(Some(epoch))));
-        marks.extend(self.forgotten.map(|forgotten| Effect::Forgotten(Some(forgotten))));
-        let mut bytes = encode_effects(&marks);
+        let mut cutoffs = Vec::new();
+        cutoffs.extend(self.revoked_before.map(|cutoff| Effect::RevokedBefore(Some(cutoff))));
+        cutoffs.extend(self.tombstones_dropped_before.map(|cutoff| Effect::TombstonesDroppedBefore(Some(cutoff))));
+        let mut bytes = encode_effects(&cutoffs);
         self.records.iter().for_each(|each| bytes.extend_from_slice(&record(each)));
         bytes
     }
 
     pub(crate) fn deadline(&self) -> UnixMillis {
-        let marks = self.epoch.into_iter().chain(self.forgotten).map(|mark| mark.until);
-        self.records.iter().map(|record| record.deadline).chain(marks).max().unwrap_or_default()
+        let cutoffs = self.cutoffs().map(|cutoff| cutoff.until);
+        self.records.iter().map(|record| record.deadline).chain(cutoffs).max().unwrap_or_default()
+    }
+
+    fn cutoffs(&self) -> impl Iterator<Item = UserCutoff> {
+        self.revoked_before.into_iter().chain(self.tombstones_dropped_before)
     }
 
     /// What [`UserSessions::canonical`] must be.
     pub(crate) fn canonical(&self) -> Vec<u8> {
         self.write(Record::canonical)
-    }
-
-    /// How many records are tombstones.
-    pub(crate) fn tombstones(&self) -> usize {
-        self.records.iter().filter(|record| record.is_tombstone).count()
     }
 
     /// How many user agents there are, each counted once.
@@ -250,50 +254,75 @@ fn assert_stored(sessions: &UserSessions, agents: &AgentPool, encoded: &[u8], ca
 
 fn assert_reads(sessions: &UserSessions, agents: &AgentPool, list: &List) {
     let last = sessions.last_deadline();
-    let zero = UnixMillis::ZERO;
-    for (now, not_before) in
-        [(zero, zero), (UnixMillis::saturating_from(last.as_i64() - 1), zero), (UnixMillis::MAX, last)]
-    {
-        assert_reads_at(sessions, agents, list, Clock { now, not_before });
+    let cutoff = |time| Cutoff::at(time, 0);
+    for (now, not_before) in [
+        (UnixMillis::ZERO, Cutoff::default()),
+        (UnixMillis::saturating_from(last.as_i64() - 1), Cutoff::default()),
+        (UnixMillis::MAX, cutoff(last)),
+    ] {
+        assert_reads_at(sessions, agents, list, &Rules { not_before, ..Rules::default() }.at(now));
+        let revoked_before = not_before;
+        assert_reads_at(sessions, agents, list, &Rules { revoked_before, ..Rules::default() }.at(now));
     }
 }
 
-fn assert_reads_at(sessions: &UserSessions, agents: &AgentPool, list: &List, clock: Clock) {
-    let live: Vec<_> = sessions.live(agents, clock).collect();
-    assert_eq!(sessions.count(clock), live.len());
+fn assert_reads_at(sessions: &UserSessions, agents: &AgentPool, list: &List, rules: &Rules) {
+    let live: Vec<_> = sessions.live(agents, rules).collect();
+    assert_eq!(sessions.count(rules), live.len());
     assert!(
-        live.iter().all(|session| clock.now < session.deadline() && session.deadline() <= sessions.last_deadline())
+        live.iter().all(|session| rules.now < session.deadline() && session.deadline() <= sessions.last_deadline())
     );
     let mut live = live.iter().peekable();
     for record in &list.records {
-        let Record { id, is_tombstone, .. } = &**record;
-        let (found, check) = (sessions.get(id, agents, clock), sessions.check(id, Issued::Unsaid, clock));
+        let Record { id, tombstone, .. } = &**record;
+        let (found, alive) = (sessions.get(id, agents, rules), sessions.alive(&Presented::id(id.clone()), rules));
         let in_order = live.next_if(|session| session.id == *id);
         assert_eq!(found.as_ref(), in_order, "a session that is found is listed");
-        assert_eq!(found.is_some(), check.is_ok());
-        assert!(!is_tombstone || check.is_err());
-        if let (Some(session), Ok(alive)) = (found, check) {
+        assert_eq!(found.is_some(), alive.is_ok());
+        if let Some(tombstone) = tombstone {
+            assert_eq!(alive.err(), Some(tombstone.reason.into()));
+        }
+        if let (Some(session), Ok(alive)) = (found, alive) {
             assert_eq!(alive.deadline, session.deadline());
-            assert_eq!(session.device, sessions.device(id));
-            assert_token_checks(sessions, &session, clock);
+            assert_token_checks(sessions, &session, rules);
+            assert_device_check(sessions, &session, rules);
         }
     }
     assert!(live.next().is_none());
     let stranger = SessionId::from_text(b"nobody's id").expect("an id");
     if list.at(&stranger).is_none() {
-        assert_eq!(sessions.check(&stranger, Issued::Unsaid, clock), Err(Reason::Unknown));
+        assert_eq!(sessions.look_up(&Presented::id(stranger), rules), Err(Reason::Unknown));
     }
 }
 
-fn assert_token_checks(sessions: &UserSessions, session: &Session<'_, &str>, clock: Clock) {
+fn assert_token_checks(sessions: &UserSessions, session: &Session<'_, &str>, rules: &Rules) {
     let (id, began) = (&session.id, session.created_at);
-    assert!(sessions.check(id, Issued::ForSessionOf(began), clock).is_ok());
-    assert!(sessions.check(id, Issued::InSecondOf(began), clock).is_ok());
-    assert!(sessions.check(id, Issued::InSecondOf(clock.now.max(began)), clock).is_ok());
+    let look_up = |issued| {
+        let jwt = Presented { kind: Some(TokenKind::Jwt), issued, ..Presented::id(id.clone()) };
+        sessions.look_up(&jwt, rules).map(|standing| matches!(standing, Standing::Alive(_)))
+    };
+    assert_eq!(look_up(Issued::ForSessionOf(began)), Ok(true));
     if let Some(other) = began.checked_add(1) {
-        assert_eq!(sessions.check(id, Issued::ForSessionOf(other), clock), Err(Reason::Unknown));
+        assert_eq!(look_up(Issued::ForSessionOf(other)), Err(Reason::Unknown));
     }
-    let _ = sessions.check(id, Issued::InSecondOf(UnixMillis::ZERO), clock);
-    let _ = sessions.may_have_forgotten(Issued::InSecondOf(began));
-    let _ = (session.token_expires_at(clock.now, u64::MAX), session.last_seen_at());
+    for iat in [UnixMillis::ZERO, began, rules.now.max(began)] {
+        let cutoff = rules.not_before.iat.max(rules.revoked_before.iat);
+        let expected = match session.accepts_from {
+            Some(_) if cutoff > UnixMillis::ZERO && iat.as_secs() <= cutoff.as_secs() => Err(Reason::UserRevoked),
+            Some(from) if iat < from => Err(Reason::Unknown),
+            _ => Ok(true),
+        };
+        assert_eq!(look_up(Issued::InSecondOf(iat)), expected);
+    }
+    let _ = (session.token_expires_at(rules.now, u64::MAX), session.last_seen_at());
+}
+
+fn assert_device_check(sessions: &UserSessions, session: &Session<'_, &str>, rules: &Rules) {
+    let user = Subject::new(b"42").expect("a user");
+    for bytes in [&b"phone"[..], b"laptop"] {
+        let check = Check { device: Some(Fingerprint { user, bytes }), ..Check::default() };
+        let is_another = session.device.is_some_and(|device| device != Device::of(user, bytes));
+        let got = sessions.check(&Presented::id(session.id.clone()), check, rules);
+        assert_eq!(got.err(), is_another.then_some(Reason::Device));
+    }
 }

@@ -1,40 +1,50 @@
-//! A user whose sessions are held to the two lists, command by command.
+//! A user whose sessions are held to the lists, command by command.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
 
 use redis_session_core::sessions::{
-    AgentPool, ChangeError, Clock, CreateError, Data, Effect, Limit, LimitPolicy, NewSession, Origin, Presented,
-    Refreshed, TokenRules, UserSessions, decode_effects, encode_effects,
+    AgentPool, ChangeError, Check, CreateError, Cutoff, Data, Decision, Device, Effect, EndReason, Event, EventKind,
+    Fingerprint, IdSource, LimitPolicy, NewSession, Origin, Presented, Refreshed, Rules, Standing, UserSessions,
+    decode_effects, encode_effects,
 };
-use redis_session_core::token::{Issued, RefreshToken};
-use redis_session_core::{Reason, SessionId, UnixMillis};
+use redis_session_core::token::{Issued, RefreshToken, TokenKind};
+use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 
-use super::history::{Covered, History, Known, Worth, fields, merged};
+use super::ended::Ended;
+use super::history::{Ends, Field, History, Known, Worth, fields, merged};
 use super::list::{List, assert_same};
 
-/// A command with all that it brings along, but the clock.
+/// A command with all that it brings along, but the rules.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "each is an argument of the method of `UserSessions` with the same name")]
 pub enum Command<'a> {
     /// A login.
-    Create { new: NewSession<'a>, rules: TokenRules, limit: Limit },
-    /// A use.
-    Touch { id: SessionId, granularity: u64 },
+    Create { new: NewSession<'a> },
+    /// A check.
+    LookUp { presented: Presented },
+    /// A use, by a device of the user 42.
+    Touch { presented: Presented, stateless: bool, device: Option<&'static [u8]> },
     /// A refresh, with the token that was the present one so many generations ago.
-    Refresh { id: SessionId, behind: u32, origin: Origin<'a>, rules: TokenRules, limit: Limit },
+    Refresh { id: SessionId, behind: u32, origin: Origin<'a> },
     /// Another id for a session.
-    Regenerate { old: Presented, new: SessionId, rules: TokenRules, limit: Limit },
+    Regenerate { old: Presented, new: SessionId },
     /// Fields to set.
-    Set { id: SessionId, data: Data<'a>, max_bytes: usize },
+    Set { id: SessionId, data: Data<'a> },
     /// Fields to remove.
     Unset { id: SessionId, names: Data<'a> },
     /// The end of some sessions.
-    Revoke { targets: Vec<Presented>, limit: Limit },
+    Revoke { presented: Vec<Presented> },
+    /// The end of JWTs by their id.
+    Deny { id: SessionId, until: UnixMillis },
     /// The end of all sessions but one.
-    RevokeAll { except: Option<SessionId>, horizon: u64, limit: Limit },
+    RevokeAll { except: Option<Presented> },
     /// A whole sweep, in parts of so many records.
     Purge { most: usize },
 }
 
-/// One user's sessions as the product has them, a replica that sees nothing but encoded effects, and the two lists.
+/// One user's sessions as the product has them, a replica that sees nothing but encoded effects, the two lists, and what
+/// must stay dead.
 #[derive(Default)]
 pub struct User {
     sessions: UserSessions,
@@ -43,7 +53,16 @@ pub struct User {
     replica_agents: AgentPool,
     list: List,
     history: History,
+    ended: Ended,
+    used: HashSet<SessionId>,
+    latest: UnixMillis,
 }
+
+/// What an event must say: what, of which session, which id it had, which one was spared, and from where.
+type Told<'a> = (EventKind, Option<&'a SessionId>, Option<&'a SessionId>, Option<&'a SessionId>, From<'a>);
+
+/// An address and a user agent.
+type From<'a> = (Option<IpAddr>, Option<&'a str>);
 
 impl User {
     /// The user whose value these bytes are, if they are one.
@@ -53,32 +72,32 @@ impl User {
         let sessions = UserSessions::decode(bytes, &mut agents).ok()?;
         let replica = UserSessions::decode(bytes, &mut replica_agents).ok()?;
         let (list, history) = (List::of(bytes), History::of(bytes));
-        Some(Self { sessions, agents, replica, replica_agents, list, history })
+        Some(Self { sessions, agents, replica, replica_agents, list, history, ..Self::default() })
     }
 
     /// When the session with this id began, dead or alive.
     #[must_use]
     pub fn began(&self, id: &SessionId) -> Option<UnixMillis> {
-        self.history.find(id).filter(|known| known.ended.is_none()).map(|known| known.created)
+        self.history.find(id).filter(|known| known.tombstone.is_none()).map(|known| known.created)
     }
 
-    /// When the present tokens of the session with this id were issued, dead or alive.
-    #[must_use]
-    pub fn issued(&self, id: &SessionId) -> Option<UnixMillis> {
-        self.history.find(id).map(|known| known.issued)
-    }
-
-    /// The moments from which on the session with this id, or one of its tokens, is not good any more; `grace` is how
-    /// long a refresh token may be used again.
+    /// The moments from which on the session with this id, or one of its tokens, is not good any more, or its tombstone
+    /// goes; `grace` is how long a refresh token may be used again.
     #[must_use]
     pub fn moments(&self, id: &SessionId, grace: u64) -> Vec<UnixMillis> {
         self.history.find(id).map_or_else(Vec::new, |known| known.moments(grace))
     }
 
-    /// Whether a session or a trace is kept under this id.
+    /// Whether a session or a tombstone is kept under this id.
     #[must_use]
     pub fn has(&self, id: &SessionId) -> bool {
         self.history.find(id).is_some()
+    }
+
+    /// Whether a session or a tombstone has ever been kept under this id.
+    #[must_use]
+    pub fn knew(&self, id: &SessionId) -> bool {
+        self.has(id) || self.used.contains(id)
     }
 
     /// Runs a command.
@@ -86,22 +105,24 @@ impl User {
     /// # Panics
     ///
     /// If it answers or leaves anything else than the lists say.
-    pub fn run(&mut self, command: Command<'_>, clock: Clock) {
-        self.history.begin(clock);
+    pub fn run(&mut self, command: Command<'_>, rules: &Rules) {
+        assert!(rules.latest >= rules.now && rules.latest >= self.latest, "time runs back");
+        self.latest = rules.latest;
+        self.used.extend(self.history.known.iter().map(|known| known.id.clone()));
         match command {
-            Command::Create { new, rules, limit } => self.create(new, rules, limit, clock),
-            Command::Touch { id, granularity } => self.touch(&id, granularity, clock),
-            Command::Refresh { id, behind, origin, rules, limit } => {
-                self.refresh(id, behind, origin, rules, limit, clock);
-            }
-            Command::Regenerate { old, new, rules, limit } => self.regenerate(&old, &new, rules, limit, clock),
-            Command::Set { id, data, max_bytes } => self.set(&id, &data, max_bytes, clock),
-            Command::Unset { id, names } => self.unset(&id, &names, clock),
-            Command::Revoke { targets, limit } => self.revoke(&targets, limit, clock),
-            Command::RevokeAll { except, horizon, limit } => self.revoke_all(except.as_ref(), horizon, limit, clock),
-            Command::Purge { most } => self.purge(most, clock),
+            Command::Create { new } => self.create(new, rules),
+            Command::LookUp { presented } => self.look_up(&presented, rules),
+            Command::Touch { presented, stateless, device } => self.touch(&presented, stateless, device, rules),
+            Command::Refresh { id, behind, origin } => self.refresh(id, behind, origin, rules),
+            Command::Regenerate { old, new } => self.regenerate(&old, &new, rules),
+            Command::Set { id, data } => self.set(&id, &data, rules),
+            Command::Unset { id, names } => self.unset(&id, &names, rules),
+            Command::Revoke { presented } => self.revoke(&presented, rules),
+            Command::Deny { id, until } => self.deny(&id, until, rules),
+            Command::RevokeAll { except } => self.revoke_all(except.as_ref(), rules),
+            Command::Purge { most } => self.purge(most, rules),
         }
-        self.assert_promises(clock);
+        self.assert_promises(rules);
     }
 
     /// Ends the run.
@@ -122,10 +143,15 @@ impl User {
         if effects.is_empty() {
             return;
         }
+        self.sessions.apply(effects, &mut self.agents);
+        self.replicate(effects);
+    }
+
+    /// What has been done here already is done elsewhere.
+    fn replicate(&mut self, effects: &[Effect<'_>]) {
         let bytes = encode_effects(effects);
         let read = decode_effects(&bytes).expect("effects that were encoded decode");
         assert_eq!(&read[..], effects, "a replica reads what was decided");
-        self.sessions.apply(effects, &mut self.agents);
         self.replica.apply(&read, &mut self.replica_agents);
         self.list.apply(&read);
         self.assert_equal();
@@ -141,301 +167,399 @@ impl User {
         assert_eq!((self.agents.len(), self.replica_agents.len()), (self.list.agents(), self.list.agents()));
     }
 
-    /// Notes what a command has forgotten, and whether it was allowed to: only what is spent, and the oldest of the
-    /// dead where these and the `buried` ones are more than `limit` has tombstones.
-    fn note_forgotten(&mut self, dead: usize, buried: usize, limit: Option<Limit>, clock: Clock) {
-        let may_forget = limit.is_some_and(|limit| dead + buried > limit.tombstones);
-        for known in self.history.known.iter_mut().filter(|known| !known.is_gone) {
-            if self.list.at(&known.id).is_some() {
-                continue;
+    /// Whether the events say what the effects do to what is known, of which the command has `ends`.
+    fn assert_told<T>(&self, decision: &Decision<'_, T>, ends: &Ends, rules: &Rules) {
+        let mut told = Vec::new();
+        let from = |known: &'_ Known| (known.ip, known.agent.clone());
+        let bare = |kind, id: &SessionId| (kind, Some(id.clone()), None, None, (None, None));
+        let died = |known: &Known| {
+            let reason: Reason = known.died_of(rules)?.into();
+            Some((EventKind::Ended(reason), Some(known.id.clone()), None, None, from(known)))
+        };
+        let replaced = decision.effects.iter().find_map(|effect| match effect {
+            Effect::Replace { old, .. } => Some(old),
+            _ => None,
+        });
+        for effect in &decision.effects {
+            match effect {
+                Effect::Put(session) | Effect::Replace { session, .. } => {
+                    let goes_on = self.history.find(&session.id).is_some_and(|known| known.is_live(rules));
+                    let (kind, old) = match effect {
+                        Effect::Replace { old, .. } => (EventKind::Regenerated, Some(old.clone())),
+                        _ if goes_on => (EventKind::Refreshed, None),
+                        _ => (EventKind::Created, None),
+                    };
+                    let from = (session.ip, session.agent.as_deref().map(str::to_owned));
+                    told.push((kind, Some(session.id.clone()), old, None, from));
+                }
+                // The old id of a session that goes on under another.
+                Effect::End(_) | Effect::Forget(_) if effect_id(effect) == replaced => {}
+                Effect::End(_) | Effect::Forget(_) => {
+                    let id = effect_id(effect).expect("an id");
+                    let reason = ends.iter().find(|(ended, _)| ended == id).map(|(_, reason)| (*reason).into());
+                    match (self.history.find(id), reason) {
+                        // A JWT that has no session here, denied.
+                        (None, Some(reason)) => told.push(bare(EventKind::Ended(reason), id)),
+                        (Some(known), Some(reason)) if known.tombstone.is_none() => {
+                            told.push(died(known).unwrap_or((
+                                EventKind::Ended(reason),
+                                Some(id.clone()),
+                                None,
+                                None,
+                                from(known),
+                            )));
+                        }
+                        (Some(known), None) => told.extend(died(known)),
+                        _ => {}
+                    }
+                }
+                Effect::Clear { except } => {
+                    let others = || self.history.known.iter().filter(|known| Some(&known.id) != except.as_ref());
+                    // Those that had died of time, and nothing had noticed yet.
+                    told.extend(others().filter_map(died));
+                    let live = others().filter(|known| known.is_live(rules)).count();
+                    told.push((EventKind::AllEnded(live), None, None, except.clone(), (None, None)));
+                }
+                Effect::Seen { id, .. } => told.push(bare(EventKind::Touched, id)),
+                Effect::Set { id, .. } => told.push(bare(EventKind::Set, id)),
+                Effect::Unset { id, .. } => told.push(bare(EventKind::Unset, id)),
+                Effect::RevokedBefore(_) | Effect::TombstonesDroppedBefore(_) => {}
             }
-            known.is_gone = true;
-            if known.is_spent {
-                continue;
+        }
+        let told: Vec<Told<'_>> = told
+            .iter()
+            .map(|(kind, id, old, except, (ip, agent))| {
+                (*kind, id.as_ref(), old.as_ref(), except.as_ref(), (*ip, agent.as_deref()))
+            })
+            .collect();
+        let events: Vec<_> = decision.events.iter().map(|event| self.told(event)).collect();
+        assert_eq!(events, told, "events tell what {:?} do", decision.effects);
+    }
+
+    fn told<'a>(&'a self, event: &'a Event<'_>) -> Told<'a> {
+        let agent = event.agent.as_ref().map(|agent| agent.text(&self.agents).expect("a user agent in the pool"));
+        (event.kind, event.id.as_ref(), event.old_id.as_ref(), event.except.as_ref(), (event.ip, agent))
+    }
+
+    /// Carries out a decision that is to leave what the history says.
+    fn commit<T>(&mut self, decision: &Decision<'_, T>, ends: &Ends, after: History, rules: &Rules) {
+        self.assert_told(decision, ends, rules);
+        let lasting = Rules { not_before: Cutoff::default(), ..*rules };
+        for (id, reason) in ends {
+            if let Some(known) = self.history.find(id).filter(|known| known.is_live(&lasting)) {
+                assert!(!matches!(reason, EndReason::Expired | EndReason::Idle));
+                self.ended.end(known, rules);
             }
-            assert!(may_forget && known.status(clock).is_err(), "{} is forgotten too early", known.id);
-            known.covered = (known.issued <= clock.now).then_some(Covered::ByForgotten);
         }
-        if let Some(limit) = limit.filter(|_| buried > 0) {
-            let (tombstones, most) = (self.list.tombstones(), limit.tombstones.max(1));
-            assert!(tombstones <= most, "{tombstones} tombstones, and the limit is {most}");
-        }
+        self.history = after;
+        self.carry_out(&decision.effects);
     }
 
     /// Whether all that can be asked is answered as the commands so far have promised.
-    fn assert_promises(&self, clock: Clock) {
-        let is_stored = |known: &&Known| !known.is_gone && known.ended.is_none();
-        assert_eq!(self.sessions.stored(), self.history.known.iter().filter(is_stored).count());
-        assert_eq!(self.sessions.count(clock), self.history.live(clock).count());
-        let mut live = self.sessions.live(&self.agents, clock);
-        for known in self.history.live(clock) {
+    fn assert_promises(&self, rules: &Rules) {
+        assert!(self.history.is(&self.list), "what is kept");
+        let is_session = |known: &&Known| known.tombstone.is_none();
+        assert_eq!(self.sessions.stored(), self.history.known.iter().filter(is_session).count());
+        assert_eq!(self.sessions.count(rules), self.history.live(rules).count());
+        let mut live = self.sessions.live(&self.agents, rules);
+        for known in self.history.live(rules) {
             let session = live.next().expect("every live session is listed");
             assert_eq!(session.id, known.id, "in the order in which they began");
             assert_eq!(session.last_seen_at(), known.seen);
             assert_eq!((session.created_at, session.expires_at), (known.created, known.expires));
             assert_eq!((session.token_until, session.refresh), (known.token_until, known.refresh));
             assert_eq!((session.ip, session.agent), (known.ip, known.agent.as_deref()));
-            assert_eq!(session.device, known.device);
+            assert_eq!((session.device, session.accepts_from), (known.device, known.accepts_from));
             assert_eq!(fields(&session.data), known.data);
         }
         assert!(live.next().is_none(), "no dead session is listed");
         for known in &self.history.known {
-            let issued = known.issued.max(known.created);
-            let answer = self.sessions.check(&known.id, Issued::InSecondOf(issued), clock).map(|alive| alive.deadline);
-            if !known.is_gone {
-                assert_eq!(answer, known.status(clock), "{}", known.id);
-                assert_eq!(self.sessions.get(&known.id, &self.agents, clock).is_some(), known.is_live(clock));
-                continue;
-            }
-            match self.history.covered(known) {
-                Some(Covered::ByEpoch) => assert_eq!(answer, Err(Reason::UserRevoked), "{}", known.id),
-                Some(Covered::ByForgotten) => {
-                    let is_marked = self.sessions.may_have_forgotten(Issued::InSecondOf(issued));
-                    let is_dead = answer == Err(Reason::UserRevoked) || is_marked && answer == Err(Reason::Unknown);
-                    assert!(is_dead, "{} was forgotten early, and is taken for good", known.id);
-                }
-                None => {
-                    let is_dead = matches!(answer, Err(Reason::Unknown | Reason::UserRevoked));
-                    assert!(is_dead, "{}: {answer:?}", known.id);
-                }
+            let presented = Presented::id(known.id.clone());
+            let alive = self.sessions.alive(&presented, rules).map(|alive| alive.deadline);
+            assert_eq!(alive, known.status(rules), "{}", known.id);
+            assert_eq!(self.sessions.get(&known.id, &self.agents, rules).is_some(), known.is_live(rules));
+            let iat = UnixMillis::from_secs(known.last_issued().as_secs()).expect("an earlier time");
+            for issued in [Issued::ForSessionOf(known.created), Issued::InSecondOf(iat)] {
+                let expires_at = Some(known.token_until);
+                self.assert_stands(
+                    &Presented { kind: Some(TokenKind::Jwt), issued, expires_at, ..presented.clone() },
+                    rules,
+                );
             }
         }
+        self.ended.assert_stays_dead(&self.sessions, &self.history.known, rules);
     }
 
-    /// What a check of this id must answer to a credential that tells of its time what `issued` says.
-    fn expected(&self, id: &SessionId, issued: Issued, clock: Clock) -> Result<UnixMillis, Reason> {
-        let seconds = UnixMillis::as_secs;
-        let Some(known) = self.history.find(id) else {
-            let is_old = match issued {
-                Issued::Unsaid => false,
-                Issued::InSecondOf(time) => {
-                    let epoch = self.list.epoch.is_some_and(|epoch| seconds(time) <= seconds(epoch.at));
-                    epoch || time < clock.not_before
-                }
-                Issued::ForSessionOf(time) => {
-                    self.list.epoch.is_some_and(|epoch| time <= epoch.at) || time < clock.not_before
-                }
-            };
-            return Err(if is_old { Reason::UserRevoked } else { Reason::Unknown });
-        };
-        let deadline = known.status(clock)?;
-        // A token of an earlier second may be of an earlier session with this id.
-        match issued {
-            Issued::ForSessionOf(time) if time != known.created => Err(Reason::Unknown),
-            Issued::InSecondOf(time) if seconds(time) < seconds(known.created) => {
-                let is_covered = |at: UnixMillis| known.created > at && seconds(time) <= seconds(at);
-                if time < clock.not_before || self.list.epoch.is_some_and(|epoch| is_covered(epoch.at)) {
-                    Err(Reason::UserRevoked)
-                } else if self.list.forgotten.is_some_and(|forgotten| is_covered(forgotten.at)) {
-                    Err(Reason::Unknown)
-                } else {
-                    Ok(deadline)
-                }
-            }
-            _ => Ok(deadline),
+    /// Whether a credential stands where the history says.
+    fn assert_stands(&self, presented: &Presented, rules: &Rules) {
+        let expected = self.history.look_up(presented, rules);
+        let got = self.sessions.look_up(presented, rules).map(deadline);
+        assert_eq!(got, expected, "{presented:?}");
+        let alive = self.sessions.alive(presented, rules).map(|alive| alive.deadline);
+        assert_eq!(alive, expected.and_then(|deadline| deadline.ok_or(Reason::Unknown)));
+    }
+
+    fn look_up(&mut self, presented: &Presented, rules: &Rules) {
+        self.ended.present(presented);
+        self.assert_stands(presented, rules);
+    }
+
+    fn create(&mut self, new: NewSession<'_>, rules: &Rules) {
+        if let IdSource::Token(issued) = new.source {
+            let expires_at = Some(new.expires_at);
+            let token = Presented { kind: Some(TokenKind::Jwt), issued, expires_at, ..Presented::id(new.id.clone()) };
+            self.look_up(&token, rules);
         }
-    }
-
-    fn create(&mut self, new: NewSession<'_>, rules: TokenRules, limit: Limit, clock: Clock) {
-        let known = Known::new(&new, rules, clock.now);
-        let is_taken = self.history.find(&new.id).is_some_and(|known| !known.is_spent);
-        let live: Vec<_> = self.history.live(clock).cloned().collect();
-        let most = usize::try_from(limit.sessions.max(1)).expect("not that many");
+        let known = self.history.begin(&new, rules);
+        let live: Vec<_> = self.history.live(rules).cloned().collect();
+        let most = usize::try_from(rules.sessions.max(1)).expect("not that many");
         let excess = (live.len() + 1).saturating_sub(most);
-        let got = self.sessions.create(new, rules, limit, clock);
-        if is_taken {
-            assert_eq!(got.err(), Some(CreateError::Exists), "an id is taken while tokens of it are around");
-            return;
-        }
-        if excess > 0 && limit.policy == LimitPolicy::Reject {
-            assert_eq!(got.err(), Some(CreateError::Limit));
-            return;
-        }
+        let (id, source, expires_at) = (new.id.clone(), new.source, Some(new.expires_at));
+        let got = self.sessions.create(new, rules);
+        let known = match known {
+            Ok(_) if excess > 0 && rules.policy == LimitPolicy::Reject => {
+                assert_eq!(got.err(), Some(CreateError::Limit));
+                return;
+            }
+            Ok(known) => known,
+            Err(error) => {
+                assert_eq!(got.err(), Some(error));
+                return;
+            }
+        };
         let creation = got.expect("a login");
         let evicted: Vec<_> = live[..excess].iter().map(|known| known.id.clone()).collect();
-        assert_eq!(creation.evicted, evicted, "the oldest make room");
-        assert_eq!(creation.new_ip, known.ip.is_some() && live.iter().all(|live| live.ip != known.ip));
+        assert_eq!(creation.value.evicted, evicted, "the oldest make room");
+        assert_eq!(creation.value.new_ip, known.ip.is_some() && live.iter().all(|live| live.ip != known.ip));
         let is_new_device = known.device.is_some() && live.iter().all(|live| live.device != known.device);
-        assert_eq!(creation.new_device, is_new_device);
-        let dead = self.history.dead(clock);
-        evicted.iter().for_each(|id| self.history.end(id, Reason::Evicted));
-        self.history.create(known);
-        self.carry_out(&creation.effects);
-        self.note_forgotten(dead, excess, Some(limit), clock);
-        assert!(self.sessions.count(clock) <= most, "the cap is kept");
+        assert_eq!(creation.value.new_device, is_new_device);
+        if let IdSource::Token(issued) = source {
+            self.ended.go_on(&Presented { issued, expires_at, ..Presented::id(id.clone()) }, rules);
+        }
+        let ends: Ends = evicted.into_iter().map(|id| (id, EndReason::Evicted)).collect();
+        let mut after = self.history.clone();
+        after.forget(&id);
+        ends.iter().for_each(|(id, reason)| after.end(id, *reason, rules));
+        let mut tidied = after.clone();
+        tidied.tidy(&ends, |known| !known.is_live(rules), rules);
+        [&mut after, &mut tidied].into_iter().for_each(|history| history.known.push(known.clone()));
+        // Where there is room for certain, the dead may wait for the next login, or for a sweep.
+        let effects = encode_effects(&creation.effects);
+        let mut list = self.list.clone();
+        list.apply(&decode_effects(&effects).expect("effects"));
+        let waits = excess == 0 && after.is(&list);
+        self.commit(&creation, &ends, if waits { after } else { tidied }, rules);
+        assert!(self.sessions.count(rules) <= most, "the cap is kept");
     }
 
-    fn touch(&mut self, id: &SessionId, granularity: u64, clock: Clock) {
-        let effect = self.sessions.touch(id, granularity, clock);
-        let known = self.history.find_mut(id).filter(|known| known.status(clock).is_ok() && known.seen < clock.now);
-        assert!(known.is_some() || effect.is_none(), "a use brings nothing to life");
-        if let Some(known) = known {
-            known.seen = clock.now;
+    fn touch(&mut self, presented: &Presented, stateless: bool, device: Option<&[u8]>, rules: &Rules) {
+        self.ended.present(presented);
+        let user = Subject::new(b"42").expect("a user");
+        let fingerprint = device.map(|bytes| Fingerprint { user, bytes });
+        let expected = self.history.look_up(presented, rules).and_then(|deadline| match deadline {
+            None if !stateless || presented.kind != Some(TokenKind::Jwt) => Err(Reason::Unknown),
+            None => Ok(None),
+            Some(deadline) => {
+                let bound = self.history.find(&presented.id).expect("it is alive").device;
+                let is_another = |bytes| bound.is_some_and(|bound| bound != Device::of(user, bytes));
+                if device.is_some_and(is_another) { Err(Reason::Device) } else { Ok(Some(deadline)) }
+            }
+        });
+        let check = Check { stateless, device: fingerprint };
+        assert_eq!(self.sessions.check(presented, check, rules).map(deadline), expected);
+        let got = self.sessions.touch(presented, check, rules);
+        if let Ok(touch) = &got {
+            self.assert_told(touch, &Ends::new(), rules);
         }
-        if let Some(effect) = effect {
-            let bytes = encode_effects(&[effect]);
-            let read = decode_effects(&bytes).expect("effects");
-            self.replica.apply(&read, &mut self.replica_agents);
-            self.list.apply(&read);
+        if let Ok(Some(_)) = expected {
+            let known = self.history.find_mut(&presented.id).expect("it is alive");
+            known.seen = known.seen.max(rules.now);
         }
-        self.assert_equal();
+        assert_eq!(got.as_ref().err(), expected.as_ref().err());
+        if let Ok(touch) = got {
+            let after = expected.map(|_| self.history.look_up(presented, rules).expect("it was good before"));
+            assert_eq!(Ok(deadline(touch.value)), after);
+            self.replicate(&touch.effects);
+        }
     }
 
-    fn refresh(
-        &mut self,
-        id: SessionId,
-        behind: u32,
-        origin: Origin<'_>,
-        rules: TokenRules,
-        limit: Limit,
-        clock: Clock,
-    ) {
+    fn refresh(&mut self, id: SessionId, behind: u32, origin: Origin<'_>, rules: &Rules) {
         let known = self.history.find(&id);
         let generation = known.and_then(|known| known.refresh).map_or(0, |refresh| refresh.generation);
         let generation = generation.wrapping_sub(behind);
         let session_began_at = self.began(&id).unwrap_or_default();
-        let worth = match self.expected(&id, Issued::ForSessionOf(session_began_at), clock) {
-            Ok(_) => known.expect("it is alive").worth(generation, origin, rules, clock.now),
+        let issued = Issued::ForSessionOf(session_began_at);
+        let presented = Presented { kind: Some(TokenKind::Refresh), issued, ..Presented::id(id.clone()) };
+        let worth = match self.history.look_up(&presented, rules) {
+            Ok(_) => known.expect("it is alive").worth(generation, origin, rules),
             Err(reason) => Worth::Refused(reason),
         };
         let token = RefreshToken { id: id.clone(), generation, session_began_at };
-        let got = self.sessions.refresh(&token, origin, rules, &self.agents, limit, clock);
-        match (worth, got) {
-            (Worth::Refused(reason), Refreshed::Refused(got)) => assert_eq!(got, reason),
+        let got = self.sessions.refresh(&token, origin, &self.agents, rules);
+        let decision = match (&worth, got) {
+            (Worth::Refused(reason), got) => {
+                assert_eq!(got.map(drop), Err(*reason));
+                return;
+            }
+            (_, Ok(decision)) => decision,
+            (worth, Err(reason)) => panic!("{reason} for what is worth {worth:?}"),
+        };
+        match (worth, &decision.value) {
             (Worth::Repeated, Refreshed::Granted(grant)) => {
-                assert!(grant.effects.is_empty(), "the loser of a race changes nothing");
-                let refresh = known.and_then(|known| known.refresh);
-                assert_eq!(grant.session.refresh, refresh, "and gets the winner's tokens");
-                assert_eq!(Some(grant.issued_at), refresh.map(|refresh| refresh.rotated_at));
+                assert!(decision.effects.is_empty(), "the loser of a race changes nothing");
+                let known = known.expect("it is alive");
+                assert_eq!(grant.session.refresh, known.refresh, "and gets the winner's tokens");
+                assert_eq!(Some(grant.issued_at), known.refresh.map(|refresh| refresh.rotated_at));
+                let told = (EventKind::Refreshed, Some(&id), None, None, (known.ip, known.agent.as_deref()));
+                assert_eq!(decision.events.iter().map(|event| self.told(event)).collect::<Vec<_>>(), [told]);
             }
             (Worth::New, Refreshed::Granted(grant)) => {
-                let known = self.history.find_mut(&id).expect("it is alive");
+                let mut after = self.history.clone();
+                let known = after.find_mut(&id).expect("it is alive");
                 assert_eq!(grant.new_ip, origin.ip.is_some_and(|ip| known.ip != Some(ip)));
-                known.rotate(generation, origin, rules, clock.now);
-                assert_eq!((grant.session.refresh, grant.issued_at), (known.refresh, clock.now));
-                let effects = grant.effects;
-                self.carry_out(&effects);
-                self.note_forgotten(0, 0, None, clock);
+                known.rotate(generation, origin, rules);
+                assert_eq!((grant.session.refresh, grant.issued_at), (known.refresh, rules.now));
+                self.commit(&decision, &Ends::new(), after, rules);
             }
-            (Worth::Reused, Refreshed::Reused { effects }) => {
-                let dead = self.history.dead(clock);
-                self.history.end(&id, Reason::Reused);
-                self.carry_out(&effects);
-                self.note_forgotten(dead, 1, Some(limit), clock);
+            (Worth::Reused, Refreshed::Reused) => {
+                let (mut after, ends) = (self.history.clone(), vec![(id.clone(), EndReason::Reused)]);
+                after.end(&id, EndReason::Reused, rules);
+                after.tidy(&ends, |known| !known.is_live(rules), rules);
+                self.commit(&decision, &ends, after, rules);
             }
             (worth, got) => panic!("{got:?} for what is worth {worth:?}"),
         }
     }
 
-    fn regenerate(&mut self, old: &Presented, new: &SessionId, rules: TokenRules, limit: Limit, clock: Clock) {
-        let expected = self.expected(&old.id, old.issued, clock);
-        let got = self.sessions.regenerate(old, new.clone(), rules, &self.agents, limit, clock);
+    fn regenerate(&mut self, old: &Presented, new: &SessionId, rules: &Rules) {
+        self.ended.present(old);
+        let expected = self.history.look_up(old, rules).and_then(|deadline| deadline.ok_or(Reason::Unknown));
+        let got = self.sessions.regenerate(old, new.clone(), &self.agents, rules);
         assert_eq!(got.as_ref().err(), expected.as_ref().err());
         if let Ok(grant) = got {
-            let dead = self.history.dead(clock);
-            self.history.regenerate(&old.id, new.clone(), rules, clock.now);
-            self.carry_out(&grant.effects);
-            self.note_forgotten(dead, 1, Some(limit), clock);
+            let (mut after, ends) = (self.history.clone(), vec![(old.id.clone(), EndReason::Revoked)]);
+            after.regenerate(&old.id, new.clone(), rules);
+            after.tidy(&ends, |known| !known.is_live(rules), rules);
+            self.commit(&grant, &ends, after, rules);
         }
     }
 
-    fn set(&mut self, id: &SessionId, data: &Data<'_>, max_bytes: usize, clock: Clock) {
-        let expected = self.expected(id, Issued::Unsaid, clock).map_err(ChangeError::Dead).and_then(|_| {
-            let fields = merged(&self.history.find(id).expect("it is alive").data, data);
+    /// The fields of a live session.
+    fn fields(&self, id: &SessionId, rules: &Rules) -> Result<&[Field], ChangeError> {
+        let known = self.history.find(id).ok_or(ChangeError::Dead(Reason::Unknown))?;
+        known.status(rules).map_err(ChangeError::Dead)?;
+        Ok(&known.data)
+    }
+
+    fn set(&mut self, id: &SessionId, data: &Data<'_>, rules: &Rules) {
+        let expected = self.fields(id, rules).and_then(|known| {
+            let fields = merged(known, data);
             match fields.iter().map(|(name, value)| name.len() + value.len()).sum() {
-                size if size > max_bytes => Err(ChangeError::TooLarge(size)),
+                size if size > rules.max_data_bytes => Err(ChangeError::TooLarge(size)),
                 _ => Ok(()),
             }
         });
-        let got = self.sessions.set(id, data.clone(), max_bytes, clock);
+        let got = self.sessions.set(id, data.clone(), rules);
         assert_eq!(got.as_ref().err(), expected.as_ref().err());
-        if let Ok(effects) = got {
-            self.history.find_mut(id).expect("it is alive").set(data);
-            self.carry_out(&effects);
+        if let Ok(decision) = got {
+            let mut after = self.history.clone();
+            after.find_mut(id).expect("it is alive").set(data);
+            self.commit(&decision, &Ends::new(), after, rules);
         }
     }
 
-    fn unset(&mut self, id: &SessionId, names: &Data<'_>, clock: Clock) {
-        let expected = self.expected(id, Issued::Unsaid, clock);
-        match self.sessions.unset(id, names.clone(), clock) {
-            Ok((effects, removed)) => {
-                assert!(expected.is_ok());
-                let data = &mut self.history.find_mut(id).expect("it is alive").data;
-                let before = data.len();
-                data.retain(|(name, _)| names.iter().all(|(gone, _)| gone != name));
-                assert_eq!(removed, before - data.len());
-                self.carry_out(&effects);
-            }
-            Err(error) => assert_eq!(Some(error), expected.err().map(ChangeError::Dead)),
+    fn unset(&mut self, id: &SessionId, names: &Data<'_>, rules: &Rules) {
+        let expected = self.fields(id, rules).map(<[_]>::len);
+        let got = self.sessions.unset(id, names.clone(), rules);
+        assert_eq!(got.as_ref().err(), expected.as_ref().err());
+        if let (Ok(decision), Ok(before)) = (got, expected) {
+            let mut after = self.history.clone();
+            let data = &mut after.find_mut(id).expect("it is alive").data;
+            data.retain(|(name, _)| names.iter().all(|(gone, _)| gone != name));
+            assert_eq!(decision.value, before - data.len());
+            self.commit(&decision, &Ends::new(), after, rules);
         }
     }
 
-    fn revoke(&mut self, targets: &[Presented], limit: Limit, clock: Clock) {
-        let revocation = self.sessions.revoke(targets, limit, clock);
-        let dead = self.history.dead(clock);
-        let (mut revoked, mut buried) = (0, Vec::new());
-        // Of several tokens of one session, the one that is good longest counts.
-        let mut targets: Vec<_> = targets.iter().collect();
-        targets.sort_by_key(|target| std::cmp::Reverse(target.until));
-        for Presented { id, issued, until } in targets {
-            if buried.contains(&id) {
-                continue;
-            }
-            let until = until.filter(|until| clock.now < *until);
-            let expected = self.expected(id, *issued, clock);
-            match (self.history.find_mut(id), until) {
-                (Some(known), _) if expected.is_ok() => {
-                    known.ended = Some(Reason::Revoked);
-                    known.token_until = known.token_until.max(until.unwrap_or_default());
-                    revoked += 1;
-                }
-                // A token from elsewhere is denied.
-                (None, Some(until)) if expected == Err(Reason::Unknown) => {
-                    self.history.deny(id.clone(), Reason::Revoked, until);
-                    revoked += 1;
-                }
-                // The server remembers a dead session until its last token expires.
-                (Some(known), Some(until)) if known.status(clock).is_err() && known.token_until < until => {
-                    known.ended = known.ended.or(Some(Reason::Revoked));
-                    known.token_until = until;
-                    known.is_spent = false;
-                }
-                _ => continue,
-            }
-            buried.push(id);
+    fn revoke(&mut self, presented: &[Presented], rules: &Rules) {
+        let revocation = self.sessions.revoke(presented, rules);
+        let mut after = self.history.clone();
+        let (revoked, ends) = after.revoke(presented, rules);
+        assert_eq!(revocation.value, revoked);
+        if !ends.is_empty() {
+            after.tidy(&ends, |known| !known.is_live(rules), rules);
         }
-        assert_eq!(revocation.revoked, revoked);
-        self.carry_out(&revocation.effects);
-        self.note_forgotten(dead, buried.len(), Some(limit), clock);
+        let lasting = Rules { not_before: Cutoff::default(), ..*rules };
+        for presented in presented {
+            self.ended.present(presented);
+            // What is good is ended, and so is what is dead for now. But a live session may be of another JWT.
+            let is_live = self.history.find(&presented.id).is_some_and(|known| known.is_live(&lasting));
+            let expires = presented.expires_at.filter(|_| presented.kind == Some(TokenKind::Jwt));
+            match (self.history.look_up(presented, &lasting), expires) {
+                (Ok(_), Some(expires)) => self.ended.deny(&presented.id, expires, rules),
+                (Err(_), Some(_)) if !is_live => self.ended.end_alone(presented, rules),
+                _ => {}
+            }
+        }
+        self.commit(&revocation, &ends, after, rules);
     }
 
-    fn revoke_all(&mut self, except: Option<&SessionId>, horizon: u64, limit: Limit, clock: Clock) {
-        let spared = except.filter(|id| self.history.find(id).is_some_and(|known| known.is_live(clock)));
-        let revocation = self.sessions.revoke_all(except, horizon, limit, clock);
-        assert_eq!(revocation.revoked, self.history.live(clock).count() - usize::from(spared.is_some()));
-        let dead = self.history.dead(clock);
-        let buried = revocation.effects.iter().filter(|effect| matches!(effect, Effect::End(_))).count();
-        self.history.revoke_all(spared, clock.now);
-        let known = self.history.known.iter();
-        let ended = known.filter(|known| !known.is_gone && known.ended == Some(Reason::UserRevoked)).count();
-        self.carry_out(&revocation.effects);
-        self.note_forgotten(dead, ended.max(buried), Some(limit), clock);
-        assert_eq!(self.sessions.count(clock), usize::from(spared.is_some()));
+    fn deny(&mut self, id: &SessionId, until: UnixMillis, rules: &Rules) {
+        let denial = self.sessions.deny(id.clone(), until, rules);
+        let mut after = self.history.clone();
+        let tombstone = self.history.find(id).and_then(|known| known.tombstone.as_ref());
+        let was_denied = tombstone.is_some_and(|tombstone| tombstone.until.saturating_since(until) >= 600_000);
+        let ends = after.deny(id, until, rules);
+        assert_eq!(denial.value, !ends.is_empty() && !was_denied);
+        if !ends.is_empty() {
+            after.tidy(&ends, |known| !known.is_live(rules), rules);
+        }
+        self.ended.deny(id, until, rules);
+        self.commit(&denial, &ends, after, rules);
     }
 
-    fn purge(&mut self, most: usize, clock: Clock) {
+    fn revoke_all(&mut self, except: Option<&Presented>, rules: &Rules) {
+        except.into_iter().for_each(|except| self.ended.present(except));
+        let spared = except.filter(|except| matches!(self.history.look_up(except, rules), Ok(Some(_))));
+        let spared = spared.map(|spared| &spared.id);
+        let revocation = self.sessions.revoke_all(except, rules);
+        assert_eq!(revocation.value, self.history.live(rules).count() - usize::from(spared.is_some()));
+        let mut after = self.history.clone();
+        after.revoke_all(spared, rules);
+        let sessions = self.history.known.iter().filter(|known| known.tombstone.is_none());
+        self.ended.end_all(sessions, spared, rules);
+        self.commit(&revocation, &Ends::new(), after, rules);
+        assert_eq!(self.sessions.count(rules), usize::from(spared.is_some()));
+    }
+
+    fn purge(&mut self, most: usize, rules: &Rules) {
         let mut from = Some(0);
-        self.history.sweep(clock);
+        let mut after = self.history.clone();
+        after.sweep(rules);
         while let Some(at) = from {
-            let (purge, stored) = (self.sessions.purge(at, most, clock), self.sessions.stored());
-            let expired = self.sessions.expired_among(&purge.effects, clock);
+            let purge = self.sessions.purge(at, most, rules);
+            self.assert_told(&purge, &Ends::new(), rules);
+            from = purge.value;
             self.carry_out(&purge.effects);
-            // What `not_before` has ended too has not died of time, but goes likewise once it is spent.
-            assert!(self.sessions.stored() <= stored - expired, "what has died of time is no session any more");
-            from = purge.next;
         }
-        self.note_forgotten(0, 0, None, clock);
-        let is_freed = self.history.known.iter().all(|known| known.is_gone || !known.is_spent);
-        assert!(is_freed && (self.list.is_empty() || self.list.deadline() > clock.now), "what is spent is freed");
+        self.history = after;
+        assert!(self.history.known.iter().all(|known| !known.is_spent(rules)), "what is spent is freed");
+        let last = self.list.deadline().saturating_add(rules.leeway);
+        assert!(self.list.is_empty() || last > rules.now, "and what is not is of use");
+    }
+}
+
+fn deadline(standing: Standing) -> Option<UnixMillis> {
+    match standing {
+        Standing::Alive(alive) => Some(alive.deadline),
+        Standing::Absent => None,
+    }
+}
+
+fn effect_id<'a>(effect: &'a Effect<'_>) -> Option<&'a SessionId> {
+    match effect {
+        Effect::End(tombstone) => Some(&tombstone.id),
+        Effect::Forget(id) => Some(id),
+        _ => None,
     }
 }

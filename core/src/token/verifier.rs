@@ -1,0 +1,195 @@
+//! One check for every kind of credential that names a session.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::cache::{Asked, Cache};
+use super::opaque::RefreshToken;
+use super::policy::{Demands, TokenPolicy};
+use super::ring::KeyRing;
+use super::scratch::Scratch;
+use super::verified::{Checked, Issued, TokenKind, Verified};
+use super::{jwt, opaque, shape};
+use crate::{Reason, Subject, UnixMillis};
+
+/// Checks tokens: with keys, by a policy, and with a memory of those that were good lately.
+///
+/// ```
+/// use redis_session_core::token::{KeyRing, TokenPolicy, Verifier};
+/// use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
+///
+/// let ring = KeyRing::ephemeral()?;
+/// let (id, user) = (SessionId::random()?, Subject::new(b"42").unwrap());
+/// let (now, later) = (UnixMillis::ZERO, UnixMillis::MAX);
+/// let token = ring.signing_key().and_then(|key| key.sign_opaque(user, &id, now, later)).unwrap();
+///
+/// let mut verifier = Verifier::new(ring, TokenPolicy::default());
+/// let mut check = |user| verifier.verify(user, token.as_bytes(), None, now);
+/// assert_eq!(check(user).unwrap().id, id);
+/// assert_eq!(check(Subject::new(b"43").unwrap()), Err(Reason::Subject));
+/// # Ok::<(), getrandom::Error>(())
+/// ```
+#[derive(Default)]
+pub struct Verifier {
+    ring: Option<Arc<KeyRing>>,
+    policy: TokenPolicy,
+    cache: Cache,
+    scratch: Scratch,
+}
+
+impl Verifier {
+    /// A verifier with these keys and this policy, which remembers nothing. One without keys, the
+    /// [default](Verifier::default), refuses every token.
+    pub fn new(ring: impl Into<Arc<KeyRing>>, policy: TokenPolicy) -> Self {
+        Self { ring: Some(ring.into()), policy, ..Self::default() }
+    }
+
+    /// The keys, if it has some.
+    #[must_use]
+    pub fn ring(&self) -> Option<&KeyRing> {
+        self.ring.as_deref()
+    }
+
+    /// What tokens must say.
+    #[must_use]
+    pub fn policy(&self) -> &TokenPolicy {
+        &self.policy
+    }
+
+    /// Gives it other keys.
+    pub fn set_ring(&mut self, ring: impl Into<Arc<KeyRing>>) {
+        self.cache.clear();
+        self.ring = Some(ring.into());
+    }
+
+    /// Gives it another policy.
+    pub fn set_policy(&mut self, policy: TokenPolicy) {
+        if self.policy != policy {
+            self.cache.clear();
+            self.policy = policy;
+        }
+    }
+
+    /// Changes how many good tokens are remembered, rounded up to a power of two; 0 for none.
+    ///
+    /// One takes about 200 bytes and the token's length; longer ones than 2048 bytes are not remembered.
+    pub fn resize(&mut self, tokens: usize) {
+        self.cache.resize(tokens);
+    }
+
+    /// How many checks found their token remembered, and how many did not.
+    #[must_use]
+    pub fn hits_and_misses(&self) -> (u64, u64) {
+        self.cache.hits_and_misses()
+    }
+
+    /// Checks `token`, which came with a request for `subject`, at the time `now`.
+    ///
+    /// `audience` asks for another audience than the policy's, for this call. Whether the session is alive is not
+    /// looked at here. A token from elsewhere is as good as ours if a key of the ring signed it; its session is its
+    /// `sid`, or its `jti`, or, where it has neither, the first 128 bits of its signing input's SHA-256 (which, unlike a
+    /// hash of the whole token, no respelling of the signature changes).
+    ///
+    /// # Errors
+    /// The first [`Reason`], in the order of that enum, for which the token is not good. Nothing in the payload is read
+    /// before the signature is right, so a payload that is not the JSON it should be answers [`Reason::Malformed`] only
+    /// if it is signed.
+    pub fn verify(
+        &mut self,
+        subject: Subject<'_>,
+        token: &[u8],
+        audience: Option<&str>,
+        now: UnixMillis,
+    ) -> Result<Verified, Reason> {
+        let asked = Asked { token, subject, audience };
+        if let Some(checked) = self.cache.find(asked) {
+            let answer = checked.at(&self.policy, now);
+            if answer == Err(Reason::TokenExpired) {
+                self.cache.forget(asked);
+            }
+            return answer;
+        }
+        let demands = self.policy.demands(audience);
+        let checked = check(self.ring.as_deref(), &self.policy, demands, subject, token, &mut self.scratch)?;
+        let answer = checked.at(&self.policy, now)?;
+        self.cache.keep(asked, checked);
+        Ok(answer)
+    }
+
+    /// Checks a refresh token, which came with a request for `subject`. Whether its generation is the session's present
+    /// one is not looked at here.
+    ///
+    /// # Errors
+    /// With the reason: `type` if it is a token of another kind, else `malformed`, `unknown_key`, `signature` or
+    /// `subject`.
+    ///
+    /// ```
+    /// use redis_session_core::token::{KeyRing, TokenPolicy, Verifier};
+    /// use redis_session_core::{SessionId, Subject, UnixMillis};
+    ///
+    /// let ring = KeyRing::ephemeral()?;
+    /// let (id, user) = (SessionId::random()?, Subject::new(b"42").unwrap());
+    /// let token = ring.signing_key().and_then(|key| key.sign_refresh(user, &id, 3, UnixMillis::ZERO)).unwrap();
+    /// let verified = Verifier::new(ring, TokenPolicy::default()).verify_refresh(user, token.as_bytes()).unwrap();
+    /// assert_eq!((verified.id, verified.generation), (id, 3));
+    /// # Ok::<(), getrandom::Error>(())
+    /// ```
+    pub fn verify_refresh(&mut self, subject: Subject<'_>, token: &[u8]) -> Result<RefreshToken, Reason> {
+        let ring = self.ring.as_deref().ok_or(Reason::UnknownKey)?;
+        if token.len() > self.policy.max_token_bytes {
+            return Err(Reason::Malformed);
+        }
+        opaque::check_refresh(ring, subject, token, &mut self.scratch)
+    }
+
+    /// Which session a token of any kind names, for revoking that: it is signed, and `subject`'s. Its times are not
+    /// looked at, nor its type, issuer and audience.
+    ///
+    /// # Errors
+    /// With the reason: `malformed`, `algorithm`, `unknown_key`, `signature` or `subject`.
+    pub fn identify(&mut self, subject: Subject<'_>, token: &[u8]) -> Result<Verified, Reason> {
+        if token.starts_with(shape::REFRESH.as_bytes()) {
+            let RefreshToken { id, session_began_at, .. } = self.verify_refresh(subject, token)?;
+            let (kind, issued) = (TokenKind::Refresh, Issued::ForSessionOf(session_began_at));
+            return Ok(Verified { id, kind, issued, expires_at: None });
+        }
+        let demands = Demands::default();
+        let checked = check(self.ring.as_deref(), &self.policy, demands, subject, token, &mut self.scratch)?;
+        checked.at_any_time()
+    }
+}
+
+/// Everything that is checked of an access token but the times.
+fn check(
+    ring: Option<&KeyRing>,
+    policy: &TokenPolicy,
+    demands: Demands<'_>,
+    subject: Subject<'_>,
+    token: &[u8],
+    scratch: &mut Scratch,
+) -> Result<Checked, Reason> {
+    let ring = ring.ok_or(Reason::UnknownKey)?;
+    if token.len() > policy.max_token_bytes {
+        return Err(Reason::Malformed);
+    }
+    if token.starts_with(shape::OPAQUE.as_bytes()) {
+        return opaque::check(ring, subject, token, scratch);
+    }
+    if token.starts_with(shape::REFRESH.as_bytes()) {
+        return Err(Reason::Type);
+    }
+    jwt::check(ring, demands, subject, token, scratch)
+}
+
+impl Clone for Verifier {
+    /// One with the same keys and policy, which remembers nothing.
+    fn clone(&self) -> Self {
+        Self { ring: self.ring.clone(), policy: self.policy.clone(), ..Self::default() }
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").field("ring", &self.ring).field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
