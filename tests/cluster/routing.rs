@@ -1,7 +1,7 @@
 //! Each command goes straight to the node that has its key.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use redis_session::commands::session_create;
 use redis_session::redis::{ConnectionLike, from_redis_value, pipe};
@@ -44,6 +44,8 @@ macro_rules! use_every_command {
         assert_eq!($commands::session_revoke(con, key, &id)$(.$await)?.unwrap(), 1);
         $commands::session_create(con, key, &refreshable)$(.$await)?.unwrap();
         assert_eq!($commands::session_revoke_user(con, key)$(.$await)?.unwrap(), 1);
+        let until = UNIX_EPOCH + Duration::from_secs(4_102_444_800);
+        assert!($commands::session_deny(con, key, &id, until)$(.$await)?.unwrap());
     }};
 }
 
@@ -156,7 +158,7 @@ fn a_transaction_can_hold_both(cluster: &Cluster) {
 }
 
 /// What stands behind the key, some of it looking like another key.
-const ARGUMENTS: [(&str, &str); 14] = [
+const ARGUMENTS: [(&str, &str); 15] = [
     ("SESSION.CREATE", "ID sessions:1 AGENT sessions:2 DATA 2 sessions:3 sessions:4 key sessions:5 TTL 60"),
     ("SESSION.VALIDATE", "sessions:1 IP 192.0.2.1 DEVICE sessions:2 AUD sessions:3 STATELESS FULL"),
     ("SESSION.TOUCH", "sessions:1 IP 192.0.2.1 DEVICE sessions:2 AUD sessions:3 STATELESS FULL"),
@@ -170,6 +172,7 @@ const ARGUMENTS: [(&str, &str); 14] = [
     ("SESSION.UNSET", "sessions:1 sessions:2 sessions:3"),
     ("SESSION.REVOKE", "sessions:1 sessions:2 sessions:3"),
     ("SESSION.REVOKEUSER", "EXCEPT sessions:1"),
+    ("SESSION.DENY", "sessions:1 UNTIL 4102444800000"),
     ("SESSION.APPLY", "sessions:1"),
 ];
 
