@@ -499,7 +499,7 @@ impl UserSessions {
             iat = iat.max(record.accepts_from().unwrap_or_default());
             if rules.is_live(record) {
                 revoked += 1;
-            } else if let (Some(reason), Some(id)) = (rules.died_of(record), id_of(record)) {
+            } else if let (Some(reason), Some(id)) = (rules.died_of(record), record.id()) {
                 // It had died of time and was not swept yet.
                 draft.events.push(Event::end(record, &id, reason.into()));
             }
@@ -554,7 +554,7 @@ impl UserSessions {
         });
         let mut effects = Vec::new();
         for record in spent.into_iter().chain(early) {
-            let Some(id) = id_of(record) else { continue };
+            let Some(id) = record.id() else { continue };
             draft.events.extend(rules.died_of(record).map(|reason| Event::end(record, &id, reason.into())));
             effects.push(Effect::Forget(id));
         }
@@ -576,7 +576,7 @@ impl UserSessions {
         for record in records {
             let died_of = rules.died_of(record);
             if rules.is_spent(record) {
-                let Some(id) = id_of(record) else { continue };
+                let Some(id) = record.id() else { continue };
                 draft.events.extend(died_of.map(|reason| Event::end(record, &id, reason.into())));
                 draft.effects.push(Effect::Forget(id));
             } else if let Some(tombstone) = died_of.and_then(|reason| rules.tombstone(record, reason)) {
@@ -675,11 +675,4 @@ fn data_of(record: RecordRef<'_>) -> Data<'_> {
         Some(Record::Session(session)) => session.data,
         Some(Record::Tombstone(_)) | None => Data::default(),
     }
-}
-
-pub(super) fn id_of(record: RecordRef<'_>) -> Option<SessionId> {
-    record.decode().map(|record| match record {
-        Record::Session(session) => session.id,
-        Record::Tombstone(tombstone) => tombstone.id,
-    })
 }
