@@ -145,7 +145,7 @@ session_commands! {
     }
 
     /// `SESSION.TOUCH`: checks a token as `SESSION.VALIDATE` does and, if it is good, notes that the session is in
-    /// use, so that its idle timeout starts anew. This is the one for each request that a user makes.
+    /// use, so that its idle timeout starts again. This is the one for each request that a user makes.
     fn session_touch(key: impl ToSingleRedisArg, token: impl ToSingleRedisArg, options: &ValidateOptions)
         -> Validation, by replies::validation
     {
@@ -156,7 +156,7 @@ session_commands! {
     /// them. It counts as a use of the session. An old access token is good until it ends.
     ///
     /// A refresh token can be used once. Right after, for `session.refresh-grace`, it gets the same new tokens again, so
-    /// that a client that asks twice at once, or missed the reply, need not log in anew. Later, or once its
+    /// that a client that asks twice at once, or missed the reply, need not log in again. Later, or once its
     /// successor was used, it is taken for stolen: its session ends, and the answer is [`Grant::Refused`] for
     /// [`Reason::Reused`](crate::Reason::Reused) (RFC 9700 section 4.14.2).
     ///
@@ -297,8 +297,8 @@ session_commands! {
     }
 
     /// `SESSION.REVOKEALL`: logs out all users of this server and its replicas. No session and no token from before is
-    /// good any more, whoever made it; everybody can log in again at once. Replies the moment before which everything is
-    /// dead.
+    /// good any more, JWTs of other issuers included. Everybody can log in again at once. Replies the moment before which
+    /// everything is dead.
     ///
     /// On a cluster it is for the users of one primary: send it to each, with
     /// [`route_command`](https://docs.rs/redis/latest/redis/cluster/struct.ClusterConnection.html#method.route_command).

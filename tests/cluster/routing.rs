@@ -59,6 +59,7 @@ fn commands_find_the_node_that_has_the_key() {
     sessions_and_a_cart_with_one_hash_tag_are_in_one_slot(&cluster);
     a_transaction_can_hold_both(&cluster);
     the_key_is_found_in_every_command(&cluster);
+    everybody_is_out_on_the_primaries_that_are_told(&cluster);
 }
 
 fn every_command_goes_straight_to_the_node_of_its_key(cluster: &Cluster) {
@@ -155,6 +156,46 @@ fn a_transaction_can_hold_both(cluster: &Cluster) {
     });
     assert_eq!(con.session_list("sessions:{42}").unwrap().remove(0).id, login.id);
     assert_eq!(cart, "17");
+}
+
+fn everybody_is_out_on_the_primaries_that_are_told(cluster: &Cluster) {
+    let mut con = client(cluster).get_connection().unwrap();
+    cluster.tell_all("CONFIG SET session.audit-stream everyone");
+    let primaries = cluster.primaries();
+    // A user of each primary.
+    let users: Vec<(String, String)> = primaries
+        .iter()
+        .map(|&primary| {
+            let mut keys = (0..).map(|n| format!("sessions:everybody-{n}"));
+            let key = keys.find(|key| cluster.primary_of(cluster.slot_of(key)) == primary).unwrap();
+            let token = con.session_create(&key, &CreateOptions::new()).unwrap().token.unwrap();
+            (key, token)
+        })
+        .collect();
+    let is_active = |server: &Server, (key, token): &(String, String)| {
+        let mut con = server.connection();
+        cmd(&mut con, "READONLY").unwrap();
+        con.session_validate(key, token, &ValidateOptions::new()).unwrap().is_active()
+    };
+    let before = cluster.nodes()[primaries[0]].connection().session_revoke_all().unwrap();
+    cluster.wait_until_whole();
+    for (&primary, user) in primaries.iter().zip(&users) {
+        let node = &cluster.nodes()[primary];
+        assert_eq!(is_active(node, user), primary != primaries[0]);
+        for replica in cluster.replicas_of(primary) {
+            let replica = &cluster.nodes()[replica];
+            node.wait_for_sync(replica);
+            assert_eq!(is_active(replica, user), primary != primaries[0]);
+        }
+    }
+    // A session that moves is measured by the cutoff of where it is: so each primary is told.
+    cluster.move_slot(cluster.slot_of(&users[0].0), primaries[1]);
+    assert!(is_active(&cluster.nodes()[primaries[1]], &users[0]));
+    let told = cluster.nodes()[primaries[1]].connection().session_revoke_all_before(before.to_system_time());
+    assert_eq!(told.unwrap(), before);
+    assert!(!is_active(&cluster.nodes()[primaries[1]], &users[0]));
+    let entries = |n: usize| list(cmd(&mut cluster.nodes()[n].connection(), "KEYS everyone").unwrap());
+    assert!(primaries.iter().all(|&n| entries(n).is_empty()), "no slot is that of all users");
 }
 
 /// What stands behind the key, some of it looking like another key.
