@@ -313,7 +313,7 @@ session_commands! {
     }
 
     /// `SESSION.REVOKEALL` with `CLEAR`: takes back what lies ahead of the moment that
-    /// [`SessionCommands::session_revoke_all_before`] was given. What was dead stays dead.
+    /// [`SessionCommands::session_revoke_all_before`] was given. All else stays dead.
     fn session_revoke_all_clear() -> Timestamp, by replies::time {
         cmd("SESSION.REVOKEALL").arg("CLEAR").take()
     }

@@ -160,7 +160,8 @@ fn a_transaction_can_hold_both(cluster: &Cluster) {
 
 fn everybody_is_out_on_the_primaries_that_are_told(cluster: &Cluster) {
     let mut con = client(cluster).get_connection().unwrap();
-    cluster.tell_all("CONFIG SET session.audit-stream everyone");
+    // What is dead is to be there when it moves.
+    cluster.tell_all("CONFIG SET session.audit-stream everyone session.sweep-time 0");
     let primaries = cluster.primaries();
     // A user of each primary.
     let users: Vec<(String, String)> = primaries
@@ -194,6 +195,15 @@ fn everybody_is_out_on_the_primaries_that_are_told(cluster: &Cluster) {
     let told = cluster.nodes()[primaries[1]].connection().session_revoke_all_before(before.to_system_time());
     assert_eq!(told.unwrap(), before);
     assert!(!is_active(&cluster.nodes()[primaries[1]], &users[0]));
+    // As the documents have it.
+    let node = &cluster.nodes()[primaries[0]];
+    let address = format!("127.0.0.1:{}", node.port());
+    let told = node.cli(&["--cluster", "call", &address, "SESSION.REVOKEALL", "--cluster-only-masters"]);
+    assert!(told.status.success(), "{told:?}");
+    let mut user = users[2].clone();
+    assert!(!is_active(&cluster.nodes()[primaries[2]], &user));
+    user.1 = con.session_create(&user.0, &CreateOptions::new()).unwrap().token.unwrap();
+    assert!(is_active(&cluster.nodes()[primaries[2]], &user));
     let entries = |n: usize| list(cmd(&mut cluster.nodes()[n].connection(), "KEYS everyone").unwrap());
     assert!(primaries.iter().all(|&n| entries(n).is_empty()), "no slot is that of all users");
 }
