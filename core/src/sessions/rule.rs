@@ -5,7 +5,7 @@
 //! stands for. *Refused*: anything else, with the reason. Absent excludes what may have been forgotten, so a command that
 //! takes a JWT without a session (STATELESS, FROM) asks nothing more.
 //!
-//! Why what was ended stays dead:
+//! A credential that somebody has ended stays dead, because:
 //!
 //! 1. Each ended session leaves a tombstone, until the last token for it has expired and could not be good under the
 //!    largest leeway either. A denied JWT leaves one as well.
