@@ -116,7 +116,8 @@ impl State {
 
     /// What decisions are measured by now.
     pub(crate) fn rules(&mut self) -> Rules {
-        self.rules = self.rules.at(clock());
+        self.rules.now = clock();
+        self.rules.latest = self.rules.latest.max(self.rules.now);
         self.rules
     }
 
