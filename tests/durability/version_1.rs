@@ -13,7 +13,8 @@ const DESCRIPTION: &[u8] = include_bytes!("fixtures/version-1.json");
 
 /// A server that has loaded the file, and what is to be in it.
 fn loaded() -> (Server, Json) {
-    let server = ServerBuilder::new().keys(&["one"]).config("rdbcompression no").file("dump.rdb", SNAPSHOT).start();
+    let settings = "rdbcompression no\nsession.key-form any";
+    let server = ServerBuilder::new().keys(&["one"]).config(settings).file("dump.rdb", SNAPSHOT).start();
     (server, serde_json::from_slice(DESCRIPTION).unwrap())
 }
 
