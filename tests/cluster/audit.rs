@@ -64,8 +64,8 @@ fn each_entry_is_in_the_slot_of_its_user_and_moves_with_it() {
     for key in &keys {
         login(key);
     }
-    let users = (0..300).map(|n| n.to_string()).chain(odd.map(|(_, user)| user.to_owned()));
-    let expected: BTreeSet<_> = users.zip(slots(&cluster, &keys)).collect();
+    let names = (0..300).map(|n| n.to_string()).chain(odd.map(|(_, user)| user.to_owned()));
+    let expected: BTreeSet<_> = names.zip(slots(&cluster, &keys)).collect();
     assert_eq!(written(&cluster), expected);
     assert_replicas_equal(&cluster);
 

@@ -7,7 +7,7 @@ use redis_session_tests::issuer::payload;
 use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, create, error, fields, int, login, refusal, verdict};
 use serde_json::json;
 
-use crate::misuse::calls;
+use crate::misuse::{args, calls};
 
 const PLAIN: &str = "has a { before the user, and this server takes plain keys (session.key-form plain)";
 const BRACES: &str = "has no braces around the user, and this server takes keys with braces (session.key-form braces)";
@@ -24,7 +24,8 @@ fn with_form(form: &str, each: impl Fn(&mut Connection)) {
 
 #[track_caller]
 fn assert_refused(con: &mut Connection, key: &str, expected: &str) {
-    for call in calls(key.as_bytes()) {
+    let deny = args(["SESSION.DENY", key, "one", "UNTIL", "1900000000000"]);
+    for call in calls(key.as_bytes()).into_iter().chain([deny]) {
         assert_eq!(refusal(con, &call), format!("ERR the key {expected}"), "{key}");
     }
 }

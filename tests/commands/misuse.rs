@@ -7,7 +7,7 @@ use serde_json::json;
 type Args = Vec<Vec<u8>>;
 
 /// Arguments of a command, each of any bytes.
-fn args<A: AsRef<[u8]>>(args: impl IntoIterator<Item = A>) -> Args {
+pub(super) fn args<A: AsRef<[u8]>>(args: impl IntoIterator<Item = A>) -> Args {
     args.into_iter().map(|arg| arg.as_ref().to_vec()).collect()
 }
 
