@@ -18,13 +18,13 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use redis::{Cmd, ConnectionLike, RedisResult, ToRedisArgs, ToSingleRedisArg, Value, cmd};
 
 use crate::keys::{self, KeyRing};
 use crate::options::{CreateOptions, RefreshOptions, ValidateOptions};
-use crate::replies::{self, Session, Validation};
+use crate::replies::{self, Session, Timestamp, Validation};
 use crate::tokens::{self, Created, Grant};
 
 /// One definition of each command: its documentation, arguments, reply, how to write the one and read the other.
@@ -96,7 +96,7 @@ session_commands! {
     ///
     /// The error is [`SessionLimit`](crate::SessionErrorCode::SessionLimit) if the user has too many sessions and
     /// [`LimitPolicy::Reject`](crate::LimitPolicy::Reject) applies,
-    /// [`SessionExists`](crate::SessionErrorCode::SessionExists) if the id that the options bring is taken.
+    /// [`SessionExists`](crate::SessionErrorCode::SessionExists) if a live session has the id that the options bring.
     fn session_create(key: impl ToSingleRedisArg, options: &CreateOptions) -> Created, by tokens::created {
         cmd("SESSION.CREATE").arg(key).arg(options).take()
     }
@@ -145,7 +145,7 @@ session_commands! {
     }
 
     /// `SESSION.TOUCH`: checks a token as `SESSION.VALIDATE` does and, if it is good, notes that the session is in
-    /// use, so that its idle timeout starts anew. This is the one for each request that a user makes.
+    /// use, so that its idle timeout starts again. This is the one for each request that a user makes.
     fn session_touch(key: impl ToSingleRedisArg, token: impl ToSingleRedisArg, options: &ValidateOptions)
         -> Validation, by replies::validation
     {
@@ -156,7 +156,7 @@ session_commands! {
     /// them. It counts as a use of the session. An old access token is good until it ends.
     ///
     /// A refresh token can be used once. Right after, for `session.refresh-grace`, it gets the same new tokens again, so
-    /// that a client that asks twice at once, or missed the reply, need not log in anew. Later, or once its
+    /// that a client that asks twice at once, or missed the reply, need not log in again. Later, or once its
     /// successor was used, it is taken for stolen: its session ends, and the answer is [`Grant::Refused`] for
     /// [`Reason::Reused`](crate::Reason::Reused) (RFC 9700 section 4.14.2).
     ///
@@ -271,6 +271,51 @@ session_commands! {
     /// can log in again at once. Replies how many sessions were alive.
     fn session_revoke_user(key: impl ToSingleRedisArg) -> u64, by replies::count {
         cmd("SESSION.REVOKEUSER").arg(key).take()
+    }
+
+    /// `SESSION.DENY`: denies the JWTs of this user that name this id as their `sid` or `jti`, for as long as any of them
+    /// lives: `until` is the latest `exp`. A live session with this id ends. Replies whether anything was to do.
+    ///
+    /// It is for who has an id and no token. [`SessionCommands::session_revoke`] takes the token itself.
+    ///
+    /// ```no_run
+    /// use std::time::{Duration, SystemTime};
+    /// use redis_session::SessionCommands;
+    ///
+    /// # fn main() -> redis::RedisResult<()> {
+    /// # let mut redis = redis::Client::open("redis://127.0.0.1/")?.get_connection()?;
+    /// // The issuer's tokens live for an hour.
+    /// let until = SystemTime::now() + Duration::from_secs(3600);
+    /// redis.session_deny("sessions:42", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", until)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn session_deny(key: impl ToSingleRedisArg, id: impl ToSingleRedisArg, until: SystemTime)
+        -> bool, by replies::truth
+    {
+        cmd("SESSION.DENY").arg(key).arg(id).arg("UNTIL").arg(replies::unix_millis(until)).take()
+    }
+
+    /// `SESSION.REVOKEALL`: logs out all users of this server and its replicas. No session and no token from before is
+    /// good any more, JWTs of other issuers included. Everybody can log in again at once. Replies the moment before which
+    /// everything is dead.
+    ///
+    /// On a cluster it is for the users of one primary: send it to each, with
+    /// [`route_command`](https://docs.rs/redis/latest/redis/cluster/struct.ClusterConnection.html#method.route_command).
+    fn session_revoke_all() -> Timestamp, by replies::time {
+        cmd("SESSION.REVOKEALL")
+    }
+
+    /// `SESSION.REVOKEALL` with `BEFORE`: the same for what began before this moment. If it lies ahead, all logins until
+    /// then are dead, too. The moment of an earlier call stays if it is later.
+    fn session_revoke_all_before(before: SystemTime) -> Timestamp, by replies::time {
+        cmd("SESSION.REVOKEALL").arg("BEFORE").arg(replies::unix_millis(before)).take()
+    }
+
+    /// `SESSION.REVOKEALL` with `CLEAR`: takes back what lies ahead of the moment that
+    /// [`SessionCommands::session_revoke_all_before`] was given. All else stays dead.
+    fn session_revoke_all_clear() -> Timestamp, by replies::time {
+        cmd("SESSION.REVOKEALL").arg("CLEAR").take()
     }
 
     /// `SESSION.STATS`: what is stored on this server, and what has happened since it started, by name. A newer server
@@ -457,6 +502,27 @@ mod tests {
         assert_eq!(run!(Value::Int(2), session_revoke_user("sessions:42")).0, "SESSION.REVOKEUSER sessions:42");
         let (sent, revoked) = run!(Value::Int(1), session_revoke_others("sessions:42", "one"));
         assert_eq!((sent.as_str(), revoked), ("SESSION.REVOKEUSER sessions:42 EXCEPT one", 1));
+    }
+
+    #[test]
+    fn denying_says_until_when_in_milliseconds() {
+        let until = SystemTime::UNIX_EPOCH + Duration::from_micros(1_790_000_000_000_001);
+        let (sent, denied) = run!(Value::Int(1), session_deny("sessions:42", "one", until));
+        assert_eq!((sent.as_str(), denied), ("SESSION.DENY sessions:42 one UNTIL 1790000000001", true));
+        let (sent, denied) = run!(Value::Int(0), session_deny("k", b"one", SystemTime::UNIX_EPOCH));
+        assert_eq!((sent.as_str(), denied), ("SESSION.DENY k one UNTIL 0", false));
+    }
+
+    #[test]
+    fn revoking_everyone_has_no_key_and_replies_a_moment() {
+        let now = Value::Int(1_790_000_000_000);
+        let (sent, before) = run!(now.clone(), session_revoke_all());
+        assert_eq!((sent.as_str(), before.unix_millis()), ("SESSION.REVOKEALL", 1_790_000_000_000));
+        let (sent, again) = run!(now.clone(), session_revoke_all_before(before.to_system_time()));
+        assert_eq!((sent.as_str(), again), ("SESSION.REVOKEALL BEFORE 1790000000000", before));
+        assert_eq!(run!(now, session_revoke_all_clear()).0, "SESSION.REVOKEALL CLEAR");
+        let mut connection = Scripted::new(Value::Int(-1));
+        assert!(SessionCommands::session_revoke_all(&mut connection).is_err());
     }
 
     #[test]

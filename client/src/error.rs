@@ -36,7 +36,7 @@ pub enum SessionErrorCode {
     /// `SESSIONLIMIT`: the user has as many live sessions as [`LimitPolicy::Reject`](crate::LimitPolicy::Reject)
     /// allows.
     SessionLimit,
-    /// `SESSIONEXISTS`: the id that [`CreateOptions::id`](crate::CreateOptions::id) brought is taken.
+    /// `SESSIONEXISTS`: the id that [`CreateOptions::id`](crate::CreateOptions::id) brought is that of a live session.
     SessionExists,
     /// `NOSESSION`: the session to be changed is not alive.
     NoSession,

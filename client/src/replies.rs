@@ -321,6 +321,20 @@ pub(crate) fn count(reply: Value) -> Result<u64, ParsingError> {
     }
 }
 
+pub(crate) fn truth(reply: Value) -> Result<bool, ParsingError> {
+    Ok(count(reply)? > 0)
+}
+
+pub(crate) fn time(reply: Value) -> Result<Timestamp, ParsingError> {
+    Timestamp::from_field(bare(reply)).ok_or_else(|| "the reply is no time".into())
+}
+
+/// A moment as arguments have it. One that lies between two milliseconds is the later.
+pub(crate) fn unix_millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).min(UnixMillis::MAX.get())
+}
+
 pub(crate) fn stats(reply: Value) -> Result<BTreeMap<String, u64>, ParsingError> {
     let wrong = || ParsingError::from("the reply is no map of figures");
     let figures = bare(reply).into_map_iter().map_err(|_| wrong())?;
@@ -484,6 +498,18 @@ mod tests {
             ("agent", text("Firefox")),
             ("data", names(&[("cart", "17"), ("theme", "dark")])),
         ]
+    }
+
+    #[test]
+    fn a_moment_between_two_milliseconds_is_the_later() {
+        let at = |nanos| SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos);
+        assert_eq!([at(0), at(1), at(1_000_000), at(1_000_001)].map(unix_millis), [0, 1, 1, 2]);
+        assert_eq!(unix_millis(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), 0);
+        let end_of_times = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
+        assert_eq!(unix_millis(end_of_times), (1 << 48) - 1);
+        assert_eq!(time(Value::Int(7)).unwrap(), self::at(7));
+        assert!(time(Value::Int(1 << 48)).is_err());
+        assert_eq!([0, 1].map(|count| truth(Value::Int(count)).unwrap()), [false, true]);
     }
 
     #[test]

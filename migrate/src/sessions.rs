@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use redis_session::commands::{session_create, session_revoke, session_ttl, session_validate};
+use redis_session::commands::{session_create, session_revoke, session_ttl, session_unset, session_validate};
 use redis_session::redis::{FromRedisValue as _, RedisError, Value, cmd};
 use redis_session::{CreateOptions, LimitPolicy, Reason, ValidateOptions, Validation};
 use redis_session_core::token::is_token;
@@ -22,6 +22,8 @@ use crate::servers::Ask;
 
 /// A move never ends another session, however many the user has. The next login keeps to the server's own limit.
 const MAX: u32 = 1_000_000;
+/// A field that no session has: to remove it changes nothing, and says why a session is dead.
+const NO_FIELD: &str = "redis-session-migrate asks whether it is dead";
 /// Compares and deletes in one step: what was written in between is not lost.
 const DELETE: &str = "return redis.pcall('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0";
 
@@ -53,6 +55,12 @@ impl From<&str> for NotMoved {
     fn from(reason: &str) -> Self {
         Self { reason: reason.to_owned(), detail: None }
     }
+}
+
+/// What is said of a session that has ended on the target.
+fn ended_here(reason: Reason) -> Option<NotMoved> {
+    let ended = [Reason::Expired, Reason::Idle, Reason::Revoked, Reason::UserRevoked, Reason::Evicted, Reason::Reused];
+    ended.contains(&reason).then(|| NotMoved { reason: "ended_here".into(), detail: Some(reason.to_string()) })
 }
 
 fn counts(tally: &mut Tally) -> &mut Counts {
@@ -297,12 +305,40 @@ impl Pass {
             Validation::Active(session) => return Ok(Ok(session.id)),
             Validation::Inactive(inactive) => inactive.reason,
         };
-        let ended =
-            [Reason::Expired, Reason::Idle, Reason::Revoked, Reason::UserRevoked, Reason::Evicted, Reason::Reused];
-        if reason.known().is_some_and(|reason| ended.contains(&reason)) {
-            return Ok(Err(NotMoved { reason: "ended_here".into(), detail: Some(reason.to_string()) }));
+        let ended = reason.known().and_then(ended_here);
+        Ok(Err(ended.unwrap_or_else(|| reason.as_str().into())))
+    }
+
+    /// Passes over sessions that have ended on the target since an earlier pass: their ids could begin again, but their old
+    /// tokens must not be good again. A JWT that is good was issued after the end.
+    fn ask_about_the_dead(&mut self, candidates: Vec<Candidate>) -> Result<Vec<Candidate>, Failure> {
+        let keys = self.options.keys();
+        let asks: Vec<_> = candidates
+            .iter()
+            .filter(|candidate| candidate.claims.is_none())
+            .map(|Candidate { user, id, .. }| {
+                let key = keys.key(user);
+                Ask::new(&*key, session_unset(&*key, id.as_str(), NO_FIELD))
+            })
+            .collect();
+        let mut replies = self.target.ask(&asks)?.into_iter();
+        let mut alive = Vec::new();
+        for candidate in candidates {
+            let reply = if candidate.claims.is_none() { replies.next() } else { None };
+            let ended = match reply {
+                Some(Value::ServerError(error)) if error.code() == "NOSESSION" => {
+                    let reason = error.details().and_then(|text| text.rsplit(' ').next()).and_then(Reason::from_name);
+                    reason.and_then(ended_here)
+                }
+                Some(reply) => self.refused(&reply)?,
+                None => None,
+            };
+            match ended {
+                Some(not) => self.report_session(&candidate.id, Some(&candidate.user), &not)?,
+                None => alive.push(candidate),
+            }
         }
-        Ok(Err(reason.as_str().into()))
+        Ok(alive)
     }
 
     /// What the target refuses of one command; an error if it would refuse the same of all.
@@ -344,6 +380,7 @@ impl Pass {
             Moved { id: id.clone(), ends_at: now.saturating_add(ttl).saturating_add(1000), user: user.clone() }
         });
         self.record.moving(moved)?;
+        let candidates = self.ask_about_the_dead(candidates)?;
         let keys = self.options.keys();
         let asks: Vec<_> = candidates
             .iter()

@@ -48,6 +48,7 @@ fn load(ctx: &Context, args: &[&[u8]]) -> Result<(), String> {
     commands::TABLE.iter().try_for_each(|entry| api::register(ctx, entry, category))?;
     api::register_settings(ctx, &settings::SETTINGS, args)?;
     api::register_info(ctx).then_some(()).ok_or("the server refused the section of INFO")?;
+    api::watch_forks(ctx).then_some(()).ok_or("the server does not tell of forks")?;
     let mut state = state::lock();
     state.reload_keys()?;
     if state.settings.keys_file.is_empty() {

@@ -1,7 +1,7 @@
 //! Each command goes straight to the node that has its key.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use redis_session::commands::session_create;
 use redis_session::redis::{ConnectionLike, from_redis_value, pipe};
@@ -44,6 +44,8 @@ macro_rules! use_every_command {
         assert_eq!($commands::session_revoke(con, key, &id)$(.$await)?.unwrap(), 1);
         $commands::session_create(con, key, &refreshable)$(.$await)?.unwrap();
         assert_eq!($commands::session_revoke_user(con, key)$(.$await)?.unwrap(), 1);
+        let until = UNIX_EPOCH + Duration::from_secs(4_102_444_800);
+        assert!($commands::session_deny(con, key, &id, until)$(.$await)?.unwrap());
     }};
 }
 
@@ -57,6 +59,7 @@ fn commands_find_the_node_that_has_the_key() {
     sessions_and_a_cart_with_one_hash_tag_are_in_one_slot(&cluster);
     a_transaction_can_hold_both(&cluster);
     the_key_is_found_in_every_command(&cluster);
+    everybody_is_out_on_the_primaries_that_are_told(&cluster);
 }
 
 fn every_command_goes_straight_to_the_node_of_its_key(cluster: &Cluster) {
@@ -155,8 +158,58 @@ fn a_transaction_can_hold_both(cluster: &Cluster) {
     assert_eq!(cart, "17");
 }
 
+fn everybody_is_out_on_the_primaries_that_are_told(cluster: &Cluster) {
+    let mut con = client(cluster).get_connection().unwrap();
+    // What is dead is to be there when it moves.
+    cluster.tell_all("CONFIG SET session.audit-stream everyone session.sweep-time 0");
+    let primaries = cluster.primaries();
+    // A user of each primary.
+    let users: Vec<(String, String)> = primaries
+        .iter()
+        .map(|&primary| {
+            let mut keys = (0..).map(|n| format!("sessions:everybody-{n}"));
+            let key = keys.find(|key| cluster.primary_of(cluster.slot_of(key)) == primary).unwrap();
+            let token = con.session_create(&key, &CreateOptions::new()).unwrap().token.unwrap();
+            (key, token)
+        })
+        .collect();
+    let is_active = |server: &Server, (key, token): &(String, String)| {
+        let mut con = server.connection();
+        cmd(&mut con, "READONLY").unwrap();
+        con.session_validate(key, token, &ValidateOptions::new()).unwrap().is_active()
+    };
+    let before = cluster.nodes()[primaries[0]].connection().session_revoke_all().unwrap();
+    cluster.wait_until_whole();
+    for (&primary, user) in primaries.iter().zip(&users) {
+        let node = &cluster.nodes()[primary];
+        assert_eq!(is_active(node, user), primary != primaries[0]);
+        for replica in cluster.replicas_of(primary) {
+            let replica = &cluster.nodes()[replica];
+            node.wait_for_sync(replica);
+            assert_eq!(is_active(replica, user), primary != primaries[0]);
+        }
+    }
+    // A session that moves is measured by the cutoff of where it is: so each primary is told.
+    cluster.move_slot(cluster.slot_of(&users[0].0), primaries[1]);
+    assert!(is_active(&cluster.nodes()[primaries[1]], &users[0]));
+    let told = cluster.nodes()[primaries[1]].connection().session_revoke_all_before(before.to_system_time());
+    assert_eq!(told.unwrap(), before);
+    assert!(!is_active(&cluster.nodes()[primaries[1]], &users[0]));
+    // As the documents have it.
+    let node = &cluster.nodes()[primaries[0]];
+    let address = format!("127.0.0.1:{}", node.port());
+    let told = node.cli(&["--cluster", "call", &address, "SESSION.REVOKEALL", "--cluster-only-masters"]);
+    assert!(told.status.success(), "{told:?}");
+    let mut user = users[2].clone();
+    assert!(!is_active(&cluster.nodes()[primaries[2]], &user));
+    user.1 = con.session_create(&user.0, &CreateOptions::new()).unwrap().token.unwrap();
+    assert!(is_active(&cluster.nodes()[primaries[2]], &user));
+    let entries = |n: usize| list(cmd(&mut cluster.nodes()[n].connection(), "KEYS everyone").unwrap());
+    assert!(primaries.iter().all(|&n| entries(n).is_empty()), "no slot is that of all users");
+}
+
 /// What stands behind the key, some of it looking like another key.
-const ARGUMENTS: [(&str, &str); 14] = [
+const ARGUMENTS: [(&str, &str); 15] = [
     ("SESSION.CREATE", "ID sessions:1 AGENT sessions:2 DATA 2 sessions:3 sessions:4 key sessions:5 TTL 60"),
     ("SESSION.VALIDATE", "sessions:1 IP 192.0.2.1 DEVICE sessions:2 AUD sessions:3 STATELESS FULL"),
     ("SESSION.TOUCH", "sessions:1 IP 192.0.2.1 DEVICE sessions:2 AUD sessions:3 STATELESS FULL"),
@@ -170,6 +223,7 @@ const ARGUMENTS: [(&str, &str); 14] = [
     ("SESSION.UNSET", "sessions:1 sessions:2 sessions:3"),
     ("SESSION.REVOKE", "sessions:1 sessions:2 sessions:3"),
     ("SESSION.REVOKEUSER", "EXCEPT sessions:1"),
+    ("SESSION.DENY", "sessions:1 UNTIL 4102444800000"),
     ("SESSION.APPLY", "sessions:1"),
 ];
 

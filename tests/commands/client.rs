@@ -155,6 +155,31 @@ fn reading_and_revoking() {
 }
 
 #[test]
+fn denying_an_id_and_revoking_everyone() {
+    on_both(|_, con| {
+        let login = con.session_create(KEY, &options().id("one")).unwrap();
+        let until = login.expires_at.to_system_time();
+        assert!(con.session_deny(KEY, "one", until).unwrap());
+        assert!(!con.session_deny(KEY, "one", until).unwrap());
+        assert_eq!(reason(con, &login.token.unwrap()), Some(Reason::Revoked));
+        let token = con.session_create(KEY, &options()).unwrap().token.unwrap();
+        let before = con.session_revoke_all().unwrap();
+        assert_eq!(reason(con, &token), Some(Reason::UserRevoked));
+        assert_eq!(con.session_stats().unwrap()["revoked_before"] + 1, before.unix_millis());
+        assert_eq!(con.session_revoke_all_before(before.to_system_time()).unwrap(), before);
+        let token = con.session_create(KEY, &options()).unwrap().token.unwrap();
+        assert_eq!(reason(con, &token), None);
+        let ahead = before.to_system_time() + Duration::from_secs(3600);
+        assert_eq!(con.session_revoke_all_before(ahead).unwrap().to_system_time(), ahead);
+        assert_eq!(reason(con, &token), Some(Reason::UserRevoked));
+        let cleared = con.session_revoke_all_clear().unwrap();
+        assert!(before <= cleared && cleared.to_system_time() < ahead);
+        let token = con.session_create(KEY, &options()).unwrap().token.unwrap();
+        assert_eq!(reason(con, &token), None);
+    });
+}
+
+#[test]
 fn errors_have_codes() {
     on_both(|_, con| {
         let code = |error: redis::RedisError| SessionErrorCode::of(&error).expect("a known code");
@@ -262,6 +287,10 @@ async fn asynchronous_connections_have_the_same_commands() {
         assert_eq!(con.session_revoke_user(KEY).await.unwrap(), 1);
         let answer = con.session_validate(KEY, &token, &asked).await.unwrap();
         assert_eq!(*answer.reason().unwrap(), Reason::UserRevoked);
+        assert!(con.session_deny(KEY, "four", created.expires_at.into()).await.unwrap());
+        let everyone = con.session_revoke_all().await.unwrap();
+        assert!(con.session_revoke_all_before(everyone.into()).await.unwrap() >= everyone);
+        assert!(con.session_revoke_all_clear().await.unwrap() >= everyone);
         let error = con.session_count("42").await.unwrap_err();
         assert_eq!(SessionErrorCode::of(&error), Some(SessionErrorCode::Invalid));
 

@@ -2,8 +2,8 @@
 
 use redis::Value;
 use redis_session_tests::{
-    Server, ServerBuilder, ask, cmd, cmd_args, create, error, fields, ids, int, login, now_ms, on_both, refusal,
-    verdict,
+    Server, ServerBuilder, advance_to, ask, cmd, cmd_args, create, error, fields, ids, int, login, now_ms, on_both,
+    refusal, verdict, verdict_with,
 };
 use serde_json::json;
 
@@ -103,24 +103,60 @@ fn an_id_that_is_taken_is_refused() {
     on_both(|server, con| {
         create(con, "sessions:42 ID one");
         let digest = server.digest("sessions:42");
-        assert_eq!(
-            error(con, "SESSION.CREATE sessions:42 ID one"),
-            "SESSIONEXISTS the id is taken, or was and may still have tokens"
-        );
+        assert_eq!(error(con, "SESSION.CREATE sessions:42 ID one"), "SESSIONEXISTS a live session has this id");
         assert_eq!(server.digest("sessions:42"), digest);
         create(con, "sessions:43 ID one");
     });
 }
 
 #[test]
-fn an_id_whose_tokens_may_still_be_around_is_refused() {
+fn an_id_begins_again_at_once_and_the_tokens_from_before_stay_dead() {
     on_both(|_, con| {
-        create(con, "sessions:42 ID one");
-        cmd(con, "SESSION.REVOKE sessions:42 one").unwrap();
-        assert!(error(con, "SESSION.CREATE sessions:42 ID one").starts_with("SESSIONEXISTS "));
-        create(con, "sessions:42 ID two");
-        cmd(con, "SESSION.REVOKEUSER sessions:42").unwrap();
-        assert!(error(con, "SESSION.CREATE sessions:42 ID two").starts_with("SESSIONEXISTS "));
+        for form in ["JWT", "OPAQUE"] {
+            let line = format!("sessions:42 ID {form} TOKEN {form} REFRESH 600");
+            let mut before = Vec::new();
+            for (end, reason) in [
+                (format!("SESSION.REVOKE sessions:42 {form}"), "unknown"),
+                ("SESSION.REVOKEUSER sessions:42".to_owned(), "user_revoked"),
+                (format!("SESSION.DENY sessions:42 {form} UNTIL 4102444800000"), "unknown"),
+                ("SESSION.REVOKEALL".to_owned(), "user_revoked"),
+            ] {
+                before.push(create(con, &line));
+                cmd(con, &end).unwrap();
+                // In the same millisecond, perhaps.
+                let token = login(con, &line);
+                assert_eq!(verdict(con, "sessions:42", &token), "active", "{form} after {end}");
+                let last = &before[before.len() - 1];
+                assert_eq!(verdict(con, "sessions:42", &last.str("token")), reason, "{form} after {end}");
+                for old in &before {
+                    for (command, token) in [("VALIDATE", "token"), ("TOUCH", "token"), ("REFRESH", "refresh_token")] {
+                        let answer = ask(con, &format!("SESSION.{command} sessions:42 {}", old.str(token)));
+                        assert!(!answer.bool("active"), "{form} {command} after {end}: {answer:?}");
+                    }
+                    let stateless = ["SESSION.VALIDATE", "sessions:42", &old.str("token"), "STATELESS"];
+                    assert_ne!(verdict_with(con, stateless), "active", "{form} after {end}");
+                    assert_eq!(int(con, &format!("SESSION.REVOKE sessions:42 {}", old.str("token"))), 0);
+                }
+                assert_eq!(verdict(con, "sessions:42", &token), "active", "{form} after {end}");
+                assert_eq!(int(con, &format!("SESSION.REVOKE sessions:42 {token}")), 1);
+            }
+        }
+    });
+}
+
+#[test]
+fn an_id_whose_session_has_died_of_time_begins_again() {
+    on_both(|_, con| {
+        let over = create(con, "sessions:42 ID over TTL 1800 TOKEN OPAQUE");
+        let idle = create(con, "sessions:42 ID idle IDLE 1800 TOKEN OPAQUE");
+        // The one that began last has a moment more.
+        let time = now_ms(con) + 1_800_000;
+        advance_to(con, time);
+        for (id, old) in [("over", over.str("token")), ("idle", idle.str("token"))] {
+            let token = login(con, &format!("sessions:42 ID {id} TOKEN OPAQUE"));
+            assert_eq!(verdict(con, "sessions:42", &token), "active");
+            assert_eq!(verdict(con, "sessions:42", &old), "unknown");
+        }
     });
 }
 

@@ -158,6 +158,7 @@ impl Field {
     fn empty(&self) {
         let mut con = self.primary.connection();
         cmd(&mut con, "FLUSHALL SYNC").unwrap();
+        cmd(&mut con, "SESSION.REVOKEALL CLEAR").unwrap();
         // Another size empties the cache.
         cmd(&mut con, "CONFIG SET session.token-cache 0").unwrap();
         let settings = SETTINGS.iter().flat_map(|(name, _, default)| [*name, *default]);
@@ -197,6 +198,9 @@ impl Field {
             cmd(&mut con, "DEBUG RELOAD").unwrap();
             before == primary.digest_of_all()
         });
+        let cutoff =
+            |server: &Server| fields(cmd(&mut server.connection(), "SESSION.STATS").unwrap()).int("revoked_before");
+        assert_eq!(cutoff(primary), cutoff(replica));
         for server in [primary, replica] {
             assert!(server.is_running());
             let stats = fields(cmd(&mut server.connection(), "SESSION.STATS").unwrap());
@@ -276,6 +280,8 @@ fn judge(name: &str, about: &[Args], reply: &Reply, resp3: bool, is_queued: bool
         ("SESSION.COUNT" | "SESSION.SET" | "SESSION.UNSET" | "SESSION.REVOKE" | "SESSION.REVOKEUSER", reply) => {
             matches!(reply, Reply::Int(0..))
         }
+        ("SESSION.DENY", reply) => matches!(reply, Reply::Int(0 | 1)),
+        ("SESSION.REVOKEALL", reply) => matches!(reply, Reply::Int(1..)),
         ("SESSION.TTL", reply) => matches!(reply, Reply::Int(-2 | 0..)),
         // Not for clients.
         ("SESSION.APPLY", _) => false,
@@ -369,7 +375,7 @@ fn the_time_that_a_command_takes_grows_with_its_length_and_no_faster() {
     };
     for part in ["eyJ-", "rst1.", "{\"a\":", "é"] {
         let long = part.repeat((1 << 19) / part.len());
-        for name in ["GET", "REVOKE", "REGENERATE", "VALIDATE", "REFRESH", "CREATE", "REVOKEUSER"] {
+        for name in ["GET", "REVOKE", "REGENERATE", "VALIDATE", "REFRESH", "CREATE", "REVOKEUSER", "DENY"] {
             send(&[&format!("SESSION.{name}"), "sessions:42", &long]);
         }
     }

@@ -1,7 +1,7 @@
 //! What each command does and answers, over real connections.
 //!
 //! ```text
-//! create, check, reasons, read, revoke, revoke_user    what each command does
+//! create, check, reasons, read, revoke, revoke_user, revoke_all, deny    what each command does
 //! misuse, secrets, hostile                             what it refuses, and what it never tells
 //! keyspace, key_expiry, watchers, many, races          one key per user: as a key, watched, large, and contended
 //! key_form                                             and one spelling of it
@@ -11,6 +11,7 @@
 mod check;
 mod client;
 mod create;
+mod deny;
 mod hostile;
 mod key_expiry;
 mod key_form;
@@ -22,6 +23,7 @@ mod races;
 mod read;
 mod reasons;
 mod revoke;
+mod revoke_all;
 mod revoke_user;
 mod secrets;
 mod watchers;

@@ -2,7 +2,7 @@
 
 use redis_session_tests::{Server, cmd, error, fields};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 16] = [
     "SESSION.CREATE sessions:42",
     "SESSION.VALIDATE sessions:42",
     "SESSION.TOUCH sessions:42",
@@ -16,6 +16,8 @@ const COMMANDS: [&str; 14] = [
     "SESSION.UNSET sessions:42 id",
     "SESSION.REVOKE sessions:42",
     "SESSION.REVOKEUSER sessions:42",
+    "SESSION.DENY sessions:42 id UNTIL",
+    "SESSION.REVOKEALL",
     "SESSION.APPLY sessions:42",
 ];
 

@@ -20,6 +20,7 @@ mod restarts;
 mod safety;
 mod sweep;
 mod touch_traffic;
+mod upgrades;
 mod users;
 mod version_1;
 mod wire;

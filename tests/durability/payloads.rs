@@ -213,7 +213,11 @@ fn a_payload_of_a_later_version_is_refused_with_the_reason() {
     assert_eq!(value[9], 1);
     value[9] = 2;
     assert!(restore(&mut con, "sessions:43", &with_value(&payload, &value)).is_err());
-    assert!(server.log_contains("encoding version 2: this module reads 1"), "{}", server.log());
+    assert!(
+        server.log_contains("sessions cannot be loaded: encoding version 2, and this module reads 1"),
+        "{}",
+        server.log()
+    );
     value[9] = 1;
     let version_at = effects_at(&value).start;
     value[version_at] = 2;

@@ -16,9 +16,10 @@ use crate::users::{Stored, server, stored};
 fn settled(server: &Server) -> Stored {
     stop_sweeping(server);
     let mut con = server.connection();
+    // What was revoked is remembered for ten minutes more at least.
     wait_until("short-lived users are gone", || {
         let (now, all) = (now_ms(&mut con), stored(server));
-        all.values().all(|(_, expires_at)| *expires_at < 0 || *expires_at > now + 1_000_000)
+        all.values().all(|(_, expires_at)| *expires_at < 0 || *expires_at > now + 100_000)
     });
     // PERSIST and RESTORE leave users without a deadline. A log that is rewritten as commands gives them theirs again.
     for (key, _) in stored(server).into_iter().filter(|(_, (_, expires_at))| *expires_at < 0) {

@@ -130,5 +130,6 @@ fn a_server_without_the_module_says_what_it_lacks() {
     let file = std::fs::read(with.dir().join("dump.rdb")).unwrap();
     with.start_again();
     let log = ServerBuilder::new().without_module().file("dump.rdb", file).try_start().unwrap_err();
-    assert!(log.contains("module type 'sessions1'"), "{log}");
+    // The cutoff of SESSION.REVOKEALL stands before the keys; newer servers leave out one that is not set.
+    assert!(log.contains("no matching module 'sessions1'") || log.contains("module type 'sessions1'"), "{log}");
 }

@@ -5,6 +5,7 @@
 //! regenerate, fields, device        another id, the application's fields, and the device a session is bound to
 //! stateless, from                   tokens that were made elsewhere, without a session here and for one
 //! namesakes                         sessions with the same id, one after the other
+//! clocks                            clocks that step back or differ
 //! timeouts, key_expiry, limits      how a session ends by itself, or for a newer one
 //! at_rest, caching, misuse          what is stored, the memory of verified tokens, and what is refused
 //! races                             all of it at once, over many connections
@@ -14,6 +15,7 @@
 
 mod at_rest;
 mod caching;
+mod clocks;
 mod credentials;
 mod device;
 mod fields;

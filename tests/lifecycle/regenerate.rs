@@ -29,14 +29,19 @@ fn by_its_id_or_a_token_a_session_gets_another_id_and_its_old_tokens_are_dead() 
 #[test]
 fn the_old_id_names_nothing_any_more() {
     on_both(|_, con| {
-        create(con, "sessions:42 ID one");
-        grant(con, &format!("SESSION.REGENERATE {KEY} one"));
+        let old = create(con, "sessions:42 ID one").str("token");
+        let new = grant(con, &format!("SESSION.REGENERATE {KEY} one")).str("token");
         assert_eq!(cmd(con, "SESSION.GET sessions:42 one").unwrap(), redis::Value::Nil);
         assert_eq!(int(con, "SESSION.TTL sessions:42 one"), -2);
         assert_eq!(int(con, "SESSION.REVOKE sessions:42 one"), 0);
         assert_eq!(outcome(con, "SESSION.REGENERATE sessions:42 one"), "revoked");
         assert!(error(con, "SESSION.SET sessions:42 one cart 17").starts_with("NOSESSION "));
-        assert!(error(con, "SESSION.CREATE sessions:42 ID one").starts_with("SESSIONEXISTS "));
+        assert_eq!(verdict(con, KEY, &old), "revoked");
+        // The id is free, and the old token is not of who has it next.
+        let next = create(con, "sessions:42 ID one").str("token");
+        for (token, expected) in [(&old, "unknown"), (&new, "active"), (&next, "active")] {
+            assert_eq!(verdict(con, KEY, token), expected);
+        }
     });
 }
 
@@ -147,7 +152,8 @@ fn a_session_that_is_dead_gets_no_other_id_and_says_why() {
         for (id, reason) in [
             ("gone", "revoked"),
             ("evicted", "evicted"),
-            ("everyone", "user_revoked"),
+            // All that is left of it is the cutoff, which says nothing of an id.
+            ("everyone", "unknown"),
             ("stolen", "reused"),
             ("idle", "idle"),
             ("over", "expired"),

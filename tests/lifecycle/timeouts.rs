@@ -1,8 +1,10 @@
 //! How long sessions last, side by side.
 
-use redis_session_tests::{advance, advance_to, cmd, create, ids, int, login, on_both, verdict, verdict_with};
+use redis_session_tests::{
+    advance, advance_to, cmd, create, ids, int, login, on_both, verdict, verdict_with, wait_until,
+};
 
-use crate::steps::{KEY, minutes, session, set};
+use crate::steps::{KEY, minutes, outcome, session, set};
 
 #[test]
 fn a_session_that_is_remembered_stands_next_to_ordinary_ones() {
@@ -40,6 +42,46 @@ fn the_remembered_session_outlives_the_others() {
         for id in ["idle", "over"] {
             assert_eq!(int(con, &format!("SESSION.TTL {KEY} {id}")), -2);
         }
+    });
+}
+
+#[test]
+fn an_opaque_token_says_that_its_session_is_over_also_once_that_is_forgotten() {
+    on_both(|server, con| {
+        create(con, "sessions:42 ID lasting TTL 2592000");
+        let over = create(con, "sessions:42 TTL 1800 TOKEN OPAQUE");
+        let revoked = create(con, "sessions:42 TTL 1800 TOKEN OPAQUE");
+        int(con, &format!("SESSION.REVOKE {KEY} {}", revoked.str("id")));
+        let last = create(con, "sessions:43 TTL 1800 TOKEN OPAQUE");
+        advance_to(con, over.int("expires_at").max(last.int("expires_at")));
+        assert_eq!(verdict(con, KEY, &over.str("token")), "expired");
+        assert_eq!(verdict(con, KEY, &revoked.str("token")), "revoked");
+        // So long are ends remembered beyond the last token.
+        advance(con, minutes(10));
+        wait_until("the user's last session is swept", || int(con, "EXISTS sessions:43") == 0);
+        let bytes = |con: &mut redis::Connection| int(con, "MEMORY USAGE sessions:42");
+        let alone = {
+            create(con, "sessions:44 ID lasting TTL 2592000");
+            int(con, "MEMORY USAGE sessions:44")
+        };
+        wait_until("the others are swept", || bytes(con) == alone);
+        let digest = server.digest(KEY);
+        for (key, ended) in [(KEY, &over), (KEY, &revoked), ("sessions:43", &last)] {
+            let token = ended.str("token");
+            for more in [&[][..], &["STATELESS"], &["FULL"]] {
+                let check = [&["SESSION.VALIDATE", key, &token][..], more].concat();
+                assert_eq!(verdict_with(con, check), "expired", "{key}");
+            }
+            assert_eq!(verdict_with(con, ["SESSION.TOUCH", key, &token]), "expired");
+            assert_eq!(outcome(con, &format!("SESSION.REGENERATE {key} {token}")), "expired");
+            assert_eq!(int(con, &format!("SESSION.REVOKE {key} {token}")), 0);
+        }
+        assert_eq!(server.digest(KEY), digest);
+        assert_eq!(int(con, "EXISTS sessions:43"), 0);
+        // What is not over yet is unknown without its session.
+        let deleted = login(con, "sessions:43 TOKEN OPAQUE");
+        cmd(con, "DEL sessions:43").unwrap();
+        assert_eq!(verdict(con, "sessions:43", &deleted), "unknown");
     });
 }
 

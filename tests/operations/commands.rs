@@ -4,10 +4,10 @@ use redis::{Connection, RedisResult, Value};
 use redis_session_tests::{Server, cmd, cmd_args, error, fields};
 
 /// The commands without a key.
-pub const KEYLESS: [&str; 2] = ["SESSION.STATS", "SESSION.KEYS"];
+pub const KEYLESS: [&str; 3] = ["SESSION.REVOKEALL", "SESSION.STATS", "SESSION.KEYS"];
 
 /// Every command with a key that clients may use, with its key alone or with what else it must have.
-pub const COMMANDS: [(&str, &str); 13] = [
+pub const COMMANDS: [(&str, &str); 14] = [
     ("SESSION.CREATE", ""),
     ("SESSION.VALIDATE", "token"),
     ("SESSION.TOUCH", "token"),
@@ -21,6 +21,7 @@ pub const COMMANDS: [(&str, &str); 13] = [
     ("SESSION.TTL", "id"),
     ("SESSION.REVOKE", "id"),
     ("SESSION.REVOKEUSER", ""),
+    ("SESSION.DENY", "id UNTIL 4102444800000"),
 ];
 
 /// Those that only read.

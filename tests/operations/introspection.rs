@@ -8,7 +8,7 @@ use redis_session_tests::{Fields, Server, cmd, cmd_args, create, fields, int, li
 use crate::commands::{COMMANDS, KEYLESS, READERS, on_key};
 
 /// Name, arity and flags, as COMMAND INFO tells them.
-const INFO: [(&str, i64, &[&str]); 16] = [
+const INFO: [(&str, i64, &[&str]); 18] = [
     ("SESSION.CREATE", -2, &["denyoom", "module", "write"]),
     ("SESSION.VALIDATE", -3, &["fast", "module", "readonly"]),
     ("SESSION.TOUCH", -3, &["fast", "module", "write"]),
@@ -22,6 +22,8 @@ const INFO: [(&str, i64, &[&str]); 16] = [
     ("SESSION.UNSET", -4, &["module", "write"]),
     ("SESSION.REVOKE", -3, &["module", "write"]),
     ("SESSION.REVOKEUSER", -2, &["module", "write"]),
+    ("SESSION.DENY", 5, &["denyoom", "module", "write"]),
+    ("SESSION.REVOKEALL", -1, &["admin", "module", "write"]),
     ("SESSION.STATS", 1, &["fast", "loading", "module", "readonly", "stale"]),
     ("SESSION.KEYS", 1, &["loading", "module", "readonly", "stale"]),
     ("SESSION.APPLY", 3, &["module", "skip_monitor", "skip_slowlog", "write"]),
@@ -50,7 +52,7 @@ fn there_are_these_commands_and_no_others() {
     assert_eq!(found, expected);
     let plain = Server::builder().without_module().start();
     let count = |con: &mut Connection| int(con, "COMMAND COUNT");
-    assert_eq!(count(&mut con) - count(&mut plain.connection()), 16);
+    assert_eq!(count(&mut con) - count(&mut plain.connection()), 18);
 }
 
 #[test]
@@ -103,6 +105,7 @@ fn key_specifications_say_who_reads_and_who_writes() {
         ("SESSION.TTL", "RO access "),
         ("SESSION.REVOKE", "RW access delete"),
         ("SESSION.REVOKEUSER", "RW access delete"),
+        ("SESSION.DENY", "RW access insert"),
         ("SESSION.APPLY", "RW access insert"),
     ] {
         let specs = list(info(&mut con, name)[8].clone());
@@ -146,7 +149,7 @@ fn every_command_is_documented() {
             assert!(docs.str("complexity").starts_with("O("), "{name}");
             assert_eq!(docs.str("module"), "session", "{name}");
             if KEYLESS.contains(&name) {
-                assert!(!docs.has("arguments"), "{name}");
+                assert_eq!(docs.has("arguments"), name == "SESSION.REVOKEALL", "{name}");
                 continue;
             }
             let args = list(docs.get("arguments").unwrap().clone());
@@ -205,6 +208,8 @@ fn the_documentation_has_every_argument() {
         ("SESSION.UNSET", "key id field ..."),
         ("SESSION.REVOKE", "key id-or-token ..."),
         ("SESSION.REVOKEUSER", "key [EXCEPT id-or-token]"),
+        ("SESSION.DENY", "key id UNTIL unix-time-milliseconds"),
+        ("SESSION.REVOKEALL", "[BEFORE unix-time-milliseconds | CLEAR]"),
     ] {
         let args = list(docs(&mut con, name).get("arguments").unwrap().clone());
         assert_eq!(syntax(args), expected, "{name}");

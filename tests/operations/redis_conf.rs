@@ -123,6 +123,7 @@ fn the_application_of_the_file_may_do_everything_with_sessions_and_nothing_else(
         "FLUSHALL",
         "CONFIG GET session.*",
         "SESSION.KEYS",
+        "SESSION.REVOKEALL",
         "SESSION.APPLY sessions:42 effects",
         "ACL LOG",
         "MODULE LIST",
@@ -168,7 +169,7 @@ fn the_support_of_the_file_ends_sessions_and_begins_none() {
     let server = start(&with_users(&redis_conf()));
     create(&mut log_in(&server, "app"), "sessions:42 ID mine");
     let mut con = log_in(&server, "support");
-    let may = ["LIST", "GET", "COUNT", "TTL", "REVOKE", "REVOKEUSER"].map(|name| format!("SESSION.{name}"));
+    let may = ["LIST", "GET", "COUNT", "TTL", "REVOKE", "REVOKEUSER", "DENY"].map(|name| format!("SESSION.{name}"));
     for (command, _) in COMMANDS {
         let denied = is_denied(&mut con, &on_key(command, "sessions:42"));
         assert_eq!(denied, !may.contains(&command.to_owned()), "{command}");
@@ -177,7 +178,9 @@ fn the_support_of_the_file_ends_sessions_and_begins_none() {
     for line in ["SESSION.STATS", "SESSION.KEYS"] {
         cmd(&mut con, line).unwrap();
     }
-    for line in ["GET sessions:42", "DEL sessions:42", "CONFIG GET session.*", "ACL LIST", "EVAL return 0"] {
+    for line in
+        ["GET sessions:42", "DEL sessions:42", "CONFIG GET session.*", "ACL LIST", "EVAL return 0", "SESSION.REVOKEALL"]
+    {
         assert!(is_denied(&mut con, line), "{line}");
     }
 }
@@ -193,6 +196,7 @@ fn the_operator_of_the_file_changes_settings_and_touches_no_session() {
         "CONFIG REWRITE",
         "CONFIG GET session.*",
         "INFO session",
+        "SESSION.REVOKEALL",
         "SESSION.STATS",
         "SESSION.KEYS",
         "ACL LOG",

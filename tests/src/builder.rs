@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::binaries;
 use crate::clock;
+use crate::format;
 use crate::keys::jwk_set;
 use crate::port::Port;
 use crate::server::{Role, Server};
@@ -107,6 +108,11 @@ impl ServerBuilder {
     pub fn clock_behind(mut self, by: Duration) -> Self {
         self.behind = i64::try_from(by.as_millis()).expect("a span of time");
         self
+    }
+
+    /// Makes it a server of the next version of the module: it writes a format that other servers cannot read.
+    pub fn later_format(self) -> Self {
+        self.file(format::FILE, "")
     }
 
     /// Makes the server a replica. [`Server::wait_for_sync`] awaits its data.

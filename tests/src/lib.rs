@@ -39,6 +39,7 @@ mod clock;
 mod cluster;
 mod command;
 mod fields;
+mod format;
 pub mod issuer;
 mod keys;
 mod port;

@@ -16,6 +16,7 @@ use crate::builder::{ServerBuilder, config_path};
 use crate::clock;
 use crate::command::cmd;
 use crate::fields::text;
+use crate::format;
 use crate::port::Port;
 use crate::wait::{Deadline, wait_until};
 
@@ -140,6 +141,17 @@ impl Server {
     /// over restarts. The server's own clock, by which keys expire, stays as it is.
     pub fn advance(&self, by: Duration) {
         clock::advance_in(self.dir.path(), by);
+    }
+
+    /// Replaces the module, while the server is down, by its next version: see [`ServerBuilder::later_format`].
+    ///
+    /// # Panics
+    ///
+    /// If the server is running.
+    #[track_caller]
+    pub fn upgrade(&self) {
+        assert!(self.child.is_none(), "the server is running");
+        format::make_later(self.dir.path());
     }
 
     /// Runs `redis-cli` on this server: `server.cli(&["SESSION.COUNT", "sessions:42"]).stdout`.

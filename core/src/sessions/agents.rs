@@ -10,7 +10,7 @@ use hashbrown::HashTable;
 pub struct AgentPool {
     slots: Vec<Slot>,
     vacant: Vec<u32>,
-    /// Many tables, each for a part of the hashes: one that is full is hashed anew as a whole, which with a million
+    /// Many tables, each for a part of the hashes: a table that is full is rehashed as a whole, which with a million
     /// texts in one table would hold up a server for more than a second.
     by_text: [HashTable<u32>; TABLES],
     hasher: RandomState,

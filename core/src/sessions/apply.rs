@@ -22,7 +22,7 @@ impl UserSessions {
         let mut bytes = Vec::new();
         for effect in effects {
             match effect {
-                // What was closed stays so: it does not know what the cutoff of its primary has covered.
+                // A closed value stays closed: its tombstones are lost, and nothing else covers their tokens.
                 Effect::RevokedBefore(None) if self.is_closed() => {}
                 Effect::RevokedBefore(cutoff) => {
                     self.store.set_cutoffs(Cutoffs { revoked_before: *cutoff, ..self.store.cutoffs() });
@@ -184,7 +184,7 @@ impl UserSessions {
     }
 
     /// The allocations that hold the records from the place `from` on, which is 0 at first, each with its place: for a
-    /// defragmentation, which moves them and leaves what is in them.
+    /// defragmentation, which moves them and leaves their contents.
     pub fn allocations_from(&mut self, from: u64) -> impl Iterator<Item = (u64, &mut Box<[u8]>)> {
         self.store.allocations_from(from)
     }

@@ -192,7 +192,7 @@ impl UserSessions {
             }
         }
         if let Some(token) = token {
-            // It must be good without a session: what is spent is nothing to it any more.
+            // It must be good without a session. A spent record says nothing about it any more.
             let known = known.filter(|known| !rules.is_spent(*known));
             rule::stand(known, || cutoffs, &token, rules).map_err(CreateError::Refused)?;
             match token.issued {
@@ -387,7 +387,7 @@ impl UserSessions {
         rules.status(record).map(|_| record)
     }
 
-    /// Decides to revoke what is presented; the answer is how much of it was good. What is dead already counts nothing
+    /// Decides to revoke sessions and tokens; the answer is how many of them were good. Dead ones count nothing
     /// (RFC 7009 section 2.2). A JWT without a session here is denied for as long as it could be good.
     #[must_use]
     pub fn revoke(&self, presented: &[Presented], rules: &Rules) -> Decision<'static, usize> {
@@ -402,8 +402,8 @@ impl UserSessions {
             }
         }
         let (mut done, mut draft, mut revoked) = (HashSet::new(), Draft::default(), 0);
-        // What is refused for now may be good later: under another leeway, with a clock that has stepped back, or without
-        // `session.not-before`. It is revoked, too.
+        // A token that is refused now may be good later: under another leeway, with a clock that has stepped back, or
+        // without `session.not-before`. It is revoked, too.
         let lasting = Rules { leeway: REMEMBERED, ..rules.lasting() };
         for presented in presented {
             if done.contains(&presented.id) {
@@ -432,7 +432,7 @@ impl UserSessions {
                 {
                     record.end_reason().or(rules.died_of(record)).unwrap_or(EndReason::Revoked)
                 }
-                // It is not of what is here now, if anything is.
+                // It is not of the session that is here now.
                 _ => continue,
             };
             let is_live = record.is_some_and(|record| rules.is_live(record));
@@ -451,7 +451,7 @@ impl UserSessions {
         draft.decide(revoked)
     }
 
-    /// Whether a cutoff ends a credential that could be good until `end`.
+    /// Whether cutoffs end a credential for as long as it could be good, which is until `end`.
     fn is_covered(&self, presented: &Presented, end: UnixMillis, rules: &Rules) -> bool {
         let store::Cutoffs { revoked_before, tombstones_dropped_before } = self.store.cutoffs();
         let mut user = revoked_before.into_iter().chain(tombstones_dropped_before);
@@ -499,7 +499,7 @@ impl UserSessions {
             iat = iat.max(record.accepts_from().unwrap_or_default());
             if rules.is_live(record) {
                 revoked += 1;
-            } else if let (Some(reason), Some(id)) = (rules.died_of(record), id_of(record)) {
+            } else if let (Some(reason), Some(id)) = (rules.died_of(record), record.id()) {
                 // It had died of time and was not swept yet.
                 draft.events.push(Event::end(record, &id, reason.into()));
             }
@@ -515,13 +515,13 @@ impl UserSessions {
         draft.decide(revoked)
     }
 
-    /// Keeps what is dead within bounds. What no token can ask for any more goes. So do the oldest of the other dead, if
-    /// those that the draft ends make them too many; a cutoff covers them from then on. If the draft `clears` all sessions,
+    /// Bounds how many dead records there are. Those that no token can ask for any more go. So do the oldest of the others,
+    /// if those that the draft ends make them too many; a cutoff covers them from then on. If the draft `clears` all sessions,
     /// only tombstones are looked at.
     fn tidy(&self, draft: &mut Draft<'_>, clears: bool, rules: &Rules) {
         let mut dropped: Option<UserCutoff> = None;
         let mut drop = |ended: Cutoff, until: UnixMillis| {
-            // What is denied whenever it is issued cannot be so without its tombstone.
+            // A cutoff cannot deny the JWTs of one id whenever they are issued, as SESSION.DENY does.
             let iat = ended.iat.min(rules.latest.saturating_add(REMEMBERED));
             let cutoff = Cutoff { iat, ..ended };
             dropped = Some(both(dropped, UserCutoff { cutoff, until }));
@@ -534,7 +534,7 @@ impl UserSessions {
                 *effect = Effect::Forget(tombstone.id.clone());
             }
         }
-        // What is dead already may be remembered for longer: that tombstone stays.
+        // A record that the draft ends once more is remembered for longer: its new tombstone stays.
         let decided: HashSet<_> = draft
             .effects
             .iter()
@@ -554,7 +554,7 @@ impl UserSessions {
         });
         let mut effects = Vec::new();
         for record in spent.into_iter().chain(early) {
-            let Some(id) = id_of(record) else { continue };
+            let Some(id) = record.id() else { continue };
             draft.events.extend(rules.died_of(record).map(|reason| Event::end(record, &id, reason.into())));
             effects.push(Effect::Forget(id));
         }
@@ -566,8 +566,8 @@ impl UserSessions {
         draft.effects.extend(effects);
     }
 
-    /// Decides what a sweep is to do with what is dead: what no token can ask for any more goes, and what else has died of
-    /// time leaves a tombstone. It looks at about `most` records from `from` on, which is 0 at first; the answer is where
+    /// Decides what a sweep does with dead records. Those that no token can ask for any more go, and sessions that have died
+    /// of time leave a tombstone. It looks at about `most` records from `from` on, which is 0 at first; the answer is where
     /// to go on, or `None` if that was all.
     #[must_use]
     pub fn purge(&self, from: u64, most: usize, rules: &Rules) -> Decision<'static, Option<u64>> {
@@ -576,7 +576,7 @@ impl UserSessions {
         for record in records {
             let died_of = rules.died_of(record);
             if rules.is_spent(record) {
-                let Some(id) = id_of(record) else { continue };
+                let Some(id) = record.id() else { continue };
                 draft.events.extend(died_of.map(|reason| Event::end(record, &id, reason.into())));
                 draft.effects.push(Effect::Forget(id));
             } else if let Some(tombstone) = died_of.and_then(|reason| rules.tombstone(record, reason)) {
@@ -675,11 +675,4 @@ fn data_of(record: RecordRef<'_>) -> Data<'_> {
         Some(Record::Session(session)) => session.data,
         Some(Record::Tombstone(_)) | None => Data::default(),
     }
-}
-
-pub(super) fn id_of(record: RecordRef<'_>) -> Option<SessionId> {
-    record.decode().map(|record| match record {
-        Record::Session(session) => session.id,
-        Record::Tombstone(tombstone) => tombstone.id,
-    })
 }

@@ -12,7 +12,7 @@
 //! decide.rs     what a command is to do          event.rs     what that means
 //! effect.rs     what it changes, as bytes        apply.rs     carrying that out
 //! store.rs      where the records are            record.rs    their bytes       data.rs   fields
-//! session.rs    what is known of a session       agents.rs    user agents       reader.rs reading bytes from outside
+//! session.rs    a session and its tombstone      agents.rs    user agents       reader.rs reading bytes from outside
 //! ```
 
 mod agents;

@@ -468,6 +468,14 @@ impl<'a> RecordRef<'a> {
         }
     }
 
+    /// The id.
+    pub(crate) fn id(self) -> Option<SessionId> {
+        self.decode().map(|record| match record {
+            Record::Session(session) => session.id,
+            Record::Tombstone(tombstone) => tombstone.id,
+        })
+    }
+
     /// Where an optional field of a session begins, counted from the end of the id.
     fn offset_of(self, field: u16) -> Option<usize> {
         if self.is_tombstone() || self.flags & field == 0 {

@@ -5,7 +5,7 @@
 //! stands for. *Refused*: anything else, with the reason. Absent excludes what may have been forgotten, so a command that
 //! takes a JWT without a session (STATELESS, FROM) asks nothing more.
 //!
-//! Why what was ended stays dead:
+//! A credential that somebody has ended stays dead, because:
 //!
 //! 1. Each ended session leaves a tombstone, until the last token for it has expired and could not be good under the
 //!    largest leeway either. A denied JWT leaves one as well.
@@ -19,12 +19,12 @@
 //! 7. Time does not run back. A JWT made elsewhere that has once expired stays so, and cutoffs are set at the latest time
 //!    that the server has seen.
 
+use super::UserSessions;
 use super::cutoff::{Cutoff, UserCutoff};
 use super::record::RecordRef;
 use super::rules::{Check, Presented, REMEMBERED, Rules};
 use super::session::{Device, EndReason, Tombstone};
 use super::store::Cutoffs;
-use super::{UserSessions, decide};
 use crate::token::{Issued, TokenKind};
 use crate::{Reason, UnixMillis};
 
@@ -254,7 +254,7 @@ impl Rules {
                 (ended, self.remembered_until(record, ended))
             }
         };
-        Some(Tombstone { id: decide::id_of(record)?, reason, ended, until })
+        Some(Tombstone { id: record.id()?, reason, ended, until })
     }
 
     /// The cutoff of what ends with this record now. It does not lie before the last token of it, though the clock may have

@@ -44,7 +44,7 @@ pub struct Rules {
     pub policy: LimitPolicy,
     /// The most dead sessions of a user that are remembered.
     pub tombstones: usize,
-    /// Milliseconds by which a last use may be ahead of what is replicated.
+    /// Milliseconds by which the last use may be later than replicas know it.
     pub touch_granularity: u64,
     /// How much data a session may have.
     pub data: DataLimit,

@@ -30,6 +30,8 @@ pub(crate) fn start_ticking(ctx: &Context) {
 
 unsafe extern "C" fn tick(ctx: *mut raw::RedisModuleCtx, _data: *mut c_void) {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: the context is that of the running timer.
+        unsafe { super::forks::log_cutoff(ctx) };
         // On replicas too: it changes no data.
         state::release_more(RELEASING);
         sweep::tick(&Tick { ctx });

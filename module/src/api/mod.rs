@@ -4,6 +4,7 @@ mod background;
 mod call;
 #[cfg(feature = "fault-injection")]
 mod fault;
+mod forks;
 mod guard;
 mod key;
 mod memory;
@@ -16,6 +17,7 @@ mod value;
 
 pub(crate) use background::{Cursor, Tick, register_info, start_ticking};
 pub(crate) use call::{Arg, Call, clock, log_notice, log_warning};
+pub(crate) use forks::watch_forks;
 pub(crate) use guard::guarded;
 pub(crate) use key::{KeyForReading, KeyForWriting, Sessions};
 pub(crate) use options::declare_options;

@@ -40,6 +40,7 @@ pub(crate) fn require_api() -> Result<(), String> {
         RedisModule_ReplyWithLongLong RedisModule_ReplyWithMap RedisModule_ReplyWithNull
         RedisModule_ReplyWithStringBuffer RedisModule_SaveStringBuffer
         RedisModule_SetAbsExpire RedisModule_SetCommandInfo RedisModule_SignalModifiedKey RedisModule_StringPtrLen
+        RedisModule_SubscribeToServerEvent
         RedisModule_WrongArity
     );
     if missing.is_empty() { Ok(()) } else { Err(missing.join(", ")) }

@@ -19,6 +19,10 @@ use crate::stats::{self, Share};
 /// Of the file format, see `redis_session_core::sessions`.
 const ENCODING_VERSION: c_int = 1;
 
+/// When the server asks for what is no key's.
+#[allow(clippy::cast_possible_truncation)] // 1
+const BEFORE_KEYS: c_int = raw::REDISMODULE_AUX_BEFORE_RDB as c_int;
+
 /// The type of a key that holds sessions, `sessions1` in DUMP payloads and RDB files.
 pub(crate) static TYPE: SessionsType = SessionsType(RedisType::new(
     "sessions1",
@@ -35,7 +39,7 @@ pub(crate) static TYPE: SessionsType = SessionsType(RedisType::new(
         copy: Some(copy),
         aux_load: Some(aux_load),
         aux_save: Some(aux_save),
-        aux_save_triggers: raw::REDISMODULE_AUX_BEFORE_RDB as c_int,
+        aux_save_triggers: BEFORE_KEYS,
         unlink: None,
         defrag: Some(defrag),
         mem_usage2: None,
@@ -96,7 +100,9 @@ unsafe extern "C" fn rdb_load(io: *mut raw::RedisModuleIO, version: c_int) -> *m
         let why = if version > ENCODING_VERSION {
             format!("encoding version {version}, and this module reads {ENCODING_VERSION}")
         } else {
-            match UserSessions::decode(bytes, state::lock().agents()) {
+            // Not in the head of the match, which would hold the lock to its end.
+            let decoded = UserSessions::decode(bytes, state::lock().agents());
+            match decoded {
                 Ok(sessions) => {
                     state::lock().saw(sessions.last_change_at());
                     return stored(sessions);
@@ -178,8 +184,8 @@ fn emit_cutoff(io: *mut raw::RedisModuleIO) {
 
 /// What a value is written as.
 fn encoded(value: *const c_void) -> Vec<u8> {
-    // SAFETY: the server passes a stored value.
     #[allow(unused_mut)] // but for tests
+    // SAFETY: the server passes a stored value.
     let mut bytes = unsafe { sessions(value) }.encode(state::lock().agents_as_they_are());
     #[cfg(feature = "fault-injection")]
     super::fault::written(&mut bytes);

@@ -3,7 +3,7 @@
 use super::Args;
 use super::values::{Kind, Values};
 
-pub(super) const COMMANDS: [&str; 16] = [
+pub(super) const COMMANDS: [&str; 18] = [
     "SESSION.CREATE",
     "SESSION.VALIDATE",
     "SESSION.TOUCH",
@@ -17,6 +17,8 @@ pub(super) const COMMANDS: [&str; 16] = [
     "SESSION.UNSET",
     "SESSION.REVOKE",
     "SESSION.REVOKEUSER",
+    "SESSION.DENY",
+    "SESSION.REVOKEALL",
     "SESSION.STATS",
     "SESSION.KEYS",
     "SESSION.APPLY",
@@ -78,7 +80,11 @@ const REFRESH: Options = &[("IP", Kind::Ip), ("AGENT", Kind::Text), ("DEVICE", K
 
 const EXCEPT: Options = &[("EXCEPT", Kind::IdOrToken)];
 
-const ALL_OPTIONS: [Options; 4] = [CREATE, CHECK, REFRESH, EXCEPT];
+const UNTIL: Options = &[("UNTIL", Kind::Time)];
+
+const BEFORE: Options = &[("BEFORE", Kind::Time), ("CLEAR", Kind::Nothing), ("CUTOFF", Kind::Time)];
+
+const ALL_OPTIONS: [Options; 6] = [CREATE, CHECK, REFRESH, EXCEPT, UNTIL, BEFORE];
 
 /// Makes commands.
 pub(super) struct Grammar {
@@ -135,7 +141,7 @@ impl Grammar {
 
     /// A command as its grammar has it, with values of all kinds.
     fn sane(&mut self) -> Args {
-        let (name, options): (&str, Options) = match self.below(36) {
+        let (name, options): (&str, Options) = match self.below(38) {
             0..=9 => ("SESSION.CREATE", CREATE),
             10..=12 => ("SESSION.VALIDATE", CHECK),
             13..=15 => ("SESSION.TOUCH", CHECK),
@@ -150,6 +156,8 @@ impl Grammar {
             30 | 31 => ("SESSION.REVOKE", &[]),
             // Not often, for little is left behind it.
             32 if self.once_in(8) => ("SESSION.REVOKEUSER", EXCEPT),
+            36 => ("SESSION.DENY", &[]),
+            37 if self.once_in(4) => ("SESSION.REVOKEALL", BEFORE),
             33 => ("SESSION.STATS", &[]),
             34 => ("SESSION.KEYS", &[]),
             _ => ("SESSION.APPLY", &[]),
@@ -158,7 +166,9 @@ impl Grammar {
         if matches!(name, "SESSION.STATS" | "SESSION.KEYS") {
             return args;
         }
-        args.push(self.values.key());
+        if name != "SESSION.REVOKEALL" {
+            args.push(self.values.key());
+        }
         args.extend(self.positional(name));
         let mut options = options.to_vec();
         for _ in 0..self.below(6).min(options.len()) {
@@ -182,6 +192,10 @@ impl Grammar {
             "SESSION.SET" => self.fields(2),
             "SESSION.UNSET" => self.fields(1),
             "SESSION.REVOKE" => (0..=self.below(3)).map(|_| self.values.value(Kind::IdOrToken)).collect(),
+            "SESSION.DENY" => {
+                let (id, word) = (self.values.value(Kind::Id), self.values.spelled("UNTIL"));
+                vec![id, word, self.values.value(Kind::Time)]
+            }
             "SESSION.APPLY" => vec![self.values.value(Kind::Text)],
             _ => vec![],
         }

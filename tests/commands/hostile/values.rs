@@ -10,6 +10,7 @@ pub(super) enum Kind {
     Nothing,
     Number,
     Few,
+    Time,
     Ip,
     Text,
     Json,
@@ -23,9 +24,10 @@ pub(super) enum Kind {
 }
 
 /// Those of one argument.
-const SINGLE: [Kind; 11] = [
+const SINGLE: [Kind; 12] = [
     Kind::Number,
     Kind::Few,
+    Kind::Time,
     Kind::Ip,
     Kind::Text,
     Kind::Json,
@@ -135,6 +137,7 @@ impl Values {
         let (good, known): (usize, &[&[u8]]) = match kind {
             Kind::Number => (5, &NUMBERS),
             Kind::Few => (4, &[b"30", b"50", b"100", b"200", b"1", b"2", b"5", b"0", b"1000000", b"1000001", b""]),
+            Kind::Time => (3, &TIMES),
             Kind::Ip => (5, &IPS),
             Kind::Json => (3, &JSON),
             Kind::Form => (4, &FORMS),
@@ -280,6 +283,22 @@ const NUMBERS: [&[u8]; 48] = [
     b"-9223372036854775808",
     b"-9223372036854775809",
     b"18446744073709551616",
+    b"",
+];
+
+/// Long ago, and a few that no session of the test reaches.
+const TIMES: [&[u8]; 12] = [
+    b"0",
+    b"1000",
+    b"1700000000000",
+    b"1",
+    b"4102444800000",
+    b"281474976710655",
+    b"281474976710656",
+    b"9223372036854775807",
+    b"-1",
+    b"+5",
+    b"1e3",
     b"",
 ];
 
