@@ -83,7 +83,8 @@
 //!
 //! let nodes = ClusterClient::new(["redis://10.0.0.1/", "redis://10.0.0.2/", "redis://10.0.0.3/"])?;
 //! let mut redis = nodes.get_connection()?; // or get_async_connection
-//! let keys = KeyPrefix::default().hash_tag(); // `sessions:{42}`: in one slot with `cart:{42}`
+//! // `sessions:{42}`, in one slot with `cart:{42}`: the servers have `session.key-form braces`.
+//! let keys = KeyPrefix::default().hash_tag();
 //! let login = redis.session_create(keys.key("42"), &Default::default())?;
 //! # Ok(())
 //! # }

@@ -2,7 +2,7 @@
 
 use redis_session_core::token::unverified_subject;
 
-/// How a user's key is called: the server's `session.key-prefix` and then the user.
+/// How a user's key is called: the server's `session.key-prefix` and then the user, in the server's `session.key-form`.
 ///
 /// ```
 /// use redis_session::KeyPrefix;
@@ -32,8 +32,8 @@ impl KeyPrefix {
         Self { prefix: prefix.into(), hash_tag: false }
     }
 
-    /// Write the user as a hash tag, so that on a cluster `sessions:{42}` is in one slot with `cart:{42}`. All of an
-    /// application must do so, or none: to the server these are two keys.
+    /// Write the user as a hash tag, so that on a cluster `sessions:{42}` is in one slot with `cart:{42}`. The server's
+    /// `session.key-form` must be `braces`: by default it refuses such keys.
     ///
     /// ```
     /// use redis_session::KeyPrefix;
@@ -48,13 +48,20 @@ impl KeyPrefix {
 
     /// The key of this user's sessions. Different users have different keys, whatever characters their names have.
     ///
-    /// A name that is empty, longer than 255 bytes, or has control characters makes a key that the server refuses.
+    /// A name that is empty, longer than 255 bytes, has control characters or begins with `{` is no user's. Its key is
+    /// one that the server refuses with an error that says why, whatever its `session.key-form`: so refuse such a name
+    /// where accounts are made.
+    ///
+    /// ```
+    /// use redis_session::KeyPrefix;
+    ///
+    /// // Not `sessions:{42}`, which can be user 42's.
+    /// assert_eq!(KeyPrefix::default().key("{42}"), "sessions:{{42}}");
+    /// ```
     #[must_use]
     pub fn key(&self, user: &str) -> String {
         let prefix = &self.prefix;
-        // The server takes one pair of braces off: without a second pair, user `{42}` would share user 42's key.
-        let braces_are_the_users = user.strip_prefix('{').is_some_and(|rest| rest.ends_with('}'));
-        if self.hash_tag || braces_are_the_users { format!("{prefix}{{{user}}}") } else { format!("{prefix}{user}") }
+        if self.hash_tag || user.starts_with('{') { format!("{prefix}{{{user}}}") } else { format!("{prefix}{user}") }
     }
 
     /// The key that the session of this token is in, if it is a session there at all. `None` if the text is no token
@@ -87,7 +94,7 @@ pub fn unverified_user(token: impl AsRef<[u8]>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use redis_session_core::{Subject, base64url};
+    use redis_session_core::{KeyForm, Subject, base64url};
 
     use super::*;
 
@@ -113,12 +120,24 @@ mod tests {
 
     #[test]
     fn no_user_can_be_named_so_that_the_key_is_anothers() {
+        let forms = [KeyForm::Plain, KeyForm::Braces, KeyForm::Any];
         for keys in [KeyPrefix::default(), KeyPrefix::default().hash_tag(), KeyPrefix::new("")] {
-            for user in ["42", "{42}", "{{42}}", "{42", "42}", "{", "}", "{}", "}{", "a{42}", "sessions:42"] {
+            for user in ["42", "{42}", "{{42}}", "{42", "42}", "{", "}", "{}", "}{", "a{42}", "{a}b", "sessions:42"] {
                 let key = keys.key(user);
-                let prefix = keys.prefix.as_bytes();
-                assert_eq!(Subject::of_key(key.as_bytes(), prefix).map(Subject::as_str), Ok(user), "{key}");
+                let found = forms.map(|form| Subject::of_key(key.as_bytes(), keys.prefix.as_bytes(), form).ok());
+                let [plain, braces, any] = found.map(|found| found.map(Subject::as_str));
+                let expected = Some(user).filter(|user| !user.starts_with('{'));
+                let (tagged, untagged) = if keys.hash_tag { (expected, None) } else { (None, expected) };
+                assert_eq!((plain, braces, any), (untagged, tagged, expected), "{key}");
             }
+        }
+    }
+
+    #[test]
+    fn no_token_leads_to_a_user_that_begins_with_a_brace() {
+        for token in [&jwt(r#"{"sub":"{42}"}"#), "rst1.ezQyfQ.AAECAwQFBgcICQoLDA0ODw.c2ln"] {
+            assert_eq!(KeyPrefix::default().key_of_token(token), None, "{token}");
+            assert_eq!(unverified_user(token), None, "{token}");
         }
     }
 

@@ -42,5 +42,5 @@ pub mod token;
 
 pub use id::{SessionId, SessionIdError};
 pub use reason::Reason;
-pub use subject::{Subject, SubjectError};
+pub use subject::{KeyForm, Subject, SubjectError};
 pub use time::UnixMillis;

@@ -52,7 +52,7 @@ What the JSON's members are called: names, separated by commas, the first that i
 
 What the new sessions are.
   --key-prefix PREFIX       the target's session.key-prefix (sessions:)
-  --hash-tag                write users in braces: sessions:{42}
+  --hash-tag                write users in braces, sessions:{42}: for a target with session.key-form braces
   --keep-ids                what is behind the prefix is no secret but an id, which JWTs name as sid or jti: keep it.
                             Without this, the id is made from a hash of it
   --token KIND              which tokens SESSION.REGENERATE is to make for it: jwt, opaque or none (jwt)

@@ -14,7 +14,7 @@ pub(crate) const REASONS: [(&str, bool, &str); 24] = [
     ("bad_json", false, "its value is no JSON object"),
     ("no_token", false, "there is nothing behind the prefix"),
     ("no_user", false, "its JSON names no user, nor does a set or a JWT"),
-    ("bad_user", false, "a user is 1 to 255 bytes without control characters"),
+    ("bad_user", false, "a user is 1 to 255 bytes without control characters, and does not begin with a brace"),
     ("users_differ", false, "its JSON names another user than the set that lists it"),
     ("no_ttl", false, "the key never expires; --ttl-if-none gives it a lifetime"),
     ("bad_id", false, "it cannot be kept as an id"),

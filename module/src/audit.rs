@@ -1,7 +1,7 @@
 //! The audit stream: what happens to sessions, written where it lasts.
 
+use redis_session_core::Reason;
 use redis_session_core::sessions::{AgentPool, Cutoff, Event, EventKind};
-use redis_session_core::{Reason, Subject};
 
 use crate::slots;
 use crate::state;
@@ -24,7 +24,7 @@ pub(crate) fn entries(key: &[u8], events: &[Event<'_>], is_cluster: impl FnOnce(
     if settings.audit_stream.is_empty() {
         return None;
     }
-    let user = Subject::of_key(key, settings.key_prefix.as_bytes());
+    let user = settings.user_of(key);
     let user = user.map_or_else(|_| String::from_utf8_lossy(key).into_owned(), |user| user.as_str().to_owned());
     let agents = state.agents_as_they_are();
     let entries: Vec<_> = events.iter().filter_map(|event| fields(&user, event, agents)).collect();

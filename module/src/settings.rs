@@ -1,8 +1,8 @@
 //! The settings, `session.*` in redis.conf and CONFIG.
 
-use redis_session_core::Subject;
 use redis_session_core::sessions::DataLimit;
 use redis_session_core::token::TokenPolicy;
+use redis_session_core::{KeyForm, Subject, SubjectError};
 
 use crate::api::{Kind, Setting, Shown};
 use crate::key_file;
@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) max_fields: i64,
     /// What the key of a user's sessions starts with.
     pub(crate) key_prefix: String,
+    /// How a key spells its user: 0 plain, 1 braces, 2 any.
+    pub(crate) key_form: usize,
     /// Seconds by which a last use may be ahead of what is replicated.
     pub(crate) touch_granularity: i64,
     /// Microseconds of each tenth of a second in which dead sessions may be swept; 0 for never.
@@ -75,7 +77,7 @@ const fn keys(setting: Setting) -> Setting {
 }
 
 /// All settings, with default and bounds.
-pub(crate) static SETTINGS: [Setting; 23] = [
+pub(crate) static SETTINGS: [Setting; 24] = [
     number("ttl", 86_400, 1, MAX_SECONDS, |s| &mut s.ttl),
     number("idle-timeout", 0, 0, MAX_SECONDS, |s| &mut s.idle_timeout),
     number("token-ttl", 3600, 1, MAX_SECONDS, |s| &mut s.token_ttl),
@@ -92,6 +94,11 @@ pub(crate) static SETTINGS: [Setting; 23] = [
     Setting {
         name: "key-prefix",
         kind: Kind::Text { default: c"sessions:", of: |s| &mut s.key_prefix, check: any_text, shown: None },
+        reloads_keys: false,
+    },
+    Setting {
+        name: "key-form",
+        kind: Kind::Word { words: &[c"plain", c"braces", c"any"], of: |s| &mut s.key_form },
         reloads_keys: false,
     },
     number("touch-granularity", 60, 0, 86_400, |s| &mut s.touch_granularity),
@@ -156,11 +163,30 @@ fn media_type(text: &str) -> Result<(), String> {
 }
 
 impl Settings {
+    /// How a key spells its user.
+    fn key_form(&self) -> KeyForm {
+        match self.key_form {
+            0 => KeyForm::Plain,
+            1 => KeyForm::Braces,
+            _ => KeyForm::Any,
+        }
+    }
+
+    /// The user whose sessions are at `key`, or why it is nobody's.
+    pub(crate) fn user_of<'a>(&self, key: &'a [u8]) -> Result<Subject<'a>, SubjectError> {
+        Subject::of_key(key, self.key_prefix.as_bytes(), self.key_form())
+    }
+
     /// The user whose sessions are at `key`, or an error that says what was expected.
     pub(crate) fn subject_of<'a>(&self, key: &'a [u8]) -> Result<Subject<'a>, crate::error::Failure> {
-        Subject::of_key(key, self.key_prefix.as_bytes()).map_err(|why| {
+        self.user_of(key).map_err(|why| {
             let prefix = &self.key_prefix;
-            crate::error::Failure::invalid(format!("the key {why}: expected {prefix}<user> or {prefix}{{<user>}}"))
+            let expected = match self.key_form() {
+                KeyForm::Plain => format!("{prefix}<user>"),
+                KeyForm::Braces => format!("{prefix}{{<user>}}"),
+                KeyForm::Any => format!("{prefix}<user> or {prefix}{{<user>}}"),
+            };
+            crate::error::Failure::invalid(format!("the key {why}: expected {expected}"))
         })
     }
 

@@ -52,7 +52,7 @@ macro_rules! use_every_command {
 // One cluster for all of them: it takes longer to start than they do to run.
 #[test]
 fn commands_find_the_node_that_has_the_key() {
-    let cluster = start("");
+    let cluster = start("session.key-form any");
     every_command_goes_straight_to_the_node_of_its_key(&cluster);
     a_token_is_good_on_every_node(&cluster);
     a_jwt_without_a_session_stays_revoked_on_every_node(&cluster);

@@ -32,7 +32,7 @@ fn assert_refused<T>(answer: Result<T, StoreError>, reason: Reason) {
 
 #[test]
 fn a_store_finds_each_user_on_the_node_that_has_them() {
-    let cluster = start("");
+    let cluster = start("session.key-form any");
     let runtime = runtime();
     runtime.block_on(async {
         let connection = client(&cluster).get_async_connection().await.unwrap();

@@ -232,10 +232,16 @@ fn pipelines_and_transactions_read_typed_replies() {
 }
 
 #[test]
-fn keys_with_hash_tags_are_those_of_the_same_users() {
-    on_both(|_, con| {
-        for keys in [KeyPrefix::default(), KeyPrefix::default().hash_tag()] {
-            for user in ["42", "{42}", "{", "a{b}c"] {
+fn keys_are_in_the_form_of_the_server_and_no_name_leads_to_anothers() {
+    for (form, keys) in [
+        ("plain", vec![KeyPrefix::default()]),
+        ("braces", vec![KeyPrefix::default().hash_tag()]),
+        ("any", vec![KeyPrefix::default(), KeyPrefix::default().hash_tag()]),
+    ] {
+        let server = Server::builder().config(format!("session.key-form {form}")).start();
+        let con = &mut server.connection();
+        for keys in keys {
+            for user in ["42", "42}", "a{b}c"] {
                 let key = keys.key(user);
                 let token = con.session_create(&key, &options()).unwrap().token.unwrap();
                 assert_eq!(keys.key_of_token(&token).as_ref(), Some(&key));
@@ -243,8 +249,13 @@ fn keys_with_hash_tags_are_those_of_the_same_users() {
                 let session = con.session_validate(&key, &token, &asked).unwrap().into_result().unwrap();
                 assert_eq!(session.details.unwrap().user, user);
             }
+            for nobody in ["{42}", "{42", "{", "{}", "{{42}}"] {
+                let error = con.session_count(keys.key(nobody)).unwrap_err().to_string();
+                let why = if form == "plain" { "has a { before the user" } else { "a user that begins with {" };
+                assert!(error.contains(why), "{form} {nobody}: {error}");
+            }
         }
-    });
+    }
 }
 
 #[tokio::test]

@@ -147,7 +147,7 @@ impl Field {
     fn new() -> Self {
         let keys = jwk_set(&["one", "two"]);
         assert!(SECRETS.iter().all(|secret| keys.contains(secret)), "{keys}");
-        let primary = Server::builder().keys(&["one", "two"]).start();
+        let primary = Server::builder().keys(&["one", "two"]).config("session.key-form any").start();
         let replica = Server::builder().keys(&["one", "two"]).replica_of(&primary).start();
         primary.wait_for_sync(&replica);
         let connections = [false, true].map(|resp3| Connection::new(&primary, resp3));

@@ -4,6 +4,7 @@
 //! create, check, reasons, read, revoke, revoke_user, revoke_all, deny    what each command does
 //! misuse, secrets, hostile                             what it refuses, and what it never tells
 //! keyspace, key_expiry, watchers, many, races          one key per user: as a key, watched, large, and contended
+//! key_form                                             and one spelling of it
 //! client                                               the same through the client crate
 //! ```
 
@@ -13,6 +14,7 @@ mod create;
 mod deny;
 mod hostile;
 mod key_expiry;
+mod key_form;
 mod keyspace;
 mod many;
 mod misuse;

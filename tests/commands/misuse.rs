@@ -7,7 +7,7 @@ use serde_json::json;
 type Args = Vec<Vec<u8>>;
 
 /// Arguments of a command, each of any bytes.
-fn args<A: AsRef<[u8]>>(args: impl IntoIterator<Item = A>) -> Args {
+pub(super) fn args<A: AsRef<[u8]>>(args: impl IntoIterator<Item = A>) -> Args {
     args.into_iter().map(|arg| arg.as_ref().to_vec()).collect()
 }
 
@@ -51,7 +51,7 @@ fn all_refused(cases: Vec<Args>, expected: &str) {
 }
 
 /// Every command as it may be called for this key, SESSION.APPLY aside.
-fn calls(key: &[u8]) -> Vec<Args> {
+pub(super) fn calls(key: &[u8]) -> Vec<Args> {
     let call = |name: &str, rest: &[&[u8]]| {
         let mut call = args([name.as_bytes(), key]);
         call.extend(args(rest));
@@ -147,17 +147,28 @@ fn a_key_of_another_type_is_refused_by_every_command() {
 
 #[test]
 fn a_key_that_names_no_user_is_refused_by_every_command() {
-    let expected = "expected sessions:<user> or sessions:{<user>}";
+    let expected = "expected sessions:<user>";
     let long = [&b"sessions:"[..], &[b'u'; 256]].concat();
     for (keys, why) in [
         (
             vec![&b""[..], b"42", b"session:42", b"SESSIONS:42", b"sessions", b" sessions:42", b"\xff"],
             "does not start with the session.key-prefix",
         ),
-        (vec![b"sessions:", b"sessions:{}"], "names no user"),
+        (vec![b"sessions:"], "names no user"),
+        (
+            vec![
+                b"sessions:{42}",
+                b"sessions:{42",
+                b"sessions:{4}2",
+                b"sessions:{{42}}",
+                b"sessions:{}",
+                b"sessions:{",
+            ],
+            "has a { before the user, and this server takes plain keys (session.key-form plain)",
+        ),
         (vec![&long], "names a user of more than 255 bytes"),
         (
-            vec![b"sessions:\xff", b"sessions:a\0b", b"sessions:a\nb", b"sessions:{\x1b}"],
+            vec![b"sessions:\xff", b"sessions:a\0b", b"sessions:a\nb", b"sessions:\x1b"],
             "names a user that is not UTF-8 text without control characters",
         ),
     ] {

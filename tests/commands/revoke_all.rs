@@ -295,7 +295,7 @@ fn replicas_have_it_by_the_stream_and_by_a_full_synchronisation() {
     let primary = Server::builder().keys(&["one"]).start();
     let mut con = primary.connection();
     let replica = || ServerBuilder::new().keys(&["one"]).replica_of(&primary).start();
-    let [early, late] = [login(&mut con, KEY), login(&mut con, "sessions:{42} TOKEN OPAQUE")];
+    let [early, late] = [login(&mut con, KEY), login(&mut con, "sessions:43 TOKEN OPAQUE")];
     let first = replica();
     primary.wait_for_sync(&first);
     assert_eq!(verdict(&mut first.connection(), KEY, &early), "active");
@@ -308,7 +308,7 @@ fn replicas_have_it_by_the_stream_and_by_a_full_synchronisation() {
         assert_eq!(revoked_before(replica), cutoff - 1);
         let mut con = replica.connection();
         assert_eq!(verdict(&mut con, KEY, &early), "user_revoked");
-        assert_eq!(verdict(&mut con, "sessions:{42}", &late), "user_revoked");
+        assert_eq!(verdict(&mut con, "sessions:43", &late), "user_revoked");
         assert_eq!(verdict(&mut con, KEY, &after), "active");
         assert!(error(&mut con, "SESSION.REVOKEALL").starts_with("READONLY "));
         let stats = fields(cmd(&mut con, "SESSION.STATS").unwrap());

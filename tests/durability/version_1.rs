@@ -14,7 +14,7 @@ const DESCRIPTION: &[u8] = include_bytes!("fixtures/version-1.json");
 /// A server that has loaded the file, and what is to be in it.
 fn loaded() -> (Server, Json) {
     // Revocations are remembered as long as the longest of the lifetimes.
-    let settings = "rdbcompression no\nsession.refresh-ttl 3162240000";
+    let settings = "rdbcompression no\nsession.refresh-ttl 3162240000\nsession.key-form any";
     let server = ServerBuilder::new().keys(&["one"]).config(settings).file("dump.rdb", SNAPSHOT).start();
     (server, serde_json::from_slice(DESCRIPTION).unwrap())
 }

@@ -32,7 +32,8 @@ fn told(server: &Server, mut listener: Connection, change: impl FnOnce(&mut Conn
 /// All that the documentation lists but `session.touch`, whose turn is when a use is replicated.
 #[test]
 fn each_event_is_told_with_the_users_key() {
-    let server = Server::builder().config("session.sweep-time 0\nsession.refresh-grace 0").start();
+    let server =
+        Server::builder().config("session.sweep-time 0\nsession.refresh-grace 0\nsession.key-form any").start();
     let told = told(&server, server.connection(), |con| {
         create(con, "sessions:42 ID one");
         create(con, "sessions:42 ID two MAX 1");

@@ -8,7 +8,7 @@ use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, create, fields, 
 use crate::commands::{error_code, get, set, set_error};
 
 /// Every setting, its default, and another value.
-const SETTINGS: [(&str, &str, &str); 23] = [
+const SETTINGS: [(&str, &str, &str); 24] = [
     ("session.ttl", "86400", "7200"),
     ("session.idle-timeout", "0", "900"),
     ("session.token-ttl", "3600", "600"),
@@ -17,6 +17,7 @@ const SETTINGS: [(&str, &str, &str); 23] = [
     ("session.max-data-bytes", "65536", "1000"),
     ("session.max-fields", "1024", "10"),
     ("session.key-prefix", "sessions:", "login:"),
+    ("session.key-form", "plain", "braces"),
     ("session.touch-granularity", "60", "5"),
     ("session.sweep-time", "1000", "0"),
     ("session.not-before", "0", "1700000000000"),
@@ -196,6 +197,12 @@ fn a_word_is_one_of_those_there_are() {
     assert_eq!(get(&mut con, "session.limit-policy"), "reject");
     let log = ServerBuilder::new().module_arg("limit-policy").module_arg("sometimes").try_start().unwrap_err();
     assert!(log.contains("not loaded: load argument limit-policy"), "{log}");
+    let error = set_error(&mut con, "session.key-form", "curly");
+    assert!(error.contains("plain") && error.contains("braces") && error.contains("any"), "{error}");
+    set(&mut con, "session.key-form", "Any").unwrap();
+    assert_eq!(get(&mut con, "session.key-form"), "any");
+    let log = ServerBuilder::new().config("session.key-form curly").try_start().unwrap_err();
+    assert!(log.contains("session.key-form"), "{log}");
 }
 
 #[test]
@@ -296,6 +303,24 @@ fn the_prefix_of_keys_changes_at_once() {
     assert_eq!(verdict(&mut con, "login:42", &created.str("token")), "active");
     let error = redis_session_tests::error(&mut con, "SESSION.CREATE sessions:42");
     assert!(error.contains("login:<user>"), "{error}");
+}
+
+#[test]
+fn the_form_of_keys_changes_at_once_and_keys_stay_where_they_are() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let plain = create(&mut con, "sessions:42 TOKEN OPAQUE").str("token");
+    set(&mut con, "session.key-form", "braces").unwrap();
+    let error = redis_session_tests::error(&mut con, "SESSION.COUNT sessions:42");
+    assert!(error.contains("session.key-form braces") && error.ends_with("expected sessions:{<user>}"), "{error}");
+    let braces = create(&mut con, "sessions:{42} TOKEN OPAQUE").str("token");
+    set(&mut con, "session.key-form", "any").unwrap();
+    assert_eq!(verdict(&mut con, "sessions:42", &plain), "active");
+    assert_eq!(verdict(&mut con, "sessions:{42}", &braces), "active");
+    set(&mut con, "session.key-form", "plain").unwrap();
+    let error = redis_session_tests::error(&mut con, "SESSION.COUNT sessions:{42}");
+    assert!(error.contains("session.key-form plain") && error.ends_with("expected sessions:<user>"), "{error}");
+    assert_eq!(verdict(&mut con, "sessions:42", &plain), "active");
 }
 
 #[test]

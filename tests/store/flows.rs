@@ -159,7 +159,7 @@ async fn an_agent_of_any_length_and_kind_is_taken() {
 
 #[tokio::test]
 async fn keys_are_called_as_the_application_says() {
-    let server = ServerBuilder::new().config("session.key-prefix login:").start();
+    let server = ServerBuilder::new().config("session.key-prefix login:\nsession.key-form braces").start();
     let store = store(&server).await.keys(KeyPrefix::new("login:").hash_tag());
     let created = login(&store, "42").await;
     assert_eq!(verdict(&store, token(&created)).await, "active");

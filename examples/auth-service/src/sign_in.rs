@@ -143,7 +143,7 @@ mod tests {
     fn a_name_is_the_same_in_any_case_and_has_no_odd_characters() {
         let name = |name: &str| Credentials { name: name.into(), password: String::new() }.account_name();
         assert_eq!(name(" Ada.Lovelace-1_ "), Some("ada.lovelace-1_".into()));
-        for bad in ["", "  ", "a b", "a:b", "a\nb", "ä", "a/b", &"x".repeat(33)] {
+        for bad in ["", "  ", "a b", "a:b", "a\nb", "ä", "a/b", "{ada}", &"x".repeat(33)] {
             assert_eq!(name(bad), None, "{bad}");
         }
     }

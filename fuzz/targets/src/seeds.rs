@@ -69,6 +69,7 @@ fn text() -> Vec<Vec<u8>> {
         "0190163d8694739baea5966c26f8ad91",
         "sessions:{42}",
         "{42}",
+        "{{42}}",
         "é",
         "-_8",
         "rst1.NDI.b25l.AAAA",

@@ -2,7 +2,7 @@
 
 use redis_session_core::sessions::{Data, Device, Effect, decode_effects, encode_effects};
 use redis_session_core::token::{Algorithm, is_token, unverified_subject};
-use redis_session_core::{Reason, SessionId, Subject, base64url};
+use redis_session_core::{KeyForm, Reason, SessionId, Subject, base64url};
 
 use crate::input::Input;
 use crate::issuer::{self, Payload};
@@ -34,16 +34,33 @@ fn session_id(data: &[u8]) {
     assert_eq!(decode_effects(&bytes).as_deref(), Ok(&[Effect::Forget(id)][..]), "an id is stored to the letter");
 }
 
+fn is_user(data: &[u8]) -> bool {
+    is_text(data, Subject::MAX_BYTES) && data[0] != b'{'
+}
+
 fn subject(data: &[u8]) {
+    keys(data);
     let user = Subject::new(data);
-    assert_eq!(user.is_ok(), is_text(data, Subject::MAX_BYTES));
+    assert_eq!(user.is_ok(), is_user(data));
     let Ok(user) = user else { return };
     assert_eq!(user.as_str().as_bytes(), data);
     assert!(Device::of(user, data) != Device::of(user, b""));
+}
+
+/// Each form takes its own spelling of a user, and `any` both.
+fn keys(data: &[u8]) {
+    const PREFIX: &[u8] = b"sessions:";
+    let key = [PREFIX, data].concat();
+    let user = |form| Subject::of_key(&key, PREFIX, form).ok().map(|user| user.as_str().as_bytes());
     let bare = data.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
-    let of_key = Subject::of_key(&[b"sessions:", data].concat(), b"sessions:").map(|user| user.as_str().to_owned());
-    assert_eq!(of_key.map_err(drop), Subject::new(bare.unwrap_or(data)).map(|user| user.to_string()).map_err(drop));
-    assert!(Subject::of_key(data, b"sessions:").is_err() || data.starts_with(b"sessions:"));
+    let plain = Some(data).filter(|data| is_user(data));
+    let braces = bare.filter(|bare| is_user(bare));
+    assert_eq!(user(KeyForm::Plain), plain);
+    assert_eq!(user(KeyForm::Braces), braces);
+    assert_eq!(user(KeyForm::Any), plain.or(braces));
+    for form in [KeyForm::Plain, KeyForm::Braces, KeyForm::Any] {
+        assert!(Subject::of_key(data, PREFIX, form).is_err() || data.starts_with(PREFIX));
+    }
 }
 
 fn encoding(data: &[u8]) {
@@ -67,7 +84,7 @@ fn routing(data: &[u8]) {
         }
         _ => None,
     };
-    let user = user.filter(|user| is_text(user, Subject::MAX_BYTES)).and_then(|user| String::from_utf8(user).ok());
+    let user = user.filter(|user| is_user(user)).and_then(|user| String::from_utf8(user).ok());
     assert_eq!(unverified_subject(data), user);
     if let Some(user) = user
         && !data.starts_with(b"rst1.")

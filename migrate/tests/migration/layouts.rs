@@ -108,7 +108,7 @@ fn a_move_ends_no_other_session_of_the_user() {
 
 #[test]
 fn keys_and_prefixes_can_have_other_names() {
-    let server = Server::builder().config("session.key-prefix app:s:").start();
+    let server = Server::builder().config("session.key-prefix app:s:\nsession.key-form braces").start();
     let mut con = server.connection();
     set(&mut con, "sess[1]:old", r#"{"uid":"42"}"#);
     set(&mut con, "sess1:other", r#"{"uid":"43"}"#);
@@ -155,6 +155,7 @@ fn what_cannot_be_moved_is_reported_with_its_reason() {
         ("stranger", r#"{"cart":17}"#),
         ("control", "{\"uid\":\"a\\u0000b\"}"),
         ("long", &format!(r#"{{"uid":"{long}"}}"#)),
+        ("brace", r#"{"uid":"{42}"}"#),
         ("big", &format!(r#"{{"uid":"42","notes":"{big}"}}"#)),
         ("flagged", r#"{"uid":"42","revoked":true}"#),
         ("", r#"{"uid":"42"}"#),
@@ -170,6 +171,7 @@ fn what_cannot_be_moved_is_reported_with_its_reason() {
         ("stranger", "no_user"),
         ("control", "bad_user"),
         ("long", "bad_user"),
+        ("brace", "bad_user"),
         ("flagged", "over"),
         ("", "no_token"),
         ("big", "refused"),
@@ -185,7 +187,7 @@ fn what_cannot_be_moved_is_reported_with_its_reason() {
         }
         assert!(run.stdout.contains(reason), "{}", run.stdout);
     }
-    assert_eq!((migration.count("/sessions/found"), migration.count("/sessions/moved")), (10, 1));
+    assert_eq!((migration.count("/sessions/found"), migration.count("/sessions/moved")), (11, 1));
     let refused = migration.report("report.jsonl").into_iter().find(|line| line["reason"] == "refused").unwrap();
     assert!(refused["detail"].as_str().unwrap().contains("session.max-data-bytes is 100"), "{refused}");
     assert!(moved(&server, "42", "good").is_some());
