@@ -7,6 +7,9 @@
 //!
 //! `REDIS_TEST_HISTORIES` is how many histories there are. PROPTEST_RNG_SEED repeats a run.
 
+// Clippy knows only functions marked as tests for tests.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 use std::env;
 
 use proptest::prelude::*;

@@ -4,17 +4,13 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::agents::{AgentId, AgentPool};
-use super::cutoff::{Cutoff, UserCutoff};
+use super::cutoff::UserCutoff;
 use super::data::Data;
 use super::effect::{self, DecodeError, Effect};
 use super::record::{IdKey, Record, RecordRef, set_seen};
 use super::session::Session;
 use super::store::Cutoffs;
 use super::{SessionId, UnixMillis, UserSessions};
-
-/// The cutoff of a value that could not be read.
-const CLOSED: UserCutoff =
-    UserCutoff { cutoff: Cutoff { began: UnixMillis::MAX, iat: UnixMillis::MAX }, until: UnixMillis::MAX };
 
 impl UserSessions {
     /// Carries out effects, in order. It decides nothing and reads no clock.
@@ -142,12 +138,12 @@ impl UserSessions {
     #[must_use]
     pub fn closed() -> Self {
         let mut sessions = Self::default();
-        sessions.store.set_cutoffs(Cutoffs { revoked_before: Some(CLOSED), ..Cutoffs::default() });
+        sessions.store.set_cutoffs(Cutoffs { revoked_before: Some(UserCutoff::CLOSED), ..Cutoffs::default() });
         sessions
     }
 
     fn is_closed(&self) -> bool {
-        self.store.cutoffs().revoked_before == Some(CLOSED)
+        self.store.cutoffs().revoked_before == Some(UserCutoff::CLOSED)
     }
 
     /// A copy with claims of its own on its agents.
@@ -166,9 +162,9 @@ impl UserSessions {
     /// wrote it.
     #[must_use]
     pub fn last_change_at(&self) -> UnixMillis {
-        let revoked_before = self.store.cutoffs().revoked_before.filter(|cutoff| *cutoff != CLOSED);
+        let revoked_before = self.store.cutoffs().revoked_before.and_then(UserCutoff::time);
         let records = self.store.iter().map(RecordRef::last_issued_at);
-        records.chain(revoked_before.map(|cutoff| cutoff.cutoff.began)).max().unwrap_or_default()
+        records.chain(revoked_before).max().unwrap_or_default()
     }
 
     /// Whether there is nothing to keep: no session, no tombstone, no cutoff.

@@ -83,3 +83,14 @@ pub struct UserCutoff {
     /// When the last credential that it ends has expired, so that it can be forgotten.
     pub until: UnixMillis,
 }
+
+impl UserCutoff {
+    /// The cutoff of a value that could not be read.
+    pub(crate) const CLOSED: Self =
+        Self { cutoff: Cutoff { began: UnixMillis::MAX, iat: UnixMillis::MAX }, until: UnixMillis::MAX };
+
+    /// When it was set, if it says that.
+    pub(crate) fn time(self) -> Option<UnixMillis> {
+        (self != Self::CLOSED).then_some(self.cutoff.began)
+    }
+}

@@ -227,7 +227,8 @@ impl UserSessions {
         let Some(record) = RecordRef::whole(bytes) else { return Err(Reason::Unknown) };
         let standing = rule::stand(Some(record), || cutoffs, presented, rules)?;
         let standing = rule::accept(standing, Some(record), presented, check)?;
-        if rules.now <= record.last_seen_at() {
+        // What is good without a session is no use of the dead one that had its id.
+        if standing == Standing::Absent || rules.now <= record.last_seen_at() {
             return Ok(Decision::nothing(standing));
         }
         let (seen, idle_secs) = (record.last_seen_replicated(), record.idle_secs());
@@ -416,21 +417,24 @@ impl UserSessions {
                 Some(record) => {
                     rule::of_live(record, || self.store.cutoffs(), presented, &lasting).map(Standing::Alive)
                 }
-                None => self.look_up(presented, &lasting),
+                // With a wider leeway, more is dead with a session that has died of time.
+                None => self.look_up(presented, rules).or_else(|_| self.look_up(presented, &lasting)),
             };
+            let died_of = record.and_then(|record| rules.died_of(record));
             let reason = match (standing, record) {
                 (Ok(Standing::Alive(_)), _) => EndReason::Revoked,
-                (Ok(Standing::Absent), _) if token_end.is_some() => EndReason::Revoked,
-                // A cutoff covers it, but not as long as it could be good.
-                (Err(_), None) if token_end.is_some_and(|end| !self.is_covered(presented, end, rules)) => {
-                    EndReason::Revoked
+                // The session that had its id may have died of time, and not be swept yet: that is told.
+                (Ok(Standing::Absent), _) if token_end.is_some() => died_of.unwrap_or(EndReason::Revoked),
+                // It has died of time, which a clock that steps back takes back.
+                (Err(_), Some(record)) if !record.is_tombstone() && !lasting.is_live(record) => {
+                    died_of.unwrap_or(EndReason::Revoked)
                 }
-                // It has died of time, which a clock that steps back takes back. Or this token would outlive its tombstone.
-                (Err(_), Some(record))
-                    if !lasting.is_live(record)
-                        && (!record.is_tombstone() || token_end.is_some_and(|end| record.token_until() < end)) =>
+                // A tombstone or a cutoff covers it, but not as long as it could be good.
+                (Err(_), _)
+                    if record.is_none_or(RecordRef::is_tombstone)
+                        && token_end.is_some_and(|end| !self.is_covered(record, presented, end, rules)) =>
                 {
-                    record.end_reason().or(rules.died_of(record)).unwrap_or(EndReason::Revoked)
+                    record.and_then(RecordRef::end_reason).unwrap_or(EndReason::Revoked)
                 }
                 // It is not of the session that is here now.
                 _ => continue,
@@ -451,12 +455,23 @@ impl UserSessions {
         draft.decide(revoked)
     }
 
-    /// Whether cutoffs end a credential for as long as it could be good, which is until `end`.
-    fn is_covered(&self, presented: &Presented, end: UnixMillis, rules: &Rules) -> bool {
+    /// Whether its tombstone, or else a cutoff, ends a credential that could be good until `end`.
+    fn is_covered(
+        &self,
+        tombstone: Option<RecordRef<'_>>,
+        presented: &Presented,
+        end: UnixMillis,
+        rules: &Rules,
+    ) -> bool {
+        let issued = presented.issued;
+        if let Some(tombstone) = tombstone
+            && (issued == Issued::Unsaid || tombstone.ended().ends(issued))
+        {
+            return tombstone.token_until() >= end;
+        }
         let store::Cutoffs { revoked_before, tombstones_dropped_before } = self.store.cutoffs();
         let mut user = revoked_before.into_iter().chain(tombstones_dropped_before);
-        rules.revoked_before.ends(presented.issued)
-            || user.any(|user| end <= user.until && user.cutoff.ends(presented.issued))
+        rules.revoked_before.ends(issued) || user.any(|user| end <= user.until && user.cutoff.ends(issued))
     }
 
     /// Decides to deny JWTs by their id alone, `jti` or `sid`, until `until`, when the last of them expires. A live session
@@ -521,9 +536,9 @@ impl UserSessions {
     fn tidy(&self, draft: &mut Draft<'_>, clears: bool, rules: &Rules) {
         let mut dropped: Option<UserCutoff> = None;
         let mut drop = |ended: Cutoff, until: UnixMillis| {
-            // A cutoff cannot deny the JWTs of one id whenever they are issued, as SESSION.DENY does.
-            let iat = ended.iat.min(rules.latest.saturating_add(REMEMBERED));
-            let cutoff = Cutoff { iat, ..ended };
+            // A cutoff cannot deny the JWTs of one id whenever they are issued, as SESSION.DENY does. And
+            // `session.not-before` may be a time to come.
+            let cutoff = ended.min(Cutoff::at(rules.latest, REMEMBERED));
             dropped = Some(both(dropped, UserCutoff { cutoff, until }));
         };
         let ends = draft.effects.iter().filter(|effect| matches!(effect, Effect::End(_))).count();

@@ -108,7 +108,7 @@ impl Effect<'_> {
     #[must_use]
     pub fn time(&self) -> Option<UnixMillis> {
         match self {
-            Self::RevokedBefore(cutoff) => cutoff.map(|cutoff| cutoff.cutoff.began),
+            Self::RevokedBefore(cutoff) => cutoff.and_then(UserCutoff::time),
             Self::Put(session) | Self::Replace { session, .. } => {
                 Some(session.last_seen_replicated.max(session.created_at))
             }

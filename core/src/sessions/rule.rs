@@ -110,7 +110,8 @@ pub(super) fn accept(
     if standing == Standing::Absent && !(check.stateless && presented.kind == Some(TokenKind::Jwt)) {
         return Err(Reason::Unknown);
     }
-    if let Some(fingerprint) = check.device
+    if standing != Standing::Absent
+        && let Some(fingerprint) = check.device
         && let Some(bound) = record.and_then(RecordRef::device)
         && bound != Device::of(fingerprint.user, fingerprint.bytes)
     {

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use redis_session_core::sessions::{
-    AgentPool, Cutoff, Data, Device, IdSource, LimitPolicy, NewSession, Origin, Presented, Rules, TokenFormat,
-    UserSessions,
+    AgentPool, Cutoff, Data, DataLimit, Device, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented,
+    Rules, TokenFormat, UserSessions,
 };
 use redis_session_core::token::{Issued, TokenKind};
 use redis_session_core::{SessionId, Subject, UnixMillis};
@@ -52,6 +52,7 @@ pub fn decide(data: &[u8]) {
             1 => cutoff(&mut input, &mut rules),
             _ => now += u64::from(kind / 16) * 700,
         }
+        rules.latest = rules.latest.max(user.latest());
         rules = rules.at(UnixMillis::saturating_from(now.cast_signed()));
         if let Some(command) = command(kind % 16, &mut input, &user, &mut rules) {
             user.run(command, &rules);
@@ -68,7 +69,7 @@ fn time(input: &mut Input<'_>) -> UnixMillis {
 fn cutoff(input: &mut Input<'_>, rules: &mut Rules) {
     match input.u8() % 8 {
         0 => rules.revoked_before = rules.revoked_before.max(Cutoff::at(rules.latest, rules.leeway)),
-        1 => rules.leeway = (rules.leeway * 10 + 60_000).min(600_000),
+        1 => rules.leeway = (rules.leeway * 10 + 60_000).min(MAX_LEEWAY),
         2 => rules.not_before = Cutoff::default(),
         _ => rules.not_before = Cutoff::at(time(input), rules.leeway),
     }
@@ -204,7 +205,8 @@ fn command(kind: u8, input: &mut Input<'_>, user: &User, rules: &mut Rules) -> O
         }
         6 => {
             let id = id(input);
-            rules.max_data_bytes = usize::from(input.u8());
+            let bytes = usize::from(input.u8());
+            rules.data = DataLimit { bytes, fields: 1 + bytes % 4 };
             let value = input.bytes(40);
             let data = Some(data(input, value)).filter(|data| !data.is_empty())?;
             Command::Set { id, data }

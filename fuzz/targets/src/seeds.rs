@@ -34,7 +34,12 @@ fn apply() -> Vec<Vec<u8>> {
     let mut kinds: Vec<Vec<Effect<'_>>> = vec![
         known.clone(),
         vec![Effect::Seen { id: id("a"), at: time }],
-        vec![Effect::End(Tombstone { id: id("b"), reason: EndReason::Reused, ended_at: time, until: time })],
+        vec![Effect::End(Tombstone {
+            id: id("b"),
+            reason: EndReason::Reused,
+            ended: Cutoff::at(time, 0),
+            until: time,
+        })],
         vec![Effect::Forget(id("a")), Effect::Forget(id("AAECAwQFBgcICQoLDA0ODw"))],
         vec![Effect::Clear { except: None }],
         vec![Effect::Clear { except: Some(id("a")) }],

@@ -894,6 +894,55 @@ fn an_issuer_may_go_on_with_an_id_and_what_it_issues_then_ends_by_itself() {
 }
 
 #[test]
+fn what_is_issued_after_the_death_of_a_session_has_nothing_to_do_with_it() {
+    let phone = Fingerprint { user: crate::Subject::new(b"42").unwrap(), bytes: b"phone" };
+    let laptop = Fingerprint { bytes: b"laptop", ..phone };
+    let idle =
+        NewSession { idle_secs: 2, device: Some(Device::of(phone.user, phone.bytes)), ..chosen("a", 0, 2_000_000) };
+    let mut pair = Pair::default();
+    pair.create(idle, rules(0)).unwrap();
+    let later = jwt("a", 3000, 11_000);
+    for device in [None, Some(phone), Some(laptop)] {
+        let check = Check { stateless: true, device };
+        assert_eq!(pair.primary.check(&later, check, &rules(3500)), Ok(Standing::Absent), "it is bound to no device");
+        let touch = pair.primary.touch(&later, check, &rules(3500)).unwrap();
+        assert_eq!((touch.value, touch.effects.len(), touch.events.len()), (Standing::Absent, 0, 0));
+    }
+    assert_eq!(pair.look_up(&bare("a"), 3500), Err(Reason::Idle), "and does not wake it");
+
+    // The widest leeway would end it with the session. It is good now, so it counts.
+    for (later, now) in [(later, 3500), (jwt("a", 5000 + REMEMBERED, 90_000 + REMEMBERED), 5000 + REMEMBERED)] {
+        let revocation = pair.primary.revoke(std::slice::from_ref(&later), &rules(now));
+        let told = told(&pair, &revocation.events);
+        assert_eq!(
+            (revocation.value, &*told),
+            (1, &["Ended(Idle) a Mozilla/5.0".into()][..]),
+            "the session died before"
+        );
+        let (mut after, mut agents) = (pair.primary.clone(), AgentPool::new());
+        after.apply(&revocation.effects, &mut agents);
+        assert_eq!(after.look_up(&later, &rules(now)), Err(Reason::Idle));
+    }
+}
+
+#[test]
+fn a_jwt_that_a_cutoff_ends_is_revoked_although_its_id_has_a_tombstone() {
+    let rules = |now| Rules { horizon: 10 * REMEMBERED, ..rules(now) };
+    let mut pair = Pair::default();
+    pair.deny("b", 50_000, rules(0));
+    pair.create(chosen("a", 0, 9000), rules(0)).unwrap();
+    pair.revoke(&[bare("a")], rules(10));
+    let later = jwt("a", 2000, 2 * REMEMBERED);
+    assert_eq!(pair.primary.look_up(&later, &rules(2000)), Ok(Standing::Absent), "issued after the end");
+    pair.revoke(&[jwt("c", 0, 9000)], Rules { tombstones: 2, ..rules(2500) });
+    assert_eq!(pair.primary.look_up(&later, &rules(3000)), Err(Reason::Unknown), "for b is forgotten");
+    assert_eq!(pair.revoke(std::slice::from_ref(&later), rules(3000)), 0);
+    pair.purge(rules(50_000 + REMEMBERED));
+    let standing = pair.primary.look_up(&later, &rules(50_000 + REMEMBERED));
+    assert_eq!(standing, Err(Reason::Revoked), "it lives longer than the cutoff");
+}
+
+#[test]
 fn one_session_takes_what_the_design_allows() {
     let mut pair = Pair::default();
     let random = |n: u8| SessionId::from_random([n; 16]);
@@ -1223,6 +1272,22 @@ fn an_effect_says_no_time_later_than_the_clock_that_decided_it() {
     assert_eq!(end(1, 9000).time(), Some(at(0)));
     let creation = UserSessions::new().create(refreshable("a", 3, 9000, 5), &rules(3)).unwrap();
     assert_eq!(creation.effects.iter().map(Effect::time).collect::<Vec<_>>(), [Some(at(3))]);
+
+    // What was closed says none, also when it is revoked.
+    let closed = UserSessions::closed();
+    assert_eq!(closed.revoke_all(None, &rules(5)).effects.iter().filter_map(Effect::time).max(), None);
+    let stored = closed.encode(&AgentPool::new());
+    assert_eq!(decode_effects(&stored).unwrap().iter().filter_map(Effect::time).max(), None);
+
+    // `session.not-before` may be a time to come, and ends what is dropped then.
+    let mut pair = Pair::default();
+    pair.create(chosen("a", 0, 9000), rules(0)).unwrap();
+    pair.create(chosen("b", 0, 9000), rules(0)).unwrap();
+    pair.revoke(&[bare("b")], Rules { tombstones: 0, ..not_before(1 << 40, 10) });
+    assert!(pair.primary.store.find(&id("a")).is_none(), "it is dropped with the other");
+    let creation = pair.primary.create(chosen("c", 20, 9000), &rules(20)).unwrap();
+    assert_eq!(creation.effects.iter().filter_map(Effect::time).max(), Some(at(20)));
+    assert!(pair.look_up(&token("a", 0), 20).is_err(), "its tokens stay dead");
 }
 
 /// So many that a test would take minutes if each of them looked at all the others.

@@ -1,6 +1,6 @@
 //! What somebody has ended, for good. It says nothing of how the product remembers that.
 
-use redis_session_core::sessions::{Presented, Rules, UserSessions};
+use redis_session_core::sessions::{MAX_LEEWAY, Presented, REMEMBERED, Rules, UserSessions};
 use redis_session_core::token::{Issued, TokenKind};
 use redis_session_core::{SessionId, UnixMillis};
 
@@ -34,7 +34,7 @@ struct Jwts {
 pub(crate) struct Ended {
     sessions: Vec<Session>,
     jwts: Vec<Jwts>,
-    /// JWTs that were dead already when somebody ended them.
+    /// JWTs that somebody has ended one by one, dead or alive.
     alone: Vec<Presented>,
     presented: Vec<Presented>,
 }
@@ -50,12 +50,11 @@ impl Ended {
 
     /// Somebody ends this session.
     pub(crate) fn end(&mut self, known: &Known, rules: &Rules) {
-        // Values that nobody's clock has made promise nothing.
-        if known.last_issued() > rules.latest.max(rules.revoked_before.began.saturating_add(1)) {
-            return;
-        }
         let Known { id, created: began, token_until, .. } = known.clone();
-        let (iat, is_foreign) = (rules.latest.saturating_add(rules.leeway), known.accepts_from.is_some());
+        let is_foreign = known.accepts_from.is_some();
+        // What is too old for a session stays dead when it has ended.
+        let refused = known.accepts_from.unwrap_or_default().min(rules.latest.saturating_add(REMEMBERED));
+        let iat = rules.latest.saturating_add(rules.leeway).max(refused);
         let expires = if is_foreign { UnixMillis::MAX } else { token_until };
         let expires_without_iat = expires.min(iat.saturating_add(rules.horizon));
         self.jwts.push(Jwts { id: Some(id.clone()), except: None, iat, expires, expires_without_iat });
@@ -64,15 +63,24 @@ impl Ended {
 
     /// Somebody denies the JWTs of this id that expire by then.
     pub(crate) fn deny(&mut self, id: &SessionId, expires: UnixMillis, rules: &Rules) {
-        let (id, iat) = (Some(id.clone()), rules.latest.saturating_add(rules.leeway));
-        self.jwts.push(Jwts { id, except: None, iat, expires, expires_without_iat: expires });
+        self.end_named(id, expires, rules.latest.saturating_add(MAX_LEEWAY));
     }
 
-    /// Somebody ends this JWT, and nothing else, as it is dead already.
+    /// Somebody ends this JWT, which may be dead already.
     pub(crate) fn end_alone(&mut self, jwt: &Presented, rules: &Rules) {
         // One from the future is not good by itself, and is not looked up.
-        let last = rules.latest.saturating_add(rules.leeway);
+        let last = rules.latest.saturating_add(REMEMBERED);
         self.alone.extend(Some(jwt.clone()).filter(|jwt| !matches!(jwt.issued, Issued::InSecondOf(iat) if iat > last)));
+    }
+
+    /// Somebody ends this JWT, which is good, and so those of its id that expire before it.
+    pub(crate) fn end_good(&mut self, jwt: &Presented, expires: UnixMillis, rules: &Rules) {
+        self.end_alone(jwt, rules);
+        self.end_named(&jwt.id, expires, rules.latest.saturating_add(rules.leeway));
+    }
+
+    fn end_named(&mut self, id: &SessionId, expires: UnixMillis, iat: UnixMillis) {
+        self.jwts.push(Jwts { id: Some(id.clone()), except: None, iat, expires, expires_without_iat: expires });
     }
 
     /// Somebody ends all sessions but one.
@@ -88,18 +96,6 @@ impl Ended {
         let iat = rules.latest.saturating_add(rules.leeway);
         let (except, expires_without_iat) = (except.cloned(), iat.saturating_add(rules.horizon));
         self.jwts.push(Jwts { id: None, except, iat, expires: UnixMillis::MAX, expires_without_iat });
-    }
-
-    /// A session goes on with a token of a server like this one, which says more of it than was known here.
-    pub(crate) fn go_on(&mut self, token: &Presented, rules: &Rules) {
-        let Issued::ForSessionOf(began) = token.issued else { return };
-        let expires = token.expires_at.unwrap_or_default();
-        self.sessions.retain(|ended| {
-            let is_it = ended.id == token.id && ended.began == began;
-            let is_later = ended.token_until < expires || rules.latest > END_OF_TIME;
-            assert!(!is_it || is_later, "{} began again with a token that was ended", token.id);
-            !is_it
-        });
     }
 
     /// Whether none of it is good.

@@ -4,13 +4,13 @@ use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use redis_session_core::sessions::{
-    CreateError, Cutoff, Data, Device, Effect, EndReason, IdSource, MAX_LEEWAY, NewSession, Origin, Presented, Refresh,
-    Rules, Session, TokenFormat, Tombstone, UserCutoff, decode_effects,
+    CreateError, Cutoff, Data, Device, Effect, EndReason, IdSource, MAX_LEEWAY, NewSession, Origin, Presented,
+    REMEMBERED, Refresh, Rules, Session, TokenFormat, Tombstone, UserCutoff, decode_effects,
 };
 use redis_session_core::token::{Issued, TokenKind};
 use redis_session_core::{Reason, SessionId, UnixMillis};
 
-use super::list::List;
+use super::list::{CLOSED, List};
 
 /// A session that is or was, or a JWT from elsewhere that was denied here.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ fn ends_what_began(cutoff: Cutoff, time: UnixMillis) -> bool {
     cutoff.began > UnixMillis::ZERO && time <= cutoff.began
 }
 
-/// Whether a cutoff ends a credential that has no session.
+/// Whether a cutoff ends a credential.
 fn ends(cutoff: Cutoff, issued: Issued) -> bool {
     match issued {
         Issued::Unsaid => false,
@@ -66,17 +66,19 @@ fn ends(cutoff: Cutoff, issued: Issued) -> bool {
     }
 }
 
-fn later(one: Option<UserCutoff>, other: UserCutoff) -> UserCutoff {
-    let Some(one) = one else { return other };
-    UserCutoff {
-        cutoff: Cutoff { began: one.cutoff.began.max(other.cutoff.began), iat: one.cutoff.iat.max(other.cutoff.iat) },
-        until: one.until.max(other.until),
-    }
+/// What ends all that either of two cutoffs ends.
+fn both(one: Cutoff, other: Cutoff) -> Cutoff {
+    Cutoff { began: one.began.max(other.began), iat: one.iat.max(other.iat) }
 }
 
-/// Whether a tombstone, or the cutoff that it leaves when it is dropped, ends what was issued then until it cannot be good.
-fn covers(tombstone: &Tombstone, issued: UnixMillis, end: UnixMillis) -> bool {
-    tombstone.until >= end && tombstone.ended_at.saturating_add(MAX_LEEWAY) >= issued
+fn later(one: Option<UserCutoff>, other: UserCutoff) -> UserCutoff {
+    let Some(one) = one else { return other };
+    UserCutoff { cutoff: both(one.cutoff, other.cutoff), until: one.until.max(other.until) }
+}
+
+/// What is dead with something that ends at this time: an `iat` may be ahead by the leeway.
+fn up_to(time: UnixMillis, leeway: u64) -> Cutoff {
+    Cutoff { began: time, iat: time.saturating_add(leeway) }
 }
 
 /// When a JWT must end by itself: with its `exp`, and no later than the horizon after it was issued. A session that is
@@ -208,36 +210,63 @@ impl Known {
         }
     }
 
-    /// Whether it may go at once: a cutoff that lasts speaks for it, or its tokens have expired. What only
-    /// `session.not-before` has ended may come back.
+    /// Why it is dead, and up to where its credentials are dead with it. What an issuer issues for its id later is none
+    /// of it.
+    pub(crate) fn death(&self, rules: &Rules) -> Option<(Reason, Cutoff)> {
+        let reason = self.status(rules).err()?;
+        let ended = match (&self.tombstone, reason) {
+            (Some(tombstone), _) => tombstone.ended,
+            (None, Reason::UserRevoked) => both(rules.not_before, rules.revoked_before),
+            (None, _) => up_to(self.expires.min(self.idle()).max(self.last_issued()), rules.leeway),
+        };
+        Some((reason, self.with_what_it_refuses(ended)))
+    }
+
+    /// Up to where its credentials are dead, if somebody ends it now: all that there are, whatever a clock says, and no
+    /// less than before.
+    fn ended_now(&self, rules: &Rules) -> Cutoff {
+        let now = up_to(rules.latest.max(self.last_issued()), rules.leeway);
+        let before = self.tombstone.as_ref().map(|tombstone| tombstone.ended).unwrap_or_default();
+        self.with_what_it_refuses(both(now, before))
+    }
+
+    /// A JWT that is too old for a session stays so when the session has ended.
+    fn with_what_it_refuses(&self, ended: Cutoff) -> Cutoff {
+        Cutoff { iat: ended.iat.max(self.accepts_from.unwrap_or_default()), ..ended }
+    }
+
+    /// Whether it may go at once: SESSION.REVOKEALL speaks for it and for all JWTs that are too old for it, or its tokens
+    /// have expired. What only `session.not-before` has ended may come back.
     pub(crate) fn is_spent(&self, rules: &Rules) -> bool {
         if let Some(tombstone) = &self.tombstone {
             return rules.now >= tombstone.until;
         }
         let lasting = Rules { not_before: Cutoff::default(), ..*rules };
-        ends_what_began(rules.revoked_before, self.created)
-            || self.status(&lasting).is_err() && rules.now >= self.token_until.saturating_add(rules.leeway)
+        let is_covered = ends_what_began(rules.revoked_before, self.created)
+            && self.accepts_from.is_none_or(|from| from <= rules.revoked_before.iat);
+        let has_expired = rules.now >= self.token_until.saturating_add(rules.leeway);
+        is_covered || !self.is_live(&lasting) && has_expired
     }
 
     /// The last moment at which one of its tokens is known to have been issued.
     pub(crate) fn last_issued(&self) -> UnixMillis {
         match (&self.tombstone, self.refresh) {
-            (Some(tombstone), _) => tombstone.ended_at,
+            (Some(tombstone), _) => tombstone.ended.began,
             (None, Some(refresh)) => self.created.max(refresh.rotated_at),
             (None, None) => self.created,
         }
     }
 
-    /// Until when its end at `ended_at` must be remembered: whatever leeway comes, nothing of it may be good later.
-    fn remembered_until(&self, ended_at: UnixMillis, rules: &Rules) -> UnixMillis {
+    /// Until when the end of all these must be remembered: whatever leeway comes, nothing of it may be good later.
+    fn remembered_until(&self, ended: Cutoff, rules: &Rules) -> UnixMillis {
         if let Some(tombstone) = &self.tombstone {
             return tombstone.until;
         }
         let mut last = self.token_until;
         if self.accepts_from.is_some() {
-            last = last.max(ended_at.saturating_add(rules.leeway).saturating_add(rules.horizon));
+            last = last.max(ended.iat.saturating_add(rules.horizon));
         }
-        last.saturating_add(MAX_LEEWAY)
+        last.saturating_add(REMEMBERED)
     }
 
     /// What its refresh token of this generation is worth, if it is alive.
@@ -350,27 +379,20 @@ impl History {
         rules: &Rules,
     ) -> Result<Option<UnixMillis>, Reason> {
         let end = jwt_end(presented, known.is_some(), rules);
-        if end.is_some_and(|end| rules.latest >= end.saturating_add(MAX_LEEWAY)) {
+        if end.is_some_and(|end| rules.latest >= end.saturating_add(REMEMBERED)) {
             return Err(Reason::TokenExpired);
         }
-        let servers = [rules.not_before, rules.revoked_before];
         if let Some(known) = known {
-            let deadline = known.status(rules)?;
-            let is_of_another = match presented.issued {
-                Issued::Unsaid => false,
-                Issued::ForSessionOf(began) => began != known.created,
-                Issued::InSecondOf(iat) => {
-                    let is_foreign = known.accepts_from.is_some();
-                    if is_foreign && servers.into_iter().any(|cutoff| ends(cutoff, presented.issued)) {
-                        return Err(Reason::UserRevoked);
-                    }
-                    known.accepts_from.is_some_and(|from| iat < from)
+            match known.death(rules) {
+                None => return self.look_up_live(known, presented, rules).map(Some),
+                Some((reason, ended)) if presented.issued == Issued::Unsaid || ends(ended, presented.issued) => {
+                    return Err(reason);
                 }
-            };
-            return if is_of_another { Err(Reason::Unknown) } else { Ok(Some(deadline)) };
+                // It was issued later, so it is as if nothing was here.
+                Some(_) => {}
+            }
         }
-        let mut revoked = servers.into_iter().chain(self.revoked.map(|revoked| revoked.cutoff));
-        if revoked.any(|cutoff| ends(cutoff, presented.issued)) {
+        if self.is_user_revoked(presented, rules) {
             return Err(Reason::UserRevoked);
         }
         if self.dropped.is_some_and(|dropped| ends(dropped.cutoff, presented.issued)) {
@@ -384,6 +406,30 @@ impl History {
             },
             Some(_) if expires.is_some() => Err(Reason::Expired),
             _ => Err(Reason::Unknown),
+        }
+    }
+
+    /// Whether somebody has ended everything until then, of this user or of all.
+    fn is_user_revoked(&self, presented: &Presented, rules: &Rules) -> bool {
+        let revoked = self.revoked.map(|revoked| revoked.cutoff).unwrap_or_default();
+        [rules.not_before, rules.revoked_before, revoked].into_iter().any(|cutoff| ends(cutoff, presented.issued))
+    }
+
+    /// The deadline of a live session, if a credential is of it.
+    fn look_up_live(&self, known: &Known, presented: &Presented, rules: &Rules) -> Result<UnixMillis, Reason> {
+        let deadline = known.status(rules)?;
+        let is_of_it = match (presented.issued, known.accepts_from) {
+            (Issued::Unsaid, _) | (Issued::InSecondOf(_), None) => true,
+            (Issued::ForSessionOf(began), _) => began == known.created,
+            (Issued::InSecondOf(iat), Some(from)) => {
+                let servers = [rules.not_before, rules.revoked_before];
+                iat >= from && !servers.into_iter().any(|cutoff| ends(cutoff, presented.issued))
+            }
+        };
+        match is_of_it {
+            true => Ok(deadline),
+            false if self.is_user_revoked(presented, rules) => Err(Reason::UserRevoked),
+            false => Err(Reason::Unknown),
         }
     }
 
@@ -436,21 +482,27 @@ impl History {
                 accepts_from = accepts_from.max(next_second(cutoff.iat));
             }
         }
-        let began = users.map(|cutoff| cutoff.began).max().unwrap_or_default().saturating_add(1);
-        known.created = known.created.max(rules.latest).max(began);
+        // With a clock that has stepped back, another session may have begun in the latest millisecond.
+        let latest = if rules.now < rules.latest { rules.latest.saturating_add(1) } else { rules.latest };
+        known.created = known.created.max(latest);
+        let began = users.map(|cutoff| cutoff.began).max().unwrap_or_default();
+        if began < UnixMillis::MAX {
+            known.created = known.created.max(began.saturating_add(1));
+        }
         if let Some(earlier) = earlier {
             known.created = known.created.max(earlier.last_issued().saturating_add(1));
-            accepts_from = accepts_from.max(earlier.accepts_from.unwrap_or_default());
         }
         if let Some(remembered) = remembered {
-            // No JWT made elsewhere tells the two apart, and the earlier one is not to be forgotten.
-            accepts_from = UnixMillis::MAX;
-            known.token_until = known.token_until.max(remembered.remembered_until(rules.latest, rules));
+            // Only its `iat` tells a JWT made elsewhere from one of the earlier session, which is not to be forgotten.
+            let (_, ended) = remembered.death(rules).expect("no live session has the id");
+            accepts_from = accepts_from.max(next_second(ended.iat));
+            known.token_until = known.token_until.max(remembered.remembered_until(ended, rules));
         }
         if let Some(token) = token {
             self.look_up_in(remembered, &token, rules).map_err(CreateError::Refused)?;
             match token.issued {
-                Issued::ForSessionOf(began) => known.created = began,
+                // Its session is gone, and none begins twice.
+                Issued::ForSessionOf(_) => return Err(CreateError::Refused(Reason::Unknown)),
                 Issued::InSecondOf(iat) if iat < accepts_from => return Err(CreateError::Refused(Reason::Unknown)),
                 Issued::InSecondOf(_) | Issued::Unsaid => {}
             }
@@ -472,12 +524,17 @@ impl History {
     /// Ends a session.
     pub(crate) fn end(&mut self, id: &SessionId, reason: EndReason, rules: &Rules) {
         let known = self.find(id).expect("a session");
-        let ended_at = rules.latest.max(known.last_issued());
-        let until = match reason {
-            EndReason::Expired | EndReason::Idle => known.token_until.saturating_add(rules.leeway),
-            _ => known.remembered_until(ended_at, rules),
+        let (ended, until) = match (reason, known.death(rules)) {
+            // Nobody has ended it: time has, at its deadline.
+            (EndReason::Expired | EndReason::Idle, Some((_, ended))) => {
+                (ended, known.token_until.saturating_add(rules.leeway))
+            }
+            _ => {
+                let ended = known.ended_now(rules);
+                (ended, known.remembered_until(ended, rules))
+            }
         };
-        self.bury(Tombstone { id: id.clone(), reason, ended_at, until });
+        self.bury(Tombstone { id: id.clone(), reason, ended, until });
     }
 
     /// Gives a session another id. It stays where it is, and its old id ends.
@@ -493,14 +550,16 @@ impl History {
     /// Ends what is presented; also says how much of it was good.
     pub(crate) fn revoke(&mut self, presented: &[Presented], rules: &Rules) -> (usize, Ends) {
         let end = |presented: &Presented| match presented.kind {
-            Some(TokenKind::Jwt) => presented.expires_at.map(|expires| expires.saturating_add(MAX_LEEWAY)),
+            Some(TokenKind::Jwt) => presented.expires_at.map(|expires| expires.saturating_add(REMEMBERED)),
             _ => None,
         };
+        let all = presented;
         // Of several tokens of one session, the one that is good longest counts.
         let mut presented: Vec<_> = presented.iter().collect();
         presented.sort_by_key(|presented| Reverse(end(presented)));
         let (mut revoked, mut ended) = (0, Ends::new());
-        let lasting = Rules { not_before: Cutoff::default(), ..*rules };
+        // What another setting or clock could make good.
+        let lasting = Rules { not_before: Cutoff::default(), leeway: REMEMBERED, ..*rules };
         for presented in presented {
             let id = &presented.id;
             if ended.iter().any(|(known, _)| known == id) {
@@ -508,72 +567,87 @@ impl History {
             }
             let token_end = end(presented).filter(|end| rules.now < *end);
             let known = self.find(id);
-            let issued = match presented.issued {
-                Issued::InSecondOf(iat) => iat,
-                Issued::ForSessionOf(_) | Issued::Unsaid => UnixMillis::ZERO,
-            };
-            let reason = match (self.look_up(presented, &lasting), known, token_end) {
-                (Ok(Some(_)), _, _) | (Ok(None), _, Some(_)) => EndReason::Revoked,
-                // It may be good again when the cutoff that ends it goes, but SESSION.REVOKEALL lasts. What has just
-                // expired may be good again with a larger leeway.
-                (Err(reason), None, Some(_)) => {
-                    let lasts = ends(rules.revoked_before, presented.issued);
-                    let dead_until = match reason {
-                        Reason::Unknown => self.dropped.map(|dropped| dropped.until),
-                        Reason::UserRevoked if !lasts => self.revoked.map(|revoked| revoked.until),
-                        Reason::TokenExpired => Some(rules.latest),
-                        _ => None,
-                    };
-                    match (dead_until, jwt_end(presented, false, rules)) {
-                        (Some(until), Some(end)) if until < end.saturating_add(MAX_LEEWAY) => EndReason::Revoked,
-                        _ => continue,
-                    }
-                }
-                // It is dead, and must stay so for longer.
-                (Err(_), Some(known), Some(token_end)) if !known.is_live(&lasting) => match &known.tombstone {
-                    Some(tombstone) if covers(tombstone, issued, token_end) => continue,
-                    Some(tombstone) => tombstone.reason,
-                    None => known.died_of(&lasting).unwrap_or(EndReason::Revoked),
+            let is_live = known.is_some_and(|known| known.is_live(rules));
+            let is_good = self.look_up(presented, rules).is_ok();
+            let died_of = known.and_then(|known| known.died_of(rules));
+            let (reason, is_end) = match known {
+                // It names its session also when it has expired.
+                Some(known) if known.is_live(&lasting) => match self.look_up_live(known, presented, &lasting) {
+                    Ok(_) => (EndReason::Revoked, is_live || is_good),
+                    // It is of an earlier one.
+                    Err(_) => continue,
                 },
-                _ => continue,
+                _ if is_good || self.look_up(presented, &lasting).is_ok() => {
+                    (died_of.unwrap_or(EndReason::Revoked), is_good)
+                }
+                _ => {
+                    if token_end.is_none_or(|end| self.is_remembered(presented, end, rules))
+                        && known.is_none_or(|known| known.tombstone.is_some())
+                    {
+                        continue;
+                    }
+                    let reason = known.and_then(|known| known.tombstone.as_ref()).map(|tombstone| tombstone.reason);
+                    (reason.or(died_of).unwrap_or(EndReason::Revoked), false)
+                }
             };
-            revoked += usize::from(self.look_up(presented, rules).is_ok());
-            let ended_at = rules.latest.max(known.map_or(UnixMillis::ZERO, Known::last_issued)).max(issued);
-            let until = known.map(|known| known.remembered_until(ended_at, rules)).max(token_end);
-            self.bury(Tombstone { id: id.clone(), reason, ended_at, until: until.expect("a time") });
+            revoked += usize::from(is_end);
+            let mut cutoff = known.map_or(up_to(rules.latest, rules.leeway), |known| known.ended_now(rules));
+            for other in all.iter().filter(|other| other.id == *id) {
+                if let Issued::InSecondOf(iat) = other.issued {
+                    cutoff.iat = cutoff.iat.max(iat);
+                }
+            }
+            let until = known.map(|known| known.remembered_until(cutoff, rules)).max(token_end).expect("a time");
+            self.bury(Tombstone { id: id.clone(), reason, ended: cutoff, until });
             ended.push((id.clone(), reason));
         }
         (revoked, ended)
     }
 
-    /// Denies all JWTs of this id that expire by `until`, and says what that ends.
+    /// Whether something that lasts until `end` ends this JWT. `session.not-before` does not last.
+    fn is_remembered(&self, presented: &Presented, end: UnixMillis, rules: &Rules) -> bool {
+        let tombstone = self.find(&presented.id).and_then(|known| known.tombstone.as_ref());
+        if let Some(Tombstone { ended, until, .. }) = tombstone
+            && (presented.issued == Issued::Unsaid || ends(*ended, presented.issued))
+        {
+            return *until >= end;
+        }
+        let users = self.revoked.into_iter().chain(self.dropped).filter(|user| user.until >= end);
+        let mut cutoffs = users.map(|user| user.cutoff).chain([rules.revoked_before]);
+        cutoffs.any(|cutoff| ends(cutoff, presented.issued))
+    }
+
+    /// Denies all JWTs of this id that expire by `until`, whenever they are issued, and says what that ends.
     pub(crate) fn deny(&mut self, id: &SessionId, until: UnixMillis, rules: &Rules) -> Ends {
-        let until = until.saturating_add(MAX_LEEWAY);
+        let (last, until) = (until, until.saturating_add(REMEMBERED));
         let known = self.find(id);
         let tombstone = known.and_then(|known| known.tombstone.as_ref());
-        let issued = rules.latest.saturating_add(rules.leeway);
-        if rules.now >= until || tombstone.is_some_and(|tombstone| covers(tombstone, issued, until)) {
+        let is_denied = |tombstone: &Tombstone| tombstone.until >= until && tombstone.ended.iat >= last;
+        if rules.now >= until || tombstone.is_some_and(is_denied) {
             return Ends::new();
         }
         let reason = known.and_then(|known| known.died_of(rules));
         let reason = tombstone.map(|tombstone| tombstone.reason).or(reason).unwrap_or(EndReason::Revoked);
-        let ended_at = rules.latest.max(known.map_or(UnixMillis::ZERO, Known::last_issued));
-        let until = until.max(known.map_or(UnixMillis::ZERO, |known| known.remembered_until(ended_at, rules)));
-        self.bury(Tombstone { id: id.clone(), reason, ended_at, until });
+        let mut ended = up_to(rules.latest, MAX_LEEWAY);
+        ended.iat = ended.iat.max(last);
+        let ended = known.map_or(ended, |known| both(known.ended_now(rules), ended));
+        let until = known.map(|known| known.remembered_until(ended, rules)).max(Some(until)).expect("a time");
+        self.bury(Tombstone { id: id.clone(), reason, ended, until });
         vec![(id.clone(), reason)]
     }
 
     /// Ends all sessions but one.
     pub(crate) fn revoke_all(&mut self, spared: Option<&SessionId>, rules: &Rules) {
-        let (mut last, mut until) = (rules.latest, UnixMillis::ZERO);
+        let (mut last, mut refused, mut until) = (rules.latest, UnixMillis::ZERO, UnixMillis::ZERO);
         for known in self.known.iter().filter(|known| Some(&known.id) != spared) {
             last = last.max(known.last_issued());
             if known.tombstone.is_none() {
-                until = until.max(known.token_until.saturating_add(MAX_LEEWAY));
+                until = until.max(known.token_until.saturating_add(REMEMBERED));
+                refused = refused.max(known.accepts_from.unwrap_or_default());
             }
         }
-        let iat = last.saturating_add(rules.leeway);
-        let until = until.max(iat.saturating_add(rules.horizon).saturating_add(MAX_LEEWAY));
+        let iat = last.saturating_add(rules.leeway).max(refused);
+        let until = until.max(iat.saturating_add(rules.horizon).saturating_add(REMEMBERED));
         let cutoff = later(self.revoked, UserCutoff { cutoff: Cutoff { began: last, iat }, until });
         self.tidy(&Ends::new(), |known| known.tombstone.is_some(), rules);
         self.known.retain(|known| known.tombstone.is_some() || Some(&known.id) == spared);
@@ -592,10 +666,12 @@ impl History {
         let mut dropped = None;
         for id in &dead[..dead.len().saturating_sub(rules.tombstones)] {
             let known = self.find(id).expect("what is dead");
-            let began = known.last_issued();
-            let iat = began.saturating_add(MAX_LEEWAY);
-            let until = known.remembered_until(began, rules);
-            dropped = Some(later(dropped, UserCutoff { cutoff: Cutoff { began, iat }, until }));
+            let (_, ended) = known.death(rules).expect("what is dead");
+            let until = known.remembered_until(ended, rules);
+            // Without its id, nothing that comes later is told from what it ends.
+            let soon = rules.latest.saturating_add(REMEMBERED);
+            let cutoff = Cutoff { began: ended.began.min(rules.latest), iat: ended.iat.min(soon) };
+            dropped = Some(later(dropped, UserCutoff { cutoff, until }));
             self.forget(id);
         }
         if let Some(dropped) = dropped.filter(|dropped| rules.now < dropped.until) {
@@ -604,9 +680,17 @@ impl History {
     }
 
     fn forget_spent_cutoffs(&mut self, rules: &Rules) {
+        let closed = self.revoked.filter(|revoked| *revoked == CLOSED);
         for cutoff in [&mut self.revoked, &mut self.dropped] {
             *cutoff = cutoff.filter(|cutoff| rules.now < cutoff.until);
         }
+        self.revoked = self.revoked.or(closed);
+    }
+
+    /// The latest time at which something happened here.
+    pub(crate) fn last_change(&self) -> UnixMillis {
+        let revoked = self.revoked.filter(|revoked| *revoked != CLOSED).map(|revoked| revoked.cutoff.began);
+        self.known.iter().map(Known::last_issued).chain(revoked).max().unwrap_or_default()
     }
 
     /// Takes out what is spent, and ends what else has died of time, as a sweep does.

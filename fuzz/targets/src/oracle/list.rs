@@ -11,6 +11,10 @@ use redis_session_core::sessions::{
 use redis_session_core::token::{Issued, TokenKind};
 use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 
+/// The cutoff of a value that could not be read, which says no time and never goes.
+pub(crate) const CLOSED: UserCutoff =
+    UserCutoff { cutoff: Cutoff { began: UnixMillis::MAX, iat: UnixMillis::MAX }, until: UnixMillis::MAX };
+
 /// Sessions and tombstones in their order, and the two cutoffs.
 #[derive(Clone, Default)]
 pub(crate) struct List {
@@ -115,6 +119,8 @@ impl List {
 
     fn apply_one(&mut self, effect: &Effect<'_>) {
         match effect {
+            // What was closed, as it could not be read, stays so.
+            Effect::RevokedBefore(None) if self.is_closed() => {}
             Effect::RevokedBefore(cutoff) => self.revoked_before = *cutoff,
             Effect::TombstonesDroppedBefore(cutoff) => self.tombstones_dropped_before = *cutoff,
             Effect::Put(session) => match self.at(&session.id) {
@@ -168,6 +174,10 @@ impl List {
                 }
             }
         }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.revoked_before == Some(CLOSED)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -284,7 +294,7 @@ fn assert_reads_at(sessions: &UserSessions, agents: &AgentPool, list: &List, rul
         }
         if let (Some(session), Ok(alive)) = (found, alive) {
             assert_eq!(alive.deadline, session.deadline());
-            assert_token_checks(sessions, &session, rules);
+            assert_token_checks(sessions, list, &session, rules);
             assert_device_check(sessions, &session, rules);
         }
     }
@@ -295,21 +305,24 @@ fn assert_reads_at(sessions: &UserSessions, agents: &AgentPool, list: &List, rul
     }
 }
 
-fn assert_token_checks(sessions: &UserSessions, session: &Session<'_, &str>, rules: &Rules) {
+fn assert_token_checks(sessions: &UserSessions, list: &List, session: &Session<'_, &str>, rules: &Rules) {
     let (id, began) = (&session.id, session.created_at);
     let look_up = |issued| {
         let jwt = Presented { kind: Some(TokenKind::Jwt), issued, ..Presented::id(id.clone()) };
         sessions.look_up(&jwt, rules).map(|standing| matches!(standing, Standing::Alive(_)))
     };
+    let revoked = list.revoked_before.map(|revoked| revoked.cutoff).unwrap_or_default();
+    let unless = |is_revoked| Err(if is_revoked { Reason::UserRevoked } else { Reason::Unknown });
     assert_eq!(look_up(Issued::ForSessionOf(began)), Ok(true));
     if let Some(other) = began.checked_add(1) {
-        assert_eq!(look_up(Issued::ForSessionOf(other)), Err(Reason::Unknown));
+        let cutoff = rules.not_before.began.max(rules.revoked_before.began).max(revoked.began);
+        assert_eq!(look_up(Issued::ForSessionOf(other)), unless(other <= cutoff));
     }
     for iat in [UnixMillis::ZERO, began, rules.now.max(began)] {
-        let cutoff = rules.not_before.iat.max(rules.revoked_before.iat);
+        let ends = |cutoff: UnixMillis| cutoff > UnixMillis::ZERO && iat.as_secs() <= cutoff.as_secs();
+        let is_ended = ends(rules.not_before.iat.max(rules.revoked_before.iat));
         let expected = match session.accepts_from {
-            Some(_) if cutoff > UnixMillis::ZERO && iat.as_secs() <= cutoff.as_secs() => Err(Reason::UserRevoked),
-            Some(from) if iat < from => Err(Reason::Unknown),
+            Some(from) if is_ended || iat < from => unless(is_ended || ends(revoked.iat)),
             _ => Ok(true),
         };
         assert_eq!(look_up(Issued::InSecondOf(iat)), expected);
