@@ -3,20 +3,19 @@
 //! ```text
 //! commands/     a file per command: parse, open, ask core, replicate and notify, reply
 //! settings.rs   session.* settings        state.rs   what the commands share
-//! key_file.rs   the key file              error.rs   refused commands
+//! key_file.rs   the key file
 //! audit.rs      the audit stream          slots.rs   of a cluster
 //! sweep.rs      taking out what is dead   stats.rs   figures for INFO and SESSION.STATS
-//! api/          the calls into the server; all `unsafe` code
+//! ffi/          the calls into the server; all `unsafe` code
 //! ```
 
-// The server's API is C: `unsafe` stays in `api`, where each use says why it is sound.
+// The server's API is C: `unsafe` stays in `ffi`, where each use says why it is sound.
 #![deny(unsafe_code)]
 
-#[allow(unsafe_code)]
-mod api;
 mod audit;
 mod commands;
-mod error;
+#[allow(unsafe_code)]
+mod ffi;
 mod key_file;
 mod settings;
 mod slots;
@@ -39,15 +38,15 @@ fn init(ctx: &Context, args: &[RedisString]) -> Status {
 }
 
 fn load(ctx: &Context, args: &[&[u8]]) -> Result<(), String> {
-    api::require_api().map_err(|missing| format!("this server is too old, it lacks {missing}"))?;
+    ffi::require_api().map_err(|missing| format!("this server is too old, it lacks {missing}"))?;
     hide_panics();
     settings::check_arguments(args)?;
-    api::TYPE.create(ctx).then_some(()).ok_or("the server refused the data type sessions1")?;
-    api::declare_options(ctx);
-    let category = if api::add_category(ctx, c"session") { "session" } else { "" };
-    commands::TABLE.iter().try_for_each(|entry| api::register(ctx, entry, category))?;
-    api::register_settings(ctx, &settings::SETTINGS, args)?;
-    api::register_info(ctx).then_some(()).ok_or("the server refused the section of INFO")?;
+    ffi::TYPE.create(ctx).then_some(()).ok_or("the server refused the data type sessions1")?;
+    ffi::declare_options(ctx);
+    let category = if ffi::add_category(ctx, c"session") { "session" } else { "" };
+    commands::TABLE.iter().try_for_each(|entry| ffi::register(ctx, entry, category))?;
+    ffi::register_settings(ctx, &settings::SETTINGS, args)?;
+    ffi::register_info(ctx).then_some(()).ok_or("the server refused the section of INFO")?;
     let mut state = state::lock();
     state.reload_keys()?;
     if state.settings.keys_file.is_empty() {
@@ -58,7 +57,7 @@ fn load(ctx: &Context, args: &[&[u8]]) -> Result<(), String> {
     }
     drop(state);
     // Last: a timer must not be left behind by a module that was not loaded.
-    api::start_ticking(ctx);
+    ffi::start_ticking(ctx);
     Ok(())
 }
 
@@ -66,7 +65,7 @@ fn load(ctx: &Context, args: &[&[u8]]) -> Result<(), String> {
 fn hide_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(|| "unknown place".to_owned(), ToString::to_string);
-        api::log_warning(&format!("session: panic at {place}"));
+        ffi::log_warning(&format!("session: panic at {place}"));
     }));
 }
 

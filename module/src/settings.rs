@@ -4,7 +4,7 @@ use redis_session_core::Subject;
 use redis_session_core::sessions::DataLimit;
 use redis_session_core::token::TokenPolicy;
 
-use crate::api::{Kind, Setting, Shown};
+use crate::ffi::{Kind, Setting, Shown};
 use crate::key_file;
 use crate::state::State;
 
@@ -157,10 +157,10 @@ fn media_type(text: &str) -> Result<(), String> {
 
 impl Settings {
     /// The user whose sessions are at `key`, or an error that says what was expected.
-    pub(crate) fn subject_of<'a>(&self, key: &'a [u8]) -> Result<Subject<'a>, crate::error::Failure> {
+    pub(crate) fn subject_of<'a>(&self, key: &'a [u8]) -> Result<Subject<'a>, crate::ffi::Failure> {
         Subject::of_key(key, self.key_prefix.as_bytes()).map_err(|why| {
             let prefix = &self.key_prefix;
-            crate::error::Failure::invalid(format!("the key {why}: expected {prefix}<user> or {prefix}{{<user>}}"))
+            crate::ffi::Failure::invalid(format!("the key {why}: expected {prefix}<user> or {prefix}{{<user>}}"))
         })
     }
 
@@ -188,7 +188,7 @@ pub(crate) fn check_arguments(args: &[&[u8]]) -> Result<(), String> {
     for pair in args.chunks(2) {
         let [name, rest @ ..] = pair else { continue };
         let shown = String::from_utf8_lossy(name);
-        if !SETTINGS.iter().any(|setting| crate::api::names(setting, name)) {
+        if !SETTINGS.iter().any(|setting| crate::ffi::names(setting, name)) {
             return Err(format!("unknown load argument {shown}"));
         }
         if rest.is_empty() {

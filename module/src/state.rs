@@ -15,7 +15,7 @@ use redis_session_core::sessions::{AgentId, AgentPool, Cutoff, LimitPolicy, Pres
 use redis_session_core::token::{KeyRing, RefreshToken, Verified, Verifier};
 use redis_session_core::{Reason, Subject};
 
-use crate::api::{clock, log_notice, log_warning};
+use crate::ffi::{clock, log_notice, log_warning};
 use crate::key_file::{self, Source};
 use crate::settings::Settings;
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 use redis_session_core::UnixMillis;
 use redis_session_core::sessions::UserSessions;
 
-use crate::api::{Cursor, Sessions, Tick, clock};
+use crate::ffi::{Cursor, Sessions, Tick, clock};
 use crate::{state, stats};
 
 /// A walk through the keys begins this many milliseconds after the one before at the earliest, so that a small database

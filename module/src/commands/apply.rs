@@ -2,8 +2,8 @@
 
 use super::parser::Parser;
 use super::{Command, Grammar, KeyUse, Spec};
-use crate::api::Call;
-use crate::error::Failure;
+use crate::ffi::Call;
+use crate::ffi::Failure;
 
 /// ```text
 /// SESSION.APPLY key effects

@@ -10,8 +10,8 @@ use super::parser::{Parser, once, session_id};
 use super::tokens::inactive;
 use super::user::User;
 use super::{Grammar, Kind};
-use crate::api::{Arg, Call, Reply, Sessions};
-use crate::error::Failure;
+use crate::ffi::Failure;
+use crate::ffi::{Arg, Call, Reply, Sessions};
 use crate::state::State;
 use crate::stats::Counter;
 

@@ -12,8 +12,8 @@ use super::parser::{Parser, field_name, once, session_id};
 use super::tokens::{News, Tokens, inactive};
 use super::user::{User, writing};
 use super::{Command, Grammar, KeyUse, Kind, Spec, no_randomness};
-use crate::api::{Arg, Call, Sessions};
-use crate::error::Failure;
+use crate::ffi::Failure;
+use crate::ffi::{Arg, Call, Sessions};
 use crate::state::State;
 
 /// ```text

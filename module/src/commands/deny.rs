@@ -3,8 +3,8 @@
 use super::parser::{Parser, session_id};
 use super::user::{User, writing};
 use super::{Command, Grammar, KeyUse, Kind, Spec};
-use crate::api::{Call, Sessions};
-use crate::error::Failure;
+use crate::ffi::Failure;
+use crate::ffi::{Call, Sessions};
 
 /// ```text
 /// SESSION.DENY key id UNTIL unix-time-milliseconds

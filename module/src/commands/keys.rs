@@ -3,8 +3,8 @@
 use redis_session_core::token::{IgnoredKey, Key};
 
 use super::{Command, KeyUse, Spec};
-use crate::api::{Call, Reply};
-use crate::error::Failure;
+use crate::ffi::Failure;
+use crate::ffi::{Call, Reply};
 use crate::state;
 
 /// ```text

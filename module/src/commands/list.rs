@@ -3,8 +3,8 @@
 use super::parser::Parser;
 use super::user::{User, reading};
 use super::{Command, Grammar, KeyUse, Spec, check};
-use crate::api::{Call, Sessions};
-use crate::error::Failure;
+use crate::ffi::Failure;
+use crate::ffi::{Call, Sessions};
 
 /// ```text
 /// SESSION.LIST key

@@ -26,8 +26,8 @@ use std::ffi::c_int;
 
 use redis_module::raw;
 
-use crate::api::{Call, guarded};
-use crate::error::Failure;
+use crate::ffi::Failure;
+use crate::ffi::{Call, guarded};
 
 /// A command: what it is called and takes, and what it does.
 pub(crate) trait Command {

@@ -7,8 +7,8 @@ use super::parser::{Parser, once};
 use super::tokens::{News, Tokens, inactive};
 use super::user::{User, writing};
 use super::{Command, Grammar, KeyUse, Kind, Spec};
-use crate::api::{Call, Sessions};
-use crate::error::Failure;
+use crate::ffi::Failure;
+use crate::ffi::{Call, Sessions};
 
 /// ```text
 /// SESSION.REFRESH key refresh-token [IP ip] [AGENT text] [DEVICE fingerprint]

@@ -8,8 +8,8 @@ use super::parser::{Parser, session_id};
 use super::tokens::{News, Tokens, inactive};
 use super::user::{User, writing};
 use super::{Command, Grammar, KeyUse, Spec};
-use crate::api::{Call, Sessions};
-use crate::error::Failure;
+use crate::ffi::Failure;
+use crate::ffi::{Call, Sessions};
 
 /// ```text
 /// SESSION.REGENERATE key id-or-token

@@ -4,8 +4,8 @@ use super::check::named;
 use super::parser::Parser;
 use super::user::{User, writing};
 use super::{Command, Grammar, KeyUse, Spec};
-use crate::api::{Call, Sessions};
-use crate::error::Failure;
+use crate::ffi::Failure;
+use crate::ffi::{Call, Sessions};
 
 /// ```text
 /// SESSION.REVOKE key id-or-token [id-or-token ...]

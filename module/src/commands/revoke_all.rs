@@ -5,8 +5,8 @@ use redis_session_core::sessions::Cutoff;
 
 use super::parser::{Parser, once};
 use super::{Command, Grammar, KeyUse, Spec};
-use crate::api::{Call, log_notice};
-use crate::error::Failure;
+use crate::ffi::Failure;
+use crate::ffi::{Call, log_notice};
 use crate::{audit, state, stats};
 
 /// ```text

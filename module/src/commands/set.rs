@@ -5,8 +5,8 @@ use redis_session_core::sessions::{ChangeError, Data, Rules};
 use super::parser::{Parser, field_name, session_id};
 use super::user::{User, writing};
 use super::{Command, Grammar, KeyUse, Spec};
-use crate::api::{Call, Sessions};
-use crate::error::Failure;
+use crate::ffi::Failure;
+use crate::ffi::{Call, Sessions};
 
 /// ```text
 /// SESSION.SET key id field value [field value ...]

@@ -1,8 +1,8 @@
 //! SESSION.STATS
 
 use super::{Command, KeyUse, Spec};
-use crate::api::Call;
-use crate::error::Failure;
+use crate::ffi::Call;
+use crate::ffi::Failure;
 use crate::stats::figures;
 
 /// ```text

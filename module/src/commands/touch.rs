@@ -3,8 +3,8 @@
 use super::check::{GRAMMAR, Request};
 use super::user::{User, writing};
 use super::{Command, KeyUse, Spec};
-use crate::api::{Call, Sessions};
-use crate::error::Failure;
+use crate::ffi::Failure;
+use crate::ffi::{Call, Sessions};
 use crate::state;
 use crate::stats;
 

@@ -5,8 +5,8 @@ use redis_session_core::sessions::Presented;
 use super::parser::{Parser, session_id};
 use super::user::{User, reading};
 use super::{Command, Grammar, KeyUse, Spec};
-use crate::api::{Call, Sessions};
-use crate::error::Failure;
+use crate::ffi::Failure;
+use crate::ffi::{Call, Sessions};
 
 /// ```text
 /// SESSION.TTL key id

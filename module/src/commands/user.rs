@@ -5,8 +5,8 @@ use std::sync::MutexGuard;
 use redis_session_core::Subject;
 use redis_session_core::sessions::Rules;
 
-use crate::api::{Arg, Call, KeyForReading, KeyForWriting};
-use crate::error::Failure;
+use crate::ffi::Failure;
+use crate::ffi::{Arg, Call, KeyForReading, KeyForWriting};
 use crate::state::{self, State};
 
 /// A user's key and all that decisions about it need.

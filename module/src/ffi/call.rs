@@ -10,7 +10,7 @@ use redis_session_core::token::holds_token;
 
 use super::{KeyForReading, KeyForWriting, Reply, redis, stream};
 use crate::audit::Entries;
-use crate::error::Failure;
+use crate::ffi::Failure;
 
 /// A call of a command by a client, by the primary, or by a log that is replayed.
 pub(crate) struct Call<'a> {

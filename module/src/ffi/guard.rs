@@ -7,7 +7,7 @@ use redis_module::raw;
 
 use super::{Call, Reply, log_warning};
 use crate::commands::Command;
-use crate::error::Failure;
+use crate::ffi::Failure;
 use crate::stats;
 
 /// The callback that the server calls for command `C`.

@@ -13,7 +13,7 @@ use redis_session_core::{Reason, UnixMillis};
 use super::value::is_ours;
 use super::{Arg, Call, TYPE, redis, stream};
 use crate::audit;
-use crate::error::Failure;
+use crate::ffi::Failure;
 use crate::state;
 use crate::stats::{self, Share};
 

@@ -2,6 +2,7 @@
 
 mod background;
 mod call;
+mod failure;
 #[cfg(feature = "fault-injection")]
 mod fault;
 mod guard;
@@ -16,6 +17,7 @@ mod value;
 
 pub(crate) use background::{Cursor, Tick, register_info, start_ticking};
 pub(crate) use call::{Arg, Call, clock, log_notice, log_warning};
+pub(crate) use failure::Failure;
 pub(crate) use guard::guarded;
 pub(crate) use key::{KeyForReading, KeyForWriting, Sessions};
 pub(crate) use options::declare_options;
@@ -36,7 +38,7 @@ macro_rules! redis {
     ($name:ident($($argument:expr),* $(,)?)) => {
         match redis_module::raw::$name {
             Some(function) => function($($argument),*),
-            None => $crate::api::missing(stringify!($name)),
+            None => $crate::ffi::missing(stringify!($name)),
         }
     };
 }
