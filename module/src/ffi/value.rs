@@ -96,7 +96,8 @@ unsafe extern "C" fn rdb_load(io: *mut raw::RedisModuleIO, version: c_int) -> *m
         let why = if version > ENCODING_VERSION {
             format!("encoding version {version}, and this module reads {ENCODING_VERSION}")
         } else {
-            match UserSessions::decode(bytes, state::lock().agents()) {
+            let decoded = UserSessions::decode(bytes, state::lock().agents());
+            match decoded {
                 Ok(sessions) => {
                     state::lock().saw(sessions.last_change_at());
                     return stored(sessions);
