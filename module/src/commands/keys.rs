@@ -2,9 +2,8 @@
 
 use redis_session_core::token::{IgnoredKey, Key};
 
-use super::{Command, KeyUse, Spec};
-use crate::ffi::Failure;
-use crate::ffi::{Call, Reply};
+use super::command::Command;
+use crate::ffi::{Call, Failure, KeyUse, Reply, Spec};
 use crate::state;
 
 /// ```text

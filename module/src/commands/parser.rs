@@ -5,8 +5,7 @@ use std::net::IpAddr;
 use redis_session_core::token::holds_token;
 use redis_session_core::{SessionId, UnixMillis};
 
-use crate::ffi::Failure;
-use crate::ffi::{Arg, Call};
+use crate::ffi::{Arg, Call, Failure};
 use crate::settings::MAX_SECONDS;
 
 /// Takes arguments from front to back.

@@ -1,54 +1,111 @@
-//! The native type: how the server stores, copies, measures and frees one user's sessions.
+//! The native type: how the server stores, copies, measures and frees a value of the module's.
 //!
 //! Saving may run in a forked child, freeing in a background thread: no callback here waits for a lock that another
-//! thread could hold at a fork. See [`crate::state`] for how agents are released.
+//! thread could hold at a fork, nor may a [`Value`].
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use redis_module::native_types::RedisType;
 use redis_module::{logging, raw};
-use redis_session_core::sessions::{Cutoff, UserSessions};
 
-use super::{ERR, OK, log_warning, redis};
-use crate::state;
-use crate::stats::{self, Share};
+#[cfg(feature = "fault-injection")]
+use super::fault;
+use super::server::{ERR, OK, redis};
 
-/// Of the file format, see `redis_session_core::sessions`.
-const ENCODING_VERSION: c_int = 1;
+/// What the server stores at a key of the module's own type.
+pub(crate) trait Value: Sized + 'static {
+    /// What the type is called in DUMP payloads and RDB files: nine characters.
+    const NAME: &'static str;
+    /// The version of what `encode` writes.
+    const VERSION: c_int;
+    /// The command that replicas and logs get, with a key and bytes: those that `encode` writes, or others that change a
+    /// value.
+    const COMMAND: &'static CStr;
 
-/// The type of a key that holds sessions, `sessions1` in DUMP payloads and RDB files.
-pub(crate) static TYPE: SessionsType = SessionsType(RedisType::new(
-    "sessions1",
-    ENCODING_VERSION,
-    raw::RedisModuleTypeMethods {
-        version: raw::REDISMODULE_TYPE_METHOD_VERSION as u64,
-        rdb_load: Some(rdb_load),
-        rdb_save: Some(rdb_save),
-        aof_rewrite: Some(aof_rewrite),
-        mem_usage: Some(mem_usage),
-        digest: Some(digest),
-        free: Some(free),
-        free_effort: Some(free_effort),
-        copy: Some(copy),
-        aux_load: Some(aux_load),
-        aux_save: Some(aux_save),
-        aux_save_triggers: raw::REDISMODULE_AUX_BEFORE_RDB as c_int,
-        unlink: None,
-        defrag: Some(defrag),
-        mem_usage2: None,
-        free_effort2: None,
-        unlink2: None,
-        copy2: None,
-        aux_save2: Some(aux_save2),
-    },
-));
+    /// The type.
+    fn native() -> &'static Type<Self>;
 
-pub(crate) struct SessionsType(RedisType);
+    /// Reads what `encode` has written; the error says why it cannot be read.
+    fn decode(bytes: &[u8]) -> Result<Self, String>;
 
-impl SessionsType {
+    /// What stands in a file of this server's or its primary's for a value that cannot be read.
+    fn unreadable() -> Self;
+
+    /// Writes the value, also in a forked child.
+    fn encode(&self) -> Vec<u8>;
+
+    /// What is the same for two values that are the same to clients, also in a forked child.
+    fn canonical(&self) -> Vec<u8>;
+
+    /// A copy, to be stored too.
+    fn duplicate(&self) -> Self;
+
+    /// Gives a value up that was stored, perhaps in a background thread.
+    fn freed(self);
+
+    /// The bytes of the value's allocations.
+    fn bytes(&self) -> usize;
+
+    /// The number of the value's allocations.
+    fn parts(&self) -> usize;
+
+    /// The value's allocations, each with its place, from a place on.
+    fn parts_from(&mut self, from: u64) -> impl Iterator<Item = (u64, &mut Box<[u8]>)>;
+
+    /// What is no value's, for a file to begin with, and whether it is more than nothing.
+    fn beside() -> (impl AsRef<[u8]>, bool);
+
+    /// Takes over what a file began with; the error says what is wrong with it.
+    fn set_beside(bytes: &[u8]) -> Result<(), &'static str>;
+
+    /// The command for a log to begin with, which does the same.
+    fn beside_as_command() -> Option<Numbers>;
+}
+
+/// When what is no value's is saved and loaded.
+#[allow(clippy::cast_possible_truncation)] // 1
+const BEFORE_RDB: c_int = raw::REDISMODULE_AUX_BEFORE_RDB as c_int;
+
+/// A command of the module's own, as replicas and append-only files get it: with a word and two numbers.
+pub(crate) struct Numbers {
+    pub(crate) command: &'static CStr,
+    pub(crate) word: &'static CStr,
+    pub(crate) numbers: [i64; 2],
+}
+
+/// The type of the keys that hold values `V`.
+pub(crate) struct Type<V>(RedisType, PhantomData<fn() -> V>);
+
+impl<V: Value> Type<V> {
+    pub(crate) const fn new() -> Self {
+        let methods = raw::RedisModuleTypeMethods {
+            version: raw::REDISMODULE_TYPE_METHOD_VERSION as u64,
+            rdb_load: Some(rdb_load::<V>),
+            rdb_save: Some(rdb_save::<V>),
+            aof_rewrite: Some(aof_rewrite::<V>),
+            mem_usage: Some(mem_usage::<V>),
+            digest: Some(digest::<V>),
+            free: Some(free::<V>),
+            free_effort: Some(free_effort::<V>),
+            copy: Some(copy::<V>),
+            aux_load: Some(aux_load::<V>),
+            aux_save: Some(aux_save::<V>),
+            aux_save_triggers: BEFORE_RDB,
+            unlink: None,
+            defrag: Some(defrag::<V>),
+            mem_usage2: None,
+            free_effort2: None,
+            unlink2: None,
+            copy2: None,
+            aux_save2: Some(aux_save2::<V>),
+        };
+        Self(RedisType::new(V::NAME, V::VERSION, methods), PhantomData)
+    }
+
     /// Makes the type known to the server; once, while the module loads.
     pub(crate) fn create(&self, ctx: &redis_module::Context) -> bool {
         self.0.create_data_type(ctx.ctx).is_ok()
@@ -60,9 +117,9 @@ impl SessionsType {
 }
 
 /// Whether an open, not empty key holds our type.
-pub(super) fn is_ours(key: *mut raw::RedisModuleKey) -> bool {
+pub(super) fn is_ours<V: Value>(key: *mut raw::RedisModuleKey) -> bool {
     // SAFETY: the key is open; for keys of other types the server answers null.
-    unsafe { redis!(RedisModule_ModuleTypeGetType(key)) == TYPE.raw() }
+    unsafe { redis!(RedisModule_ModuleTypeGetType(key)) == V::native().raw() }
 }
 
 /// Runs a callback that must not unwind into C; what it returns when it panicked is `otherwise`.
@@ -72,37 +129,32 @@ fn contained<R>(otherwise: R, callback: impl FnOnce() -> R) -> R {
 
 /// # Safety
 /// `value` must be what the server has stored for a key of our type.
-pub(super) unsafe fn sessions<'a>(value: *const c_void) -> &'a UserSessions {
-    // SAFETY: every such value is a `Box<UserSessions>`.
-    unsafe { &*value.cast::<UserSessions>() }
+pub(super) unsafe fn stored<'a, V: Value>(value: *const c_void) -> &'a V {
+    // SAFETY: every such value is a `Box<V>`.
+    unsafe { &*value.cast::<V>() }
 }
 
 /// A value that the server is to store, and to give back to [`free`].
-fn stored(sessions: UserSessions) -> *mut c_void {
-    Share::default().becomes(Share::of(&sessions));
-    Box::into_raw(Box::new(sessions)).cast()
+fn to_store<V: Value>(value: V) -> *mut c_void {
+    Box::into_raw(Box::new(value)).cast()
 }
 
 /// Loads a value. Every format is one string, so that a server can pass over one that it does not understand.
 ///
 /// A value that cannot be read is refused if a client sends it (RESTORE). A server that loads its own file, or that of its
-/// primary, closes that user instead: what is revoked stays dead, and everybody else's sessions are there.
-unsafe extern "C" fn rdb_load(io: *mut raw::RedisModuleIO, version: c_int) -> *mut c_void {
+/// primary, takes another in its place instead, and so loads the rest.
+unsafe extern "C" fn rdb_load<V: Value>(io: *mut raw::RedisModuleIO, version: c_int) -> *mut c_void {
     contained(null_mut(), || {
         let Ok(bytes) = raw::load_string_buffer(io) else { return null_mut() };
         let bytes = bytes.as_ref();
         #[cfg(feature = "fault-injection")]
-        let bytes = &*super::fault::read(bytes);
-        let why = if version > ENCODING_VERSION {
-            format!("encoding version {version}, and this module reads {ENCODING_VERSION}")
+        let bytes = &*fault::read(bytes);
+        let why = if version > V::VERSION {
+            format!("encoding version {version}, and this module reads {}", V::VERSION)
         } else {
-            let decoded = UserSessions::decode(bytes, state::lock().agents());
-            match decoded {
-                Ok(sessions) => {
-                    state::lock().saw(sessions.last_change_at());
-                    return stored(sessions);
-                }
-                Err(why) => why.to_string(),
+            match V::decode(bytes) {
+                Ok(value) => return to_store(value),
+                Err(why) => why,
             }
         };
         // SAFETY: the context is that of the running load.
@@ -112,94 +164,78 @@ unsafe extern "C" fn rdb_load(io: *mut raw::RedisModuleIO, version: c_int) -> *m
             log_io(io, &format!("sessions cannot be loaded: {why}"));
             return null_mut();
         }
-        failed_to_apply();
-        stored(UserSessions::closed())
+        to_store(V::unreadable())
     })
 }
 
-/// Counts a user that was closed, and says so in the log: of the first, and of each tenfold.
-pub(super) fn failed_to_apply() {
-    stats::APPLY_FAILURES.add(1);
-    let failures = stats::APPLY_FAILURES.get();
-    if failures == 10_u64.pow(failures.ilog10()) {
-        log_warning(&format!(
-            "session: what this server was sent, or has in its file, is of a later version of the module or damaged. It \
-             has closed the sessions of {failures} users so far, as they may have been revoked. Upgrade the module here"
-        ));
-    }
-}
-
-/// Saves what is no key's: the cutoff of all users. It stands before the keys, as two times of six bytes. Later versions
-/// may append to it.
-unsafe extern "C" fn aux_save(io: *mut raw::RedisModuleIO, _when: c_int) {
-    contained((), || raw::save_slice(io, &state::lock().revoked_before().to_bytes()));
+/// Saves what is no value's, before the keys.
+unsafe extern "C" fn aux_save<V: Value>(io: *mut raw::RedisModuleIO, _when: c_int) {
+    contained((), || raw::save_slice(io, V::beside().0.as_ref()));
 }
 
 /// The same where the server leaves out what is empty, so that it loads files without the module that need none.
-unsafe extern "C" fn aux_save2(io: *mut raw::RedisModuleIO, when: c_int) {
-    let is_set = contained(true, || state::lock().revoked_before() != Cutoff::default());
+unsafe extern "C" fn aux_save2<V: Value>(io: *mut raw::RedisModuleIO, when: c_int) {
+    let is_set = contained(true, || V::beside().1);
     if is_set {
         // SAFETY: as the server has called this.
-        unsafe { aux_save(io, when) };
+        unsafe { aux_save::<V>(io, when) };
     }
 }
 
-unsafe extern "C" fn aux_load(io: *mut raw::RedisModuleIO, _version: c_int, _when: c_int) -> c_int {
+unsafe extern "C" fn aux_load<V: Value>(io: *mut raw::RedisModuleIO, _version: c_int, _when: c_int) -> c_int {
     contained(ERR, || {
         let Ok(bytes) = raw::load_string_buffer(io) else { return ERR };
-        let Some(cutoff) = Cutoff::from_bytes(bytes.as_ref()) else {
-            log_io(io, "the cutoff of SESSION.REVOKEALL is damaged");
-            return ERR;
-        };
-        state::lock().set_revoked_before(cutoff);
-        OK
+        match V::set_beside(bytes.as_ref()) {
+            Ok(()) => OK,
+            Err(why) => {
+                log_io(io, why);
+                ERR
+            }
+        }
     })
 }
 
-/// Writes the cutoff of all users into a log that a child of this process rewrites, before the first key.
-fn emit_cutoff(io: *mut raw::RedisModuleIO) {
+/// Writes what is no value's into a log that a child of this process rewrites, before the first key.
+fn emit_beside<V: Value>(io: *mut raw::RedisModuleIO) {
     static EMITTED_BY: AtomicU32 = AtomicU32::new(0);
-    let cutoff = state::lock().revoked_before();
     let this = std::process::id();
-    if cutoff == Cutoff::default() || EMITTED_BY.swap(this, Ordering::Relaxed) == this {
+    let Some(Numbers { command, word, numbers: [first, second] }) = V::beside_as_command() else { return };
+    if EMITTED_BY.swap(this, Ordering::Relaxed) == this {
         return;
     }
     // SAFETY: the format says what follows: a string that ends with NUL, and two numbers.
     unsafe {
-        redis!(RedisModule_EmitAOF(
-            io,
-            c"SESSION.REVOKEALL".as_ptr(),
-            c"cll".as_ptr(),
-            c"CUTOFF".as_ptr(),
-            cutoff.began.as_i64(),
-            cutoff.iat.as_i64(),
-        ));
+        redis!(RedisModule_EmitAOF(io, command.as_ptr(), c"cll".as_ptr(), word.as_ptr(), first, second));
     }
 }
 
 /// What a value is written as.
-fn encoded(value: *const c_void) -> Vec<u8> {
-    // SAFETY: the server passes a stored value.
+fn encoded<V: Value>(value: *const c_void) -> Vec<u8> {
     #[allow(unused_mut)] // but for tests
-    let mut bytes = unsafe { sessions(value) }.encode(state::lock().agents_as_they_are());
+    // SAFETY: the server passes a stored value.
+    let mut bytes = unsafe { stored::<V>(value) }.encode();
     #[cfg(feature = "fault-injection")]
-    super::fault::written(&mut bytes);
+    fault::written(&mut bytes);
     bytes
 }
 
-unsafe extern "C" fn rdb_save(io: *mut raw::RedisModuleIO, value: *mut c_void) {
-    contained((), || raw::save_slice(io, &encoded(value)));
+unsafe extern "C" fn rdb_save<V: Value>(io: *mut raw::RedisModuleIO, value: *mut c_void) {
+    contained((), || raw::save_slice(io, &encoded::<V>(value)));
 }
 
-unsafe extern "C" fn aof_rewrite(io: *mut raw::RedisModuleIO, key: *mut raw::RedisModuleString, value: *mut c_void) {
+unsafe extern "C" fn aof_rewrite<V: Value>(
+    io: *mut raw::RedisModuleIO,
+    key: *mut raw::RedisModuleString,
+    value: *mut c_void,
+) {
     contained((), || {
-        emit_cutoff(io);
-        let bytes = encoded(value);
+        emit_beside::<V>(io);
+        let bytes = encoded::<V>(value);
         // SAFETY: the format says what follows: a string of the server's, then bytes and their length.
         unsafe {
             redis!(RedisModule_EmitAOF(
                 io,
-                c"SESSION.APPLY".as_ptr(),
+                V::COMMAND.as_ptr(),
                 c"sb".as_ptr(),
                 key,
                 bytes.as_ptr().cast::<c_char>(),
@@ -209,15 +245,15 @@ unsafe extern "C" fn aof_rewrite(io: *mut raw::RedisModuleIO, key: *mut raw::Red
     });
 }
 
-unsafe extern "C" fn mem_usage(value: *const c_void) -> usize {
+unsafe extern "C" fn mem_usage<V: Value>(value: *const c_void) -> usize {
     // SAFETY: the server passes a stored value.
-    contained(0, || unsafe { sessions(value) }.allocated_bytes())
+    contained(0, || unsafe { stored::<V>(value) }.bytes())
 }
 
-unsafe extern "C" fn digest(digest: *mut raw::RedisModuleDigest, value: *mut c_void) {
+unsafe extern "C" fn digest<V: Value>(digest: *mut raw::RedisModuleDigest, value: *mut c_void) {
     contained((), || {
         // SAFETY: the server passes a stored value.
-        let bytes = unsafe { sessions(value) }.canonical(state::lock().agents_as_they_are());
+        let bytes = unsafe { stored::<V>(value) }.canonical();
         // SAFETY: the server copies the bytes.
         unsafe {
             redis!(RedisModule_DigestAddStringBuffer(digest, bytes.as_ptr().cast(), bytes.len()));
@@ -226,33 +262,32 @@ unsafe extern "C" fn digest(digest: *mut raw::RedisModuleDigest, value: *mut c_v
     });
 }
 
-unsafe extern "C" fn free(value: *mut c_void) {
+unsafe extern "C" fn free<V: Value>(value: *mut c_void) {
     contained((), || {
         // SAFETY: the server gives up a stored value, once.
-        let sessions = unsafe { Box::from_raw(value.cast::<UserSessions>()) };
-        Share::of(&sessions).becomes(Share::default());
-        state::release(sessions.agents());
+        let value = unsafe { Box::from_raw(value.cast::<V>()) };
+        value.freed();
     });
 }
 
-unsafe extern "C" fn free_effort(_key: *mut raw::RedisModuleString, value: *const c_void) -> usize {
+unsafe extern "C" fn free_effort<V: Value>(_key: *mut raw::RedisModuleString, value: *const c_void) -> usize {
     // SAFETY: the server passes a stored value.
-    contained(1, || unsafe { sessions(value) }.allocations())
+    contained(1, || unsafe { stored::<V>(value) }.parts())
 }
 
-unsafe extern "C" fn copy(
+unsafe extern "C" fn copy<V: Value>(
     _from: *mut raw::RedisModuleString,
     _to: *mut raw::RedisModuleString,
     value: *const c_void,
 ) -> *mut c_void {
     contained(null_mut(), || {
         // SAFETY: the server passes a stored value.
-        stored(unsafe { sessions(value) }.copy(state::lock().agents()))
+        to_store(unsafe { stored::<V>(value) }.duplicate())
     })
 }
 
 /// Moves the value's allocations to where the allocator wants them; 1 if it must go on later.
-unsafe extern "C" fn defrag(
+unsafe extern "C" fn defrag<V: Value>(
     ctx: *mut raw::RedisModuleDefragCtx,
     _key: *mut raw::RedisModuleString,
     value: *mut *mut c_void,
@@ -272,8 +307,8 @@ unsafe extern "C" fn defrag(
             }
         }
         // SAFETY: a stored value, which nobody else uses meanwhile.
-        let sessions = unsafe { &mut *(*value).cast::<UserSessions>() };
-        for (at, bytes) in sessions.allocations_from(from) {
+        let stored = unsafe { &mut *(*value).cast::<V>() };
+        for (at, bytes) in stored.parts_from(from) {
             // SAFETY: as above.
             let stops = at > from
                 && unsafe { redis!(RedisModule_DefragShouldStop(ctx)) } != 0
