@@ -1,30 +1,42 @@
 //! The Redis module: `SESSION.*` commands over a native type for one user's login sessions.
 //!
 //! ```text
-//! commands/     a file per command: parse, open, ask core, replicate and notify, reply
-//! settings.rs   session.* settings        state.rs   what the commands share
-//! key_file.rs   the key file              error.rs   refused commands
-//! audit.rs      the audit stream          slots.rs   of a cluster
-//! sweep.rs      taking out what is dead   stats.rs   figures for INFO and SESSION.STATS
-//! api/          the calls into the server; all `unsafe` code
+//! lib.rs         wires all: loads the module, and works at every tick
+//!   commands/    a file per command: parse, open, ask core, commit, reply
+//!   sweep.rs     takes out what is dead
+//!   commit.rs    carries out what core decides, replicates, audits and notifies
+//!   stored.rs    one user's sessions as a value of the server's
+//!   stats.rs     figures for INFO and SESSION.STATS
+//!   audit.rs     entries of the audit stream
+//!   state.rs     what the commands share: settings, key ring, user agents
+//!   settings.rs  session.* settings
+//!   slots.rs     the slots of a cluster, and keys beside a user's
+//!   key_file.rs  reads the key file
+//!   ffi/         the calls into the server; all `unsafe` code
 //! ```
+//!
+//! Each uses only what stands below it. `ffi` uses none of them: they pass in types with its traits.
 
-// The server's API is C: `unsafe` stays in `api`, where each use says why it is sound.
+// The server's API is C: `unsafe` stays in `ffi`, where each use says why it is sound.
 #![deny(unsafe_code)]
 
-#[allow(unsafe_code)]
-mod api;
 mod audit;
 mod commands;
-mod error;
+mod commit;
+#[allow(unsafe_code)]
+mod ffi;
 mod key_file;
 mod settings;
 mod slots;
 mod state;
 mod stats;
+mod stored;
 mod sweep;
 
+use std::time::Duration;
+
 use redis_module::{Context, RedisString, Status};
+use redis_session_core::sessions::Cutoff;
 
 /// Loads the module: everything but the handshake, which the macro below does.
 fn init(ctx: &Context, args: &[RedisString]) -> Status {
@@ -39,16 +51,16 @@ fn init(ctx: &Context, args: &[RedisString]) -> Status {
 }
 
 fn load(ctx: &Context, args: &[&[u8]]) -> Result<(), String> {
-    api::require_api().map_err(|missing| format!("this server is too old, it lacks {missing}"))?;
+    ffi::require_api().map_err(|missing| format!("this server is too old, it lacks {missing}"))?;
     hide_panics();
     settings::check_arguments(args)?;
-    api::TYPE.create(ctx).then_some(()).ok_or("the server refused the data type sessions1")?;
-    api::declare_options(ctx);
-    let category = if api::add_category(ctx, c"session") { "session" } else { "" };
-    commands::TABLE.iter().try_for_each(|entry| api::register(ctx, entry, category))?;
-    api::register_settings(ctx, &settings::SETTINGS, args)?;
-    api::register_info(ctx).then_some(()).ok_or("the server refused the section of INFO")?;
-    api::watch_forks(ctx).then_some(()).ok_or("the server does not tell of forks")?;
+    stored::TYPE.create(ctx).then_some(()).ok_or("the server refused the data type sessions1")?;
+    ffi::declare_options(ctx);
+    let category = if ffi::add_category(ctx, c"session") { "session" } else { "" };
+    commands::TABLE.iter().try_for_each(|entry| ffi::register(ctx, entry, category))?;
+    ffi::register_settings(ctx, &settings::SETTINGS, args)?;
+    ffi::register_info::<Session>(ctx).then_some(()).ok_or("the server refused the section of INFO")?;
+    ffi::watch_forks(ctx).then_some(()).ok_or("the server does not tell of forks")?;
     let mut state = state::lock();
     state.reload_keys()?;
     if state.settings.keys_file.is_empty() {
@@ -58,16 +70,46 @@ fn load(ctx: &Context, args: &[&[u8]]) -> Result<(), String> {
         );
     }
     drop(state);
-    // Last: a timer must not be left behind by a module that was not loaded.
-    api::start_ticking(ctx);
+    // Last: a module that was not loaded must leave no timer.
+    ffi::start_ticking::<Session>(ctx);
     Ok(())
+}
+
+/// How long at each tick the user agents of freed values may be released.
+const RELEASING: Duration = Duration::from_millis(2);
+
+/// The module, as the server knows it.
+struct Session;
+
+impl ffi::Module for Session {
+    fn tick(tick: &ffi::Tick) {
+        // A child that rewrites the log writes it with the first key. There may be none.
+        if tick.may_log() && ffi::take_fork() {
+            let cutoff = state::lock().revoked_before();
+            if cutoff != Cutoff::default() {
+                tick.log(&stored::as_command(cutoff));
+            }
+        }
+        // On replicas too: it changes no data.
+        state::release_more(RELEASING);
+        sweep::tick(tick);
+    }
+
+    fn panicked() {
+        stats::PANICS.add(1);
+        ffi::log_warning("a bug: the sweep panicked and is off until the server is restarted");
+    }
+
+    fn figures() -> Vec<(String, u64)> {
+        stats::figures()
+    }
 }
 
 /// Lets a panic say where it happened, but not what it was about, which may be what a client sent.
 fn hide_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(|| "unknown place".to_owned(), ToString::to_string);
-        api::log_warning(&format!("session: panic at {place}"));
+        ffi::log_warning(&format!("session: panic at {place}"));
     }));
 }
 

@@ -4,9 +4,11 @@ use redis_session_core::sessions::DataLimit;
 use redis_session_core::token::TokenPolicy;
 use redis_session_core::{KeyForm, Subject, SubjectError};
 
-use crate::api::{Kind, Setting, Shown};
+use crate::ffi::{self, Failure, Shown};
 use crate::key_file;
-use crate::state::State;
+
+type Setting = ffi::Setting<Settings>;
+type Kind = ffi::SettingKind<Settings>;
 
 /// The values of all settings.
 #[derive(Clone, Debug, Default)]
@@ -65,15 +67,15 @@ pub(crate) struct Settings {
 pub(crate) const MAX_SECONDS: i64 = 100 * 366 * 86_400;
 
 const fn number(name: &'static str, default: i64, min: i64, max: i64, of: fn(&mut Settings) -> &mut i64) -> Setting {
-    Setting { name, kind: Kind::Number { default, min, max, of }, reloads_keys: false }
+    Setting { name, kind: Kind::Number { default, min, max, of }, reloads: false }
 }
 
 const fn text(name: &'static str, of: fn(&mut Settings) -> &mut String) -> Setting {
-    Setting { name, kind: Kind::Text { default: c"", of, check: any_text, shown: None }, reloads_keys: false }
+    Setting { name, kind: Kind::Text { default: c"", of, check: any_text, shown: None }, reloads: false }
 }
 
 const fn keys(setting: Setting) -> Setting {
-    Setting { reloads_keys: true, ..setting }
+    Setting { reloads: true, ..setting }
 }
 
 /// All settings, with default and bounds.
@@ -87,19 +89,19 @@ pub(crate) static SETTINGS: [Setting; 24] = [
     Setting {
         name: "limit-policy",
         kind: Kind::Word { words: &[c"evict", c"reject"], of: |s| &mut s.limit_policy },
-        reloads_keys: false,
+        reloads: false,
     },
     number("max-data-bytes", 65_536, 0, 16 * 1024 * 1024, |s| &mut s.max_data_bytes),
     number("max-fields", 1024, 1, 65_536, |s| &mut s.max_fields),
     Setting {
         name: "key-prefix",
         kind: Kind::Text { default: c"sessions:", of: |s| &mut s.key_prefix, check: any_text, shown: None },
-        reloads_keys: false,
+        reloads: false,
     },
     Setting {
         name: "key-form",
         kind: Kind::Word { words: &[c"plain", c"braces", c"any"], of: |s| &mut s.key_form },
-        reloads_keys: false,
+        reloads: false,
     },
     number("touch-granularity", 60, 0, 86_400, |s| &mut s.touch_granularity),
     number("sweep-time", 1000, 0, 25_000, |s| &mut s.sweep_time),
@@ -110,9 +112,9 @@ pub(crate) static SETTINGS: [Setting; 24] = [
             default: c"",
             of: |s| &mut s.keys_file,
             check: any_text,
-            shown: Some(Shown { text: State::shown_keys_file, is_same: key_file::is_same }),
+            shown: Some(Shown { is_same: key_file::is_same }),
         },
-        reloads_keys: false,
+        reloads: false,
     }),
     keys(text("active-kid", |s| &mut s.active_kid)),
     text("issuer", |s| &mut s.issuer),
@@ -120,14 +122,14 @@ pub(crate) static SETTINGS: [Setting; 24] = [
     Setting {
         name: "token-type",
         kind: Kind::Text { default: c"", of: |s| &mut s.token_type, check: media_type, shown: None },
-        reloads_keys: false,
+        reloads: false,
     },
     number("leeway", 0, 0, 300, |s| &mut s.leeway),
     number("token-cache", 16_384, 0, 1_048_576, |s| &mut s.token_cache),
     Setting {
         name: "audit-stream",
         kind: Kind::Text { default: c"", of: |s| &mut s.audit_stream, check: stream_name, shown: None },
-        reloads_keys: false,
+        reloads: false,
     },
     number("audit-maxlen", 100_000, 0, 1_000_000_000_000, |s| &mut s.audit_maxlen),
     number("max-token-bytes", 8192, 256, 1024 * 1024, |s| &mut s.max_token_bytes),
@@ -178,7 +180,7 @@ impl Settings {
     }
 
     /// The user whose sessions are at `key`, or an error that says what was expected.
-    pub(crate) fn subject_of<'a>(&self, key: &'a [u8]) -> Result<Subject<'a>, crate::error::Failure> {
+    pub(crate) fn subject_of<'a>(&self, key: &'a [u8]) -> Result<Subject<'a>, Failure> {
         self.user_of(key).map_err(|why| {
             let prefix = &self.key_prefix;
             let expected = match self.key_form() {
@@ -186,7 +188,7 @@ impl Settings {
                 KeyForm::Braces => format!("{prefix}{{<user>}}"),
                 KeyForm::Any => format!("{prefix}<user> or {prefix}{{<user>}}"),
             };
-            crate::error::Failure::invalid(format!("the key {why}: expected {expected}"))
+            Failure::invalid(format!("the key {why}: expected {expected}"))
         })
     }
 
@@ -214,7 +216,7 @@ pub(crate) fn check_arguments(args: &[&[u8]]) -> Result<(), String> {
     for pair in args.chunks(2) {
         let [name, rest @ ..] = pair else { continue };
         let shown = String::from_utf8_lossy(name);
-        if !SETTINGS.iter().any(|setting| crate::api::names(setting, name)) {
+        if !SETTINGS.iter().any(|setting| ffi::names(setting, name)) {
             return Err(format!("unknown load argument {shown}"));
         }
         if rest.is_empty() {

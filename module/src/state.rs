@@ -15,9 +15,10 @@ use redis_session_core::sessions::{AgentId, AgentPool, Cutoff, LimitPolicy, Pres
 use redis_session_core::token::{KeyRing, RefreshToken, Verified, Verifier};
 use redis_session_core::{Reason, Subject};
 
-use crate::api::{clock, log_notice, log_warning};
+use crate::ffi::{Values, clock, log_notice, log_warning};
 use crate::key_file::{self, Source};
 use crate::settings::Settings;
+use crate::slots;
 
 static STATE: LazyLock<Mutex<State>> = LazyLock::new(|| {
     LazyLock::force(&MAIN_THREAD);
@@ -150,7 +151,7 @@ impl State {
         self.verifier.set_policy(self.settings.token_policy());
         self.verifier.resize(usize::try_from(self.settings.token_cache).unwrap_or(0));
         if !self.settings.audit_stream.is_empty() {
-            crate::slots::prepare();
+            slots::prepare();
         }
     }
 
@@ -249,6 +250,27 @@ fn summary(file: &str, ring: &KeyRing) -> String {
     let signs = ring.signing_key().map_or_else(|| "none signs".into(), |key| format!("{:?} signs", key.kid()));
     let (keys, ignored) = (ring.keys().len(), ring.ignored().len());
     format!("session.keys-file {file}: keys {keys}, of which {signs}; ignored {ignored}")
+}
+
+impl Values for Settings {
+    fn read<R>(read: impl FnOnce(&mut Self) -> R) -> R {
+        read(&mut lock().settings)
+    }
+
+    fn change(set: impl FnOnce(&mut Self)) {
+        let mut state = lock();
+        set(&mut state.settings);
+        state.settings_changed();
+    }
+
+    fn reload() -> Result<(), String> {
+        lock().reload_keys()
+    }
+
+    /// `session.keys-file` is the only setting that has [`ffi::Shown`](crate::ffi::Shown).
+    fn shown(_keys_file: &'static str) -> String {
+        lock().shown_keys_file()
+    }
 }
 
 impl Settings {

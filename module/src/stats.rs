@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use redis_session_core::Reason;
 use redis_session_core::sessions::{EventKind, UserSessions};
 
-use crate::api::clock;
+use crate::ffi::clock;
 use crate::state;
 
 /// Only the server's main thread adds to it.

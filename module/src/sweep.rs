@@ -11,7 +11,9 @@ use std::time::Instant;
 use redis_session_core::UnixMillis;
 use redis_session_core::sessions::UserSessions;
 
-use crate::api::{Cursor, Sessions, Tick, clock};
+use crate::commit::commit;
+use crate::ffi::{Cursor, Tick, clock};
+use crate::stored::{KeyForWriting, Sessions};
 use crate::{state, stats};
 
 /// A walk through the keys begins this many milliseconds after the one before at the earliest, so that a small database
@@ -85,10 +87,10 @@ impl Sweep {
         }
         if let Some((key, from)) = self.found.pop_front() {
             let mut next = None;
-            tick.change(&key, |key| {
+            tick.change(&key, |key: &mut KeyForWriting<'_>| {
                 let Some(sessions) = key.sessions() else { return };
                 let decision = sessions.purge(from, part, &rules);
-                next = key.commit(decision);
+                next = commit(key, decision);
             });
             if let Some(next) = next {
                 self.found.push_front((key, next));
@@ -103,9 +105,14 @@ impl Sweep {
                 found.push_back((key.to_vec(), 0));
             }
         };
-        let more = (0..PLACES).all(|_| tick.scan(&mut self.cursor, &mut visit));
+        let more = (0..PLACES).all(|_| tick.scan(&mut self.cursor, &mut visit, panicked));
         if !more && self.found.is_empty() {
             (self.db, self.cursor) = (self.db + 1, Cursor::new());
         }
     }
+}
+
+/// A panic at one key does not end the walk.
+fn panicked() {
+    stats::PANICS.add(1);
 }

@@ -5,7 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders, each for itself. What is in a folder within counts as that one's.
-const FOLDERS: [&str; 4] = ["client/src", "core/src", "core/src/sessions", "core/src/token"];
+const FOLDERS: [&str; 7] = [
+    "client/src",
+    "core/src",
+    "core/src/sessions",
+    "core/src/token",
+    "module/src",
+    "module/src/ffi",
+    "module/src/commands",
+];
 
 /// Of each module, those that it names.
 type Graph = BTreeMap<String, BTreeSet<String>>;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use redis::{ConnectionLike, RedisResult};
 
-/// In the folder of each server that the harness starts. The module reads it, see `module/src/api/fault.rs`.
+/// In the folder of each server that the harness starts. The module reads it, see `module/src/ffi/fault.rs`.
 const FILE: &str = "test-clock";
 
 /// The module's clock, in Unix milliseconds. On a server without the module, the server's own.

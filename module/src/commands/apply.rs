@@ -1,9 +1,9 @@
 //! SESSION.APPLY
 
+use super::command::Command;
 use super::parser::Parser;
-use super::{Command, Grammar, KeyUse, Spec};
-use crate::api::Call;
-use crate::error::Failure;
+use crate::commit;
+use crate::ffi::{Call, Failure, Grammar, KeyUse, Spec};
 
 /// ```text
 /// SESSION.APPLY key effects
@@ -30,9 +30,9 @@ impl Command for Apply {
         let mut parser = Parser::new(call);
         let (key, bytes) = (parser.key()?, parser.unchecked_value()?);
         let mut sessions = call.open_for_writing(key)?;
-        let outcome = sessions.apply(bytes);
+        let outcome = commit::apply(&mut sessions, bytes);
         // On to this server's own replicas and append-only file, unchanged. They may understand more than this server.
-        sessions.replicate_bytes(bytes);
+        sessions.replicate(bytes);
         let count = outcome.map_err(|why| Failure::invalid(format!("effects: {why}")))?;
         call.reply().count(count);
         Ok(())

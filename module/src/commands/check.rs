@@ -9,11 +9,10 @@ use redis_session_core::{Reason, Subject, UnixMillis};
 use super::parser::{Parser, once, session_id};
 use super::tokens::inactive;
 use super::user::User;
-use super::{Grammar, Kind};
-use crate::api::{Arg, Call, Reply, Sessions};
-use crate::error::Failure;
+use crate::ffi::{Arg, Call, Failure, Grammar, Kind, Reply};
 use crate::state::State;
 use crate::stats::Counter;
+use crate::stored::Sessions;
 
 /// ```text
 /// key token [IP ip] [DEVICE fingerprint] [AUD audience] [STATELESS] [FULL]

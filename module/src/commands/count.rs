@@ -1,10 +1,10 @@
 //! SESSION.COUNT
 
+use super::command::Command;
 use super::parser::Parser;
 use super::user::{User, reading};
-use super::{Command, Grammar, KeyUse, Spec};
-use crate::api::{Call, Sessions};
-use crate::error::Failure;
+use crate::ffi::{Call, Failure, Grammar, KeyUse, Spec};
+use crate::stored::Sessions;
 
 /// ```text
 /// SESSION.COUNT key

@@ -8,13 +8,14 @@ use redis_session_core::sessions::{
 use redis_session_core::token::{Claims, TokenKind};
 use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 
+use super::command::{Command, no_randomness};
 use super::parser::{Parser, field_name, once, session_id};
 use super::tokens::{News, Tokens, inactive};
 use super::user::{User, writing};
-use super::{Command, Grammar, KeyUse, Kind, Spec, no_randomness};
-use crate::api::{Arg, Call, Sessions};
-use crate::error::Failure;
+use crate::commit::commit;
+use crate::ffi::{Arg, Call, Failure, Grammar, KeyUse, Kind, Spec};
 use crate::state::State;
+use crate::stored::Sessions;
 
 /// ```text
 /// SESSION.CREATE key [ID id | FROM jwt] [TTL seconds] [IDLE seconds] [MAX n] [EVICT | REJECT] [IP ip] [AGENT text]
@@ -99,7 +100,7 @@ impl Command for Create {
         };
         let tokens = Tokens::mint(&state, subject, &decision.value.session, rules.now)?;
         drop(state);
-        let Created { session, evicted, new_ip, new_device } = key.commit(decision);
+        let Created { session, evicted, new_ip, new_device } = commit(&mut key, decision);
         tokens.reply(call.reply(), &session, &News { evicted: &evicted, new_ip, new_device });
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! SESSION.DENY
 
+use super::command::Command;
 use super::parser::{Parser, session_id};
 use super::user::{User, writing};
-use super::{Command, Grammar, KeyUse, Kind, Spec};
-use crate::api::{Call, Sessions};
-use crate::error::Failure;
+use crate::commit::commit;
+use crate::ffi::{Call, Failure, Grammar, KeyUse, Kind, Spec};
+use crate::stored::Sessions;
 
 /// ```text
 /// SESSION.DENY key id UNTIL unix-time-milliseconds
@@ -37,7 +38,7 @@ impl Command for Deny {
         let User { mut key, rules, state, .. } = writing(call, key)?;
         drop(state);
         let decision = key.sessions_or_none().deny(id, until, &rules);
-        let is_new = key.commit(decision);
+        let is_new = commit(&mut key, decision);
         call.reply().count(usize::from(is_new));
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! SESSION.GET
 
+use super::check;
+use super::command::Command;
 use super::parser::{Parser, session_id};
 use super::user::{User, reading};
-use super::{Command, Grammar, KeyUse, Spec, check};
-use crate::api::{Call, Sessions};
-use crate::error::Failure;
+use crate::ffi::{Call, Failure, Grammar, KeyUse, Spec};
+use crate::stored::Sessions;
 
 /// ```text
 /// SESSION.GET key id

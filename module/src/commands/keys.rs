@@ -2,9 +2,8 @@
 
 use redis_session_core::token::{IgnoredKey, Key};
 
-use super::{Command, KeyUse, Spec};
-use crate::api::{Call, Reply};
-use crate::error::Failure;
+use super::command::Command;
+use crate::ffi::{Call, Failure, KeyUse, Reply, Spec};
 use crate::state;
 
 /// ```text

@@ -5,8 +5,7 @@ use std::net::IpAddr;
 use redis_session_core::token::holds_token;
 use redis_session_core::{SessionId, UnixMillis};
 
-use crate::api::{Arg, Call};
-use crate::error::Failure;
+use crate::ffi::{Arg, Call, Failure};
 use crate::settings::MAX_SECONDS;
 
 /// Takes arguments from front to back.

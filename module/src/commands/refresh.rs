@@ -3,12 +3,13 @@
 use redis_session_core::Reason;
 use redis_session_core::sessions::{Device, MAX_AGENT_BYTES, Origin, Refreshed};
 
+use super::command::Command;
 use super::parser::{Parser, once};
 use super::tokens::{News, Tokens, inactive};
 use super::user::{User, writing};
-use super::{Command, Grammar, KeyUse, Kind, Spec};
-use crate::api::{Call, Sessions};
-use crate::error::Failure;
+use crate::commit::commit;
+use crate::ffi::{Call, Failure, Grammar, KeyUse, Kind, Spec};
+use crate::stored::Sessions;
 
 /// ```text
 /// SESSION.REFRESH key refresh-token [IP ip] [AGENT text] [DEVICE fingerprint]
@@ -63,7 +64,7 @@ impl Command for Refresh {
             Refreshed::Reused => None,
         };
         drop(state);
-        let (Refreshed::Granted(grant), Some(tokens)) = (key.commit(decision), tokens) else {
+        let (Refreshed::Granted(grant), Some(tokens)) = (commit(&mut key, decision), tokens) else {
             return inactive(call.reply(), Reason::Reused);
         };
         let news = News { new_ip: grant.new_ip, ..News::default() };

@@ -4,12 +4,13 @@ use redis_session_core::SessionId;
 use redis_session_core::sessions::Presented;
 use redis_session_core::token::is_token;
 
+use super::command::{Command, no_randomness};
 use super::parser::{Parser, session_id};
 use super::tokens::{News, Tokens, inactive};
 use super::user::{User, writing};
-use super::{Command, Grammar, KeyUse, Spec};
-use crate::api::{Call, Sessions};
-use crate::error::Failure;
+use crate::commit::commit;
+use crate::ffi::{Call, Failure, Grammar, KeyUse, Spec};
+use crate::stored::Sessions;
 
 /// ```text
 /// SESSION.REGENERATE key id-or-token
@@ -39,14 +40,14 @@ impl Command for Regenerate {
         } else {
             Presented::id(session_id("id", text)?)
         };
-        let new = SessionId::random().map_err(super::no_randomness)?;
+        let new = SessionId::random().map_err(no_randomness)?;
         let decision = match key.sessions_or_none().regenerate(&old, new, state.agents_as_they_are(), &rules) {
             Ok(decision) => decision,
             Err(reason) => return inactive(call.reply(), reason),
         };
         let tokens = Tokens::mint(&state, subject, &decision.value.session, decision.value.issued_at)?;
         drop(state);
-        let grant = key.commit(decision);
+        let grant = commit(&mut key, decision);
         tokens.reply(call.reply(), &grant.session, &News::default());
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! SESSION.REVOKE
 
 use super::check::named;
+use super::command::Command;
 use super::parser::Parser;
 use super::user::{User, writing};
-use super::{Command, Grammar, KeyUse, Spec};
-use crate::api::{Call, Sessions};
-use crate::error::Failure;
+use crate::commit::commit;
+use crate::ffi::{Call, Failure, Grammar, KeyUse, Spec};
+use crate::stored::Sessions;
 
 /// ```text
 /// SESSION.REVOKE key id-or-token [id-or-token ...]
@@ -44,7 +45,7 @@ impl Command for Revoke {
         }
         drop(state);
         let decision = key.sessions_or_none().revoke(&presented, &rules);
-        let revoked = key.commit(decision);
+        let revoked = commit(&mut key, decision);
         call.reply().count(revoked);
         Ok(())
     }

@@ -3,11 +3,10 @@
 use redis_session_core::UnixMillis;
 use redis_session_core::sessions::Cutoff;
 
+use super::command::Command;
 use super::parser::{Parser, once};
-use super::{Command, Grammar, KeyUse, Spec};
-use crate::api::{Call, log_notice};
-use crate::error::Failure;
-use crate::{audit, state, stats};
+use crate::ffi::{Call, Failure, Grammar, KeyUse, Spec, log_notice};
+use crate::{audit, commit, state, stats, stored};
 
 /// ```text
 /// SESSION.REVOKEALL [BEFORE unix-time-milliseconds | CLEAR]
@@ -47,11 +46,11 @@ impl Command for RevokeAll {
             state.set_revoked_before(cutoff);
             cutoff
         };
-        call.replicate_cutoff(cutoff);
+        call.replicate(&stored::as_command(cutoff));
         if !call.is_replay() {
             stats::REVOKE_ALL.add(1);
             log_notice(&format!("session: SESSION.REVOKEALL: all that began up to {} is dead", cutoff.began.get()));
-            call.audit(audit::everyone(cutoff, || call.is_cluster()));
+            commit::audit(call, audit::everyone(cutoff, || call.is_cluster()));
         }
         call.reply().integer(cutoff.began.saturating_add(1).as_i64());
         Ok(())

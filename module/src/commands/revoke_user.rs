@@ -1,11 +1,12 @@
 //! SESSION.REVOKEUSER
 
 use super::check::named;
+use super::command::Command;
 use super::parser::{Parser, once};
 use super::user::{User, writing};
-use super::{Command, Grammar, KeyUse, Kind, Spec};
-use crate::api::{Call, Sessions};
-use crate::error::Failure;
+use crate::commit::commit;
+use crate::ffi::{Call, Failure, Grammar, KeyUse, Kind, Spec};
+use crate::stored::Sessions;
 
 /// ```text
 /// SESSION.REVOKEUSER key [EXCEPT id-or-token]
@@ -44,7 +45,7 @@ impl Command for RevokeUser {
             };
         drop(state);
         let decision = key.sessions_or_none().revoke_all(except.as_ref(), &rules);
-        let revoked = key.commit(decision);
+        let revoked = commit(&mut key, decision);
         call.reply().count(revoked);
         Ok(())
     }

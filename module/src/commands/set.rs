@@ -2,11 +2,12 @@
 
 use redis_session_core::sessions::{ChangeError, Data, Rules};
 
+use super::command::Command;
 use super::parser::{Parser, field_name, session_id};
 use super::user::{User, writing};
-use super::{Command, Grammar, KeyUse, Spec};
-use crate::api::{Call, Sessions};
-use crate::error::Failure;
+use crate::commit::commit;
+use crate::ffi::{Call, Failure, Grammar, KeyUse, Spec};
+use crate::stored::Sessions;
 
 /// ```text
 /// SESSION.SET key id field value [field value ...]
@@ -41,7 +42,7 @@ impl Command for Set {
         let User { mut key, rules, state, .. } = writing(call, key)?;
         drop(state);
         let decision = key.sessions_or_none().set(&id, data, &rules).map_err(|why| refused(why, &rules))?;
-        key.commit(decision);
+        commit(&mut key, decision);
         call.reply().count(count);
         Ok(())
     }
@@ -69,7 +70,7 @@ impl Command for Unset {
         let User { mut key, rules, state, .. } = writing(call, key)?;
         drop(state);
         let decision = key.sessions_or_none().unset(&id, names, &rules).map_err(|why| refused(why, &rules))?;
-        let removed = key.commit(decision);
+        let removed = commit(&mut key, decision);
         call.reply().count(removed);
         Ok(())
     }

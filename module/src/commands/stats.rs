@@ -1,8 +1,7 @@
 //! SESSION.STATS
 
-use super::{Command, KeyUse, Spec};
-use crate::api::Call;
-use crate::error::Failure;
+use super::command::Command;
+use crate::ffi::{Call, Failure, KeyUse, Spec};
 use crate::stats::figures;
 
 /// ```text

@@ -6,8 +6,7 @@ use redis_session_core::sessions::{Session, TokenFormat};
 use redis_session_core::token::{Claims, NewToken};
 use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 
-use crate::api::Reply;
-use crate::error::Failure;
+use crate::ffi::{Failure, Reply};
 use crate::state::State;
 use crate::stats;
 

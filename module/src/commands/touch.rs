@@ -1,12 +1,13 @@
 //! SESSION.TOUCH
 
 use super::check::{GRAMMAR, Request};
+use super::command::Command;
 use super::user::{User, writing};
-use super::{Command, KeyUse, Spec};
-use crate::api::{Call, Sessions};
-use crate::error::Failure;
+use crate::commit::announce;
+use crate::ffi::{Call, Failure, KeyUse, Spec};
 use crate::state;
 use crate::stats;
+use crate::stored::Sessions;
 
 /// ```text
 /// SESSION.TOUCH key token [IP ip] [DEVICE fingerprint] [AUD audience] [STATELESS] [FULL]
@@ -31,10 +32,10 @@ impl Command for Touch {
         drop(state);
         let answer = answer.and_then(|token| {
             let check = request.check(subject);
-            let standing = match key.sessions_mut() {
+            let standing = match key.value_mut() {
                 Some(sessions) => {
                     let decision = sessions.touch(&token, check, &rules)?;
-                    key.announce(decision)
+                    announce(&key, decision)
                 }
                 None => key.sessions_or_none().check(&token, check, &rules)?,
             };

@@ -2,11 +2,11 @@
 
 use redis_session_core::sessions::Presented;
 
+use super::command::Command;
 use super::parser::{Parser, session_id};
 use super::user::{User, reading};
-use super::{Command, Grammar, KeyUse, Spec};
-use crate::api::{Call, Sessions};
-use crate::error::Failure;
+use crate::ffi::{Call, Failure, Grammar, KeyUse, Spec};
+use crate::stored::Sessions;
 
 /// ```text
 /// SESSION.TTL key id

@@ -5,9 +5,9 @@ use std::sync::MutexGuard;
 use redis_session_core::Subject;
 use redis_session_core::sessions::Rules;
 
-use crate::api::{Arg, Call, KeyForReading, KeyForWriting};
-use crate::error::Failure;
+use crate::ffi::{Arg, Call, Failure};
 use crate::state::{self, State};
+use crate::stored::{KeyForReading, KeyForWriting};
 
 /// A user's key and all that decisions about it need.
 pub(super) struct User<'a, K> {

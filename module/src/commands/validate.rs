@@ -1,11 +1,11 @@
 //! SESSION.VALIDATE
 
 use super::check::{GRAMMAR, Request};
+use super::command::Command;
 use super::user::{User, reading};
-use super::{Command, KeyUse, Spec};
-use crate::api::{Call, Sessions};
-use crate::error::Failure;
+use crate::ffi::{Call, Failure, KeyUse, Spec};
 use crate::stats;
+use crate::stored::Sessions;
 
 /// ```text
 /// SESSION.VALIDATE key token [IP ip] [DEVICE fingerprint] [AUD audience] [STATELESS] [FULL]

@@ -5,7 +5,7 @@ use std::ffi::{CString, c_long};
 use redis_module::raw;
 use redis_session_core::{SessionId, UnixMillis};
 
-use super::redis;
+use super::server::redis;
 
 /// Writes the reply of the running command.
 ///

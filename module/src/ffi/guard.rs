@@ -5,28 +5,39 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use redis_module::raw;
 
-use super::{Call, Reply, log_warning};
-use crate::commands::Command;
-use crate::error::Failure;
-use crate::stats;
+use super::call::Call;
+use super::failure::Failure;
+use super::reply::Reply;
+use super::server::log_warning;
 
-/// The callback that the server calls for command `C`.
+/// Handles the calls of a command.
+pub(crate) trait Handler {
+    /// The command.
+    const NAME: &'static str;
+
+    /// Handles a call, and replies unless it fails.
+    fn run(call: &Call<'_>) -> Result<(), Failure>;
+
+    /// Whether an argument is kept out of MONITOR, SLOWLOG and logs where the command fails.
+    fn is_secret(argument: &[u8]) -> bool;
+
+    /// Called once `run` has panicked.
+    fn panicked();
+}
+
+/// The callback that the server calls for the command of `H`.
 ///
 /// A handler that panics would unwind into C, which ends the process; here it becomes an error reply and a line in the log.
-pub(crate) extern "C" fn guarded<C: Command>(
+pub(crate) extern "C" fn guarded<H: Handler>(
     ctx: *mut raw::RedisModuleCtx,
     argv: *mut *mut raw::RedisModuleString,
     argc: c_int,
 ) -> c_int {
     // SAFETY: these are the pointers that the server passed, and the call does not outlive this function.
     let call = unsafe { Call::new(ctx, argv, argc) };
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        #[cfg(feature = "fault-injection")]
-        super::fault::inject(&call);
-        C::run(&call)
-    }));
+    let outcome = catch_unwind(AssertUnwindSafe(|| H::run(&call)));
     if !matches!(outcome, Ok(Ok(()))) {
-        call.redact_tokens();
+        call.redact_all(H::is_secret);
     }
     let reply = Reply::new(ctx);
     match outcome {
@@ -35,8 +46,8 @@ pub(crate) extern "C" fn guarded<C: Command>(
         Ok(Err(failure)) => reply.error(&failure.to_string()),
         // What the panic said may hold what the client sent: the panic hook has logged where it happened.
         Err(_) => {
-            stats::PANICS.add(1);
-            log_warning(&format!("a bug: {} panicked and was stopped", C::SPEC.name));
+            H::panicked();
+            log_warning(&format!("a bug: {} panicked and was stopped", H::NAME));
             reply.error("ERR internal error, see the server's log");
         }
     }

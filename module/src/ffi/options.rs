@@ -6,7 +6,7 @@ use std::ptr::null_mut;
 use redis_module::raw::ModuleOptions;
 use redis_module::{Context, raw};
 
-use super::OK;
+use super::server::OK;
 
 /// Of Valkey 9 and newer, which otherwise refuse CLUSTER MIGRATESLOTS: slots may move as a stream of commands. A key
 /// is all that there is of a user, and `aof_rewrite` writes it as such a command.

@@ -5,21 +5,26 @@ use std::ptr::null_mut;
 
 use redis_module::raw;
 
-use super::{Arg, log_warning, redis};
-use crate::audit::Entries;
-use crate::stats;
+use super::arg::Arg;
+use super::server::redis;
 
-/// Adds the entries, with who did it if that was a client. The server replicates them together with what else the
-/// command replicates.
+/// Adds entries of names and values, with who did it if that was a client, to a stream that keeps about `maxlen`. The
+/// server replicates them together with what else the command replicates. The answer is how many could not be added.
 ///
 /// # Safety
 /// The context must be that of the running command or timer.
-pub(super) unsafe fn append(ctx: *mut raw::RedisModuleCtx, by_client: bool, entries: Entries) {
-    let Entries { stream, maxlen, entries } = entries;
+pub(super) unsafe fn append(
+    ctx: *mut raw::RedisModuleCtx,
+    by_client: bool,
+    stream: &[u8],
+    maxlen: Option<u64>,
+    entries: Vec<Vec<(&'static str, String)>>,
+) -> usize {
+    let mut failed = 0;
     // SAFETY: as the caller says.
     let actor = if by_client { unsafe { actor(ctx) } } else { Vec::new() };
     for fields in entries {
-        let mut args = vec![stream.clone()];
+        let mut args = vec![stream.to_vec()];
         if let Some(maxlen) = maxlen {
             args.extend([b"MAXLEN".to_vec(), b"~".to_vec(), maxlen.to_string().into_bytes()]);
         }
@@ -32,10 +37,10 @@ pub(super) unsafe fn append(ctx: *mut raw::RedisModuleCtx, by_client: bool, entr
         }
         // SAFETY: as the caller says.
         if !unsafe { xadd(ctx, &args) } {
-            stats::AUDIT_FAILURES.add(1);
-            log_warning(&format!("session: no entry could be added to {}", String::from_utf8_lossy(&stream)));
+            failed += 1;
         }
     }
+    failed
 }
 
 /// The ACL user and the name of the client that sent the command.
@@ -51,7 +56,7 @@ unsafe fn actor(ctx: *mut raw::RedisModuleCtx) -> Vec<(&'static str, Vec<u8>)> {
     let mut actor = Vec::new();
     for (name, string) in [("acl_user", user), ("client", client)] {
         if !string.is_null() {
-            // SAFETY: the string is ours, and is freed once, behind the last use of its bytes.
+            // SAFETY: the string is ours, and is freed once, after the last use of its bytes.
             unsafe {
                 actor.push((name, Arg::borrowed(string).bytes().to_vec()));
                 redis!(RedisModule_FreeString(ctx, string));

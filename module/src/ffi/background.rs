@@ -3,19 +3,28 @@
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
-use std::time::Duration;
 
 use redis_module::{Context, raw};
-use redis_session_core::sessions::UserSessions;
 
-use super::value::{is_ours, sessions};
-use super::{Arg, KeyForWriting, OK, log_warning, redis};
-use crate::{state, stats, sweep};
+use super::arg::Arg;
+use super::key::KeyForWriting;
+use super::server::{OK, redis};
+use super::value::{Numbers, Value, is_ours, stored};
 
 /// Milliseconds from one tick to the next.
 const PERIOD: i64 = 100;
-/// How long at each tick the user agents of freed values may be released.
-const RELEASING: Duration = Duration::from_millis(2);
+
+/// What the server asks of the module itself, rather than of one of its commands.
+pub(crate) trait Module: 'static {
+    /// Does what the module has to do by itself, for a short time.
+    fn tick(tick: &Tick);
+
+    /// Called once `tick` has panicked: it is not called again.
+    fn panicked();
+
+    /// What INFO shows: names and values.
+    fn figures() -> Vec<(String, u64)>;
+}
 
 /// A moment in which the server's main thread does what the module has to do by itself.
 pub(crate) struct Tick {
@@ -23,27 +32,20 @@ pub(crate) struct Tick {
 }
 
 /// Starts the ticking, once, while the module loads.
-pub(crate) fn start_ticking(ctx: &Context) {
+pub(crate) fn start_ticking<M: Module>(ctx: &Context) {
     // SAFETY: the context is that of the load; a timer outlives it.
-    unsafe { redis!(RedisModule_CreateTimer(ctx.ctx, PERIOD, Some(tick), null_mut())) };
+    unsafe { redis!(RedisModule_CreateTimer(ctx.ctx, PERIOD, Some(tick::<M>), null_mut())) };
 }
 
-unsafe extern "C" fn tick(ctx: *mut raw::RedisModuleCtx, _data: *mut c_void) {
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: the context is that of the running timer.
-        unsafe { super::forks::log_cutoff(ctx) };
-        // On replicas too: it changes no data.
-        state::release_more(RELEASING);
-        sweep::tick(&Tick { ctx });
-    }));
+unsafe extern "C" fn tick<M: Module>(ctx: *mut raw::RedisModuleCtx, _data: *mut c_void) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| M::tick(&Tick { ctx })));
     if outcome.is_err() {
-        stats::PANICS.add(1);
         // Not again: what made it panic is still there.
-        log_warning("a bug: the sweep panicked and is off until the server is restarted");
+        M::panicked();
         return;
     }
     // SAFETY: the context is that of the running timer.
-    unsafe { redis!(RedisModule_CreateTimer(ctx, PERIOD, Some(tick), null_mut())) };
+    unsafe { redis!(RedisModule_CreateTimer(ctx, PERIOD, Some(tick::<M>), null_mut())) };
 }
 
 impl Tick {
@@ -59,22 +61,46 @@ impl Tick {
         flags.unsigned_abs() & not_now == 0 && paused == 0
     }
 
+    /// Whether the append-only file may be written to now: not while data are loaded, or while writes are paused.
+    pub(crate) fn may_log(&self) -> bool {
+        // SAFETY: the context is that of the running timer.
+        let (flags, paused) =
+            unsafe { (redis!(RedisModule_GetContextFlags(self.ctx)), redis!(RedisModule_AvoidReplicaTraffic())) };
+        let loading = raw::REDISMODULE_CTX_FLAGS_LOADING | raw::REDISMODULE_CTX_FLAGS_ASYNC_LOADING;
+        flags.unsigned_abs() & loading == 0 && paused == 0
+    }
+
+    /// Writes a command into the append-only file alone. Replicas do not get it.
+    pub(crate) fn log(&self, numbers: &Numbers) {
+        let Numbers { command, word, numbers: [first, second] } = numbers;
+        // SAFETY: the format says what follows: a string that ends with NUL, and two numbers; `R` keeps it from replicas.
+        unsafe {
+            redis!(RedisModule_Replicate(self.ctx, command.as_ptr(), c"cllR".as_ptr(), word.as_ptr(), *first, *second))
+        };
+    }
+
     /// Turns to the database with this number; false if there is none.
     pub(crate) fn select(&self, db: i32) -> bool {
         // SAFETY: as above.
         unsafe { redis!(RedisModule_SelectDb(self.ctx, db)) == OK }
     }
 
-    /// Visits the next few keys of the database that hold sessions; false once there are no more keys.
-    pub(crate) fn scan(&self, cursor: &mut Cursor, visit: &mut Visit<'_>) -> bool {
-        let mut visit: &mut Visit<'_> = visit;
+    /// Visits the next few keys of the database that hold values `V`, and calls `panicked` for each visit that panics;
+    /// false once there are no more keys.
+    pub(crate) fn scan<V: Value>(
+        &self,
+        cursor: &mut Cursor,
+        visit: &mut impl FnMut(&[u8], &V),
+        panicked: fn(),
+    ) -> bool {
+        let mut visit = Visit { visit, panicked };
         let private = (&raw mut visit).cast::<c_void>();
         // SAFETY: context and cursor are good, and the callback gets the pointer that it expects while it is.
-        unsafe { redis!(RedisModule_Scan(self.ctx, cursor.0, Some(visited), private)) != 0 }
+        unsafe { redis!(RedisModule_Scan(self.ctx, cursor.0, Some(visited::<V>), private)) != 0 }
     }
 
     /// Opens a key of the database for changes, without making it look as if it had been used.
-    pub(crate) fn change(&self, name: &[u8], change: impl FnOnce(&mut KeyForWriting<'_>)) {
+    pub(crate) fn change<V: Value>(&self, name: &[u8], change: impl FnOnce(&mut KeyForWriting<'_, V>)) {
         // SAFETY: the server copies the name; the string is freed below, after all that borrows it.
         let string = unsafe { redis!(RedisModule_CreateString(self.ctx, name.as_ptr().cast(), name.len())) };
         // SAFETY: the string lives and stays unchanged as long as the key is open.
@@ -86,27 +112,30 @@ impl Tick {
     }
 }
 
-/// What is done with a key's name and sessions.
-pub(crate) type Visit<'v> = dyn FnMut(&[u8], &UserSessions) + 'v;
+/// What is done with a key's name and value, and when that panics.
+struct Visit<'v, V> {
+    visit: &'v mut dyn FnMut(&[u8], &V),
+    panicked: fn(),
+}
 
-unsafe extern "C" fn visited(
+unsafe extern "C" fn visited<V: Value>(
     _ctx: *mut raw::RedisModuleCtx,
     name: *mut raw::RedisModuleString,
     key: *mut raw::RedisModuleKey,
     private: *mut c_void,
 ) {
-    if key.is_null() || !is_ours(key) {
+    if key.is_null() || !is_ours::<V>(key) {
         return;
     }
     // SAFETY: the private data are what `scan` passed, and used by nobody else meanwhile; name and value are good until
     // this returns, and a key of our type has a value of ours.
-    let (visit, name, sessions) = unsafe {
+    let (Visit { visit, panicked }, name, value) = unsafe {
         let value = redis!(RedisModule_ModuleTypeGetValue(key));
-        (&mut *private.cast::<&mut Visit<'_>>(), Arg::borrowed(name).bytes(), sessions(value))
+        (&mut *private.cast::<Visit<'_, V>>(), Arg::borrowed(name).bytes(), stored(value))
     };
     // A panic must not pass through the server. What it did not do it will not do at the next visit either.
-    if catch_unwind(AssertUnwindSafe(|| visit(name, sessions))).is_err() {
-        stats::PANICS.add(1);
+    if catch_unwind(AssertUnwindSafe(|| visit(name, value))).is_err() {
+        panicked();
     }
 }
 
@@ -131,17 +160,17 @@ impl Drop for Cursor {
 }
 
 /// Registers the section of INFO that shows the figures.
-pub(crate) fn register_info(ctx: &Context) -> bool {
+pub(crate) fn register_info<M: Module>(ctx: &Context) -> bool {
     // SAFETY: the context is that of the load.
-    unsafe { redis!(RedisModule_RegisterInfoFunc(ctx.ctx, Some(info))) == OK }
+    unsafe { redis!(RedisModule_RegisterInfoFunc(ctx.ctx, Some(info::<M>))) == OK }
 }
 
-unsafe extern "C" fn info(ctx: *mut raw::RedisModuleInfoCtx, for_crash_report: c_int) {
-    // Whoever crashed may hold what the figures need.
+unsafe extern "C" fn info<M: Module>(ctx: *mut raw::RedisModuleInfoCtx, for_crash_report: c_int) {
+    // What crashed may hold what the figures need.
     if for_crash_report != 0 {
         return;
     }
-    let figures = catch_unwind(stats::figures).unwrap_or_default();
+    let figures = catch_unwind(M::figures).unwrap_or_default();
     // SAFETY: the context is that of the running INFO; no name stands for the module's own section.
     if unsafe { redis!(RedisModule_InfoAddSection(ctx, std::ptr::null())) } != OK {
         return;

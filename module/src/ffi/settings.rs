@@ -1,4 +1,4 @@
-//! Settings: how `session.*` lines, load arguments and CONFIG reach the table in [`crate::settings`].
+//! Settings: how `session.*` lines, load arguments and CONFIG reach a table of the module's.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_uint, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,45 +7,61 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use redis_module::{Context, raw};
 
-use super::{Arg, ERR, OK, redis};
-use crate::settings::Settings;
-use crate::state::{self, State};
+use super::arg::Arg;
+use super::server::{ERR, OK, redis};
+
+/// The values of all settings, and where they are kept.
+pub(crate) trait Values: Sized + 'static {
+    /// Reads from the values as they are.
+    fn read<R>(read: impl FnOnce(&mut Self) -> R) -> R;
+
+    /// Changes the values, and takes the change over.
+    fn change(set: impl FnOnce(&mut Self));
+
+    /// Called once settings have changed that ask for it. If it fails, the server sets the old values again.
+    fn reload() -> Result<(), String>;
+
+    /// What CONFIG shows of a setting that has [`Shown`].
+    fn shown(name: &'static str) -> String;
+}
 
 /// One setting: `session.<name>`.
-pub(crate) struct Setting {
+pub(crate) struct Setting<V> {
     /// Without the module's name.
     pub(crate) name: &'static str,
     /// What it may be and where it is kept.
-    pub(crate) kind: Kind,
-    /// Whether the key ring must be read again once it has changed.
-    pub(crate) reloads_keys: bool,
+    pub(crate) kind: SettingKind<V>,
+    /// Whether [`Values::reload`] is called once it has changed.
+    pub(crate) reloads: bool,
 }
 
 /// What a setting may be, its default, and where it is kept.
-pub(crate) enum Kind {
+pub(crate) enum SettingKind<V> {
     /// A whole number within bounds.
-    Number { default: i64, min: i64, max: i64, of: fn(&mut Settings) -> &mut i64 },
+    Number { default: i64, min: i64, max: i64, of: fn(&mut V) -> &mut i64 },
     /// A text that passes a test; the test says what is wrong.
     Text {
         default: &'static CStr,
-        of: fn(&mut Settings) -> &mut String,
+        of: fn(&mut V) -> &mut String,
         check: fn(&str) -> Result<(), String>,
         shown: Option<Shown>,
     },
     /// One of some words; kept as the position of the word.
-    Word { words: &'static [&'static CStr], of: fn(&mut Settings) -> &mut usize },
+    Word { words: &'static [&'static CStr], of: fn(&mut V) -> &mut usize },
 }
 
 /// Of a setting where CONFIG may show another text than was set.
 pub(crate) struct Shown {
-    /// What it shows.
-    pub(crate) text: fn(&State) -> String,
     /// Whether two texts mean the same.
     pub(crate) is_same: fn(&str, &str) -> bool,
 }
 
 /// Registers the settings, then gives each its value: from redis.conf, else from the load arguments, else its default.
-pub(crate) fn register_settings(ctx: &Context, settings: &'static [Setting], args: &[&[u8]]) -> Result<(), String> {
+pub(crate) fn register_settings<V: Values>(
+    ctx: &Context,
+    settings: &'static [Setting<V>],
+    args: &[&[u8]],
+) -> Result<(), String> {
     for setting in settings {
         // SAFETY: names, words and defaults end with NUL and outlive the call; the private data is 'static; the
         // callbacks have the signatures that the server calls.
@@ -62,7 +78,7 @@ pub(crate) fn register_settings(ctx: &Context, settings: &'static [Setting], arg
 }
 
 /// The value of `setting` among the load arguments, which are names (with or without `session.`) and values in turn.
-fn argument<'a>(setting: &Setting, args: &[&'a [u8]]) -> Result<Option<&'a str>, String> {
+fn argument<'a, V>(setting: &Setting<V>, args: &[&'a [u8]]) -> Result<Option<&'a str>, String> {
     let given = args.chunks(2).filter_map(|pair| match pair {
         [name, value] if names(setting, name) => Some(*value),
         _ => None,
@@ -78,22 +94,26 @@ fn argument<'a>(setting: &Setting, args: &[&'a [u8]]) -> Result<Option<&'a str>,
 }
 
 /// Whether a load argument is the name of `setting`.
-pub(crate) fn names(setting: &Setting, argument: &[u8]) -> bool {
+pub(crate) fn names<V>(setting: &Setting<V>, argument: &[u8]) -> bool {
     argument.strip_prefix(b"session.").unwrap_or(argument) == setting.name.as_bytes()
 }
 
 /// # Safety
 /// Only while the module loads.
-unsafe fn register(ctx: &Context, setting: &'static Setting, given: Option<&str>) -> Result<c_int, String> {
+unsafe fn register<V: Values>(
+    ctx: &Context,
+    setting: &'static Setting<V>,
+    given: Option<&str>,
+) -> Result<c_int, String> {
     let name = CString::new(setting.name).map_err(|error| error.to_string())?;
     let private = std::ptr::from_ref(setting).cast_mut().cast::<c_void>();
-    let apply: raw::RedisModuleConfigApplyFunc = if setting.reloads_keys { Some(reload_keys) } else { None };
+    let apply: raw::RedisModuleConfigApplyFunc = if setting.reloads { Some(reload::<V>) } else { None };
     let flags: c_uint = raw::REDISMODULE_CONFIG_DEFAULT;
     let invalid = |why: &str| format!("load argument {}: {why}", setting.name);
     // SAFETY: as the caller says.
     Ok(unsafe {
         match &setting.kind {
-            Kind::Number { default, min, max, .. } => {
+            SettingKind::Number { default, min, max, .. } => {
                 let default = match given {
                     None => *default,
                     Some(text) => text
@@ -109,13 +129,13 @@ unsafe fn register(ctx: &Context, setting: &'static Setting, given: Option<&str>
                     flags,
                     *min,
                     *max,
-                    Some(get_number),
-                    Some(set_number),
+                    Some(get_number::<V>),
+                    Some(set_number::<V>),
                     apply,
                     private,
                 ))
             }
-            Kind::Text { default, check, .. } => {
+            SettingKind::Text { default, check, .. } => {
                 if let Some(text) = given {
                     check(text).map_err(|why| invalid(&why))?;
                 }
@@ -125,13 +145,13 @@ unsafe fn register(ctx: &Context, setting: &'static Setting, given: Option<&str>
                     name.as_ptr(),
                     given.as_deref().unwrap_or(default).as_ptr(),
                     flags,
-                    Some(get_text),
-                    Some(set_text),
+                    Some(get_text::<V>),
+                    Some(set_text::<V>),
                     apply,
                     private,
                 ))
             }
-            Kind::Word { words, .. } => {
+            SettingKind::Word { words, .. } => {
                 let known =
                     |text: &str| words.iter().position(|word| word.to_bytes().eq_ignore_ascii_case(text.as_bytes()));
                 let default = match given {
@@ -149,8 +169,8 @@ unsafe fn register(ctx: &Context, setting: &'static Setting, given: Option<&str>
                     texts.as_mut_ptr(),
                     values.as_ptr(),
                     count,
-                    Some(get_word),
-                    Some(set_word),
+                    Some(get_word::<V>),
+                    Some(set_word::<V>),
                     apply,
                     private,
                 ))
@@ -160,10 +180,10 @@ unsafe fn register(ctx: &Context, setting: &'static Setting, given: Option<&str>
 }
 
 /// # Safety
-/// `private` must be what [`register`] gave the server.
-unsafe fn setting<'a>(private: *mut c_void) -> &'a Setting {
-    // SAFETY: it is a `&'static Setting`.
-    unsafe { &*private.cast::<Setting>() }
+/// `private` must be what [`register`] of the same values gave the server.
+unsafe fn setting<V: Values>(private: *mut c_void) -> &'static Setting<V> {
+    // SAFETY: it is a `&'static Setting<V>`.
+    unsafe { &*private.cast::<Setting<V>>() }
 }
 
 /// Runs a callback that must not unwind into C, and hands its error to the server.
@@ -183,21 +203,15 @@ unsafe fn answer(error: *mut *mut raw::RedisModuleString, callback: impl FnOnce(
     ERR
 }
 
-fn change(set: impl FnOnce(&mut Settings)) {
-    let mut state = state::lock();
-    set(&mut state.settings);
-    state.settings_changed();
-}
-
-unsafe extern "C" fn get_number(_name: *const c_char, private: *mut c_void) -> c_longlong {
+unsafe extern "C" fn get_number<V: Values>(_name: *const c_char, private: *mut c_void) -> c_longlong {
     // SAFETY: the server passes what it was given.
-    match unsafe { setting(private) }.kind {
-        Kind::Number { of, .. } => *of(&mut state::lock().settings),
-        Kind::Text { .. } | Kind::Word { .. } => 0,
+    match unsafe { setting::<V>(private) }.kind {
+        SettingKind::Number { of, .. } => V::read(|values| *of(values)),
+        SettingKind::Text { .. } | SettingKind::Word { .. } => 0,
     }
 }
 
-unsafe extern "C" fn set_number(
+unsafe extern "C" fn set_number<V: Values>(
     _name: *const c_char,
     value: c_longlong,
     private: *mut c_void,
@@ -206,8 +220,8 @@ unsafe extern "C" fn set_number(
     // SAFETY: the server passes what it was given, and its place for an error.
     unsafe {
         answer(error, || {
-            if let Kind::Number { of, .. } = setting(private).kind {
-                change(|settings| *of(settings) = value);
+            if let SettingKind::Number { of, .. } = setting::<V>(private).kind {
+                V::change(|values| *of(values) = value);
             }
             Ok(())
         })
@@ -217,19 +231,20 @@ unsafe extern "C" fn set_number(
 /// The text that was shown last. The server copies what it is shown, and leaves the string to us.
 static SHOWN: AtomicPtr<raw::RedisModuleString> = AtomicPtr::new(null_mut());
 
-unsafe extern "C" fn get_text(_name: *const c_char, private: *mut c_void) -> *mut raw::RedisModuleString {
+unsafe extern "C" fn get_text<V: Values>(_name: *const c_char, private: *mut c_void) -> *mut raw::RedisModuleString {
     // SAFETY: the server passes what it was given. It has copied the string before it asks for another.
     unsafe {
-        let text = match &setting(private).kind {
-            Kind::Text { of, shown, .. } => {
-                let mut state = state::lock();
+        let text = match &setting::<V>(private).kind {
+            SettingKind::Text { of, shown, .. } => {
                 let text = match shown {
-                    Some(Shown { text, .. }) => text(&state),
-                    None => of(&mut state.settings).clone(),
+                    Some(_) => V::shown(setting::<V>(private).name),
+                    None => V::read(|values| of(values).clone()),
                 };
                 redis!(RedisModule_CreateString(null_mut(), text.as_ptr().cast(), text.len()))
             }
-            Kind::Number { .. } | Kind::Word { .. } => redis!(RedisModule_CreateString(null_mut(), null(), 0)),
+            SettingKind::Number { .. } | SettingKind::Word { .. } => {
+                redis!(RedisModule_CreateString(null_mut(), null(), 0))
+            }
         };
         let last = SHOWN.swap(text, Ordering::Relaxed);
         if !last.is_null() {
@@ -239,7 +254,7 @@ unsafe extern "C" fn get_text(_name: *const c_char, private: *mut c_void) -> *mu
     }
 }
 
-unsafe extern "C" fn set_text(
+unsafe extern "C" fn set_text<V: Values>(
     _name: *const c_char,
     value: *mut raw::RedisModuleString,
     private: *mut c_void,
@@ -248,29 +263,29 @@ unsafe extern "C" fn set_text(
     // SAFETY: the server passes what it was given, a string that lives as long as this call, and its place for an error.
     unsafe {
         answer(error, || {
-            if let Kind::Text { of, check, shown, .. } = &setting(private).kind {
+            if let SettingKind::Text { of, check, shown, .. } = &setting::<V>(private).kind {
                 let text =
                     std::str::from_utf8(Arg::borrowed(value).bytes()).map_err(|_| "must be UTF-8 text".to_owned())?;
                 check(text)?;
-                if shown.as_ref().is_some_and(|shown| (shown.is_same)(of(&mut state::lock().settings), text)) {
+                if shown.as_ref().is_some_and(|shown| V::read(|values| (shown.is_same)(of(values), text))) {
                     return Ok(());
                 }
-                change(|settings| *of(settings) = text.to_owned());
+                V::change(|values| *of(values) = text.to_owned());
             }
             Ok(())
         })
     }
 }
 
-unsafe extern "C" fn get_word(_name: *const c_char, private: *mut c_void) -> c_int {
+unsafe extern "C" fn get_word<V: Values>(_name: *const c_char, private: *mut c_void) -> c_int {
     // SAFETY: the server passes what it was given.
-    match unsafe { setting(private) }.kind {
-        Kind::Word { of, .. } => c_int::try_from(*of(&mut state::lock().settings)).unwrap_or(0),
-        Kind::Number { .. } | Kind::Text { .. } => 0,
+    match unsafe { setting::<V>(private) }.kind {
+        SettingKind::Word { of, .. } => c_int::try_from(V::read(|values| *of(values))).unwrap_or(0),
+        SettingKind::Number { .. } | SettingKind::Text { .. } => 0,
     }
 }
 
-unsafe extern "C" fn set_word(
+unsafe extern "C" fn set_word<V: Values>(
     _name: *const c_char,
     value: c_int,
     private: *mut c_void,
@@ -279,8 +294,8 @@ unsafe extern "C" fn set_word(
     // SAFETY: the server passes what it was given, and its place for an error.
     unsafe {
         answer(error, || {
-            if let Kind::Word { of, .. } = setting(private).kind {
-                change(|settings| *of(settings) = usize::try_from(value).unwrap_or(0));
+            if let SettingKind::Word { of, .. } = setting::<V>(private).kind {
+                V::change(|values| *of(values) = usize::try_from(value).unwrap_or(0));
             }
             Ok(())
         })
@@ -288,11 +303,11 @@ unsafe extern "C" fn set_word(
 }
 
 /// Called once after CONFIG SET has set all it was asked to; when it fails, the server sets the old values again.
-unsafe extern "C" fn reload_keys(
+unsafe extern "C" fn reload<V: Values>(
     _ctx: *mut raw::RedisModuleCtx,
     _private: *mut c_void,
     error: *mut *mut raw::RedisModuleString,
 ) -> c_int {
     // SAFETY: the server passes its place for an error.
-    unsafe { answer(error, || state::lock().reload_keys()) }
+    unsafe { answer(error, V::reload) }
 }

@@ -4,8 +4,6 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::sync::LazyLock;
 
-use super::Call;
-
 #[cfg(not(debug_assertions))]
 compile_error!("the feature `fault-injection` is for tests: it does not build with a release profile");
 
@@ -30,14 +28,14 @@ fn is_later() -> bool {
 }
 
 /// Makes of encoded effects what a later version writes.
-pub(super) fn written(bytes: &mut [u8]) {
+pub(crate) fn written(bytes: &mut [u8]) {
     if let Some(version) = bytes.first_mut().filter(|_| is_later()) {
         *version += 1;
     }
 }
 
 /// Makes of what a later version has written what this one reads, if this server is such a one.
-pub(super) fn read(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn read(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     if let Some(version) = bytes.first_mut().filter(|version| **version == 2 && is_later()) {
         *version = 1;
@@ -45,13 +43,12 @@ pub(super) fn read(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Fails in the worst place if the call's last argument asks for it.
+/// Fails if a call's last argument asks for it: in the worst place, while it holds what `lock` gives.
 #[allow(clippy::panic)] // that is what it is for
-pub(super) fn inject(call: &Call<'_>) {
-    let last = (0..).map_while(|index| call.arg(index)).last();
-    match last.map(|arg| arg.bytes()) {
+pub(crate) fn inject<G>(last: Option<&[u8]>, lock: impl FnOnce() -> G) {
+    match last {
         Some(b"INJECT-PANIC") => {
-            let _state = crate::state::lock();
+            let _held = lock();
             panic!("injected: secret");
         }
         Some(b"INJECT-ABORT") => std::process::abort(),

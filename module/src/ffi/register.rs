@@ -8,8 +8,8 @@ use redis_module::commands::{
 };
 use redis_module::{Context, raw};
 
-use super::{OK, redis};
-use crate::commands::{Entry, Grammar, KeyUse, Kind};
+use super::server::{OK, redis};
+use super::spec::{Entry, Grammar, KeyUse, Kind};
 
 /// Names the functions that [`redis`] calls and this server lacks.
 macro_rules! missing_of {

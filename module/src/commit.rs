@@ -1,0 +1,160 @@
+//! Changes what is stored at a key, and nothing else does: it carries out a decision of core's, and tells replicas, the
+//! audit stream and subscribers.
+
+use std::ffi::CStr;
+
+use redis_session_core::sessions::{
+    Decision, DecodeError, Effect, Event, EventKind, UserSessions, decode_effects, encode_effects,
+};
+use redis_session_core::{Reason, UnixMillis};
+
+use crate::audit::{self, Entries};
+#[cfg(feature = "fault-injection")]
+use crate::ffi::fault;
+use crate::ffi::{Call, log_warning};
+use crate::state;
+use crate::stats::{self, Share};
+use crate::stored::{self, KeyForWriting, Sessions};
+
+/// Carries a decision out here, replicates it, counts it, writes it into the audit stream if there is one, and tells
+/// watchers and subscribers. The answer is the decision's.
+///
+/// Subscribers may be modules that call us back, so the state must not be locked by the caller.
+pub(crate) fn commit<T>(key: &mut KeyForWriting<'_>, decision: Decision<'_, T>) -> T {
+    let Decision { effects, events, value } = decision;
+    events.iter().for_each(|event| stats::happened(event.kind));
+    if effects.is_empty() {
+        return value;
+    }
+    let entries = audit::entries(key.name(), &events, || key.is_cluster());
+    carry_out(key, &effects);
+    replicate(key, &effects);
+    if let Some(Entries { stream, maxlen, entries }) = entries {
+        not_added(&stream, key.append(&stream, maxlen, entries));
+    }
+    tell(key, &events);
+    value
+}
+
+/// The same for a decision that is carried out already: a use.
+pub(crate) fn announce<T>(key: &KeyForWriting<'_>, decision: Decision<'_, T>) -> T {
+    let Decision { effects, events, value } = decision;
+    if !effects.is_empty() {
+        // As replicas do when they carry the effects out, should EXPIRE or PERSIST have set another.
+        if let Some(sessions) = key.sessions() {
+            key.expire_at(sessions.last_deadline().as_i64());
+        }
+        replicate(key, &effects);
+        tell(key, &events);
+    }
+    value
+}
+
+/// Tells subscribers of each kind of event once, of deadlines that have passed first.
+fn tell(key: &KeyForWriting<'_>, events: &[Event<'_>]) {
+    let mut names: Vec<&CStr> = events.iter().map(|event| name_of(event.kind)).collect();
+    names.sort_by_key(|name| *name != c"session.expire");
+    names.dedup();
+    names.iter().for_each(|name| key.notify(name));
+}
+
+/// Applies encoded effects, as a primary or a log has them. If they cannot be understood, the key is closed: a session
+/// that they may have ended must not live on here. The answer is how many effects there were.
+pub(crate) fn apply(key: &mut KeyForWriting<'_>, bytes: &[u8]) -> Result<usize, DecodeError> {
+    #[cfg(feature = "fault-injection")]
+    let bytes = &*fault::read(bytes);
+    match decode_effects(bytes) {
+        Ok(effects) => {
+            carry_out(key, &effects);
+            Ok(effects.len())
+        }
+        Err(why) => {
+            close(key);
+            Err(why)
+        }
+    }
+}
+
+/// Closes the key: it holds nothing that is good, until its primary sends it again. What was to be applied to it could
+/// not be understood.
+fn close(key: &mut KeyForWriting<'_>) {
+    if let Some(sessions) = key.value_mut() {
+        let before = Share::of(sessions);
+        let old = std::mem::replace(sessions, UserSessions::closed());
+        before.becomes(Share::default());
+        state::release(old.agents());
+    } else {
+        key.set_value(UserSessions::closed());
+    }
+    stored::failed_to_apply();
+    key.expire_at(UnixMillis::MAX.as_i64());
+    key.signal();
+}
+
+/// Carries out `effects`: the key is made for the first one, has the last deadline in it as its expiry, and goes with
+/// the last record.
+fn carry_out(key: &mut KeyForWriting<'_>, effects: &[Effect<'_>]) {
+    if effects.is_empty() {
+        return;
+    }
+    if key.value().is_none() {
+        key.set_value(UserSessions::new());
+    }
+    let Some(sessions) = key.value_mut() else { return };
+    let before = Share::of(sessions);
+    let mut state = state::lock();
+    if let Some(time) = effects.iter().filter_map(Effect::time).max() {
+        state.saw(time);
+    }
+    sessions.apply(effects, state.agents());
+    drop(state);
+    before.becomes(Share::of(sessions));
+    if sessions.is_empty() {
+        key.delete();
+    } else {
+        let deadline = sessions.last_deadline().as_i64();
+        key.expire_at(deadline);
+    }
+    key.signal();
+}
+
+/// Passes `effects` on to replicas and the append-only file.
+fn replicate(key: &KeyForWriting<'_>, effects: &[Effect<'_>]) {
+    #[allow(unused_mut)] // but for tests
+    let mut bytes = encode_effects(effects);
+    #[cfg(feature = "fault-injection")]
+    fault::written(&mut bytes);
+    key.replicate(&bytes);
+}
+
+/// Adds entries to the audit stream, if there are any, for a command that concerns no key.
+pub(crate) fn audit(call: &Call<'_>, entries: Option<Entries>) {
+    if let Some(Entries { stream, maxlen, entries }) = entries {
+        not_added(&stream, call.append(&stream, maxlen, entries));
+    }
+}
+
+/// Counts and logs entries that the audit stream did not take.
+fn not_added(stream: &[u8], entries: usize) {
+    for _ in 0..entries {
+        stats::AUDIT_FAILURES.add(1);
+        log_warning(&format!("session: no entry could be added to {}", String::from_utf8_lossy(stream)));
+    }
+}
+
+/// The keyspace event of a kind of event.
+fn name_of(kind: EventKind) -> &'static CStr {
+    match kind {
+        EventKind::Created => c"session.create",
+        EventKind::Refreshed => c"session.refresh",
+        EventKind::Regenerated => c"session.regenerate",
+        EventKind::Touched => c"session.touch",
+        EventKind::Set => c"session.set",
+        EventKind::Unset => c"session.unset",
+        EventKind::AllEnded(_) => c"session.revokeuser",
+        EventKind::Ended(Reason::Evicted) => c"session.evict",
+        EventKind::Ended(Reason::Reused) => c"session.reuse",
+        EventKind::Ended(Reason::Expired | Reason::Idle) => c"session.expire",
+        EventKind::Ended(_) => c"session.revoke",
+    }
+}

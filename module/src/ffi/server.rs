@@ -1,0 +1,69 @@
+//! The server's functions: how they are called, and those that any part of the module may call at any time.
+
+use std::ffi::{CStr, CString};
+
+use redis_session_core::UnixMillis;
+
+#[cfg(feature = "fault-injection")]
+use super::fault;
+
+/// What the API's functions answer when they did what they were asked to.
+#[allow(clippy::cast_possible_truncation)] // 0
+pub(super) const OK: std::ffi::c_int = redis_module::raw::REDISMODULE_OK as std::ffi::c_int;
+/// What they answer otherwise.
+#[allow(clippy::cast_possible_truncation)] // 1
+pub(super) const ERR: std::ffi::c_int = redis_module::raw::REDISMODULE_ERR as std::ffi::c_int;
+
+/// Calls a function of the module API that [`super::require_api`] found at load.
+macro_rules! redis {
+    ($name:ident($($argument:expr),* $(,)?)) => {
+        match redis_module::raw::$name {
+            Some(function) => function($($argument),*),
+            None => $crate::ffi::server::missing(stringify!($name)),
+        }
+    };
+}
+pub(super) use redis;
+
+/// Cannot happen, as the module does not load without the functions that it calls.
+#[cold]
+#[allow(clippy::panic)] // the guard around every handler answers with an error
+pub(super) fn missing(name: &str) -> ! {
+    panic!("{name} is missing")
+}
+
+/// Whether this server is a node of a cluster.
+///
+/// # Safety
+/// The context must be that of the running command or timer.
+pub(super) unsafe fn is_cluster(ctx: *mut redis_module::raw::RedisModuleCtx) -> bool {
+    // SAFETY: as the caller says.
+    let flags = unsafe { redis!(RedisModule_GetContextFlags(ctx)) }.unsigned_abs();
+    flags & redis_module::raw::REDISMODULE_CTX_FLAGS_CLUSTER != 0
+}
+
+/// The time now by this server's clock.
+pub(crate) fn clock() -> UnixMillis {
+    // SAFETY: takes no arguments.
+    let now = unsafe { redis!(RedisModule_Milliseconds()) };
+    #[cfg(feature = "fault-injection")]
+    let now = now.saturating_add(fault::ahead());
+    UnixMillis::saturating_from(now)
+}
+
+/// Writes a line to the server's log, level `warning`.
+pub(crate) fn log_warning(text: &str) {
+    log(c"warning", text);
+}
+
+/// Writes a line to the server's log, level `notice`.
+pub(crate) fn log_notice(text: &str) {
+    log(c"notice", text);
+}
+
+fn log(level: &CStr, text: &str) {
+    if let Ok(text) = CString::new(text.replace('\0', " ")) {
+        // SAFETY: both strings end with NUL, the format takes one string, and no context is needed to log.
+        unsafe { redis!(RedisModule_Log(std::ptr::null_mut(), level.as_ptr(), c"%s".as_ptr(), text.as_ptr())) };
+    }
+}
