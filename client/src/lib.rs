@@ -171,7 +171,7 @@
 //! # }
 //! ```
 //!
-//! One that asks Sentinel for the primary, whenever it has to be made anew:
+//! One that asks Sentinel for the primary whenever it reconnects:
 //!
 //! ```no_run
 //! # #[cfg(all(feature = "connection-manager", feature = "sentinel"))]

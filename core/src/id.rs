@@ -100,7 +100,7 @@ impl SessionId {
     }
 }
 
-/// The 16-byte form of `text`, if it is one of the three spellings to the letter.
+/// The 16-byte form of `text`, if it is exactly one of the three spellings.
 fn compact(text: &[u8]) -> Option<Form> {
     let mut bytes = [0; 16];
     match text.len() {

@@ -143,7 +143,7 @@ fn any_text(text: &str) -> Result<(), String> {
 }
 
 fn stream_name(name: &str) -> Result<(), String> {
-    // On a cluster, a hash tag is put behind it.
+    // On a cluster, a hash tag is appended to it.
     if name.contains(['{', '}']) {
         return Err("must not contain { or }".into());
     }

@@ -204,9 +204,9 @@ impl State {
 
     /// `session.keys-file`, as CONFIG shows it.
     ///
-    /// A server keeps a setting to itself that is set to what it is, but setting this one again is to read the file
-    /// again. So once the file is not the one that was read, its name is shown in another spelling, and in a new one each
-    /// time: whoever sets it to what CONFIG GET has shown means it, too.
+    /// The server does not pass on a setting that is set to its present value. But an operator sets this one again to have
+    /// the file read again. So once the file has changed, CONFIG GET shows its name in another spelling, a new one each
+    /// time. Each of these spellings means the same file.
     pub(crate) fn shown_keys_file(&self) -> String {
         let file = &self.settings.keys_file;
         if !self.ring_source.as_ref().is_some_and(Source::has_changed) {

@@ -42,7 +42,7 @@
 //! # }
 //! ```
 //!
-//! Whoever has no good token is answered 401 with `WWW-Authenticate` and no more: why is for the log, and for
+//! A request without a good token gets 401 with `WWW-Authenticate` and no more. The reason goes to the log and to
 //! [`SessionLayer::on_refused`]. While Redis is away the answer is 503.
 //!
 //! A cookie comes with requests that other sites make, too. `SameSite=Lax`, the default, keeps it out of those that

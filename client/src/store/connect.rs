@@ -27,13 +27,13 @@ const SLOW_ANSWERS: u32 = 3;
 /// How long a connection may be silent before the system asks whether the other side is still there.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// A connection shared by all its clones, that is made anew when it has broken.
+/// A connection that all its clones share. It reconnects when it has broken.
 ///
 /// While Redis is away, calls fail at once, but for one now and then that tries again: 50 ms after the first failure,
 /// and then after twice as long each time, up to five seconds, each pause up to half as long again, so that not all
 /// clients come at once. Every wait is bounded: a second for a connection, a second for an answer.
 ///
-/// A connection is replaced (the name is resolved anew, too) when it broke, when three times in a row an answer did not
+/// A connection is replaced (the name is resolved again, too) when it broke, when three times in a row an answer did not
 /// come in time, as from a host that has vanished, and when the server says that it has become a replica (`READONLY`):
 /// another may be the primary by now. The call that found this out fails. `READONLY` stops no other calls, for a
 /// replica can check tokens; as often as with the pauses above, the connection is replaced until a primary is found.

@@ -228,7 +228,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         self.check(token, visitor, false).await
     }
 
-    /// Checks a token and its session, and notes that the session is in use, so that its idle timeout starts anew: for
+    /// Checks a token and its session, and notes that the session is in use, so that its idle timeout starts again: for
     /// each request that the user makes.
     ///
     /// # Errors
@@ -352,8 +352,8 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         }
     }
 
-    /// Logs out the session of this token, of whatever kind and be it expired. Whether it was alive; that it was not is
-    /// a success too (RFC 7009 section 2.2), and so is a text that is no token.
+    /// Logs out the session of this token, which may be of any kind and may have expired. The answer is whether the session
+    /// was alive. A dead session is a success too (RFC 7009 section 2.2), and so is a text that is no token.
     ///
     /// # Errors
     /// If Redis is away, or refuses.

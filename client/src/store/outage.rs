@@ -20,7 +20,7 @@ impl Outage {
         self.next_try.is_none_or(|next_try| next_try <= now)
     }
 
-    /// Whether there is a pause, be it over.
+    /// Whether there is a pause, or was one since the last success.
     pub(super) fn has_paused(&self) -> bool {
         self.next_try.is_some()
     }

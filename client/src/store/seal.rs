@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Nonces are random: with 192 bits, as many fields can be sealed with one key as anybody ever will. The
-//! associated data bind a value to its place, so whoever can write to Redis cannot move it to another session. Names of
-//! fields are not sealed, for the server must tell them apart, and a sealed value is as much longer as the key's id says.
+//! associated data bind a value to its place, so nobody who can write to Redis can move it to another session. Names of
+//! fields are not sealed, for the server must tell them apart. The length of a sealed value grows with that of the key's id.
 
 use std::fmt;
 

@@ -39,7 +39,7 @@ impl<'a> Reader<'a> {
         self.array().map(UnixMillis::from_bytes)
     }
 
-    /// Bytes behind their number (u32), which is not 0.
+    /// A count of bytes (u32), which is not 0, and then the bytes.
     pub(crate) fn counted(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.u32()?).ok()?;
         self.bytes(length).filter(|bytes| !bytes.is_empty())

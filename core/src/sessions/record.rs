@@ -317,7 +317,7 @@ impl<'a> IdKey<'a> {
     }
 }
 
-/// The fields of a fixed size that a session with these flags has behind its times, in their order, and their sizes.
+/// The fields of a fixed size that follow the times of a session with these flags, in their order, with their sizes.
 fn optional_fields(flags: u16) -> impl Iterator<Item = (u16, usize)> {
     let ip = match (flags & IP) >> IP_SHIFT {
         0 => 0,

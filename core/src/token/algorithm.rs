@@ -51,7 +51,7 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm with this name, to the letter (RFC 7515 section 4.1.1: case-sensitive).
+    /// The algorithm with exactly this name (RFC 7515 section 4.1.1: case-sensitive).
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)

@@ -1,9 +1,9 @@
 //! Tokens that were good lately, so that checking one again costs no MAC and no JSON.
 //!
-//! A check is a function of keys, policy, user, token, audience and time. An entry remembers what was found out with
-//! all of these but the time, and the times that the answer hangs on. It is found only where user, token and audience
-//! are the same to the letter, and then the times are compared again; with other keys or another policy, all is
-//! forgotten. So the answer with the memory is the answer without it.
+//! A check is a function of keys, policy, user, token, audience and time. An entry remembers the outcome for all of these
+//! but the time, and the times that the answer depends on. It counts only for exactly the same user, token and audience,
+//! and then the times are compared again. Other keys or another policy clear the cache. So a check gives the same answer
+//! with and without it.
 
 use std::hint::black_box;
 

@@ -12,7 +12,7 @@ use crate::UnixMillis;
 /// The claims that a caller cannot set: the token's own.
 const RESERVED: [&str; 8] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid"];
 
-/// The claims that a caller adds to a token: a JSON object, kept to the letter.
+/// The claims that a caller adds to a token: a JSON object, whose text is kept as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
     /// What is between the object's braces.
@@ -23,7 +23,7 @@ pub struct Claims {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ClaimsError {
-    /// Not JSON, or no object, or more behind it.
+    /// Not JSON, not an object, or more bytes after it.
     #[error("is not a JSON object (line {line}, column {column})")]
     Json {
         /// Where reading stopped, from 1.

@@ -1,5 +1,5 @@
 //! Strict JSON: an object whose members occur once at any depth, nested at most [`MAX_DEPTH`] levels, and no byte
-//! behind it (RFC 7515 section 5.2, RFC 8259 section 4).
+//! after it (RFC 7515 section 5.2, RFC 8259 section 4).
 //!
 //! Two readers that pick different ones of two equal members see two different tokens, so both are refused. Values are
 //! handed to [`Members`] as they come, borrowed from the text, and no tree is built.
@@ -50,7 +50,7 @@ pub(crate) struct JsonError {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Not JSON, no object, a member of another type than asked for, or more bytes behind the object.
+    /// Not JSON, no object, a member of another type than asked for, or more bytes after the object.
     Syntax,
     /// An object has this member twice.
     Duplicate(String),

@@ -159,7 +159,7 @@ fn authenticate<const N: usize>(
     Ok((id, times.map(UnixMillis::from_bytes)))
 }
 
-/// What is before and behind the last dot.
+/// The text before the last dot, and the text after it.
 fn split_last(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = text.iter().rposition(|byte| *byte == b'.')?;
     let (before, behind) = text.split_at_checked(at)?;

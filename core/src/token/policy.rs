@@ -6,7 +6,7 @@ pub struct TokenPolicy {
     /// The `typ` that a JWT's header must have, if one is set (RFC 8725 section 3.11). It is a media type: letters may
     /// be in either case, and `application/` may be left out (RFC 7515 section 4.1.9).
     pub token_type: Option<String>,
-    /// The `iss` that a JWT must have, to the letter, if one is set (RFC 8725 section 3.8).
+    /// The exact `iss` that a JWT must have, if one is set (RFC 8725 section 3.8).
     pub issuer: Option<String>,
     /// The audience that a JWT's `aud` must hold, if one is set (RFC 8725 section 3.9).
     pub audience: Option<String>,

@@ -9,7 +9,7 @@ use super::json::{Fault, JsonError};
 #[derive(Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum KeyRingError {
-    /// Not JSON, or no object, or more behind it.
+    /// Not JSON, not an object, or more bytes after it.
     #[error("is not a JSON object (line {line}, column {column})")]
     Json {
         /// Where reading stopped, from 1.

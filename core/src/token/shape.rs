@@ -24,8 +24,8 @@ pub fn is_token(text: &[u8]) -> bool {
     opaque || (text.iter().filter(|byte| **byte == b'.').count() == 2 && opens_object(text))
 }
 
-/// Whether `text` has a token in it, be it with something around it: `Bearer eyJ...`, quotes, `token=rst1...`. Such a
-/// text is neither a token nor an id, and is not to be told to others than who sent it.
+/// Whether `text` has a token in it, perhaps with something around it: `Bearer eyJ...`, quotes, `token=rst1...`. Such a
+/// text is neither a token nor an id. Logs and replies must not repeat it.
 ///
 /// ```
 /// use redis_session_core::token::holds_token;

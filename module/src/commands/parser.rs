@@ -15,7 +15,7 @@ pub(crate) struct Parser<'c, 'a> {
 }
 
 impl<'c, 'a> Parser<'c, 'a> {
-    /// Begins behind the command's name.
+    /// Begins after the command's name.
     pub(crate) fn new(call: &'c Call<'a>) -> Self {
         Self { call, next: 1 }
     }
@@ -31,7 +31,7 @@ impl<'c, 'a> Parser<'c, 'a> {
         self.arg().ok_or(Failure::Arity)
     }
 
-    /// A positional argument. If it holds a token, be it by mistake, it is kept out of MONITOR and SLOWLOG.
+    /// A positional argument. If it holds a token, even by mistake, it is kept out of MONITOR and SLOWLOG.
     pub(crate) fn value(&mut self) -> Result<&'a [u8], Failure> {
         let value = self.unchecked_value()?;
         self.redact_token(value);
@@ -68,7 +68,7 @@ impl<'c, 'a> Parser<'c, 'a> {
         self.arg().map(|arg| Word(arg.bytes()))
     }
 
-    /// The value of the option `word`. If it holds a token, be it by mistake, it is kept out of MONITOR and SLOWLOG.
+    /// The value of the option `word`. If it holds a token, even by mistake, it is kept out of MONITOR and SLOWLOG.
     pub(crate) fn of(&mut self, word: &str) -> Result<&'a [u8], Failure> {
         let value = self.unchecked_of(word)?;
         self.redact_token(value);
@@ -142,8 +142,8 @@ impl<'c, 'a> Parser<'c, 'a> {
     }
 }
 
-/// A session id given as `what`. What has a token in it is none: whoever sends `Bearer` with it is to hear of it, not that
-/// nothing was found.
+/// The session id that is given as `what`. A text with a token in it is refused: a client that sends `Bearer` with a token
+/// learns its mistake, instead of that nothing was found.
 pub(crate) fn session_id(what: &str, text: &[u8]) -> Result<SessionId, Failure> {
     if holds_token(text) {
         return Err(Failure::invalid(format!("{what} looks like a token; an id must not")));

@@ -127,7 +127,7 @@ proptest! {
     }
 }
 
-/// With the algorithms of public keys, key rings that are read anew, and all settings.
+/// With the algorithms of public keys, key rings that are read again, and all settings.
 #[cfg(feature = "public-keys")]
 mod mixed {
     use std::sync::LazyLock;
