@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use redis::{Cmd, Connection, ConnectionLike, RedisError, RedisResult, Value};
 use redis_session::{
     CreateOptions, Created, InactiveReason, KeyPrefix, LimitPolicy, Reason, RefreshOptions, SessionCommands,
-    SessionErrorCode, Timestamp, TokenKind, ValidateOptions,
+    SessionErrorCode, Timestamp, TokenFormat, ValidateOptions,
 };
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -73,7 +73,7 @@ impl Tour {
             .data("cart", "17")
             .data("theme", "dark")
             .claims(r#"{"role":"editor"}"#)
-            .token(TokenKind::Jwt)
+            .token(TokenFormat::Jwt)
             .refreshable();
         let laptop = self.redis.session_create(&key, &options)?;
         let laptop_token = self.redis.token_of(&laptop, "laptop's token")?;
@@ -145,7 +145,7 @@ impl Tour {
         check(session.id == laptop.id && laptop.id != refreshed.id, "active, by the new id")?;
 
         step("The user logs in on a phone too");
-        let options = CreateOptions::new().ip(cafe).agent("The app on a phone").token(TokenKind::Jwt);
+        let options = CreateOptions::new().ip(cafe).agent("The app on a phone").token(TokenFormat::Jwt);
         let phone = self.redis.session_create(&key, &options)?;
         let phone_token = self.redis.token_of(&phone, "phone's token")?;
         check(phone.id != laptop.id, "a session of its own")?;
@@ -182,7 +182,8 @@ impl Tour {
         check(self.redis.session_get(&key, &phone.id)?.is_none(), "its session is gone")?;
 
         step("The password changes: log out everywhere else");
-        let tablet = self.redis.session_create(&key, &CreateOptions::new().agent("A tablet").token(TokenKind::Jwt))?;
+        let tablet =
+            self.redis.session_create(&key, &CreateOptions::new().agent("A tablet").token(TokenFormat::Jwt))?;
         let tablet_token = self.redis.token_of(&tablet, "tablet's token")?;
         check(self.redis.session_revoke_others(&key, &laptop_token)? == 1, "the tablet was logged out")?;
         self.check_inactive(&key, &tablet_token, Reason::UserRevoked)?;
@@ -195,7 +196,7 @@ impl Tour {
         check(self.redis.session_count(&key)? == 0, "no session is left")?;
 
         step("Log in again: it works at once");
-        let again = self.redis.session_create(&key, &CreateOptions::new().token(TokenKind::Jwt).refreshable())?;
+        let again = self.redis.session_create(&key, &CreateOptions::new().token(TokenFormat::Jwt).refreshable())?;
         let new_token = self.redis.token_of(&again, "new token")?;
         let now = self.redis.session_validate(&key, &new_token, &ValidateOptions::new())?;
         check(now.is_active(), "the new token is good")?;

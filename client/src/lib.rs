@@ -13,7 +13,7 @@
 //! // Log in: one session, and a signed JWT for it.
 //! let options = CreateOptions::new().idle(Duration::from_secs(1800)).agent("Firefox on Linux");
 //! let login = redis.session_create(keys.key("42"), &options)?;
-//! let token = login.token.expect("there is one, unless TokenKind::None was asked for");
+//! let token = login.token.expect("there is one, unless TokenFormat::None was asked for");
 //!
 //! // Each request: is the token genuine, and its session alive? The token alone tells where to ask.
 //! let Some(key) = keys.key_of_token(&token) else { return Ok(()) }; // 401
@@ -237,7 +237,7 @@ pub use commands::AsyncSessionCommands;
 pub use commands::SessionCommands;
 pub use error::SessionErrorCode;
 pub use keys::{Key, KeyRing};
-pub use options::{CreateOptions, LimitPolicy, RefreshOptions, TokenKind, ValidateOptions};
+pub use options::{CreateOptions, LimitPolicy, RefreshOptions, TokenFormat, ValidateOptions};
 pub use redis;
 pub use redis_session_core::Reason;
 pub use replies::{ActiveSession, Details, Inactive, InactiveReason, Session, SessionData, Timestamp, Validation};

@@ -11,7 +11,7 @@ use redis::{RedisWrite, ToRedisArgs};
 /// ```
 /// use std::net::Ipv4Addr;
 /// use std::time::Duration;
-/// use redis_session::{CreateOptions, TokenKind};
+/// use redis_session::{CreateOptions, TokenFormat};
 ///
 /// // "Remember me": 30 days, as long as it is used daily.
 /// let remember_me = CreateOptions::new()
@@ -21,7 +21,7 @@ use redis::{RedisWrite, ToRedisArgs};
 ///     .agent("Firefox on Linux")
 ///     .data("cart", "17")
 ///     .claims(r#"{"role":"editor"}"#)
-///     .token(TokenKind::Jwt);
+///     .token(TokenFormat::Jwt);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CreateOptions {
@@ -35,7 +35,7 @@ pub struct CreateOptions {
     device: Option<Vec<u8>>,
     data: Vec<(Vec<u8>, Vec<u8>)>,
     claims: Option<String>,
-    token: Option<TokenKind>,
+    token: Option<TokenFormat>,
     token_ttl: Option<Duration>,
     /// Zero is `session.refresh-ttl`.
     refresh: Option<Duration>,
@@ -130,7 +130,7 @@ impl CreateOptions {
 
     /// `TOKEN`: which credential to make. Default: the server's.
     #[must_use]
-    pub fn token(mut self, kind: TokenKind) -> Self {
+    pub fn token(mut self, kind: TokenFormat) -> Self {
         self.token = Some(kind);
         self
     }
@@ -190,7 +190,7 @@ impl ToRedisArgs for CreateOptions {
             }
         }
         option(out, "CLAIMS", self.claims.as_deref());
-        option(out, "TOKEN", self.token.map(TokenKind::as_str));
+        option(out, "TOKEN", self.token.map(TokenFormat::as_str));
         option(out, "TOKENTTL", self.token_ttl.map(whole_seconds));
         option(out, "REFRESH", self.refresh.map(whole_seconds));
     }
@@ -223,7 +223,7 @@ impl LimitPolicy {
 /// Which credential `SESSION.CREATE` makes for a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum TokenKind {
+pub enum TokenFormat {
     /// A signed JWT (RFC 7519), which other services can check and read too.
     Jwt,
     /// A token that tells nothing but whose session it is, for use with this server alone.
@@ -232,7 +232,7 @@ pub enum TokenKind {
     None,
 }
 
-impl TokenKind {
+impl TokenFormat {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Jwt => "JWT",
@@ -435,9 +435,9 @@ mod tests {
             (new().data("cart", "17").data("theme", ""), &["DATA", "2", "cart", "17", "theme", ""]),
             (new().claims(r#"{"role":"editor"}"#), &["CLAIMS", r#"{"role":"editor"}"#]),
             (new().claims(serde_json::json!({"role": "editor"})), &["CLAIMS", r#"{"role":"editor"}"#]),
-            (new().token(TokenKind::Jwt), &["TOKEN", "JWT"]),
-            (new().token(TokenKind::Opaque), &["TOKEN", "OPAQUE"]),
-            (new().token(TokenKind::None), &["TOKEN", "NONE"]),
+            (new().token(TokenFormat::Jwt), &["TOKEN", "JWT"]),
+            (new().token(TokenFormat::Opaque), &["TOKEN", "OPAQUE"]),
+            (new().token(TokenFormat::None), &["TOKEN", "NONE"]),
             (new().token_ttl(seconds(60)), &["TOKENTTL", "60"]),
             (new().refresh(seconds(86_400)), &["REFRESH", "86400"]),
             (new().refresh(Duration::from_millis(1500)), &["REFRESH", "2"]),

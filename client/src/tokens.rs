@@ -18,7 +18,7 @@ pub struct Created {
     /// When the session ends at the latest.
     pub expires_at: Timestamp,
     /// The credential to hand to the user; it is stored nowhere. `None` after
-    /// [`TokenKind::None`](crate::TokenKind::None).
+    /// [`TokenFormat::None`](crate::TokenFormat::None).
     pub token: Option<String>,
     /// When the token ends.
     pub token_expires_at: Option<Timestamp>,

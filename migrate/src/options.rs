@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 use redis_session::redis::IntoConnectionInfo as _;
-use redis_session::{KeyPrefix, TokenKind};
+use redis_session::{KeyPrefix, TokenFormat};
 
 use crate::error::Failure;
 use crate::tls::Tls;
@@ -87,7 +87,7 @@ pub(crate) struct Options {
     pub(crate) key_prefix: String,
     pub(crate) hash_tag: bool,
     pub(crate) keep_ids: bool,
-    pub(crate) token: TokenKind,
+    pub(crate) token: TokenFormat,
     pub(crate) refresh: Option<Duration>,
     pub(crate) idle: Option<Duration>,
     pub(crate) ttl: Option<Duration>,
@@ -141,7 +141,7 @@ impl Default for Options {
             key_prefix: "sessions:".into(),
             hash_tag: false,
             keep_ids: false,
-            token: TokenKind::Jwt,
+            token: TokenFormat::Jwt,
             refresh: None,
             idle: None,
             ttl: None,
@@ -193,7 +193,7 @@ impl Options {
                 Long("key-prefix") => self.key_prefix = parser.value()?.string()?,
                 Long("hash-tag") => self.hash_tag = true,
                 Long("keep-ids") => self.keep_ids = true,
-                Long("token") => self.token = token_kind(parser)?,
+                Long("token") => self.token = token_format(parser)?,
                 Long("refresh") => self.refresh = Some(seconds(parser)?),
                 Long("idle") => self.idle = Some(seconds(parser)?),
                 Long("ttl") => self.ttl = Some(seconds(parser)?),
@@ -326,11 +326,11 @@ fn names(parser: &mut lexopt::Parser) -> Result<Vec<String>, lexopt::Error> {
     Ok(names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect())
 }
 
-fn token_kind(parser: &mut lexopt::Parser) -> Result<TokenKind, lexopt::Error> {
+fn token_format(parser: &mut lexopt::Parser) -> Result<TokenFormat, lexopt::Error> {
     parser.value()?.parse_with(|text| match text {
-        "jwt" => Ok(TokenKind::Jwt),
-        "opaque" => Ok(TokenKind::Opaque),
-        "none" => Ok(TokenKind::None),
+        "jwt" => Ok(TokenFormat::Jwt),
+        "opaque" => Ok(TokenFormat::Opaque),
+        "none" => Ok(TokenFormat::None),
         _ => Err("jwt, opaque or none was expected"),
     })
 }

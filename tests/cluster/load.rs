@@ -13,7 +13,7 @@ use redis_session::commands::{
 };
 use redis_session::redis::{Cmd, FromRedisValue, RedisError, from_redis_value};
 use redis_session::{
-    CreateOptions, Created, Grant, Reason, RefreshOptions, Session, SessionErrorCode, TokenKind, ValidateOptions,
+    CreateOptions, Created, Grant, Reason, RefreshOptions, Session, SessionErrorCode, TokenFormat, ValidateOptions,
     Validation,
 };
 use redis_session_tests::wait_until;
@@ -309,7 +309,7 @@ impl Client {
     fn create(&mut self, user: usize) -> bool {
         self.made += 1;
         let (id, key) = (format!("session-{}", self.made), self.users[user].key.clone());
-        let kind = if self.made.is_multiple_of(2) { TokenKind::Jwt } else { TokenKind::Opaque };
+        let kind = if self.made.is_multiple_of(2) { TokenFormat::Jwt } else { TokenFormat::Opaque };
         let options =
             CreateOptions::new().id(&id).token(kind).refreshable().agent(format!("browser {}", self.made % 7));
         let answer = self.run::<Created>("CREATE", &session_create(&key, &options), true);

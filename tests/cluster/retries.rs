@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use redis_session::redis::RedisResult;
 use redis_session::redis::cluster::{ClusterClient, ClusterConnection, NodeAddress};
 use redis_session::{
-    CreateOptions, Created, Grant, Reason, RefreshOptions, SessionCommands, SessionErrorCode, TokenKind,
+    CreateOptions, Created, Grant, Reason, RefreshOptions, SessionCommands, SessionErrorCode, TokenFormat,
     ValidateOptions,
 };
 use redis_session_tests::issuer::foreign;
@@ -95,7 +95,7 @@ fn a_login_with_an_id_of_its_own_is_made_once(lossy: &Lossy, con: &mut ClusterCo
 }
 
 fn a_login_with_a_jwt_is_made_once(lossy: &Lossy, con: &mut ClusterConnection) {
-    let jwt = con.session_create(KEY, &CreateOptions::new().token(TokenKind::Jwt)).unwrap().token.unwrap();
+    let jwt = con.session_create(KEY, &CreateOptions::new().token(TokenFormat::Jwt)).unwrap().token.unwrap();
     let jwt = foreign(&jwt);
     cmd(con, &format!("DEL {KEY}")).unwrap();
     let error = lossy.lose("SESSION.CREATE", || con.session_register(KEY, &jwt, &CreateOptions::new())).unwrap_err();

@@ -6,8 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use redis_session::commands::session_create;
 use redis_session::redis::{ConnectionLike, from_redis_value, pipe};
 use redis_session::{
-    AsyncSessionCommands, CreateOptions, Created, Grant, KeyPrefix, Reason, RefreshOptions, SessionCommands, TokenKind,
-    ValidateOptions,
+    AsyncSessionCommands, CreateOptions, Created, Grant, KeyPrefix, Reason, RefreshOptions, SessionCommands,
+    TokenFormat, ValidateOptions,
 };
 use redis_session_tests::{Cluster, Server, cmd, cmd_args, list, text};
 
@@ -110,7 +110,7 @@ fn a_jwt_without_a_session_stays_revoked_on_every_node(cluster: &Cluster) {
     let key = "sessions:stateless";
     let mut con = client(cluster).get_connection().unwrap();
     let mut jwt = || {
-        let token = con.session_create(key, &CreateOptions::new().token(TokenKind::Jwt)).unwrap().token.unwrap();
+        let token = con.session_create(key, &CreateOptions::new().token(TokenFormat::Jwt)).unwrap().token.unwrap();
         cmd(&mut con, &format!("DEL {key}")).unwrap();
         token
     };

@@ -7,7 +7,7 @@ use redis::Connection;
 use redis_session::commands::{session_count, session_create, session_revoke, session_touch};
 use redis_session::{
     AsyncSessionCommands, CreateOptions, Created, KeyPrefix, LimitPolicy, Reason, SessionCommands, SessionErrorCode,
-    TokenKind, ValidateOptions, Validation,
+    TokenFormat, ValidateOptions, Validation,
 };
 use redis_session_tests::{Server, cmd, on_both};
 
@@ -42,7 +42,7 @@ fn a_login_with_every_option() {
                     .data("cart", "17")
                     .data(b"\xff".to_vec(), b"\0".to_vec())
                     .claims(r#"{"role":"editor"}"#)
-                    .token(TokenKind::Jwt)
+                    .token(TokenFormat::Jwt)
                     .token_ttl(Duration::from_secs(50)),
             )
             .unwrap();
@@ -67,11 +67,11 @@ fn a_login_with_every_option() {
 #[test]
 fn each_kind_of_token() {
     on_both(|_, con| {
-        let jwt = con.session_create(KEY, &options().token(TokenKind::Jwt)).unwrap().token.unwrap();
-        let opaque = con.session_create(KEY, &options().token(TokenKind::Opaque)).unwrap();
+        let jwt = con.session_create(KEY, &options().token(TokenFormat::Jwt)).unwrap().token.unwrap();
+        let opaque = con.session_create(KEY, &options().token(TokenFormat::Opaque)).unwrap();
         assert_eq!(opaque.token_expires_at, Some(opaque.expires_at));
         let opaque = opaque.token.unwrap();
-        let none = con.session_create(KEY, &options().token(TokenKind::None)).unwrap();
+        let none = con.session_create(KEY, &options().token(TokenFormat::None)).unwrap();
         assert_eq!((none.token, none.token_expires_at), (None, None));
         for token in [jwt, opaque] {
             assert_eq!(KeyPrefix::default().key_of_token(&token).as_deref(), Some(KEY));
@@ -106,7 +106,7 @@ fn a_check_short_and_full() {
 fn reasons_are_typed() {
     on_both(|_, con| {
         let mut login = |kind| con.session_create(KEY, &options().token(kind)).unwrap().token.unwrap();
-        let (jwt, opaque) = (login(TokenKind::Jwt), login(TokenKind::Opaque));
+        let (jwt, opaque) = (login(TokenFormat::Jwt), login(TokenFormat::Opaque));
         assert_eq!(reason(con, &tampered(&jwt)), Some(Reason::Signature));
         assert_eq!(reason(con, "nonsense"), Some(Reason::Malformed));
         let asked = ValidateOptions::new().audience("api");

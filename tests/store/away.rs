@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::sentinel::{SentinelClient, SentinelServerType};
 use redis_session::{
     Assurance, CreateOptions, LocalVerifier, Login, Policy, Reason, ReconnectingConnection, SessionStore, StoreError,
-    TokenKind, Visitor,
+    TokenFormat, Visitor,
 };
 use redis_session_tests::{Sentinels, Server, ServerBuilder, jwk_set};
 
@@ -91,7 +91,7 @@ async fn a_local_verifier_lets_nobody_in_whom_redis_would_not() {
     let mut server = durable().clock_behind(Duration::from_secs(60)).start();
     let store = SessionStore::connect(server.url()).unwrap().when_away(verifier());
     let policy = |kind| Policy::new(CreateOptions::new().token(kind));
-    let opaque = store.clone().policy(policy(TokenKind::Opaque)).login(&Login::new("42")).await.unwrap();
+    let opaque = store.clone().policy(policy(TokenFormat::Opaque)).login(&Login::new("42")).await.unwrap();
     let short = store.clone().policy(Policy::new(for_secs(1))).login(&Login::new("42")).await.unwrap();
     let refreshable = Policy::new(CreateOptions::new().refreshable());
     let good = store.clone().policy(refreshable).login(&Login::new("42")).await.unwrap();

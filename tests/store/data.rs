@@ -7,7 +7,7 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, ErrorKind, Pipeline, RedisFuture, RedisResult, Value};
 use redis_session::{
     CreateOptions, Created, DataError, DataKeys, Login, Policy, ReconnectingConnection, Resealing, SessionStore,
-    StoreError, TokenKind,
+    StoreError, TokenFormat,
 };
 use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, text};
 use serde::{Deserialize, Serialize};
@@ -149,7 +149,7 @@ async fn sealed_data_outlive_a_new_id_and_a_new_key() {
 #[tokio::test]
 async fn a_login_with_sealed_data_is_like_any_other() {
     let server = Server::start();
-    let policy = Policy::new(CreateOptions::new().token(TokenKind::Opaque));
+    let policy = Policy::new(CreateOptions::new().token(TokenFormat::Opaque));
     let store: Store = store(&server).await.policy(policy).encrypt(keys());
     let sealed = store.login(&Login::new("42").data(&profile()).unwrap()).await.unwrap();
     let plain = login(&store, "42").await;

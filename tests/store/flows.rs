@@ -1,6 +1,6 @@
 //! Logging in and out.
 
-use redis_session::{Assurance, KeyPrefix, LimitPolicy, Login, Policy, Reason, StoreError, TokenKind, Visitor};
+use redis_session::{Assurance, KeyPrefix, LimitPolicy, Login, Policy, Reason, StoreError, TokenFormat, Visitor};
 use redis_session_tests::{Server, ServerBuilder, cmd};
 
 use crate::{for_secs, login, secs, store, token, verdict};
@@ -57,7 +57,7 @@ async fn by_default_who_is_remembered_is_so_for_thirty_days() {
 #[tokio::test]
 async fn a_touch_slides_the_idle_timeout_and_a_check_does_not() {
     let server = Server::start();
-    let policy = Policy::new(for_secs(600).idle(secs(60)).token(TokenKind::Opaque)).details();
+    let policy = Policy::new(for_secs(600).idle(secs(60)).token(TokenFormat::Opaque)).details();
     let store = store(&server).await.policy(policy);
     let created = login(&store, "42").await;
     let idle_end = async |touches| {

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use redis_session::axum::{Session, SessionCookie, SessionLayer};
 use redis_session::{
-    DataKeys, LocalVerifier, Login, Policy, ReconnectingConnection, SessionStore, StoreError, TokenKind, Visitor,
+    DataKeys, LocalVerifier, Login, Policy, ReconnectingConnection, SessionStore, StoreError, TokenFormat, Visitor,
 };
 use redis_session_tests::{Server, ServerBuilder, jwk_set};
 use tower::ServiceExt as _;
@@ -345,7 +345,7 @@ async fn no_log_tells_a_secret() {
     let mut server = ServerBuilder::new().keys(&["one"]).start();
     let mut secrets = vec!["a-most-secret-device".to_owned(), "a most secret value".to_owned()];
     let device = |request: Builder| request.header("x-device", "a-most-secret-device");
-    for kind in [TokenKind::Jwt, TokenKind::Opaque] {
+    for kind in [TokenFormat::Jwt, TokenFormat::Opaque] {
         let policy = Policy::new(for_secs(600).refreshable().token(kind)).details();
         let sessions = sessions(&server).policy(policy);
         for sessions in [sessions.clone(), sessions.encrypt(DataKeys::new("one", [1; 32]).unwrap())] {

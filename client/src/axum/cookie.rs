@@ -29,7 +29,7 @@ pub enum SameSite {
 /// pages that show what is the user's alone, the application must.
 ///
 /// A browser keeps 4096 bytes of a cookie: with large claims, use
-/// [`TokenKind::Opaque`](crate::TokenKind::Opaque).
+/// [`TokenFormat::Opaque`](crate::TokenFormat::Opaque).
 ///
 /// ```
 /// use redis_session::axum::{SameSite, SessionCookie};

@@ -20,7 +20,7 @@ use crate::options::CreateOptions;
 ///
 /// A JWT lasts for the server's `session.token-ttl`, an hour, unless the options have a
 /// [`token_ttl`](CreateOptions::token_ttl), and a cookie with it no longer. For cookies, choose
-/// [`TokenKind::Opaque`](crate::TokenKind::Opaque): such a token lasts as long as its session.
+/// [`TokenFormat::Opaque`](crate::TokenFormat::Opaque): such a token lasts as long as its session.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub(super) ordinary: CreateOptions,

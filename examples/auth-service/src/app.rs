@@ -9,7 +9,7 @@ use axum::http::HeaderName;
 use axum::http::request::Parts;
 use axum::middleware::{from_fn, map_response};
 use redis_session::axum::{SessionCookie, SessionLayer};
-use redis_session::{CreateOptions, Policy, ReconnectingConnection, SessionStore, TokenKind};
+use redis_session::{CreateOptions, Policy, ReconnectingConnection, SessionStore, TokenFormat};
 
 use crate::accounts::Accounts;
 use crate::attempts::Attempts;
@@ -38,8 +38,8 @@ impl App {
     pub(crate) fn new(settings: &Settings, accounts: Accounts) -> Result<Self, Box<dyn Error>> {
         let redis = ReconnectingConnection::new(settings.redis_url.as_str())?;
         // Opaque: a cookie is short then, and good for as long as its session is.
-        let browser = CreateOptions::new().token(TokenKind::Opaque).idle(settings.session.idle);
-        let remembered = CreateOptions::new().token(TokenKind::Opaque).ttl(settings.remember_ttl);
+        let browser = CreateOptions::new().token(TokenFormat::Opaque).idle(settings.session.idle);
+        let remembered = CreateOptions::new().token(TokenFormat::Opaque).ttl(settings.remember_ttl);
         let browsers = Policy::new(browser.ttl(settings.session.ttl)).remembered(remembered);
         // A JWT that other services can read, for minutes; and a refresh token to stay signed in with.
         let app = CreateOptions::new().ttl(settings.app_ttl).token_ttl(settings.token_ttl).refresh(settings.app_ttl);
