@@ -98,6 +98,26 @@ impl AgentPool {
         self.vacant.push(agent.0);
         if self.is_empty() {
             *self = Self::default();
+        } else {
+            self.shrink(hash);
+        }
+    }
+
+    /// Gives memory back once most texts have gone, of which the last one had this hash. The cost is spread over the texts:
+    /// a table shrinks by half at least, and the slots are looked at whenever the number of texts has halved.
+    fn shrink(&mut self, hash: u64) {
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let table = table(&mut self.by_text, hash);
+        if table.capacity() > 4 * (table.len() + 1) {
+            table.shrink_to(2 * table.len(), |at| hasher.hash_one(slot(slots, *at).map_or("", |slot| &*slot.text)));
+        }
+        let len = self.len();
+        if len.is_power_of_two() && len * 8 <= self.slots.len() {
+            let end = self.slots.iter().rposition(|slot| slot.users > 0).map_or(0, |last| last + 1);
+            self.slots.truncate(end);
+            self.slots.shrink_to_fit();
+            self.vacant.retain(|at| usize::try_from(*at).is_ok_and(|at| at < end));
+            self.vacant.shrink_to_fit();
         }
     }
 
@@ -168,6 +188,23 @@ mod tests {
         }
         ids.into_iter().for_each(|id| pool.release(id));
         assert!(pool.is_empty());
+    }
+
+    #[test]
+    fn memory_goes_with_most_of_the_texts() {
+        let mut pool = AgentPool::new();
+        let first = pool.acquire("first");
+        let ids: Vec<_> = (0..5000).map(|n| pool.acquire(&format!("agent {n}"))).collect();
+        let (kept, gone) = ids.split_at(3);
+        gone.iter().for_each(|id| pool.release(*id));
+        let tables: usize = pool.by_text.iter().map(HashTable::capacity).sum();
+        assert!(tables <= 4 * TABLES, "{tables}");
+        assert!(pool.slots.capacity() <= 8 && pool.vacant.capacity() <= 8, "{:?}", pool.slots.len());
+        assert_eq!((pool.get(first), pool.get(kept[2])), (Some("first"), Some("agent 2")));
+        let more: Vec<_> = (0..5000).map(|n| pool.acquire(&format!("agent {n}"))).collect();
+        assert_eq!(&more[..3], kept, "a text that is kept is found");
+        more.iter().enumerate().for_each(|(n, id)| assert_eq!(pool.get(*id), Some(&*format!("agent {n}"))));
+        assert_eq!(pool.len(), 5001);
     }
 
     #[test]
