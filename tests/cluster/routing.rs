@@ -160,7 +160,7 @@ fn a_transaction_can_hold_both(cluster: &Cluster) {
 
 fn everybody_is_out_on_the_primaries_that_are_told(cluster: &Cluster) {
     let mut con = client(cluster).get_connection().unwrap();
-    // What is dead is to be there when it moves.
+    // Dead sessions must be there when they move.
     cluster.tell_all("CONFIG SET session.audit-stream everyone session.sweep-time 0");
     let primaries = cluster.primaries();
     // A user of each primary.

@@ -23,7 +23,7 @@ fn revoked_before(server: &Server) -> i64 {
 #[test]
 fn all_sessions_of_all_users_end_with_their_tokens() {
     on_both(|_, con| {
-        // What is swept is unknown by its id.
+        // A swept session is unknown by its id.
         cmd(con, "CONFIG SET session.sweep-time 0").unwrap();
         let users: Vec<_> = (0..5)
             .map(|n| {

@@ -16,7 +16,7 @@ use crate::users::{Stored, server, stored};
 fn settled(server: &Server) -> Stored {
     stop_sweeping(server);
     let mut con = server.connection();
-    // What was revoked is remembered for ten minutes more at least.
+    // The server remembers a revocation for ten minutes more at least.
     wait_until("short-lived users are gone", || {
         let (now, all) = (now_ms(&mut con), stored(server));
         all.values().all(|(_, expires_at)| *expires_at < 0 || *expires_at > now + 100_000)

@@ -511,7 +511,7 @@ impl User {
         let lasting = Rules { not_before: Cutoff::default(), ..*rules };
         for presented in presented {
             self.ended.present(presented);
-            // What is good is ended, and so is what is dead for now. But a live session may be of another JWT.
+            // This ends good credentials, and those that are dead for now. But a live session may be of another JWT.
             let is_live = self.history.find(&presented.id).is_some_and(|known| known.is_live(&lasting));
             let expires = presented.expires_at.filter(|_| presented.kind == Some(TokenKind::Jwt));
             match (self.history.look_up(presented, &lasting), expires) {
