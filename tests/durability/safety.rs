@@ -299,6 +299,11 @@ fn what_somebody_has_ended_is_not_good_again() {
             history.check(&mut con);
             if history.random.once_in(150) {
                 history.log.push("a restart".into());
+                // A server that was a replica refuses to end before its log is rewritten.
+                redis_session_tests::wait_until("the log is rewritten", || {
+                    let info = |name| servers.primary.info("persistence", name);
+                    info("aof_rewrite_in_progress") == "0" && info("aof_rewrite_scheduled") == "0"
+                });
                 servers.primary.restart_without_saving();
                 con = servers.primary.connection();
             } else if history.random.once_in(150) {
