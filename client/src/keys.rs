@@ -25,7 +25,7 @@ pub struct KeyRing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Key {
-    /// Its id, which tokens name (`kid`); `None` if it has none and is left out.
+    /// Its id, which tokens name (`kid`); `None` if it has none.
     pub kid: Option<String>,
     /// `active` if it signs, and verifies; `verifies`; or `ignored`. A newer server may have others.
     pub status: String,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use redis_session_core::UnixMillis;
 use redis_session_core::sessions::{AgentId, AgentPool, Cutoff, LimitPolicy, Presented, Rules};
-use redis_session_core::token::{KeyRing, RefreshToken, Verified, Verifier};
+use redis_session_core::token::{Key, KeyRing, RefreshToken, Verified, Verifier};
 use redis_session_core::{Reason, Subject};
 
 use crate::ffi::{Values, clock, log_notice, log_warning};
@@ -247,7 +247,8 @@ impl State {
 
 /// What was read, for the log.
 fn summary(file: &str, ring: &KeyRing) -> String {
-    let signs = ring.signing_key().map_or_else(|| "none signs".into(), |key| format!("{:?} signs", key.kid()));
+    let signs =
+        ring.signing_key().and_then(Key::kid).map_or_else(|| "none signs".into(), |kid| format!("{kid:?} signs"));
     let (keys, ignored) = (ring.keys().len(), ring.ignored().len());
     format!("session.keys-file {file}: keys {keys}, of which {signs}; ignored {ignored}")
 }

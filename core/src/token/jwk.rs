@@ -24,7 +24,7 @@ pub struct IgnoredKey {
     pub why: Ignored,
 }
 
-/// The keys of the set `json`, each `kid` once, and what else is in it. All that are for us must be good, and at least
+/// The keys of the set `json`, each `kid` once for a type of key, and what else is in it. All that are for us must be good, and at least
 /// one must be.
 pub(crate) fn read_set(json: &[u8]) -> Result<(Vec<Key>, Vec<IgnoredKey>), KeyRingError> {
     let mut set = Set::default();
@@ -42,8 +42,15 @@ pub(crate) fn read_set(json: &[u8]) -> Result<(Vec<Key>, Vec<IgnoredKey>), KeyRi
         match jwk.purpose().map_err(refused)? {
             Purpose::None(why) => ignored.push(IgnoredKey { kid: kid.map(str::to_owned), why }),
             Purpose::Tokens(algorithm) => {
-                let kid = kid.ok_or_else(|| refused(KeyProblem::Kid))?;
-                if keys.iter().any(|key| key.kid() == kid) {
+                // An empty one is none: some issuers write it into keys and tokens alike.
+                let kid = match &jwk.kid {
+                    None => None,
+                    Some(Field::Text(text)) if text.is_empty() => None,
+                    Some(_) => Some(kid.ok_or_else(|| refused(KeyProblem::Kid))?),
+                };
+                let same = |key: &Key| kid.is_some() && key.kid() == kid;
+                let of_type = algorithm.key_type();
+                if keys.iter().any(|key| same(key) && key.algorithm().key_type() == of_type) {
                     return Err(refused(KeyProblem::DuplicateKid));
                 }
                 keys.push(jwk.key(kid, algorithm).map_err(refused)?);
@@ -158,7 +165,7 @@ impl Jwk<'_> {
     }
 
     /// The key itself, for the algorithm of its [purpose](Jwk::purpose).
-    fn key(&self, kid: &str, algorithm: Algorithm) -> Result<Key, KeyProblem> {
+    fn key(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Key, KeyProblem> {
         let operations = self.operations()?;
         let may = |name| operations.as_ref().is_none_or(|names| names.contains(&name));
         if !may("verify") {
@@ -182,7 +189,12 @@ impl Jwk<'_> {
         public.map(|public| Key::public_of(kid, algorithm, public))
     }
 
-    fn secret(&self, kid: &str, (algorithm, hash): (Algorithm, Hash), can_sign: bool) -> Result<Key, KeyProblem> {
+    fn secret(
+        &self,
+        kid: Option<&str>,
+        (algorithm, hash): (Algorithm, Hash),
+        can_sign: bool,
+    ) -> Result<Key, KeyProblem> {
         let secret = text(self.k.as_ref()).and_then(|k| base64url::decode(k.as_bytes())).ok_or(KeyProblem::Secret)?;
         if secret.len() < hash.bytes() {
             return Err(KeyProblem::ShortSecret {

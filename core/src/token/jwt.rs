@@ -91,7 +91,7 @@ impl Key {
         // Base64url takes 4 letters for 3 bytes, and so 86 for the longest code.
         let header = match token.token_type {
             None | Some(TYPE) => Cow::Borrowed(&*secret.header),
-            Some(typ) => Cow::Owned(header(self.algorithm(), self.kid(), typ)),
+            Some(typ) => Cow::Owned(header(self.algorithm(), self.kid()?, typ)),
         };
         let mut token = String::with_capacity(header.len() + payload.len() / 3 * 4 + 92);
         token.push_str(&header);
@@ -112,7 +112,7 @@ pub(crate) fn check(
     token: &[u8],
     scratch: &mut Scratch,
 ) -> Result<Checked, Reason> {
-    // Our own header is told by its text. Its kid is unique, so it names this key and no other.
+    // Our own header is told by its text. Its kid is that of no other key with its algorithm.
     let signer = ring.keys().find_map(|key| {
         let header = &key.secret()?.header;
         let behind = token.strip_prefix(header.as_bytes())?;
@@ -134,14 +134,18 @@ pub(crate) fn check(
     let input = token.get(..token.len() - signature.len() - 1).ok_or(Reason::Malformed)?;
     let payload = decode(payload, &mut scratch.first)?;
     let signature = decode(signature, &mut scratch.second)?;
-    let (key, type_is_right) = match signer {
-        Some((key, _)) => (key, demands.allows_type(Some(TYPE))),
+    let (is_signed, type_is_right) = match signer {
+        Some((key, _)) => (key.verifies_jwt(input, signature), demands.allows_type(Some(TYPE))),
         None => {
             let header = Header::read(decode(header, &mut scratch.third)?)?;
-            (header.signer(ring)?, demands.allows_type(header.typ.as_deref()))
+            let algorithm = header.algorithm.as_deref().ok_or(Reason::Malformed)?;
+            let algorithm = Algorithm::from_name(algorithm).ok_or(Reason::Algorithm)?;
+            let mut candidates = ring.candidates(header.kid.as_deref(), algorithm)?;
+            let is_signed = candidates.any(|key| key.verifies_jwt(input, signature));
+            (is_signed, demands.allows_type(header.typ.as_deref()))
         }
     };
-    if !key.verifies_jwt(input, signature) {
+    if !is_signed {
         return Err(Reason::Signature);
     }
 
@@ -197,23 +201,6 @@ impl<'de> Header<'de> {
         let mut header = Self::default();
         json::read_object(json, &mut header).map_err(|_| Reason::Malformed)?;
         Ok(header)
-    }
-
-    /// The key that must have signed a token with this header, and whose algorithm the header's is.
-    fn signer<'r>(&self, ring: &'r KeyRing) -> Result<&'r Key, Reason> {
-        let algorithm = self.algorithm.as_deref().ok_or(Reason::Malformed)?;
-        let algorithm = Algorithm::from_name(algorithm).ok_or(Reason::Algorithm)?;
-        let key = match &self.kid {
-            Some(kid) => ring.get(kid).ok_or(Reason::UnknownKey)?,
-            None => {
-                let mut fitting = ring.keys().filter(|key| key.algorithm() == algorithm);
-                match (fitting.next(), fitting.next()) {
-                    (Some(key), None) => key,
-                    _ => return Err(Reason::UnknownKey),
-                }
-            }
-        };
-        if key.algorithm() == algorithm { Ok(key) } else { Err(Reason::Algorithm) }
     }
 }
 

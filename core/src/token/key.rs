@@ -11,7 +11,7 @@ use crate::base64url;
 ///
 /// A secret is kept only as HMAC states, and neither [`Debug`](fmt::Debug) nor any accessor shows it.
 pub struct Key {
-    kid: Box<str>,
+    kid: Option<Box<str>>,
     algorithm: Algorithm,
     bits: usize,
     can_sign: bool,
@@ -39,24 +39,33 @@ pub(crate) struct Secret {
 pub(crate) const TYPE: &str = "JWT";
 
 impl Key {
-    /// A key of a secret. `kid` is checked by the caller, and `hash` is the algorithm's.
-    pub(crate) fn secret_of(kid: &str, (algorithm, hash): (Algorithm, Hash), secret: &[u8], can_sign: bool) -> Self {
+    /// A key of a secret. `kid` is checked by the caller, and `hash` is the algorithm's. One without a `kid` never signs:
+    /// its tokens would not say which key to check them with.
+    pub(crate) fn secret_of(
+        kid: Option<&str>,
+        (algorithm, hash): (Algorithm, Hash),
+        secret: &[u8],
+        may_sign: bool,
+    ) -> Self {
         let jwt = MacKey::new(hash, secret);
-        let (opaque, refresh) = (derive(&jwt, OPAQUE, kid), derive(&jwt, REFRESH, kid));
-        let header = header(algorithm, kid, TYPE).into();
+        let name = kid.unwrap_or_default();
+        let (opaque, refresh) = (derive(&jwt, OPAQUE, name), derive(&jwt, REFRESH, name));
+        let header = header(algorithm, name, TYPE).into();
         let material = Material::Secret(Box::new(Secret { header, jwt, opaque, refresh }));
-        Self { kid: kid.into(), algorithm, bits: secret.len().saturating_mul(8), can_sign, material }
+        let can_sign = may_sign && kid.is_some();
+        Self { kid: kid.map(Into::into), algorithm, bits: secret.len().saturating_mul(8), can_sign, material }
     }
 
     /// A public key, which only verifies JWTs. `kid` is checked by the caller.
-    pub(crate) fn public_of(kid: &str, algorithm: Algorithm, key: PublicKey) -> Self {
-        Self { kid: kid.into(), algorithm, bits: key.bits(), can_sign: false, material: Material::Public(key) }
+    pub(crate) fn public_of(kid: Option<&str>, algorithm: Algorithm, key: PublicKey) -> Self {
+        Self { kid: kid.map(Into::into), algorithm, bits: key.bits(), can_sign: false, material: Material::Public(key) }
     }
 
-    /// The key's id (RFC 7517 section 4.5), which tokens name it by. 1 to 128 bytes without control characters.
+    /// The key's id (RFC 7517 section 4.5), which tokens name it by: 1 to 128 bytes without control characters. A key
+    /// without one checks tokens that name none, and never signs.
     #[must_use]
-    pub fn kid(&self) -> &str {
-        &self.kid
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
     }
 
     /// The one algorithm it signs and verifies JWTs with.
@@ -146,13 +155,13 @@ mod tests {
 
     #[test]
     fn debug_shows_no_key_material() {
-        let key = Key::secret_of("k1", HS256, &[7; 32], true);
-        assert_eq!(format!("{key:?}"), r#"Key { kid: "k1", algorithm: Hs256, can_sign: true, .. }"#);
+        let key = Key::secret_of(Some("k1"), HS256, &[7; 32], true);
+        assert_eq!(format!("{key:?}"), r#"Key { kid: Some("k1"), algorithm: Hs256, can_sign: true, .. }"#);
     }
 
     #[test]
     fn a_secret_has_a_length_and_no_thumbprint() {
-        let key = Key::secret_of("k1", HS256, &[7; 33], true);
+        let key = Key::secret_of(Some("k1"), HS256, &[7; 33], true);
         assert_eq!((key.bits(), key.thumbprint()), (264, None));
     }
 
@@ -164,8 +173,8 @@ mod tests {
 
     #[test]
     fn a_code_of_one_kind_of_credential_or_kid_passes_for_no_other() {
-        let key = Key::secret_of("k1", HS256, &[7; 32], true);
-        let same_secret = Key::secret_of("k2", HS256, &[7; 32], true);
+        let key = Key::secret_of(Some("k1"), HS256, &[7; 32], true);
+        let same_secret = Key::secret_of(Some("k2"), HS256, &[7; 32], true);
         let (key, same_secret) = (key.secret().unwrap(), same_secret.secret().unwrap());
         let tag = key.opaque.tag(b"message");
         assert!(key.opaque.verify(b"message", tag.as_bytes()));

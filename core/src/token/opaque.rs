@@ -76,9 +76,9 @@ impl Key {
     ) -> Option<String> {
         let times = times.map(UnixMillis::to_bytes);
         let times = times.as_flattened();
-        let tag = mac(self.signer()?).tag_of(token.as_bytes(), times);
+        let (kid, tag) = (self.kid()?, mac(self.signer()?).tag_of(token.as_bytes(), times));
         token.push('.');
-        base64url::encode_into(&[self.kid().as_bytes(), b"\0", times, tag.as_bytes()].concat(), &mut token);
+        base64url::encode_into(&[kid.as_bytes(), b"\0", times, tag.as_bytes()].concat(), &mut token);
         Some(token)
     }
 }
@@ -149,7 +149,7 @@ fn authenticate<const N: usize>(
     let times: [[u8; 6]; N] = sealed.as_chunks().0.try_into().map_err(|_| Reason::Malformed)?;
     let kid = std::str::from_utf8(kid).map_err(|_| Reason::Malformed)?;
 
-    let secret = ring.get(kid).and_then(Key::secret).ok_or(Reason::UnknownKey)?;
+    let secret = ring.maker(kid).ok_or(Reason::UnknownKey)?;
     if !mac(secret).verify_of(input, sealed, tag) {
         return Err(Reason::Signature);
     }

@@ -68,11 +68,11 @@ pub enum KeyRingError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum KeyProblem {
-    /// `kid` is missing or is not 1 to 128 bytes of text without control characters.
-    #[error("\"kid\" must be a string of 1 to 128 bytes without control characters")]
+    /// `kid` is there and not 1 to 128 bytes of text without control characters.
+    #[error("\"kid\" must be a string of 1 to 128 bytes without control characters where it is given")]
     Kid,
-    /// Another key has the same `kid`.
-    #[error("another key has the same \"kid\"")]
+    /// Another key of this type has the same `kid`.
+    #[error("another key of this type has the same \"kid\"")]
     DuplicateKid,
     /// `kty` is missing or no string, or there is a `k` and it is not `oct`.
     #[error("\"kty\" must be a string, and \"oct\" for a key with a secret \"k\"")]

@@ -2,9 +2,9 @@
 
 use super::algorithm::{Algorithm, Hash};
 use super::jwk::{self, IgnoredKey};
-use super::key::Key;
+use super::key::{Key, Secret};
 use super::problem::KeyRingError;
-use crate::base64url;
+use crate::{Reason, base64url};
 
 /// The keys that tokens are made and checked with; never empty.
 #[derive(Debug)]
@@ -16,6 +16,9 @@ pub struct KeyRing {
     ignored: Vec<IgnoredKey>,
     ephemeral: bool,
 }
+
+/// How many keys are tried for one token.
+const MAX_CANDIDATES: usize = 8;
 
 impl KeyRing {
     /// The ring of the JWK Set `json` (RFC 7517 section 5), which signs with the key `active_kid`, or else with the
@@ -36,18 +39,18 @@ impl KeyRing {
     /// let file = br#"{"keys":[{"kty":"oct","kid":"2026-01","alg":"HS256",
     ///     "k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}]}"#;
     /// let ring = KeyRing::from_jwk_set(file, None)?;
-    /// assert_eq!(ring.signing_key().map(|key| key.kid()), Some("2026-01"));
+    /// assert_eq!(ring.signing_key().and_then(|key| key.kid()), Some("2026-01"));
     /// # Ok::<(), redis_session_core::token::KeyRingError>(())
     /// ```
     pub fn from_jwk_set(json: &[u8], active_kid: Option<&str>) -> Result<Self, KeyRingError> {
         let (keys, ignored) = jwk::read_set(json)?;
         let signing = match active_kid {
             None => keys.iter().position(Key::can_sign),
-            Some(kid) => match keys.iter().position(|key| key.kid() == kid) {
-                None => return Err(KeyRingError::NoActiveKey { kid: kid.to_owned() }),
-                Some(at) if keys.get(at).is_some_and(Key::can_sign) => Some(at),
-                Some(_) => return Err(KeyRingError::ActiveCannotSign { kid: kid.to_owned() }),
-            },
+            Some(kid) if keys.iter().any(|key| key.kid() == Some(kid)) => {
+                let signs = keys.iter().position(|key| key.kid() == Some(kid) && key.can_sign());
+                Some(signs.ok_or_else(|| KeyRingError::ActiveCannotSign { kid: kid.to_owned() })?)
+            }
+            Some(kid) => return Err(KeyRingError::NoActiveKey { kid: kid.to_owned() }),
         };
         Ok(Self { keys, signing, ignored, ephemeral: false })
     }
@@ -61,7 +64,7 @@ impl KeyRing {
         let (mut kid, mut secret) = ([0; 8], [0; 32]);
         getrandom::fill(&mut kid)?;
         getrandom::fill(&mut secret)?;
-        let key = Key::secret_of(&base64url::encode(&kid), (Algorithm::Hs256, Hash::Sha256), &secret, true);
+        let key = Key::secret_of(Some(&base64url::encode(&kid)), (Algorithm::Hs256, Hash::Sha256), &secret, true);
         Ok(Self { keys: vec![key], signing: Some(0), ignored: Vec::new(), ephemeral: true })
     }
 
@@ -71,10 +74,38 @@ impl KeyRing {
         self.keys.get(self.signing?)
     }
 
-    /// The key with this id.
+    /// The first key with this id.
     #[must_use]
     pub fn get(&self, kid: &str) -> Option<&Key> {
-        self.keys.iter().find(|key| key.kid() == kid)
+        self.keys.iter().find(|key| key.kid() == Some(kid))
+    }
+
+    /// The keys that may have signed a JWT whose header has this `kid` and this algorithm: at least one, and at most
+    /// eight, as each costs the check of a signature.
+    ///
+    /// Without a `kid`, or with an empty one, these are the keys of that algorithm, first those that come first in the
+    /// set (RFC 7515 section 4.1.4).
+    ///
+    /// # Errors
+    /// [`Reason::UnknownKey`] if there is no such key, [`Reason::Algorithm`] if keys with this `kid` are all for others.
+    pub fn candidates<'r, 'k>(
+        &'r self,
+        kid: Option<&'k str>,
+        algorithm: Algorithm,
+    ) -> Result<impl Iterator<Item = &'r Key> + use<'r, 'k>, Reason> {
+        let kid = kid.filter(|kid| !kid.is_empty());
+        let is_named = move |key: &&Key| kid.is_none() || key.kid() == kid;
+        let mut fitting = self.keys.iter().filter(is_named).filter(move |key| key.algorithm() == algorithm);
+        match fitting.next() {
+            Some(first) => Ok(std::iter::once(first).chain(fitting).take(MAX_CANDIDATES)),
+            None if kid.is_some() && self.keys.iter().any(|key| key.kid() == kid) => Err(Reason::Algorithm),
+            None => Err(Reason::UnknownKey),
+        }
+    }
+
+    /// The key with this id that opaque and refresh tokens are made with.
+    pub(crate) fn maker(&self, kid: &str) -> Option<&Secret> {
+        self.keys.iter().find_map(|key| if key.kid() == Some(kid) { key.secret() } else { None })
     }
 
     /// The keys, in the order of the set.
@@ -130,8 +161,8 @@ mod tests {
         let checks = jwk("old", "HS256", r#","key_ops":["verify"]"#);
         let (one, two) = (jwk("one", "HS384", r#","key_ops":["sign","verify"]"#), jwk("two", "HS512", ""));
         let ring = load(&[&checks, &one, &two], None).unwrap();
-        assert_eq!(ring.signing_key().unwrap().kid(), "one");
-        assert_eq!(ring.keys().map(Key::kid).collect::<Vec<_>>(), ["old", "one", "two"]);
+        assert_eq!(ring.signing_key().unwrap().kid(), Some("one"));
+        assert_eq!(ring.keys().filter_map(Key::kid).collect::<Vec<_>>(), ["old", "one", "two"]);
         assert!(!ring.get("old").unwrap().can_sign());
         assert!(ring.get("three").is_none() && ring.get("").is_none());
         assert!(!ring.is_ephemeral());
@@ -213,18 +244,30 @@ mod tests {
     }
 
     #[test]
-    fn every_key_has_a_kid_of_its_own() {
+    fn a_kid_is_a_short_text_of_one_secret() {
         let none = ("key number 1".to_owned(), KeyProblem::Kid);
         let long = "k".repeat(129);
-        for kid in ["", "a\\u0000b", "a\\nb", &long] {
+        for kid in ["a\\u0000b", "a\\nb", &long] {
             assert_eq!(problem(&jwk(kid, "HS256", "")), none, "{kid}");
         }
-        assert_eq!(problem(r#"{"kty":"oct","alg":"HS256"}"#), none);
         assert_eq!(problem(r#"{"kid":7,"kty":"oct","alg":"HS256"}"#), none);
         assert!(load(&[&jwk(&"k".repeat(128), "HS256", "")], None).is_ok());
 
         let twice = load(&[&jwk("a", "HS256", ""), &jwk("\\u0061", "HS512", "")], None).unwrap_err();
         assert_eq!(twice, KeyRingError::Key { key: r#"key "a""#.into(), problem: KeyProblem::DuplicateKid });
+    }
+
+    #[test]
+    fn a_secret_without_a_kid_only_verifies() {
+        for kid in [r#""kid":"","#, ""] {
+            let nameless = jwk("", "HS256", "").replace(r#""kid":"","#, kid);
+            let ring = load(&[&nameless], None).unwrap();
+            let key = ring.keys().next().unwrap();
+            assert_eq!((key.kid(), key.can_sign(), ring.signing_key().is_none()), (None, false, true));
+            let ring = load(&[&nameless, &nameless, &jwk("a", "HS256", "")], None).unwrap();
+            assert_eq!(ring.signing_key().and_then(Key::kid), Some("a"));
+            assert!(ring.maker("").is_none());
+        }
     }
 
     #[test]

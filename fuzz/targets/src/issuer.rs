@@ -138,6 +138,10 @@ impl Key {
         format!("{input}.{}", encode(&code))
     }
 
+    fn signed(&self, input: &[u8], signature: &[u8]) -> bool {
+        self.jwt.sign(input, b"") == signature
+    }
+
     /// The code of an opaque (`rst1`) or refresh (`rsr1`) token.
     fn code(&self, kind: &str, input: &[u8], times: &[u8]) -> Vec<u8> {
         let secret = if kind == "rst1" { &self.opaque } else { &self.refresh };
@@ -277,11 +281,8 @@ fn check(
             let decoded = [header, payload, signature].map(decode);
             let [Some(header), Some(payload), Some(signature)] = decoded else { return Err(Reason::Malformed) };
             let header = strict_object(&header).ok_or(Reason::Malformed)?;
-            let is_signed = match key_of(&header)? {
-                Signer::Secret(key) => key.jwt.sign(&input, b"") == signature,
-                Signer::Private => public::is_signed(token),
-            };
-            if !is_signed {
+            let mut signers = signers(&header)?.into_iter();
+            if !signers.any(|key| key.map_or_else(|| public::is_signed(token), |key| key.signed(&input, &signature))) {
                 return Err(Reason::Signature);
             }
             let audience = audience.or(policy.audience.as_deref());
@@ -293,38 +294,25 @@ fn check(
     }
 }
 
-/// Who must have signed a JWT.
-enum Signer {
-    Secret(&'static Key),
-    /// One of the keys whose public parts are known here.
-    Private,
-}
-
-fn key_of(header: &[(String, Tree)]) -> Result<Signer, Reason> {
+/// The keys that may have signed a JWT with this header; `None` stands for those whose public parts alone are known here.
+fn signers(header: &[(String, Tree)]) -> Result<Vec<Option<&'static Key>>, Reason> {
     let names = ["alg", "kid", "typ"].map(|name| claim(header, name, owned));
     let [Some(algorithm), Some(kid), Some(_)] = names else { return Err(Reason::Malformed) };
     if member(header, "crit").is_some() || member(header, "b64").is_some() {
         return Err(Reason::Malformed);
     }
     let algorithm = Algorithm::from_name(&algorithm.ok_or(Reason::Malformed)?).ok_or(Reason::Algorithm)?;
-    if kid.is_none() && public::ALGORITHMS.contains(&algorithm) {
-        return Ok(Signer::Private);
-    }
-    if let Some(of) = public::ALGORITHMS.iter().find(|of| kid.as_deref() == Some(of.as_str())) {
-        return if *of == algorithm { Ok(Signer::Private) } else { Err(Reason::Algorithm) };
-    }
-    let key = match kid {
-        Some(kid) => KEYS.iter().find(|key| key.kid == kid),
-        None => {
-            let mut keys = KEYS.iter().filter(|key| key.algorithm == algorithm);
-            keys.next().filter(|_| keys.next().is_none())
+    let secrets = KEYS.iter().map(|key| (key.kid, key.algorithm, Some(key)));
+    let others = public::ALGORITHMS.iter().map(|of| (of.as_str(), *of, None));
+    let mut keys: Vec<_> = secrets.chain(others).collect();
+    if let Some(kid) = kid.filter(|kid| !kid.is_empty()) {
+        keys.retain(|(name, ..)| *name == kid);
+        if !keys.is_empty() && keys.iter().all(|(_, of, _)| *of != algorithm) {
+            return Err(Reason::Algorithm);
         }
-    };
-    match key {
-        None => Err(Reason::UnknownKey),
-        Some(key) if key.algorithm != algorithm => Err(Reason::Algorithm),
-        Some(key) => Ok(Signer::Secret(key)),
     }
+    keys.retain(|(_, of, _)| *of == algorithm);
+    if keys.is_empty() { Err(Reason::UnknownKey) } else { Ok(keys.into_iter().map(|(.., key)| key).collect()) }
 }
 
 /// Whether two texts name the same media type, where `application/` may be left out unless there is another slash

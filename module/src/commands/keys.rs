@@ -26,12 +26,12 @@ impl Command for Keys {
         let state = state::lock();
         let (source, loaded_at) = state.ring_origin();
         let ring = state.ring().ok_or_else(|| Failure::invalid("there are no keys"))?;
-        let active = ring.signing_key().map(Key::kid);
+        let active = ring.signing_key();
         let reply = call.reply().map(5);
         reply.name("file").optional_text(source.map(|source| source.path.as_str()));
         reply.name("file_changed").boolean(source.is_some_and(|source| source.has_changed()));
         reply.name("loaded_at").time(loaded_at);
-        reply.name("active_kid").optional_text(active);
+        reply.name("active_kid").optional_text(active.and_then(Key::kid));
         reply.name("keys").array(ring.keys().len() + ring.ignored().len());
         ring.keys().for_each(|key| describe(reply, key, active));
         ring.ignored().for_each(|key| describe_ignored(reply, key));
@@ -39,10 +39,11 @@ impl Command for Keys {
     }
 }
 
-fn describe(reply: Reply, key: &Key, active: Option<&str>) {
+fn describe(reply: Reply, key: &Key, active: Option<&Key>) {
     let reply = reply.map(8);
-    reply.name("kid").text(key.kid());
-    reply.name("status").text(if active == Some(key.kid()) { "active" } else { "verifies" });
+    reply.name("kid").optional_text(key.kid());
+    let is_active = active.is_some_and(|active| std::ptr::eq(active, key));
+    reply.name("status").text(if is_active { "active" } else { "verifies" });
     reply.name("alg").text(key.algorithm().as_str());
     reply.name("kty").text(key.algorithm().key_type());
     reply.name("bits").count(key.bits());
