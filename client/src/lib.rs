@@ -60,7 +60,7 @@
 //! [`SessionCommands`] is for synchronous connections, [`AsyncSessionCommands`] (feature `aio`) for asynchronous ones,
 //! with the same methods. Both work with every connection of the [`redis`] crate: a plain one, one of a pool, one of
 //! a cluster, where each command goes straight to the node that has the user's key. What else a connection needs
-//! (reconnecting, TLS, another runtime than Tokio) are features of `redis`:
+//! (reconnecting, a cluster, Sentinel, TLS, another runtime than Tokio) are features of `redis`:
 //!
 //! ```toml
 //! [dependencies]
@@ -72,11 +72,10 @@
 //!
 //! # Cluster and Sentinel
 //!
-//! The features `cluster`, `cluster-async` (with `aio`) and `sentinel` turn on those of `redis`. Every server needs the
+//! The connections come with the features `cluster`, `cluster-async` and `sentinel` of `redis`. Every server needs the
 //! same key file.
 //!
 //! ```no_run
-//! # #[cfg(feature = "cluster")]
 //! # fn main() -> redis::RedisResult<()> {
 //! use redis_session::redis::cluster::ClusterClient;
 //! use redis_session::{KeyPrefix, SessionCommands};
@@ -88,15 +87,12 @@
 //! let login = redis.session_create(keys.key("42"), &Default::default())?;
 //! # Ok(())
 //! # }
-//! # #[cfg(not(feature = "cluster"))]
-//! # fn main() {}
 //! ```
 //!
 //! A logout stands after a crash of the primary if all replicas have it. `WAIT` tells how many do; it must go over the
 //! same connection, so it goes in one pipeline with the command:
 //!
 //! ```no_run
-//! # #[cfg(feature = "sentinel")]
 //! # fn main() -> redis::RedisResult<()> {
 //! use redis_session::commands::session_revoke;
 //! use redis_session::redis::sentinel::{SentinelClient, SentinelServerType};
@@ -111,15 +107,12 @@
 //!     .query(&mut redis)?;
 //! # Ok(())
 //! # }
-//! # #[cfg(not(feature = "sentinel"))]
-//! # fn main() {}
 //! ```
 //!
 //! A pipeline's `query_async` does the same on an asynchronous cluster connection. A synchronous one takes pipelines
 //! only as [`ConnectionLike::req_packed_commands`](redis::ConnectionLike::req_packed_commands):
 //!
 //! ```no_run
-//! # #[cfg(feature = "cluster")]
 //! # fn main() -> redis::RedisResult<()> {
 //! # use redis_session::commands::session_revoke;
 //! # use redis_session::redis::cluster::ClusterClient;
@@ -133,80 +126,17 @@
 //! let [revoked, replicas]: [u64; 2] = from_redis_value(redis::Value::Array(replies))?;
 //! # Ok(())
 //! # }
-//! # #[cfg(not(feature = "cluster"))]
-//! # fn main() {}
 //! ```
 //!
 //! A cluster connection sends a command again whose connection broke, and so may do it twice. What each of them does
 //! then, and which errors a failover shows, is in `docs/operations.md`. After an I/O error get a new synchronous
 //! connection from the `ClusterClient`: the old one goes on asking the node that is gone.
 //!
-//! # A store
+//! # Packages on top of it
 //!
-//! `SessionStore` (feature `store`) is the comfortable layer for asynchronous applications: a policy in one place, the
-//! user taken from the token, typed data, errors that say 401 or 503. What else there is, none of it by default:
-//!
-//! | feature | |
-//! |---|---|
-//! | `aio` | asynchronous commands |
-//! | `cluster`, `cluster-async`, `sentinel` | connections to Redis Cluster and by Redis Sentinel |
-//! | `store` | `SessionStore` |
-//! | `connection-manager` | `SessionStore::connect`: a connection that comes back by itself, with every wait bounded |
-//! | `offline` | while Redis is away, JWTs can be checked without it, and the answer says so |
-//! | `encryption` | session data whose values Redis, its files and its replicas cannot read; the names of the fields and the lengths of the values they can |
-//! | `axum` | a layer and extractors for web applications |
-//!
-//! A store takes every asynchronous connection that can be cloned. One to a cluster goes to the node that has the user, and
-//! follows when that changes:
-//!
-//! ```no_run
-//! # #[cfg(all(feature = "cluster-async", feature = "store"))]
-//! # async fn example() -> redis::RedisResult<()> {
-//! use redis_session::SessionStore;
-//! use redis_session::redis::cluster::ClusterClient;
-//!
-//! let nodes = ClusterClient::new(["redis://10.0.0.1/", "redis://10.0.0.2/", "redis://10.0.0.3/"])?;
-//! let sessions = SessionStore::new(nodes.get_async_connection().await?);
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! One that asks Sentinel for the primary whenever it reconnects:
-//!
-//! ```no_run
-//! # #[cfg(all(feature = "connection-manager", feature = "sentinel"))]
-//! # fn example() {
-//! use redis_session::redis::sentinel::{SentinelClient, SentinelServerType};
-//! use redis_session::{ReconnectingConnection, SessionStore};
-//!
-//! let sessions = SessionStore::new(ReconnectingConnection::from_fn(|| async {
-//!     let sentinels = vec!["redis://10.0.0.1:26379/", "redis://10.0.0.2:26379/", "redis://10.0.0.3:26379/"];
-//!     let mut primary = SentinelClient::build(sentinels, "sessions".to_owned(), None, SentinelServerType::Master)?;
-//!     primary.get_async_connection().await
-//! }));
-//! # }
-//! ```
-//!
-//! For TLS, `rediss://` in the URL, and a feature of `redis`, without which the URL is refused:
-//!
-//! ```toml
-//! [dependencies]
-//! redis = { version = "1.8", features = ["tokio-rustls-comp"] }
-//! redis-session = { version = "0.1", features = ["connection-manager"] }
-//! ```
-//!
-//! ```no_run
-//! # #[cfg(feature = "connection-manager")]
-//! # async fn example() -> redis::RedisResult<()> {
-//! use redis_session::SessionStore;
-//!
-//! let sessions = SessionStore::connect("rediss://app:change-me@redis.example.com:6379/")?;
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! The certificate must be one that the system trusts. With an authority of your own, give its file to
-//! `redis::Client::build_with_tls`, and what that client's `get_connection_info` says to `SessionStore::connect`.
+//! `redis-session-store` is the comfortable layer for asynchronous applications: a policy in one place, the user taken
+//! from the token, typed data, a connection that comes back by itself, errors that say 401 or 503. On that,
+//! `redis-session-web` is a layer for web applications.
 //!
 //! # Errors
 //!
@@ -216,18 +146,15 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(feature = "axum")]
-#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
-pub mod axum;
 pub mod commands;
 mod error;
 mod fields;
 mod keys;
 mod options;
+mod reason;
 mod replies;
 mod routing;
-#[cfg(feature = "store")]
-mod store;
+mod subject;
 #[cfg(test)]
 mod testing;
 mod tokens;
@@ -238,25 +165,14 @@ pub use commands::SessionCommands;
 pub use error::SessionErrorCode;
 pub use keys::{Key, KeyRing};
 pub use options::{CreateOptions, LimitPolicy, RefreshOptions, TokenFormat, ValidateOptions};
+pub use reason::Reason;
 pub use redis;
-pub use redis_session_core::Reason;
 pub use replies::{ActiveSession, Details, Inactive, InactiveReason, Session, SessionData, Timestamp, Validation};
-pub use routing::{KeyPrefix, unverified_user};
-#[cfg(feature = "connection-manager")]
-#[cfg_attr(docsrs, doc(cfg(feature = "connection-manager")))]
-pub use store::ReconnectingConnection;
-#[cfg(feature = "store")]
-#[cfg_attr(docsrs, doc(cfg(feature = "store")))]
-pub use store::{Assurance, Authenticated, DataError, Login, Policy, SessionStore, StoreError, Visitor};
-#[cfg(feature = "encryption")]
-#[cfg_attr(docsrs, doc(cfg(feature = "encryption")))]
-pub use store::{DataKeys, DataKeysError, Resealing};
-#[cfg(feature = "offline")]
-#[cfg_attr(docsrs, doc(cfg(feature = "offline")))]
-pub use store::{LocalVerifier, LocalVerifierError};
+pub use routing::KeyPrefix;
+pub use subject::unverified_user;
 pub use tokens::{Created, Grant};
 
-/// The Rust of the README, to be compiled as it stands there.
+/// The Rust of this package's README, to be compiled as it stands there.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

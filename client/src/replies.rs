@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use redis::{ParsingError, Value};
-use redis_session_core::{Reason, UnixMillis};
 
 use crate::fields::{Fields, FromField, bare, from_redis_value};
+use crate::reason::Reason;
 
 /// A point in time of the server's clock, exact to the millisecond.
 ///
@@ -19,24 +19,28 @@ use crate::fields::{Fields, FromField, bare, from_redis_value};
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(UnixMillis);
+pub struct Timestamp(u64);
 
 impl Timestamp {
-    #[cfg(feature = "offline")]
-    pub(crate) const fn new(time: UnixMillis) -> Self {
-        Self(time)
+    /// The server's times have 48 bits.
+    const MAX: u64 = (1 << 48) - 1;
+
+    /// This many milliseconds after the Unix epoch; `None` from 2^48 on.
+    #[must_use]
+    pub const fn from_unix_millis(millis: u64) -> Option<Self> {
+        if millis <= Self::MAX { Some(Self(millis)) } else { None }
     }
 
     /// Milliseconds since the Unix epoch, less than 2^48.
     #[must_use]
     pub const fn unix_millis(self) -> u64 {
-        self.0.get()
+        self.0
     }
 
     /// Whole seconds since the Unix epoch, rounded down.
     #[must_use]
     pub const fn unix_secs(self) -> u64 {
-        self.0.as_secs()
+        self.0 / 1000
     }
 
     /// The same moment as the standard library has it.
@@ -164,6 +168,12 @@ pub struct Inactive {
     pub reason: InactiveReason,
 }
 
+impl<R: Into<InactiveReason>> From<R> for Inactive {
+    fn from(reason: R) -> Self {
+        Self { reason: reason.into() }
+    }
+}
+
 impl fmt::Display for Inactive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "no active session: {}", self.reason)
@@ -194,6 +204,12 @@ pub enum InactiveReason {
 }
 
 impl InactiveReason {
+    /// The reason with this name, as `token_expired`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Self {
+        Reason::from_name(name).map_or_else(|| Self::Other(name.to_owned()), Self::Known)
+    }
+
     /// The reason, if this version knows it.
     #[must_use]
     pub const fn known(&self) -> Option<Reason> {
@@ -211,15 +227,19 @@ impl InactiveReason {
             Self::Other(name) => name,
         }
     }
-}
 
-impl InactiveReason {
     /// Whether the token is genuine, for all that it is not good: signed with a key of the server, so that its user is
     /// the one that it names.
     #[must_use]
     pub fn is_of_genuine_token(&self) -> bool {
         use Reason::{Algorithm, Malformed, Signature, UnknownKey};
         self.known().is_some_and(|reason| !matches!(reason, Malformed | Algorithm | UnknownKey | Signature))
+    }
+}
+
+impl From<Reason> for InactiveReason {
+    fn from(reason: Reason) -> Self {
+        Self::Known(reason)
     }
 }
 
@@ -332,7 +352,7 @@ pub(crate) fn time(reply: Value) -> Result<Timestamp, ParsingError> {
 /// A moment as arguments have it. One that lies between two milliseconds is the later.
 pub(crate) fn unix_millis(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).min(UnixMillis::MAX.get())
+    u64::try_from(since.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).min(Timestamp::MAX)
 }
 
 pub(crate) fn stats(reply: Value) -> Result<BTreeMap<String, u64>, ParsingError> {
@@ -426,7 +446,7 @@ impl FromField for Timestamp {
 
     fn from_field(value: Value) -> Option<Self> {
         match value {
-            Value::Int(millis) => UnixMillis::new(u64::try_from(millis).ok()?).map(Self),
+            Value::Int(millis) => Self::from_unix_millis(u64::try_from(millis).ok()?),
             _ => None,
         }
     }
@@ -448,8 +468,7 @@ impl FromField for InactiveReason {
     const IS: &'static str = "reason";
 
     fn from_field(value: Value) -> Option<Self> {
-        let name = String::from_field(value)?;
-        Some(Reason::from_name(&name).map_or(Self::Other(name), Self::Known))
+        String::from_field(value).map(|name| Self::from_name(&name))
     }
 }
 

@@ -1,5 +1,7 @@
 //! A connection with one reply up its sleeve, and replies for it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::{ConnectionLike, RedisResult, Value, parse_redis_value};
 
 /// A connection that answers everything with one reply and keeps what it was asked.
@@ -63,6 +65,11 @@ impl redis::aio::ConnectionLike for Scripted {
     fn get_db(&self) -> i64 {
         0
     }
+}
+
+/// A JWT with this payload and no good signature.
+pub(crate) fn jwt(payload: &str) -> String {
+    format!("eyJhbGciOiJIUzI1NiJ9.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
 }
 
 pub(crate) fn text(text: &str) -> Value {

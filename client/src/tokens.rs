@@ -148,10 +148,10 @@ from_redis_value! {
 #[cfg(test)]
 mod tests {
     use redis::FromRedisValue;
-    use redis_session_core::Reason;
 
     use super::*;
     use crate::fields::FromField;
+    use crate::reason::Reason;
     use crate::testing::{array, both, map, text};
 
     const AT: i64 = 1_790_000_000_123;

@@ -3,9 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use redis_session::redis::cmd;
-use redis_session::{
-    CreateOptions, Created, DataKeys, KeyPrefix, Login, Policy, Reason, SessionStore, StoreError, Visitor,
-};
+use redis_session::{CreateOptions, Created, KeyPrefix, Reason};
+use redis_session_store::{DataKeys, Login, Policy, SessionStore, StoreError, Visitor};
 
 use crate::links::{client, runtime};
 use crate::nodes::{errors_sent, start};

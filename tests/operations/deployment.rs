@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use redis::{Client, TlsCertificates};
-use redis_session::{Login, SessionStore};
+use redis_session_store::{Login, SessionStore};
 use redis_session_tests::{Port, Sentinels, Server, ServerBuilder, cmd, create, int, list, verdict, wait_until};
 
 use crate::commands::set;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders, each for itself. What is in a folder within counts as that one's.
-const FOLDERS: [&str; 7] = [
+const FOLDERS: [&str; 9] = [
     "client/src",
     "core/src",
     "core/src/sessions",
@@ -13,6 +13,8 @@ const FOLDERS: [&str; 7] = [
     "module/src",
     "module/src/ffi",
     "module/src/commands",
+    "store/src",
+    "web/src",
 ];
 
 /// Of each module, those that it names.

@@ -69,3 +69,8 @@ pub use wait::wait_until;
 mod circles;
 #[cfg(test)]
 mod tests;
+
+/// The Rust of the project's README, to be compiled as it stands there.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use redis::sentinel::{SentinelClient, SentinelServerType};
-use redis_session::{
-    Assurance, CreateOptions, LocalVerifier, Login, Policy, Reason, ReconnectingConnection, SessionStore, StoreError,
-    TokenFormat, Visitor,
+use redis_session::{CreateOptions, Reason, TokenFormat};
+use redis_session_store::{
+    Assurance, LocalVerifier, Login, Policy, ReconnectingConnection, SessionStore, StoreError, Visitor,
 };
 use redis_session_tests::{Sentinels, Server, ServerBuilder, jwk_set};
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, ErrorKind, Pipeline, RedisFuture, RedisResult, Value};
-use redis_session::{
-    CreateOptions, Created, DataError, DataKeys, Login, Policy, ReconnectingConnection, Resealing, SessionStore,
-    StoreError, TokenFormat,
+use redis_session::{CreateOptions, Created, TokenFormat};
+use redis_session_store::{
+    DataError, DataKeys, Login, Policy, ReconnectingConnection, Resealing, SessionStore, StoreError,
 };
 use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, text};
 use serde::{Deserialize, Serialize};

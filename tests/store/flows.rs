@@ -1,6 +1,7 @@
 //! Logging in and out.
 
-use redis_session::{Assurance, KeyPrefix, LimitPolicy, Login, Policy, Reason, StoreError, TokenFormat, Visitor};
+use redis_session::{KeyPrefix, LimitPolicy, Reason, TokenFormat};
+use redis_session_store::{Assurance, Login, Policy, StoreError, Visitor};
 use redis_session_tests::{Server, ServerBuilder, cmd};
 
 use crate::{for_secs, login, secs, store, token, verdict};

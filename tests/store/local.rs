@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use redis_session::{Assurance, LocalVerifier, Reason, SessionStore, StoreError, Visitor};
+use redis_session::Reason;
+use redis_session_store::{Assurance, LocalVerifier, SessionStore, StoreError, Visitor};
 use redis_session_tests::issuer::{HS256, header, set_of, sign};
 use redis_session_tests::{Server, advance_to, cmd, now_ms};
 

@@ -10,7 +10,8 @@ mod web;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis_session::{CreateOptions, Created, Login, SessionStore, StoreError, Visitor};
+use redis_session::{CreateOptions, Created};
+use redis_session_store::{Login, SessionStore, StoreError, Visitor};
 use redis_session_tests::Server;
 
 type Store = SessionStore<MultiplexedConnection>;

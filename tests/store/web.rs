@@ -5,16 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::request::Builder;
 use axum::http::{HeaderMap, Request, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
-use redis_session::axum::{Session, SessionCookie, SessionLayer};
-use redis_session::{
-    DataKeys, LocalVerifier, Login, Policy, ReconnectingConnection, SessionStore, StoreError, TokenFormat, Visitor,
-};
+use redis_session::TokenFormat;
+use redis_session_store::{DataKeys, LocalVerifier, Login, Policy, ReconnectingConnection, SessionStore, Visitor};
 use redis_session_tests::{Server, ServerBuilder, jwk_set};
+use redis_session_web::{Rejection, Session, SessionCookie, SessionLayer};
 use tower::ServiceExt as _;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -31,13 +30,17 @@ async fn page(session: Option<Session>) -> String {
     session.map_or_else(|| "somebody".to_owned(), |session| session.user.clone())
 }
 
-async fn log_in(State(sessions): State<Sessions>, visitor: Visitor, user: String) -> Result<Response, StoreError> {
+async fn log_in(
+    State(sessions): State<Sessions>,
+    Extension(visitor): Extension<Visitor>,
+    user: String,
+) -> Result<Response, Rejection> {
     let login = sessions.login(&Login::new(user).visitor(&visitor)).await?;
     let response = Response::builder().header(header::SET_COOKIE, SessionCookie::new("session").set(&login));
     Ok(response.body(Body::from(login.token.unwrap())).unwrap())
 }
 
-async fn log_out(State(sessions): State<Sessions>, session: Session) -> Result<StatusCode, StoreError> {
+async fn log_out(State(sessions): State<Sessions>, session: Session) -> Result<StatusCode, Rejection> {
     sessions.logout(session.token()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -417,7 +420,7 @@ async fn use_for_the_log(sessions: &Sessions, device: impl Fn(Builder) -> Builde
         sessions.logout_session("42", "no id\n a most secret value").await.map(drop),
         sessions.logout_others("42", &format!("{refresh_token}AAAA")).await.map(drop),
     ] {
-        let status = refused.unwrap_err().into_response().status();
+        let status = Rejection::from(refused.unwrap_err()).status();
         assert!(status == 401 || status == 500, "{status}");
     }
     for created in [login, refreshed, renewed] {

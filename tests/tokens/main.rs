@@ -1,5 +1,6 @@
 //! Tokens and the keys they are checked with: those of other issuers too, through a server and without one.
 
+mod client;
 mod differential;
 mod foreign;
 mod key_file;

@@ -26,7 +26,7 @@
 //! verifier.rs    the one check
 //!   cache.rs     answers remembered
 //!   jwt.rs       signing and checking JWTs          claims.rs   the claims in them
-//!     jti.rs     which session one is of            route.rs    whose token, unchecked
+//!     jti.rs     which session one is of
 //!   opaque.rs    signing and checking `rst1.`       scratch.rs  room for parts of tokens
 //! policy.rs      what tokens must say               verified.rs what one says
 //! shape.rs       what tokens look like
@@ -53,7 +53,6 @@ mod policy;
 mod problem;
 mod public;
 mod ring;
-mod route;
 mod scratch;
 mod shape;
 #[cfg(test)]
@@ -70,7 +69,6 @@ pub use opaque::RefreshToken;
 pub use policy::TokenPolicy;
 pub use problem::{Ignored, KeyProblem, KeyRingError};
 pub use ring::KeyRing;
-pub use route::unverified_subject;
 pub use shape::{holds_token, is_token};
 pub use verified::{Issued, TokenKind, Verified};
 pub use verifier::Verifier;

@@ -8,8 +8,9 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit};
 use axum::http::HeaderName;
 use axum::http::request::Parts;
 use axum::middleware::{from_fn, map_response};
-use redis_session::axum::{SessionCookie, SessionLayer};
-use redis_session::{CreateOptions, Policy, ReconnectingConnection, SessionStore, TokenFormat};
+use redis_session::{CreateOptions, TokenFormat};
+use redis_session_store::{Policy, ReconnectingConnection, SessionStore};
+use redis_session_web::{SessionCookie, SessionLayer};
 
 use crate::accounts::Accounts;
 use crate::attempts::Attempts;

@@ -10,8 +10,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use redis_session::ReconnectingConnection;
 use redis_session::redis::{self, RedisResult};
+use redis_session_store::ReconnectingConnection;
 
 use crate::settings::AttemptLimits;
 

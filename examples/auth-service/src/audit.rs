@@ -5,8 +5,9 @@
 
 use std::net::IpAddr;
 
-use redis_session::axum::Refused;
-use redis_session::{Created, Inactive, InactiveReason, Reason, Visitor, unverified_user};
+use redis_session::{Created, Inactive, InactiveReason, Reason, unverified_user};
+use redis_session_store::Visitor;
+use redis_session_web::Refused;
 
 use crate::accounts::Account;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use redis_session::StoreError;
 use redis_session::redis::RedisError;
+use redis_session_store::StoreError;
 
 use crate::accounts::AccountsError;
 use crate::passwords::PasswordsError;

@@ -1,7 +1,8 @@
 //! From a name and a password to a session.
 
-use redis_session::axum::Session;
-use redis_session::{Created, Login, Visitor};
+use redis_session::Created;
+use redis_session_store::{Login, Visitor};
+use redis_session_web::Session;
 use serde::Deserialize;
 
 use crate::accounts::Account;

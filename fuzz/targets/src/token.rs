@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use redis_session_core::token::{NewToken, TokenPolicy, Verifier, is_token, unverified_subject};
+use redis_session::unverified_user;
+use redis_session_core::token::{NewToken, TokenPolicy, Verifier, is_token};
 use redis_session_core::{Subject, UnixMillis};
 
 use crate::input::Input;
@@ -185,7 +186,7 @@ fn check_all(token: &[u8], signed: &[&[u8]], asked: u8, began: [u8; 6]) {
         assert!(refresh.is_err() || signed.contains(&token), "a token that nobody signed is good");
     });
     assert_eq!(is_token(token), issuer::is_token(token));
-    let _ = unverified_subject(token);
+    let _ = unverified_user(token);
 }
 
 /// Whether the product makes tokens as the definition does.

@@ -13,7 +13,6 @@ mod opaques;
 #[cfg(feature = "public-keys")]
 mod public_keys;
 mod refreshes;
-mod routing;
 mod signing;
 mod tampering;
 mod types;

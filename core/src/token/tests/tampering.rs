@@ -43,7 +43,6 @@ proptest! {
         for token in [&bytes, &opaque, text.as_bytes(), foreign.as_bytes(), broken_payload.as_bytes()] {
             let found = verifier.verify(user("42"), token, None, at(NOW));
             prop_assert!(found.is_err());
-            let _ = unverified_subject(token);
         }
     }
 }

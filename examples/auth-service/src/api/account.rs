@@ -1,12 +1,13 @@
 //! Signing up, in and out.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::header::{AUTHORIZATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use redis_session::axum::Session;
-use redis_session::{Visitor, unverified_user};
+use redis_session::unverified_user;
+use redis_session_store::Visitor;
+use redis_session_web::Session;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ use crate::sign_in::{self, Credentials};
 
 pub(super) async fn register(
     State(app): State<App>,
-    visitor: Visitor,
+    Extension(visitor): Extension<Visitor>,
     Json(credentials): Json<Credentials>,
 ) -> Result<Response, Problem> {
     let user = sign_in::register(&app, &visitor, credentials).await?;
@@ -37,7 +38,7 @@ pub(super) struct LoginBody {
 pub(super) async fn login(
     State(app): State<App>,
     before: Option<Session>,
-    visitor: Visitor,
+    Extension(visitor): Extension<Visitor>,
     Json(body): Json<LoginBody>,
 ) -> Result<Response, Problem> {
     let cookie = begin(&app, before.as_ref(), &visitor, body.credentials, body.remember).await?;
@@ -76,7 +77,7 @@ pub(crate) async fn begin(
 pub(super) async fn logout(
     State(app): State<App>,
     session: Option<Session>,
-    visitor: Visitor,
+    Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     end_here(&app, session.as_ref(), &visitor).await?;
@@ -105,7 +106,7 @@ pub(crate) async fn end_here(app: &App, session: Option<&Session>, visitor: &Vis
 pub(super) async fn logout_all(
     State(app): State<App>,
     session: Session,
-    visitor: Visitor,
+    Extension(visitor): Extension<Visitor>,
 ) -> Result<Response, Problem> {
     let ended = end_everywhere(&app, &session, &visitor).await?;
     Ok((signed_out(&app), Json(json!({ "ended": ended }))).into_response())
@@ -132,7 +133,7 @@ pub(super) struct PasswordBody {
 pub(super) async fn password(
     State(app): State<App>,
     session: Session,
-    visitor: Visitor,
+    Extension(visitor): Extension<Visitor>,
     Json(body): Json<PasswordBody>,
 ) -> Result<Json<Value>, Problem> {
     let ended = sign_in::change_password(&app, &session, &visitor, body.current, body.new).await?;

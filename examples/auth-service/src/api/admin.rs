@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use redis_session::axum::Session;
 use redis_session::redis::{self, FromRedisValue as _, Value as RedisValue};
+use redis_session_web::Session;
 use serde_json::{Map, Value};
 
 use crate::accounts::Role;

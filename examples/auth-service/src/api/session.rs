@@ -1,10 +1,10 @@
 //! A user's sessions, and what is kept with one.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
-use redis_session::Visitor;
-use redis_session::axum::Session;
+use redis_session_store::Visitor;
+use redis_session_web::Session;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -56,7 +56,7 @@ pub(super) async fn list(State(app): State<App>, session: Session) -> Result<Jso
 pub(super) async fn end(
     State(app): State<App>,
     session: Session,
-    visitor: Visitor,
+    Extension(visitor): Extension<Visitor>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     end_one(&app, &session, &visitor, &id).await?;

@@ -1,8 +1,9 @@
 //! Tokens for apps, which keep them themselves: a short-lived access token, and a refresh token for the next.
 
 use axum::Json;
-use axum::extract::State;
-use redis_session::{Created, StoreError, Visitor, unverified_user};
+use axum::extract::{Extension, State};
+use redis_session::{Created, unverified_user};
+use redis_session_store::{StoreError, Visitor};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ use crate::sign_in::{self, Credentials};
 
 pub(super) async fn token(
     State(app): State<App>,
-    visitor: Visitor,
+    Extension(visitor): Extension<Visitor>,
     Json(credentials): Json<Credentials>,
 ) -> Result<Json<Value>, Problem> {
     let (account, created) = sign_in::sign_in(&app, &app.app_sessions, &visitor, credentials, false).await?;
@@ -28,7 +29,7 @@ pub(super) struct RefreshBody {
 
 pub(super) async fn refresh(
     State(app): State<App>,
-    visitor: Visitor,
+    Extension(visitor): Extension<Visitor>,
     Json(body): Json<RefreshBody>,
 ) -> Result<Json<Value>, Problem> {
     let refreshed = app.app_sessions.refresh(&body.refresh_token, &visitor).await;

@@ -1,11 +1,11 @@
 //! Signing up, in and out, by forms.
 
 use axum::Form;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::header::SET_COOKIE;
 use axum::response::{IntoResponse, Redirect, Response};
-use redis_session::Visitor;
-use redis_session::axum::Session;
+use redis_session_store::Visitor;
+use redis_session_web::Session;
 use serde::Deserialize;
 
 use super::{Done, Notice, Shown, devices, html, page, view};
@@ -25,7 +25,7 @@ pub(super) struct SignInForm {
 pub(super) async fn sign_in(
     State(app): State<App>,
     before: Option<Session>,
-    visitor: Visitor,
+    Extension(visitor): Extension<Visitor>,
     Form(form): Form<SignInForm>,
 ) -> Response {
     let name = form.credentials.name.clone();
@@ -40,7 +40,11 @@ pub(super) async fn sign_up_form() -> Response {
     html(view::sign_up(None, "")).into_response()
 }
 
-pub(super) async fn sign_up(State(app): State<App>, visitor: Visitor, Form(form): Form<Credentials>) -> Response {
+pub(super) async fn sign_up(
+    State(app): State<App>,
+    Extension(visitor): Extension<Visitor>,
+    Form(form): Form<Credentials>,
+) -> Response {
     let name = form.name.clone();
     match signing_in::register(&app, &visitor, form).await {
         Ok(_) => Done::Registered.redirect().into_response(),
@@ -51,7 +55,7 @@ pub(super) async fn sign_up(State(app): State<App>, visitor: Visitor, Form(form)
 pub(super) async fn sign_out(
     State(app): State<App>,
     session: Option<Session>,
-    visitor: Visitor,
+    Extension(visitor): Extension<Visitor>,
 ) -> Result<Response, Shown> {
     api::end_here(&app, session.as_ref(), &visitor).await?;
     Ok((api::signed_out(&app), Done::SignedOut.redirect()).into_response())
@@ -60,7 +64,7 @@ pub(super) async fn sign_out(
 pub(super) async fn sign_out_everywhere(
     State(app): State<App>,
     session: Session,
-    visitor: Visitor,
+    Extension(visitor): Extension<Visitor>,
 ) -> Result<Response, Shown> {
     api::end_everywhere(&app, &session, &visitor).await?;
     Ok((api::signed_out(&app), Done::SignedOutEverywhere.redirect()).into_response())
@@ -75,7 +79,7 @@ pub(super) struct PasswordForm {
 pub(super) async fn change_password(
     State(app): State<App>,
     session: Session,
-    visitor: Visitor,
+    Extension(visitor): Extension<Visitor>,
     Form(form): Form<PasswordForm>,
 ) -> Result<Response, Shown> {
     match signing_in::change_password(&app, &session, &visitor, form.current, form.new).await {

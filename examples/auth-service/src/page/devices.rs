@@ -2,12 +2,12 @@
 
 use axum::Form;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::header::SET_COOKIE;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::Markup;
-use redis_session::Visitor;
-use redis_session::axum::{Rejection, Session};
+use redis_session_store::Visitor;
+use redis_session_web::{Rejection, Session};
 use serde::Deserialize;
 
 use super::{Done, Notice, Shown, html, view};
@@ -62,7 +62,7 @@ async fn list(app: &App, session: &Session) -> Result<Markup, Problem> {
 pub(super) async fn sign_out_one(
     State(app): State<App>,
     session: Session,
-    visitor: Visitor,
+    Extension(visitor): Extension<Visitor>,
     Path(id): Path<String>,
 ) -> Result<Redirect, Shown> {
     match api::end_one(&app, &session, &visitor, &id).await {
@@ -75,7 +75,7 @@ pub(super) async fn sign_out_one(
 pub(super) async fn sign_out_others(
     State(app): State<App>,
     session: Session,
-    visitor: Visitor,
+    Extension(visitor): Extension<Visitor>,
 ) -> Result<Redirect, Shown> {
     let ended = app.sessions.logout_others(&session.user, session.token()).await?;
     audit::done("Signed out all other devices", &session.user, &session.id, ended, &visitor);

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use redis_session::{Inactive, InactiveReason, Timestamp};
 use redis_session_core::token::{Issued, KeyRing, KeyRingError, TokenKind, TokenPolicy, Verifier};
 use redis_session_core::{Reason, Subject, UnixMillis};
 
-use super::{Assurance, Authenticated};
-use crate::replies::{Inactive, InactiveReason, Timestamp};
+use crate::authenticated::{Assurance, Authenticated};
 
 /// Checks JWTs as the server does, with the same keys, for the time that Redis is away.
 ///
@@ -15,7 +15,7 @@ use crate::replies::{Inactive, InactiveReason, Timestamp};
 ///
 /// - logouts, here or everywhere, evictions, `SESSION.REGENERATE`, and denied tokens;
 /// - the idle timeout, and an end of the session that is before the token's;
-/// - the device that a session is bound to: [`Visitor::device`](super::Visitor::device) is not compared;
+/// - the device that a session is bound to: [`Visitor::device`](crate::Visitor::device) is not compared;
 /// - the server's settings and keys. They are those that the application gave, as they were then: make a new verifier
 ///   when a key is added or removed, and with a new `session.not-before`, for which there is
 ///   [`not_before`](Self::not_before).
@@ -55,12 +55,12 @@ impl LocalVerifier {
     /// With the keys of a JWK Set (RFC 7517 section 5), as in the server's `session.keys-file`.
     ///
     /// ```
-    /// use redis_session::LocalVerifier;
+    /// use redis_session_store::LocalVerifier;
     ///
     /// let keys = r#"{"keys":[{"kty":"oct","kid":"1","alg":"HS256",
     ///     "k":"c2l4dGVlbiBieXRlcyB0d2ljZSBtYWtlIGEga2V5Li4"}]}"#;
     /// let verifier = LocalVerifier::from_jwk_set(keys)?.issuer("https://login.example");
-    /// # Ok::<(), redis_session::LocalVerifierError>(())
+    /// # Ok::<(), redis_session_store::LocalVerifierError>(())
     /// ```
     ///
     /// # Errors
@@ -105,7 +105,7 @@ impl LocalVerifier {
     ///
     /// ```
     /// use std::time::{Duration, UNIX_EPOCH};
-    /// use redis_session::LocalVerifier;
+    /// use redis_session_store::LocalVerifier;
     ///
     /// # fn example(verifier: LocalVerifier) -> LocalVerifier {
     /// // `CONFIG SET session.not-before 1790000000000`
@@ -129,7 +129,7 @@ impl LocalVerifier {
     }
 
     fn verify_at(&self, user: &str, token: &str, now: UnixMillis) -> Result<Authenticated, Inactive> {
-        let refused = |reason| Inactive { reason: InactiveReason::Known(reason) };
+        let refused = |reason: Reason| Inactive::from(InactiveReason::from_name(reason.as_str()));
         let subject = Subject::new(user.as_bytes()).map_err(|_| refused(Reason::Malformed))?;
         // With room of its own, so that checks need not wait for each other.
         let verified = self.verifier.clone().verify(subject, token.as_bytes(), None, now).map_err(refused)?;
@@ -147,7 +147,7 @@ impl LocalVerifier {
         Ok(Authenticated {
             user: user.to_owned(),
             id: verified.id.to_string(),
-            expires_at: Timestamp::new(expires_at),
+            expires_at: Timestamp::from_unix_millis(expires_at.get()).ok_or_else(|| refused(Reason::Malformed))?,
             assurance: Assurance::TokenOnly,
             details: None,
         })

@@ -1,56 +1,37 @@
-//! The comfortable layer: [`SessionStore`], with a policy, over a connection that can be cloned.
-//!
-//! ```text
-//! mod.rs      the store          login.rs       a login: who, where from, with what      policy.rs   for how long
-//! error.rs    what can go wrong  data.rs        what an application keeps, typed
-//! connect.rs  a connection that comes back (feature `connection-manager`), and outage.rs, when it tries again
-//! local.rs    tokens without Redis (feature `offline`)
-//! seal.rs     data that Redis cannot read (feature `encryption`)
-//! ```
-
-#[cfg(feature = "connection-manager")]
-mod connect;
-mod data;
-mod error;
-#[cfg(feature = "offline")]
-mod local;
-mod login;
-#[cfg(feature = "connection-manager")]
-mod outage;
-mod policy;
-#[cfg(feature = "encryption")]
-mod seal;
+//! The store: what an application asks about sessions.
 
 use std::fmt;
 use std::sync::Arc;
 
 use redis::aio::ConnectionLike;
-use redis_session_core::Reason;
+use redis_session::{
+    ActiveSession, AsyncSessionCommands as _, Created, KeyPrefix, Reason, Session, Validation, unverified_user,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-#[cfg(feature = "connection-manager")]
-pub use connect::ReconnectingConnection;
-#[cfg(feature = "encryption")]
-pub use error::Resealing;
-pub use error::{DataError, StoreError};
+use crate::authenticated::{Assurance, Authenticated};
+use crate::data;
+use crate::error::StoreError;
 #[cfg(feature = "offline")]
-pub use local::{LocalVerifier, LocalVerifierError};
-pub use login::{Login, Visitor};
-pub use policy::Policy;
+use crate::error::takes_no_changes;
 #[cfg(feature = "encryption")]
-pub use seal::{DataKeys, DataKeysError};
-
-use crate::commands::AsyncSessionCommands as _;
-use crate::replies::{ActiveSession, Details, Inactive, InactiveReason, Session, Timestamp, Validation};
-use crate::routing::{KeyPrefix, unverified_user};
-use crate::tokens::Created;
+use crate::error::{DataError, Resealing};
+#[cfg(feature = "encryption")]
+use crate::id;
+#[cfg(feature = "offline")]
+use crate::local::LocalVerifier;
+use crate::login::{Login, Visitor};
+use crate::policy::Policy;
+#[cfg(feature = "encryption")]
+use crate::seal::DataKeys;
 
 /// Logins, checks and logouts of an application: one policy, over a connection that can be cloned.
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// use redis_session::{CreateOptions, Login, Policy, SessionStore, StoreError, Visitor};
+/// use redis_session::CreateOptions;
+/// use redis_session_store::{Login, Policy, SessionStore, StoreError, Visitor};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let redis = redis::Client::open("redis://127.0.0.1/")?.get_multiplexed_async_connection().await?;
@@ -77,8 +58,9 @@ use crate::tokens::Created;
 /// ```
 ///
 /// It is cheap to clone, and every method takes `&self`: keep one in the application's state. The connection is any
-/// asynchronous one of the [`redis`] crate that can be cloned, of a cluster too; `SessionStore::connect` (feature
-/// `connection-manager`) makes one that comes back by itself, as `ReconnectingConnection::from_fn` does by Sentinel.
+/// asynchronous one of the [`redis`] crate that can be cloned, of a cluster too;
+/// [`SessionStore::connect`] makes one that comes back by itself, as
+/// [`ReconnectingConnection::from_fn`](crate::ReconnectingConnection::from_fn) does by Sentinel.
 ///
 /// # When Redis is away
 ///
@@ -93,34 +75,6 @@ pub struct SessionStore<C> {
     local: Option<Arc<LocalVerifier>>,
     #[cfg(feature = "encryption")]
     data_keys: Option<Arc<DataKeys>>,
-}
-
-/// What is known of a token that was found good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Assurance {
-    /// Redis said that the session is alive.
-    Session,
-    /// Redis could not be asked: the token is genuine and has not expired, but whether the user has logged out since
-    /// it was issued is not known, nor anything else that only the session tells: its idle timeout, its device. (The
-    /// verifier's documentation has all of it.) Let nobody do anything now that a thief must not do.
-    TokenOnly,
-}
-
-/// The session of a token that was found good.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Authenticated {
-    /// The user, verified.
-    pub user: String,
-    /// The session's id.
-    pub id: String,
-    /// When the first of its deadlines is, those of the session and that of the token.
-    pub expires_at: Timestamp,
-    /// How far this can be relied on.
-    pub assurance: Assurance,
-    /// The rest, if [`Policy::details`] asks for it and Redis was asked.
-    pub details: Option<Box<Details>>,
 }
 
 impl<C> fmt::Debug for SessionStore<C> {
@@ -162,7 +116,7 @@ impl<C> SessionStore<C> {
     /// nothing.
     ///
     /// ```no_run
-    /// use redis_session::{Assurance, LocalVerifier, SessionStore, Visitor};
+    /// use redis_session_store::{Assurance, LocalVerifier, SessionStore, Visitor};
     ///
     /// # async fn example(redis: redis::aio::MultiplexedConnection) -> Result<(), Box<dyn std::error::Error>> {
     /// let verifier = LocalVerifier::from_jwk_set(std::fs::read("issuer.json")?)?;
@@ -206,7 +160,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
             && !login.fields.is_empty()
         {
             // What is sealed is bound to the session's id, so the id must be known before.
-            let id = redis_session_core::SessionId::random().map_err(DataError::sealing)?.to_string();
+            let id = id::random().map_err(DataError::sealing)?;
             for (name, value) in &login.fields {
                 options = options.data(name.as_bytes(), keys.seal(&login.user, &id, name, value)?);
             }
@@ -249,7 +203,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         #[cfg(feature = "offline")]
         let answer = match answer {
             // That the session is in use cannot be noted; whether it is alive, Redis still knows better than the token.
-            Err(error) if touches && self.local.is_some() && error::takes_no_changes(&error) => {
+            Err(error) if touches && self.local.is_some() && takes_no_changes(&error) => {
                 connection.session_validate(&key, token, &options).await
             }
             answer => answer,
@@ -272,7 +226,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// worth nothing more but for the few seconds of the server's grace.
     ///
     /// ```no_run
-    /// # use redis_session::{SessionStore, StoreError, Visitor};
+    /// # use redis_session_store::{SessionStore, StoreError, Visitor};
     /// # async fn example(
     /// #     sessions: SessionStore<redis::aio::MultiplexedConnection>, refresh_token: &str, visitor: &Visitor,
     /// # ) -> Result<(), StoreError> {
@@ -358,8 +312,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// # Errors
     /// If Redis is away, or refuses.
     pub async fn logout(&self, token: &str) -> Result<bool, StoreError> {
-        // The server would take what only resembles a token for an id.
-        match unverified_user(token).filter(|_| redis_session_core::token::is_token(token.as_bytes())) {
+        match unverified_user(token) {
             Some(user) => self.logout_session(&user, token).await,
             None => Ok(false),
         }
@@ -385,7 +338,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// how many other sessions.
     ///
     /// ```no_run
-    /// # use redis_session::{SessionStore, StoreError, Visitor};
+    /// # use redis_session_store::{SessionStore, StoreError, Visitor};
     /// # async fn example(
     /// #     sessions: SessionStore<redis::aio::MultiplexedConnection>, token: &str,
     /// # ) -> Result<(), StoreError> {
@@ -407,7 +360,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// Where a user is logged in: the live sessions, the newest first.
     ///
     /// ```no_run
-    /// # use redis_session::{SessionStore, StoreError, Visitor};
+    /// # use redis_session_store::{SessionStore, StoreError, Visitor};
     /// # async fn example(
     /// #     sessions: SessionStore<redis::aio::MultiplexedConnection>, user: &str, this_id: &str,
     /// # ) -> Result<(), StoreError> {
@@ -451,7 +404,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// `SESSION.SET` may have put it there, is taken for a string.
     ///
     /// ```no_run
-    /// # use redis_session::{SessionStore, StoreError};
+    /// # use redis_session_store::{SessionStore, StoreError};
     /// # async fn example(
     /// #     sessions: SessionStore<redis::aio::MultiplexedConnection>, user: &str, id: &str,
     /// # ) -> Result<(), StoreError> {
@@ -529,6 +482,5 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
 
 /// The user that a token names; what names none is no token.
 fn user_of(token: &str) -> Result<String, StoreError> {
-    let malformed = || StoreError::Refused(Inactive { reason: InactiveReason::Known(Reason::Malformed) });
-    unverified_user(token).ok_or_else(malformed)
+    unverified_user(token).ok_or_else(|| StoreError::Refused(Reason::Malformed.into()))
 }

@@ -1,7 +1,7 @@
 //! Requests that another site made a browser send.
 
-use ::axum::http::request::Parts;
-use ::axum::http::{HeaderName, HeaderValue, header};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, header};
 
 /// Fetch Metadata (W3C), section 2.4: what a browser says of itself, and no script can.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -11,7 +11,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Browsers tell: in `Sec-Fetch-Site`, and before there was such a thing in the `Origin` of whatever is not `GET`.
 /// What tells neither is no browser, and has no cookies but its own. Another host of the same domain is another site
 /// here.
-pub(super) fn is_foreign(parts: &Parts, trusted: &[HeaderValue]) -> bool {
+pub(crate) fn is_foreign(parts: &Parts, trusted: &[HeaderValue]) -> bool {
     if parts.method.is_safe() {
         return false;
     }
@@ -30,7 +30,7 @@ pub(super) fn is_foreign(parts: &Parts, trusted: &[HeaderValue]) -> bool {
 fn is_of_this_host(origin: &HeaderValue, parts: &Parts) -> bool {
     let host = match parts.headers.get(header::HOST) {
         Some(host) => host.to_str().ok(),
-        None => parts.uri.authority().map(::axum::http::uri::Authority::as_str),
+        None => parts.uri.authority().map(http::uri::Authority::as_str),
     };
     let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
     host.zip(origin).is_some_and(|(host, (_, origin))| origin.eq_ignore_ascii_case(host))
@@ -38,7 +38,7 @@ fn is_of_this_host(origin: &HeaderValue, parts: &Parts) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use ::axum::http::Request;
+    use http::Request;
 
     use super::*;
 

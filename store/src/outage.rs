@@ -9,35 +9,35 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What has gone wrong since it last went well.
 #[derive(Debug, Default)]
-pub(super) struct Outage {
-    pub(super) failures: u32,
+pub(crate) struct Outage {
+    pub(crate) failures: u32,
     next_try: Option<Instant>,
 }
 
 impl Outage {
     /// Whether the time for a try has come.
-    pub(super) fn admits(&self, now: Instant) -> bool {
+    pub(crate) fn admits(&self, now: Instant) -> bool {
         self.next_try.is_none_or(|next_try| next_try <= now)
     }
 
     /// Whether there is a pause, or was one since the last success.
-    pub(super) fn has_paused(&self) -> bool {
+    pub(crate) fn has_paused(&self) -> bool {
         self.next_try.is_some()
     }
 
     /// Whether the last pause has been over for so long that what failed then says nothing of now.
-    pub(super) fn is_forgotten(&self, now: Instant) -> bool {
+    pub(crate) fn is_forgotten(&self, now: Instant) -> bool {
         self.next_try.is_some_and(|next_try| now.saturating_duration_since(next_try) > LONGEST_PAUSE)
     }
 
     /// Counts a failure of a call that was admitted after so many: calls that fail together have found out one thing.
-    pub(super) fn fail(&mut self, admitted_after: u32) {
+    pub(crate) fn fail(&mut self, admitted_after: u32) {
         if self.failures == admitted_after {
             self.failures = self.failures.saturating_add(1);
         }
     }
 
-    pub(super) fn pause(&mut self, now: Instant) {
+    pub(crate) fn pause(&mut self, now: Instant) {
         let doubled = FIRST_PAUSE.saturating_mul(1 << self.failures.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
         // Any number will do, as long as it is another in each process and each time.
         let chance = u32::try_from(RandomState::new().hash_one(()) & 0xff).unwrap_or(0);

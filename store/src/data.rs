@@ -1,14 +1,14 @@
 //! What an application keeps with a session: a value with named fields, each a field of the session, as JSON.
 
+use redis_session::SessionData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::error::DataError;
-use crate::replies::SessionData;
+use crate::error::DataError;
 
 /// A session's fields, before they are sealed or after they were opened.
-pub(super) type Fields = Vec<(String, Vec<u8>)>;
+pub(crate) type Fields = Vec<(String, Vec<u8>)>;
 
 /// What a JSON error says, without what it was about.
 fn json(error: &serde_json::Error) -> DataError {
@@ -18,7 +18,7 @@ fn json(error: &serde_json::Error) -> DataError {
     })
 }
 
-pub(super) fn write<T: Serialize + ?Sized>(data: &T) -> Result<Fields, DataError> {
+pub(crate) fn write<T: Serialize + ?Sized>(data: &T) -> Result<Fields, DataError> {
     match serde_json::to_value(data).map_err(|error| DataError::Json(error.to_string()))? {
         Value::Object(fields) => fields
             .into_iter()
@@ -28,7 +28,7 @@ pub(super) fn write<T: Serialize + ?Sized>(data: &T) -> Result<Fields, DataError
     }
 }
 
-pub(super) fn read<T: DeserializeOwned>(fields: Fields) -> Result<T, DataError> {
+pub(crate) fn read<T: DeserializeOwned>(fields: Fields) -> Result<T, DataError> {
     let fields: Map<_, _> = fields
         .into_iter()
         .map(|(name, value)| {
@@ -40,10 +40,10 @@ pub(super) fn read<T: DeserializeOwned>(fields: Fields) -> Result<T, DataError> 
 }
 
 /// The fields as they are.
-pub(super) fn plain(data: &SessionData) -> Result<Fields, DataError> {
+pub(crate) fn plain(data: &SessionData) -> Result<Fields, DataError> {
     data.iter().map(|(name, value)| Ok((name_of(name)?, value.to_vec()))).collect()
 }
 
-pub(super) fn name_of(name: &[u8]) -> Result<String, DataError> {
+pub(crate) fn name_of(name: &[u8]) -> Result<String, DataError> {
     std::str::from_utf8(name).map(str::to_owned).map_err(|_| DataError::Name)
 }

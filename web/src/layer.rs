@@ -1,35 +1,28 @@
 //! The layer: takes the token from a request and asks about it, once.
 
 use std::fmt;
-use std::future::Future;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use ::axum::http::request::Parts;
-use ::axum::http::{HeaderMap, HeaderName, HeaderValue, Request, header};
-use ::axum::response::{IntoResponse as _, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use redis::aio::ConnectionLike;
-use redis_session_core::Reason;
-use tower_layer::Layer;
-use tower_service::Service;
+use redis_session_store::redis_session::{Inactive, InactiveReason, Reason, unverified_user};
+use redis_session_store::{Assurance, SessionStore, StoreError, Visitor};
 use tracing::field::{Empty, display};
 use tracing::{Instrument as _, Span};
 
-use super::cookie::SessionCookie;
-use super::extract::{Checked, Rejection, Session};
-use super::origin;
-use crate::replies::{Inactive, InactiveReason};
-use crate::routing::unverified_user;
-use crate::store::{Assurance, SessionStore, StoreError, Visitor};
+use crate::cookie::SessionCookie;
+use crate::origin;
+use crate::rejection::Rejection;
+use crate::session::Session;
 
-/// Checks the token of each request, once, and hands the session to the handlers: see [the module](super).
+/// Checks the token of each request, once, and puts the session into its extensions: see [the crate](crate).
 ///
 /// ```
-/// use axum::http::header;
-/// use redis_session::SessionStore;
-/// use redis_session::axum::{SessionCookie, SessionLayer};
+/// use http::header;
+/// use redis_session_store::SessionStore;
+/// use redis_session_web::{SessionCookie, SessionLayer};
 ///
 /// # fn example(sessions: SessionStore<redis::aio::MultiplexedConnection>) {
 /// let layer = SessionLayer::new(sessions)
@@ -147,59 +140,29 @@ impl<C> SessionLayer<C> {
     }
 }
 
-impl<S, C: Clone> Layer<S> for SessionLayer<C> {
-    type Service = SessionService<S, C>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        SessionService { inner, layer: self.clone() }
-    }
-}
-
-/// What a [`SessionLayer`] makes of a service.
-#[derive(Clone, Debug)]
-pub struct SessionService<S, C> {
-    inner: S,
-    layer: SessionLayer<C>,
-}
-
-impl<S, C, B> Service<Request<B>> for SessionService<S, C>
-where
-    S: Service<Request<B>, Response = Response> + Clone + Send + 'static,
-    S::Future: Send,
-    C: ConnectionLike + Clone + Send + Sync + 'static,
-    B: Send + 'static,
-{
-    type Response = Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
+impl<C: ConnectionLike + Clone + Send + Sync> SessionLayer<C> {
+    /// Checks a request, and puts what came of it into its extensions. An error is the answer, and then the request goes no
+    /// further.
+    pub(crate) async fn admit(&self, parts: &mut Parts) -> Result<(), Rejection> {
+        let options = &self.options;
+        if options.is_foreign(parts) {
+            tracing::warn!(method = %parts.method, "a request that another site made was refused");
+            return Err(Rejection::Foreign);
+        }
+        let visitor = options.visitor(parts);
+        let span = tracing::debug_span!("session", outcome = Empty);
+        match options.check(&self.store, parts, &visitor, &span).instrument(span.clone()).await {
+            Ok(session) => _ = parts.extensions.insert(session),
+            Err(rejection) if options.required => return Err(rejection),
+            Err(rejection) => _ = parts.extensions.insert(rejection),
+        }
+        parts.extensions.insert(visitor);
+        Ok(())
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The one that is ready is this one, and not its clone.
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
-        let SessionLayer { store, options } = self.layer.clone();
-        Box::pin(async move {
-            let (mut parts, body) = request.into_parts();
-            if options.is_foreign(&parts) {
-                tracing::warn!(method = %parts.method, "a request that another site made was refused");
-                return Ok(Rejection::Foreign.into_response());
-            }
-            let visitor = options.visitor(&parts);
-            let span = tracing::debug_span!("session", outcome = Empty);
-            let checked = options.check(&store, &parts, &visitor, &span).instrument(span.clone()).await;
-            if let (true, Err(rejection)) = (options.required, &checked) {
-                return Ok(rejection.into_response());
-            }
-            parts.extensions.insert(visitor);
-            parts.extensions.insert(Checked(checked));
-            let mut response = inner.call(Request::from_parts(parts, body)).await?;
-            options.keep_out_of_caches(response.headers_mut());
-            Ok(response)
-        })
+    /// Adds to an answer what keeps it out of caches.
+    pub(crate) fn finish(&self, headers: &mut HeaderMap) {
+        self.options.keep_out_of_caches(headers);
     }
 }
 
@@ -264,7 +227,7 @@ impl Options {
                 span.record("outcome", outcome);
                 Ok(Session::new(session, token))
             }
-            Err(StoreError::Refused(Inactive { reason })) => Err(refused(reason, &token)),
+            Err(StoreError::Refused(Inactive { reason, .. })) => Err(refused(reason, &token)),
             Err(error) => {
                 span.record("outcome", "unavailable");
                 tracing::error!(%error, "sessions cannot be checked");

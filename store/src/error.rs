@@ -3,16 +3,14 @@
 use std::fmt;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
-
-use crate::error::SessionErrorCode;
-use crate::replies::Inactive;
 #[cfg(feature = "encryption")]
-use crate::tokens::Created;
+use redis_session::Created;
+use redis_session::{Inactive, SessionErrorCode};
 
-/// Why a [`SessionStore`](super::SessionStore) did not do what it was asked to.
+/// Why a [`SessionStore`](crate::SessionStore) did not do what it was asked to.
 ///
 /// ```
-/// use redis_session::StoreError;
+/// use redis_session_store::StoreError;
 ///
 /// fn status(error: &StoreError) -> u16 {
 ///     match error {
@@ -45,14 +43,15 @@ pub enum StoreError {
     Resealing(Box<Resealing>),
 }
 
-/// A session that was [regenerated](super::SessionStore::regenerate), and whose data could not all be sealed for its new
+/// A session that was [regenerated](crate::SessionStore::regenerate), and whose data could not all be sealed for its new
 /// id.
 ///
 /// Nothing is lost: hand out the new tokens, for the old ones are dead, and call
-/// [`SessionStore::reseal`](super::SessionStore::reseal) until it succeeds. Its `Debug` form and its text have no token.
+/// [`SessionStore::reseal`](crate::SessionStore::reseal) until it succeeds. Its `Debug` form and its text have no token.
 ///
 /// ```no_run
-/// use redis_session::{Created, Resealing, SessionStore, StoreError};
+/// use redis_session::Created;
+/// use redis_session_store::{Resealing, SessionStore, StoreError};
 ///
 /// # async fn example(
 /// #     sessions: SessionStore<redis::aio::MultiplexedConnection>, token: &str,
@@ -116,7 +115,7 @@ pub enum DataError {
 impl DataError {
     #[cfg(feature = "encryption")]
     #[allow(clippy::needless_pass_by_value)] // for map_err
-    pub(super) fn sealing(_error: impl fmt::Display) -> Self {
+    pub(crate) fn sealing(_error: impl fmt::Display) -> Self {
         Self::Randomness
     }
 }
@@ -147,13 +146,13 @@ impl From<DataError> for StoreError {
 }
 
 /// Whether the server is a replica.
-pub(super) fn is_read_only(error: &RedisError) -> bool {
+pub(crate) fn is_read_only(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }
 
 /// Whether the server makes no changes at the moment but may answer questions: it is a replica, it has fewer replicas
 /// than `min-replicas-to-write`, it cannot save (the disk is full, say), or no memory is left.
-pub(super) fn takes_no_changes(error: &RedisError) -> bool {
+pub(crate) fn takes_no_changes(error: &RedisError) -> bool {
     is_read_only(error) || matches!(error.code(), Some("NOREPLICAS" | "MISCONF" | "OOM"))
 }
 

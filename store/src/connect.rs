@@ -14,9 +14,9 @@ use redis::{
 };
 use tokio::time::timeout;
 
-use super::SessionStore;
-use super::error::is_read_only;
-use super::outage::Outage;
+use crate::error::is_read_only;
+use crate::outage::Outage;
+use crate::store::SessionStore;
 
 /// How long an answer is waited for, and a connection.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -119,7 +119,7 @@ impl ReconnectingConnection {
     }
 
     /// A connection that `connect` makes, as often as one is needed: to the primary that Sentinel names, as in [the
-    /// example](crate#a-store).
+    /// example](crate#connections).
     ///
     /// `connect` may take five seconds, because each Sentinel that has vanished costs one; answers may take a second,
     /// whatever the connection was made with. An error of `connect`, of whatever kind, is tried again as any failure.
@@ -343,10 +343,10 @@ impl ConnectionLike for ReconnectingConnection {
 
 impl SessionStore<ReconnectingConnection> {
     /// A store over one [`ReconnectingConnection`] to the server at this URL, shared by all clones. Redis need not be
-    /// there yet: until it is, every call fails with [`StoreError::Unavailable`](super::StoreError::Unavailable).
+    /// there yet: until it is, every call fails with [`StoreError::Unavailable`](crate::StoreError::Unavailable).
     ///
     /// ```no_run
-    /// use redis_session::SessionStore;
+    /// use redis_session_store::SessionStore;
     ///
     /// # fn example() -> redis::RedisResult<()> {
     /// let sessions = SessionStore::connect("redis://app:change-me@127.0.0.1:6379/")?;

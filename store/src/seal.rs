@@ -13,10 +13,10 @@ use std::fmt;
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use redis_session::SessionData;
 
-use super::data::{Fields, name_of};
-use super::error::DataError;
-use crate::replies::SessionData;
+use crate::data::{Fields, name_of};
+use crate::error::DataError;
 
 const VERSION: u8 = 1;
 const NONCE: usize = 24;
@@ -24,11 +24,11 @@ const NONCE: usize = 24;
 /// The keys that session data are sealed with: one to seal, and any number of older ones to open.
 ///
 /// ```
-/// use redis_session::DataKeys;
+/// use redis_session_store::DataKeys;
 ///
 /// let (old, new) = ([1; 32], [2; 32]); // from the application's own store of secrets
 /// let keys = DataKeys::new("2026-11", new)?.older("2026-05", old)?;
-/// # Ok::<(), redis_session::DataKeysError>(())
+/// # Ok::<(), redis_session_store::DataKeysError>(())
 /// ```
 ///
 /// What was sealed with an older key is sealed with the first one when it is set the next time. A key can go when the
@@ -77,7 +77,7 @@ impl DataKeys {
         Ok(self)
     }
 
-    pub(super) fn seal(&self, user: &str, id: &str, field: &str, value: &[u8]) -> Result<Vec<u8>, DataError> {
+    pub(crate) fn seal(&self, user: &str, id: &str, field: &str, value: &[u8]) -> Result<Vec<u8>, DataError> {
         let (kid, cipher) = self.0.first().ok_or(DataError::Randomness)?;
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(DataError::sealing)?;
@@ -91,7 +91,7 @@ impl DataKeys {
         Ok(sealed)
     }
 
-    pub(super) fn open(&self, user: &str, id: &str, field: &str, sealed: &[u8]) -> Result<Vec<u8>, DataError> {
+    pub(crate) fn open(&self, user: &str, id: &str, field: &str, sealed: &[u8]) -> Result<Vec<u8>, DataError> {
         self.try_open(user, id, field, sealed).ok_or_else(|| DataError::Sealed { field: field.to_owned() })
     }
 
@@ -105,7 +105,7 @@ impl DataKeys {
         cipher.decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad: &aad }).ok()
     }
 
-    pub(super) fn open_all(&self, user: &str, id: &str, data: &SessionData) -> Result<Fields, DataError> {
+    pub(crate) fn open_all(&self, user: &str, id: &str, data: &SessionData) -> Result<Fields, DataError> {
         data.iter()
             .map(|(name, value)| {
                 let name = name_of(name)?;
@@ -117,7 +117,7 @@ impl DataKeys {
 
     /// What is sealed for the old id of a session and not for its new one; and an error for the first field that opens
     /// for neither.
-    pub(super) fn reopen(
+    pub(crate) fn reopen(
         &self,
         user: &str,
         old_id: &str,

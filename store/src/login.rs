@@ -3,17 +3,17 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use redis_session::{CreateOptions, RefreshOptions, ValidateOptions};
 use serde::Serialize;
 
-use super::data;
-use super::error::StoreError;
-use super::policy::Policy;
-use crate::options::{CreateOptions, RefreshOptions, ValidateOptions};
+use crate::data;
+use crate::error::StoreError;
+use crate::policy::Policy;
 
 /// Where a request comes from, as far as an application wants to know.
 ///
 /// ```
-/// use redis_session::Visitor;
+/// use redis_session_store::Visitor;
 ///
 /// let visitor = Visitor::new().ip([203, 0, 113, 7]).agent("Firefox on Linux\r\n");
 /// assert_eq!(visitor.known_agent(), Some("Firefox on Linux"));
@@ -76,7 +76,7 @@ impl Visitor {
         self.agent.as_deref()
     }
 
-    pub(super) fn check(&self, details: bool) -> ValidateOptions {
+    pub(crate) fn check(&self, details: bool) -> ValidateOptions {
         let mut options = ValidateOptions::new();
         if let Some(ip) = self.ip {
             options = options.ip(ip);
@@ -87,7 +87,7 @@ impl Visitor {
         if details { options.full() } else { options }
     }
 
-    pub(super) fn refresh(&self) -> RefreshOptions {
+    pub(crate) fn refresh(&self) -> RefreshOptions {
         let mut options = RefreshOptions::new();
         if let Some(ip) = self.ip {
             options = options.ip(ip);
@@ -105,7 +105,7 @@ impl Visitor {
 /// A user who has shown who they are, and is to be logged in.
 ///
 /// ```
-/// use redis_session::{Login, StoreError, Visitor};
+/// use redis_session_store::{Login, StoreError, Visitor};
 ///
 /// # fn example() -> Result<(), StoreError> {
 /// let visitor = Visitor::new().ip([203, 0, 113, 7]).agent("Firefox on Linux");
@@ -116,8 +116,8 @@ impl Visitor {
 /// ```
 #[derive(Clone)]
 pub struct Login {
-    pub(super) user: String,
-    pub(super) fields: Vec<(String, Vec<u8>)>,
+    pub(crate) user: String,
+    pub(crate) fields: Vec<(String, Vec<u8>)>,
     visitor: Visitor,
     remember: bool,
     claims: Option<String>,
@@ -164,7 +164,7 @@ impl Login {
         self
     }
 
-    /// What to keep with the session from the start: see [`SessionStore::data`](super::SessionStore::data).
+    /// What to keep with the session from the start: see [`SessionStore::data`](crate::SessionStore::data).
     ///
     /// # Errors
     /// [`StoreError::Data`] if `data` has no named fields.
@@ -173,7 +173,7 @@ impl Login {
         Ok(self)
     }
 
-    pub(super) fn options(&self, policy: &Policy) -> CreateOptions {
+    pub(crate) fn options(&self, policy: &Policy) -> CreateOptions {
         let mut options = if self.remember { policy.remembered.clone() } else { policy.ordinary.clone() };
         if let Some(ip) = self.visitor.ip {
             options = options.ip(ip);

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use crate::options::CreateOptions;
+use redis_session::CreateOptions;
 
 /// What every login of an application has in common.
 ///
 /// ```
 /// use std::time::Duration;
-/// use redis_session::{CreateOptions, LimitPolicy, Policy};
+/// use redis_session::{CreateOptions, LimitPolicy};
+/// use redis_session_store::Policy;
 ///
 /// let day = Duration::from_secs(86_400);
 /// // Signed in for a day, or until half an hour without a request; on five devices.
@@ -20,12 +21,12 @@ use crate::options::CreateOptions;
 ///
 /// A JWT lasts for the server's `session.token-ttl`, an hour, unless the options have a
 /// [`token_ttl`](CreateOptions::token_ttl), and a cookie with it no longer. For cookies, choose
-/// [`TokenFormat::Opaque`](crate::TokenFormat::Opaque): such a token lasts as long as its session.
+/// [`TokenFormat::Opaque`](redis_session::TokenFormat::Opaque): such a token lasts as long as its session.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    pub(super) ordinary: CreateOptions,
-    pub(super) remembered: CreateOptions,
-    pub(super) details: bool,
+    pub(crate) ordinary: CreateOptions,
+    pub(crate) remembered: CreateOptions,
+    pub(crate) details: bool,
 }
 
 impl Default for Policy {
@@ -43,14 +44,14 @@ impl Policy {
         Self { ordinary, remembered, details: false }
     }
 
-    /// A login with [`Login::remember`](super::Login::remember).
+    /// A login with [`Login::remember`](crate::Login::remember).
     #[must_use]
     pub fn remembered(mut self, options: CreateOptions) -> Self {
         self.remembered = options;
         self
     }
 
-    /// Each check brings [all there is to know](super::Authenticated::details) of the session, at some cost.
+    /// Each check brings [all there is to know](crate::Authenticated::details) of the session, at some cost.
     #[must_use]
     pub fn details(mut self) -> Self {
         self.details = true;

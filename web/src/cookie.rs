@@ -2,11 +2,10 @@
 
 use std::time::SystemTime;
 
-use ::axum::http::{HeaderMap, HeaderValue, header};
 use ::cookie::time::Duration;
 use ::cookie::{Cookie, CookieBuilder};
-
-use crate::tokens::Created;
+use http::{HeaderMap, HeaderValue, header};
+use redis_session_store::redis_session::Created;
 
 /// Which requests from other sites the cookie goes with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,15 +23,15 @@ pub enum SameSite {
 /// that sets it, so that no other host of the domain can plant one (draft-ietf-httpbis-rfc6265bis section 4.1.3.2).
 /// For development, browsers take `http://localhost` for secure.
 ///
-/// A [`SessionLayer`](super::SessionLayer) that [knows the cookie](super::SessionLayer::cookie) adds `Cache-Control:
+/// A [`SessionLayer`](crate::SessionLayer) that [knows the cookie](crate::SessionLayer::cookie) adds `Cache-Control:
 /// no-store` to an answer that sets it or takes it back, unless the handler says what caches may do. Elsewhere, and for
 /// pages that show what is the user's alone, the application must.
 ///
 /// A browser keeps 4096 bytes of a cookie: with large claims, use
-/// [`TokenFormat::Opaque`](crate::TokenFormat::Opaque).
+/// [`TokenFormat::Opaque`](redis_session_store::redis_session::TokenFormat::Opaque).
 ///
 /// ```
-/// use redis_session::axum::{SameSite, SessionCookie};
+/// use redis_session_web::{SameSite, SessionCookie};
 ///
 /// let cookie = SessionCookie::new("session").same_site(SameSite::Strict);
 /// assert_eq!(cookie.name(), "__Host-session");
@@ -98,13 +97,13 @@ impl SessionCookie {
     }
 
     /// Whether this value of `Set-Cookie` hands it out or takes it back.
-    pub(super) fn is_set_by(&self, value: &HeaderValue) -> bool {
+    pub(crate) fn is_set_by(&self, value: &HeaderValue) -> bool {
         let rest = value.as_bytes().strip_prefix(self.name.as_bytes());
         rest.is_some_and(|rest| rest.starts_with(b"="))
     }
 
     /// The token that a request brings in it; an error if it brings several.
-    pub(super) fn token(&self, headers: &HeaderMap) -> Result<Option<String>, ()> {
+    pub(crate) fn token(&self, headers: &HeaderMap) -> Result<Option<String>, ()> {
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut tokens = cookies
             .flat_map(|text| Cookie::split_parse(text.to_owned()).flatten())

@@ -1,0 +1,129 @@
+//! Logins, checks and logouts of an application, on the `redis-session` module.
+//!
+//! [`SessionStore`] has an application's policy in one place, takes the user from the token, keeps typed data, and has
+//! errors that say 401 or 503. Below it is [`redis_session`], the thin client.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use redis_session::CreateOptions;
+//! use redis_session_store::{Login, Policy, SessionStore, StoreError, Visitor};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let policy = Policy::new(CreateOptions::new().idle(Duration::from_secs(1800)));
+//! let sessions = SessionStore::connect("redis://127.0.0.1/")?.policy(policy);
+//!
+//! // The password was right.
+//! let visitor = Visitor::new().agent("Firefox on Linux");
+//! let login = sessions.login(&Login::new("42").visitor(&visitor)).await?;
+//! let token = login.token.expect("there is one, unless the policy says otherwise");
+//!
+//! // Each request.
+//! match sessions.touch(&token, &visitor).await {
+//!     Ok(session) => println!("user {}", session.user),
+//!     Err(StoreError::Refused(inactive)) => println!("401, and for the log: {}", inactive.reason),
+//!     Err(error) => println!("503, and for the log: {error}"),
+//! }
+//!
+//! // Log out, here or everywhere.
+//! sessions.logout(&token).await?;
+//! sessions.logout_everywhere("42").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | feature | |
+//! |---|---|
+//! | `offline` | while Redis is away, JWTs can be checked without it, and the answer says so: [`LocalVerifier`] |
+//! | `encryption` | session data whose values Redis, its files and its replicas cannot read; the names of the fields and the lengths of the values they can: [`DataKeys`] |
+//!
+//! # Connections
+//!
+//! [`SessionStore::connect`] makes a [connection that comes back by itself](ReconnectingConnection), with every wait
+//! bounded. But a store takes every asynchronous connection of the [`redis`] crate that can be cloned. One to a cluster
+//! (feature `cluster-async` of `redis`) goes to the node that has the user, and follows when that changes:
+//!
+//! ```no_run
+//! # async fn example() -> redis::RedisResult<()> {
+//! use redis::cluster::ClusterClient;
+//! use redis_session_store::SessionStore;
+//!
+//! let nodes = ClusterClient::new(["redis://10.0.0.1/", "redis://10.0.0.2/", "redis://10.0.0.3/"])?;
+//! let sessions = SessionStore::new(nodes.get_async_connection().await?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! One that asks Sentinel for the primary whenever it reconnects (feature `sentinel` of `redis`):
+//!
+//! ```no_run
+//! # fn example() {
+//! use redis::sentinel::{SentinelClient, SentinelServerType};
+//! use redis_session_store::{ReconnectingConnection, SessionStore};
+//!
+//! let sessions = SessionStore::new(ReconnectingConnection::from_fn(|| async {
+//!     let sentinels = vec!["redis://10.0.0.1:26379/", "redis://10.0.0.2:26379/", "redis://10.0.0.3:26379/"];
+//!     let mut primary = SentinelClient::build(sentinels, "sessions".to_owned(), None, SentinelServerType::Master)?;
+//!     primary.get_async_connection().await
+//! }));
+//! # }
+//! ```
+//!
+//! For TLS, `rediss://` in the URL, and a feature of `redis`, without which the URL is refused:
+//!
+//! ```toml
+//! [dependencies]
+//! redis = { version = "1.8", features = ["tokio-rustls-comp"] }
+//! redis-session-store = "0.1"
+//! ```
+//!
+//! ```no_run
+//! # async fn example() -> redis::RedisResult<()> {
+//! use redis_session_store::SessionStore;
+//!
+//! let sessions = SessionStore::connect("rediss://app:change-me@redis.example.com:6379/")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The certificate must be one that the system trusts. With an authority of your own, give its file to
+//! [`redis::Client::build_with_tls`], and what that client's `get_connection_info` says to [`SessionStore::connect`].
+
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod authenticated;
+mod connect;
+mod data;
+mod error;
+#[cfg(feature = "encryption")]
+mod id;
+#[cfg(feature = "offline")]
+mod local;
+mod login;
+mod outage;
+mod policy;
+#[cfg(feature = "encryption")]
+mod seal;
+mod store;
+
+pub use authenticated::{Assurance, Authenticated};
+pub use connect::ReconnectingConnection;
+#[cfg(feature = "encryption")]
+#[cfg_attr(docsrs, doc(cfg(feature = "encryption")))]
+pub use error::Resealing;
+pub use error::{DataError, StoreError};
+#[cfg(feature = "offline")]
+#[cfg_attr(docsrs, doc(cfg(feature = "offline")))]
+pub use local::{LocalVerifier, LocalVerifierError};
+pub use login::{Login, Visitor};
+pub use policy::Policy;
+pub use redis_session;
+#[cfg(feature = "encryption")]
+#[cfg_attr(docsrs, doc(cfg(feature = "encryption")))]
+pub use seal::{DataKeys, DataKeysError};
+pub use store::SessionStore;
+
+/// The Rust of this package's README, to be compiled as it stands there.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,84 @@
+//! Sessions of the `redis-session` module in web applications.
+//!
+//! A [`SessionLayer`] takes the token from `Authorization: Bearer` (RFC 6750 section 2.1) or from a [`SessionCookie`],
+//! asks Redis once for each request, and puts a [`Session`] into the request's extensions. It is a layer of [`tower_layer`]
+//! for every framework whose services are `tower`'s, whatever their bodies. With axum (feature `axum`) handlers take a
+//! [`Session`], or an `Option<Session>` where none is needed:
+//!
+//! ```no_run
+//! # #[cfg(feature = "axum")]
+//! # mod example {
+//! use axum::extract::{Extension, State};
+//! use axum::http::{StatusCode, header::SET_COOKIE};
+//! use axum::response::{IntoResponse, Response};
+//! use axum::{Router, routing::{get, post}};
+//! use redis_session_store::{Login, ReconnectingConnection, SessionStore, Visitor};
+//! use redis_session_web::{Rejection, Session, SessionCookie, SessionLayer};
+//!
+//! type Sessions = SessionStore<ReconnectingConnection>;
+//!
+//! async fn me(session: Session) -> String {
+//!     format!("user {}", session.user)
+//! }
+//!
+//! async fn login(
+//!     State(sessions): State<Sessions>, Extension(visitor): Extension<Visitor>, name: String,
+//! ) -> Result<Response, Rejection> {
+//!     // ... once the password was right:
+//!     let login = sessions.login(&Login::new(name).visitor(&visitor)).await?;
+//!     Ok(([(SET_COOKIE, cookie().set(&login))], StatusCode::NO_CONTENT).into_response())
+//! }
+//!
+//! async fn logout(State(sessions): State<Sessions>, session: Session) -> Result<Response, Rejection> {
+//!     sessions.logout(session.token()).await?;
+//!     Ok(([(SET_COOKIE, cookie().clear())], StatusCode::NO_CONTENT).into_response())
+//! }
+//!
+//! fn cookie() -> SessionCookie {
+//!     SessionCookie::new("session")
+//! }
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let sessions = SessionStore::connect("redis://127.0.0.1/")?;
+//! let app: Router = Router::new()
+//!     .route("/me", get(me))
+//!     .route("/login", post(login))
+//!     .route("/logout", post(logout))
+//!     .layer(SessionLayer::new(sessions.clone()).cookie(cookie()))
+//!     .with_state(sessions);
+//! # Ok(())
+//! # }
+//! # }
+//! ```
+//!
+//! The layer also puts a [`Visitor`](redis_session_store::Visitor) there, for a login: where the request comes from, as
+//! the layer was told to see it. A request without a good token gets a [`Rejection`]: 401 with `WWW-Authenticate` and no
+//! more. The reason goes to the log and to [`SessionLayer::on_refused`]. While Redis is away the answer is 503.
+//!
+//! A cookie comes with requests that other sites make, too. `SameSite=Lax`, the default, keeps it out of those that
+//! change something, as long as no `GET` does; and the layer refuses those by what the browser says of them: see
+//! [`SessionLayer::cookie`].
+
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "axum")]
+mod axum;
+mod cookie;
+mod layer;
+mod origin;
+mod rejection;
+mod service;
+mod session;
+
+pub use cookie::{SameSite, SessionCookie};
+pub use layer::{Refused, SessionLayer};
+pub use redis_session_store;
+pub use rejection::Rejection;
+pub use service::SessionService;
+pub use session::Session;
+
+/// The Rust of this package's README, to be compiled as it stands there.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

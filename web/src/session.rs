@@ -1,0 +1,72 @@
+//! The session of a request.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use http::Extensions;
+use redis_session_store::Authenticated;
+
+use crate::rejection::Rejection;
+
+/// The session of the request, which a [`SessionLayer`](crate::SessionLayer) has checked and put into the request's
+/// extensions. It has the fields of [`Authenticated`].
+///
+/// With axum it is an argument of a handler (feature `axum`). A handler that takes one is not run without. One that takes
+/// an `Option<Session>` is, unless Redis is away. Elsewhere, [`Session::of`] gets it from the extensions.
+#[derive(Clone)]
+pub struct Session(Arc<(Authenticated, String)>);
+
+impl Session {
+    pub(crate) fn new(session: Authenticated, token: String) -> Self {
+        Self(Arc::new((session, token)))
+    }
+
+    /// The session that the layer put into these extensions, or else why there is none.
+    ///
+    /// # Errors
+    /// What to answer: see [`Rejection`].
+    pub fn of(extensions: &Extensions) -> Result<Self, Rejection> {
+        match (extensions.get::<Self>(), extensions.get::<Rejection>()) {
+            (Some(session), _) => Ok(session.clone()),
+            (None, Some(rejection)) => Err(*rejection),
+            (None, None) => {
+                tracing::error!("a session is asked for where there is no SessionLayer");
+                Err(Rejection::Mistake)
+            }
+        }
+    }
+
+    /// The same where a request may do without.
+    ///
+    /// # Errors
+    /// If it cannot be said whether there is a session, and if there is no layer.
+    pub fn optional_of(extensions: &Extensions) -> Result<Option<Self>, Rejection> {
+        match Self::of(extensions) {
+            Ok(session) => Ok(Some(session)),
+            Err(Rejection::Missing | Rejection::Refused) => Ok(None),
+            Err(rejection) => Err(rejection),
+        }
+    }
+
+    /// The token that the request brought, for a logout. It is a secret.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.0.1
+    }
+}
+
+impl Deref for Session {
+    type Target = Authenticated;
+
+    fn deref(&self) -> &Authenticated {
+        &self.0.0
+    }
+}
+
+/// Leaves the token out.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
