@@ -116,12 +116,15 @@ mod tests {
 
     #[test]
     fn every_kind_of_token_names_its_user() {
+        // It is for the server to refuse, and takes no stack here.
+        let deep = jwt(&format!(r#"{{"sub":"42","x":{}1{}}}"#, "[".repeat(20_000), "]".repeat(20_000)));
         for (token, user) in [
             (jwt(r#"{"sid":"x","sub":"42","roles":["a",{"b":1}]}"#).as_str(), "42"),
             (&jwt(r#"{"sub":"J\u00fcrgen \"J\""}"#), "Jürgen \"J\""),
             (&jwt("\n { \"\\u0073ub\" : \"42\" } \n"), "42"),
             // `{ "alg": "HS256" }`
             ("eyAiYWxnIjogIkhTMjU2IiB9.eyJzdWIiOiI0MiJ9.c2ln", "42"),
+            (&deep, "42"),
             ("rst1.NDI.AAECAwQFBgcICQoLDA0ODw.c2ln", "42"),
             ("rsr1.NDI.AAECAwQFBgcICQoLDA0ODw.AA.c2ln", "42"),
         ] {
@@ -132,7 +135,6 @@ mod tests {
     #[test]
     fn what_is_no_token_names_nobody() {
         let deep = jwt(&format!(r#"{{"sub":{}1{}}}"#, "[".repeat(20_000), "]".repeat(20_000)));
-        let deep_beside = jwt(&format!(r#"{{"sub":"42","x":{}1{}}}"#, "[".repeat(20_000), "]".repeat(20_000)));
         let long = jwt(&format!(r#"{{"sub":"{}"}}"#, "x".repeat(256)));
         let huge = jwt(&format!(r#"{{"sub":"42","x":"{}"}}"#, "x".repeat(65_536)));
         for garbage in [
@@ -166,7 +168,6 @@ mod tests {
             &long,
             &huge,
             &deep,
-            &deep_beside,
         ] {
             let start = garbage.get(..60).unwrap_or(garbage);
             assert_eq!(unverified_user(garbage), None, "{start:?}");
