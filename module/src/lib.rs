@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! lib.rs         wires all: loads the module, and works at every tick
-//!   commands/    a file per command: parse, open, ask core, commit, reply
+//!   commands/    a file per command: its arguments; open, ask core, commit, reply
 //!   sweep.rs     takes out what is dead
 //!   commit.rs    carries out what core decides, replicates, audits and notifies
 //!   stored.rs    one user's sessions as a value of the server's

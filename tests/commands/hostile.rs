@@ -22,8 +22,10 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use redis_session_core::Reason;
 use redis_session_tests::{Server, amount, cmd, cmd_args, fields, jwk_set, wait_until};
 
-use grammar::{COMMANDS, Grammar, SETTINGS};
+use grammar::{Grammar, SETTINGS};
 use replies::{Connection, Reply};
+
+pub(crate) use grammar::{COMMANDS, knows_option};
 
 /// A command with its arguments, or other lists of bytes.
 type Args = Vec<Vec<u8>>;

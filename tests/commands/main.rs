@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! create, check, reasons, read, revoke, revoke_user, revoke_all, deny    what each command does
-//! misuse, secrets, hostile                             what it refuses, and what it never tells
+//! grammar, misuse, secrets, hostile                    what it refuses, and what it never tells
 //! keyspace, key_expiry, watchers, many, races          one key per user: as a key, watched, large, and contended
 //! key_form                                             and one spelling of it
 //! client                                               the same through the client crate
@@ -12,6 +12,7 @@ mod check;
 mod client;
 mod create;
 mod deny;
+mod grammar;
 mod hostile;
 mod key_expiry;
 mod key_form;

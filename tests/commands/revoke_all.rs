@@ -245,9 +245,9 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() {
             ("BEFORE -1", number),
             ("BEFORE 281474976710656", number),
             ("BEFORE", "ERR BEFORE needs a value"),
-            ("BEFORE 1 BEFORE 2", "ERR BEFORE or CLEAR is given twice"),
-            ("BEFORE 1 CLEAR", "ERR BEFORE or CLEAR is given twice"),
-            ("CLEAR CLEAR", "ERR BEFORE or CLEAR is given twice"),
+            ("BEFORE 1 BEFORE 2", "ERR BEFORE is given twice"),
+            ("BEFORE 1 CLEAR", "ERR CLEAR does not go with BEFORE"),
+            ("CLEAR CLEAR", "ERR CLEAR is given twice"),
             ("NOW", "ERR unknown option NOW"),
             ("sessions:42", "ERR syntax error: an option was expected"),
             // For replicas and files alone.

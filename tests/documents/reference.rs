@@ -6,7 +6,7 @@ use redis::Connection;
 use redis_session_tests::{Server, cmd, error, fields};
 
 use crate::described::commands;
-use crate::markdown::{self, Page, blocks, file, on_one_line, rows};
+use crate::markdown::{self, Page, file, rows};
 
 #[test]
 fn the_reference_explains_each_option_in_a_row_of_its_own() {
@@ -33,24 +33,6 @@ fn the_documents_name_no_command_that_the_server_lacks() {
             assert!(known, "{} names SESSION.{name}", page.name);
         }
     }
-}
-
-#[test]
-fn a_handlers_own_words_are_the_grammar_that_the_server_shows() {
-    let server = Server::start();
-    let mut commands = commands(&mut server.connection());
-    for entry in fs::read_dir(markdown::path("module/src/commands")).unwrap() {
-        let path = entry.unwrap().path();
-        let source = fs::read_to_string(&path).unwrap();
-        let comments: Vec<&str> = source.lines().filter_map(|line| line.strip_prefix("///")).map(str::trim).collect();
-        for block in blocks(&comments.join("\n")) {
-            let grammar = on_one_line(&block.lines.join(" "));
-            let Some(name) = grammar.split(' ').next().filter(|word| word.starts_with("SESSION.")) else { continue };
-            let command = commands.remove(name).unwrap_or_else(|| panic!("{}: {name}", path.display()));
-            assert_eq!(grammar, command.grammar, "{}", path.display());
-        }
-    }
-    assert!(commands.is_empty(), "no handler has {:?} in its doc comment", commands.into_keys());
 }
 
 /// The settings with their values, as the server has them without any configuration.

@@ -214,10 +214,14 @@ fn what_the_token_says_cannot_be_said_otherwise() {
     let server = trusting_server();
     on_both_of(&server, |con| {
         let token = sign(&header(), &claims(con, "42", "one"));
-        for (option, word) in [("ID two", "ID"), ("TTL 60", "TTL"), ("ID two TTL 60", "ID")] {
-            let expected = format!("ERR {word} does not go with FROM: the token says it");
-            assert_eq!(error(con, &format!("SESSION.CREATE {KEY} FROM {token} {option}")), expected);
-            assert_eq!(error(con, &format!("SESSION.CREATE {KEY} {option} FROM {token}")), expected);
+        let refused = |con: &mut _, options: &str| error(con, &format!("SESSION.CREATE {KEY} {options}"));
+        let from = format!("FROM {token}");
+        for options in [format!("{from} ID two"), format!("{from} TTL 60 ID two")] {
+            assert_eq!(refused(con, &options), "ERR ID does not go with FROM");
+        }
+        assert_eq!(refused(con, &format!("ID two TTL 60 {from}")), "ERR FROM does not go with ID");
+        for options in [format!("{from} TTL 60"), format!("TTL 60 {from}")] {
+            assert_eq!(refused(con, &options), "ERR TTL does not go with FROM: the token says it");
         }
         assert_eq!(error(con, &format!("SESSION.CREATE {KEY} FROM {token} FROM {token}")), "ERR FROM is given twice");
         assert_eq!(error(con, &format!("SESSION.CREATE {KEY} FROM")), "ERR FROM needs a value");

@@ -3,64 +3,30 @@
 use std::net::IpAddr;
 
 use redis_session_core::sessions::{Check, Fingerprint, Presented, Session, Standing};
-use redis_session_core::token::is_token;
 use redis_session_core::{Reason, Subject, UnixMillis};
 
-use super::parser::{Parser, once, session_id};
+use super::grammar::{arguments, flag, key, option, value};
+use super::kinds::{DeviceFingerprint, Ip, Named, Text, Token};
 use super::tokens::inactive;
 use super::user::User;
-use crate::ffi::{Arg, Call, Failure, Grammar, Kind, Reply};
+use crate::ffi::{Arg, Failure, Reply};
 use crate::state::State;
 use crate::stats::Counter;
 use crate::stored::Sessions;
 
-/// ```text
-/// key token [IP ip] [DEVICE fingerprint] [AUD audience] [STATELESS] [FULL]
-/// ```
-pub(super) const GRAMMAR: &[Grammar] = &[
-    Grammar::Key,
-    Grammar::Value("token"),
-    Grammar::Option("IP", "ip", Kind::Text),
-    Grammar::Option("DEVICE", "fingerprint", Kind::Text),
-    Grammar::Option("AUD", "audience", Kind::Text),
-    Grammar::Flag("STATELESS"),
-    Grammar::Flag("FULL"),
-];
-
-/// The arguments.
-pub(super) struct Request<'a> {
-    pub(super) key: Arg<'a>,
-    token: &'a [u8],
-    ip: Option<IpAddr>,
-    device: Option<&'a [u8]>,
-    audience: Option<&'a str>,
-    stateless: bool,
-    full: bool,
+arguments! {
+    pub(super) struct Request<'a> {
+        key: Arg<'a> = key(),
+        token: &'a [u8] = value("token", Token),
+        ip: Option<IpAddr> = option("IP", "ip", Ip),
+        device: Option<&'a [u8]> = option("DEVICE", "fingerprint", DeviceFingerprint),
+        audience: Option<&'a str> = option("AUD", "audience", Text { max: 4096 }),
+        stateless: bool = flag("STATELESS"),
+        full: bool = flag("FULL"),
+    }
 }
 
 impl<'a> Request<'a> {
-    pub(super) fn parse(call: &Call<'a>) -> Result<Self, Failure> {
-        let mut parser = Parser::new(call);
-        let (key, token) = (parser.key()?, parser.secret()?);
-        let (mut ip, mut device, mut audience, mut stateless, mut full) = (None, None, None, None, None);
-        while let Some(word) = parser.option() {
-            if word.is("IP") {
-                once(&mut ip, "IP", parser.ip_of("IP")?)?;
-            } else if word.is("DEVICE") {
-                once(&mut device, "DEVICE", parser.fingerprint_of("DEVICE")?)?;
-            } else if word.is("STATELESS") {
-                once(&mut stateless, "STATELESS", ())?;
-            } else if word.is("AUD") {
-                once(&mut audience, "AUD", parser.text_of("AUD", 4096)?)?;
-            } else if word.is("FULL") {
-                once(&mut full, "FULL", ())?;
-            } else {
-                return Err(word.unknown());
-            }
-        }
-        Ok(Self { key, token, ip, device, audience, stateless: stateless.is_some(), full: full.is_some() })
-    }
-
     /// What the token by itself is worth.
     pub(super) fn verify(&self, state: &mut State, subject: Subject<'_>, now: UnixMillis) -> Result<Presented, Reason> {
         state.verify(subject, self.token, self.audience, now).map(Presented::from)
@@ -132,14 +98,9 @@ fn describe(reply: Reply, subject: Subject<'_>, session: Option<&Session<'_, &st
 }
 
 /// What an id or a token stands for, as far as revoking goes: an expired token still names its session.
-pub(super) fn named(
-    state: &mut State,
-    subject: Subject<'_>,
-    text: &[u8],
-    what: &str,
-) -> Result<Result<Presented, Reason>, Failure> {
-    if is_token(text) {
-        return Ok(state.identify(subject, text));
+pub(super) fn named(state: &mut State, subject: Subject<'_>, named: Named<'_>) -> Result<Presented, Reason> {
+    match named {
+        Named::Id(id) => Ok(Presented::id(id)),
+        Named::Token(token) => state.identify(subject, token),
     }
-    session_id(what, text).map(|id| Ok(Presented::id(id)))
 }

@@ -4,24 +4,28 @@ use std::marker::PhantomData;
 
 use redis_session_core::token::holds_token;
 
+use super::grammar::Arguments;
+use super::parser::Parser;
 #[cfg(feature = "fault-injection")]
 use crate::ffi::{Arg, fault};
-use crate::ffi::{Call, Entry, Failure, Handler, Spec, guarded};
+use crate::ffi::{Args, Call, Entry, Failure, Handler, Spec, guarded};
 #[cfg(feature = "fault-injection")]
 use crate::state;
 use crate::stats;
 
-/// A command: what it is called and takes, and what it does.
-pub(crate) trait Command {
+/// A command: what it is called, what it takes and what it does.
+pub(super) trait Command {
     const SPEC: Spec;
 
-    /// Parses, opens, asks core, replicates and notifies, replies.
-    fn run(call: &Call<'_>) -> Result<(), Failure>;
+    type Arguments<'a>: Arguments<'a>;
+
+    /// Opens the key, asks core, replicates and notifies, replies.
+    fn run<'a>(call: &Call<'a>, arguments: Self::Arguments<'a>) -> Result<(), Failure>;
 }
 
 /// A row of the table of commands.
 pub(super) const fn entry<C: Command>() -> Entry {
-    Entry { spec: &C::SPEC, callback: guarded::<Guarded<C>> }
+    Entry { spec: &C::SPEC, arguments: <C::Arguments<'static>>::describe, callback: guarded::<Guarded<C>> }
 }
 
 /// A command as the server's calls reach it.
@@ -30,10 +34,10 @@ struct Guarded<C>(PhantomData<C>);
 impl<C: Command> Handler for Guarded<C> {
     const NAME: &'static str = C::SPEC.name;
 
-    fn run(call: &Call<'_>) -> Result<(), Failure> {
+    fn run<'a>(call: &Call<'a>, args: &Args<'a>) -> Result<(), Failure> {
         #[cfg(feature = "fault-injection")]
-        fault::inject((0..).map_while(|index| call.arg(index)).last().map(Arg::bytes), state::lock);
-        C::run(call)
+        fault::inject(args.last().map(Arg::bytes), state::lock);
+        C::run(call, C::Arguments::parse(Parser::new(call, args))?)
     }
 
     fn is_secret(argument: &[u8]) -> bool {

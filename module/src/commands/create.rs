@@ -5,41 +5,49 @@ use std::net::IpAddr;
 use redis_session_core::sessions::{
     CreateError, Created, Data, Device, IdSource, LimitPolicy, MAX_AGENT_BYTES, NewSession, TokenFormat,
 };
-use redis_session_core::token::{Claims, TokenKind};
+use redis_session_core::token::TokenKind;
 use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 
 use super::command::{Command, no_randomness};
-use super::parser::{Parser, field_name, once, session_id};
+use super::grammar::{Alternative as _, arguments, bare, choice, counted_fields, key, option, optional, worded};
+use super::kinds::{DeviceFingerprint, Id, Ip, OwnClaims, Text, Token, Whole, seconds};
 use super::tokens::{News, Tokens, inactive};
 use super::user::{User, writing};
 use crate::commit::commit;
-use crate::ffi::{Arg, Call, Failure, Grammar, KeyUse, Kind, Spec};
+use crate::ffi::{Arg, Call, Failure, KeyUse, Spec};
 use crate::state::State;
 use crate::stored::Sessions;
 
-/// ```text
-/// SESSION.CREATE key [ID id | FROM jwt] [TTL seconds] [IDLE seconds] [MAX n] [EVICT | REJECT] [IP ip] [AGENT text]
-///                    [DEVICE fingerprint] [DATA n field value ...] [CLAIMS json] [TOKEN JWT | OPAQUE | NONE]
-///                    [TOKENTTL seconds] [REFRESH seconds]
-/// ```
 pub(crate) struct Create;
 
-#[derive(Default)]
-struct Options<'a> {
-    id: Option<SessionId>,
-    from: Option<&'a [u8]>,
-    ttl: Option<u64>,
-    idle: Option<u64>,
-    max: Option<u64>,
-    policy: Option<LimitPolicy>,
-    ip: Option<IpAddr>,
-    agent: Option<&'a str>,
-    device: Option<&'a [u8]>,
-    data: Option<Data<'static>>,
-    claims: Option<&'a str>,
-    tokens: Option<TokenFormat>,
-    token_ttl: Option<u64>,
-    refresh: Option<u64>,
+/// Where the session's id comes from.
+pub(super) enum Source<'a> {
+    Id(SessionId),
+    From(&'a [u8]),
+}
+
+arguments! {
+    pub(super) struct Options<'a> {
+        key: Arg<'a> = key(),
+        source: Option<Source<'a>> =
+            optional(worded("ID", "id", Id).to(Source::Id).or(worded("FROM", "jwt", Token).to(Source::From))),
+        ttl: Option<u64> = option("TTL", "seconds", seconds(1)),
+        idle: Option<u64> = option("IDLE", "seconds", seconds(0)),
+        max: Option<u64> = option("MAX", "n", Whole { min: 1, max: 1_000_000 }),
+        policy: Option<LimitPolicy> =
+            optional(bare("EVICT", LimitPolicy::Evict).or(bare("REJECT", LimitPolicy::Reject))),
+        ip: Option<IpAddr> = option("IP", "ip", Ip),
+        agent: Option<&'a str> = option("AGENT", "text", Text { max: MAX_AGENT_BYTES }),
+        device: Option<&'a [u8]> = option("DEVICE", "fingerprint", DeviceFingerprint),
+        data: Option<Data<'static>> = optional(counted_fields("DATA", 65_536)),
+        claims: Option<&'a str> = option("CLAIMS", "json", OwnClaims),
+        tokens: Option<TokenFormat> = optional(choice(
+            "TOKEN",
+            &[("JWT", TokenFormat::Jwt), ("OPAQUE", TokenFormat::Opaque), ("NONE", TokenFormat::None)],
+        )),
+        token_ttl: Option<u64> = option("TOKENTTL", "seconds", seconds(1)),
+        refresh: Option<u64> = option("REFRESH", "seconds", seconds(0)),
+    }
 }
 
 impl Command for Create {
@@ -48,32 +56,17 @@ impl Command for Create {
         summary: "Begins a session and mints its tokens, making room for it if the user is at the limit.",
         complexity: "O(N) where N is the number of the user's sessions",
         flags: "write deny-oom",
-        arity: -2,
         key: KeyUse::Inserts,
-        grammar: &[
-            Grammar::Key,
-            Grammar::EitherOption(&[("ID", "id"), ("FROM", "jwt")]),
-            Grammar::Option("TTL", "seconds", Kind::Integer),
-            Grammar::Option("IDLE", "seconds", Kind::Integer),
-            Grammar::Option("MAX", "n", Kind::Integer),
-            Grammar::Either(&["EVICT", "REJECT"]),
-            Grammar::Option("IP", "ip", Kind::Text),
-            Grammar::Option("AGENT", "text", Kind::Text),
-            Grammar::Option("DEVICE", "fingerprint", Kind::Text),
-            Grammar::Fields("DATA"),
-            Grammar::Option("CLAIMS", "json", Kind::Text),
-            Grammar::Choice("TOKEN", &["JWT", "OPAQUE", "NONE"]),
-            Grammar::Option("TOKENTTL", "seconds", Kind::Integer),
-            Grammar::Option("REFRESH", "seconds", Kind::Integer),
-        ],
     };
 
-    fn run(call: &Call<'_>) -> Result<(), Failure> {
-        let (key, options) = parse(call)?;
-        let User { subject, mut key, mut rules, mut state } = writing(call, key)?;
-        let new = match options.from {
-            None => begin(&options, &state, subject, rules.now)?,
-            Some(jwt) => {
+    type Arguments<'a> = Options<'a>;
+
+    fn run<'a>(call: &Call<'a>, options: Options<'a>) -> Result<(), Failure> {
+        options.agree()?;
+        let User { subject, mut key, mut rules, mut state } = writing(call, options.key)?;
+        let new = match options.source {
+            None | Some(Source::Id(_)) => begin(&options, &state, subject, rules.now)?,
+            Some(Source::From(jwt)) => {
                 let token = match state.verify(subject, jwt, None, rules.now) {
                     Ok(token) => token,
                     Err(reason) => return inactive(call.reply(), reason),
@@ -106,85 +99,28 @@ impl Command for Create {
     }
 }
 
-fn parse<'a>(call: &Call<'a>) -> Result<(Arg<'a>, Options<'a>), Failure> {
-    let mut parser = Parser::new(call);
-    let key = parser.key()?;
-    let mut options = Options::default();
-    while let Some(word) = parser.option() {
-        if word.is("ID") {
-            once(&mut options.id, "ID", session_id("ID", parser.of("ID")?)?)?;
-        } else if word.is("FROM") {
-            once(&mut options.from, "FROM", parser.secret_of("FROM")?)?;
-        } else if word.is("TTL") {
-            once(&mut options.ttl, "TTL", parser.seconds_of("TTL", 1)?)?;
-        } else if word.is("IDLE") {
-            once(&mut options.idle, "IDLE", parser.seconds_of("IDLE", 0)?)?;
-        } else if word.is("MAX") {
-            once(&mut options.max, "MAX", parser.integer_of("MAX", 1, 1_000_000)?)?;
-        } else if word.is("EVICT") {
-            once(&mut options.policy, "EVICT or REJECT", LimitPolicy::Evict)?;
-        } else if word.is("REJECT") {
-            once(&mut options.policy, "EVICT or REJECT", LimitPolicy::Reject)?;
-        } else if word.is("IP") {
-            once(&mut options.ip, "IP", parser.ip_of("IP")?)?;
-        } else if word.is("AGENT") {
-            once(&mut options.agent, "AGENT", parser.text_of("AGENT", MAX_AGENT_BYTES)?)?;
-        } else if word.is("DEVICE") {
-            once(&mut options.device, "DEVICE", parser.fingerprint_of("DEVICE")?)?;
-        } else if word.is("DATA") {
-            once(&mut options.data, "DATA", fields(&mut parser)?)?;
-        } else if word.is("CLAIMS") {
-            once(&mut options.claims, "CLAIMS", claims(parser.of("CLAIMS")?)?)?;
-        } else if word.is("TOKEN") {
-            let form = match parser.choice_of("TOKEN", &["JWT", "OPAQUE", "NONE"])? {
-                0 => TokenFormat::Jwt,
-                1 => TokenFormat::Opaque,
-                _ => TokenFormat::None,
-            };
-            once(&mut options.tokens, "TOKEN", form)?;
-        } else if word.is("TOKENTTL") {
-            once(&mut options.token_ttl, "TOKENTTL", parser.seconds_of("TOKENTTL", 1)?)?;
-        } else if word.is("REFRESH") {
-            once(&mut options.refresh, "REFRESH", parser.seconds_of("REFRESH", 0)?)?;
-        } else {
-            return Err(word.unknown());
+impl Options<'_> {
+    /// Refuses options that contradict each other.
+    fn agree(&self) -> Result<(), Failure> {
+        if self.is_from() && self.ttl.is_some() {
+            return Err(Failure::invalid("TTL does not go with FROM: the token says it"));
         }
-    }
-    if options.from.is_some() {
-        for (word, given) in [("ID", options.id.is_some()), ("TTL", options.ttl.is_some())] {
-            if given {
-                return Err(Failure::invalid(format!("{word} does not go with FROM: the token says it")));
+        for (word, given) in [("CLAIMS", self.claims.is_some()), ("TOKENTTL", self.token_ttl.is_some())] {
+            if given && self.tokens() != TokenFormat::Jwt {
+                return Err(Failure::invalid(format!("{word} goes with TOKEN JWT only")));
             }
         }
+        Ok(())
     }
-    for (word, given) in [("CLAIMS", options.claims.is_some()), ("TOKENTTL", options.token_ttl.is_some())] {
-        if given && options.tokens() != TokenFormat::Jwt {
-            return Err(Failure::invalid(format!("{word} goes with TOKEN JWT only")));
-        }
-    }
-    Ok((key, options))
-}
 
-impl Options<'_> {
+    fn is_from(&self) -> bool {
+        matches!(self.source, Some(Source::From(_)))
+    }
+
     /// The kind of tokens: a session that begins with a token from elsewhere needs none of ours.
     fn tokens(&self) -> TokenFormat {
-        self.tokens.unwrap_or(if self.from.is_some() { TokenFormat::None } else { TokenFormat::Jwt })
+        self.tokens.unwrap_or(if self.is_from() { TokenFormat::None } else { TokenFormat::Jwt })
     }
-}
-
-/// `n field value ...`
-fn fields(parser: &mut Parser<'_, '_>) -> Result<Data<'static>, Failure> {
-    let count = parser.integer_of("DATA", 1, 65_536)?;
-    let mut fields = Vec::new();
-    for _ in 0..count {
-        fields.push((field_name(parser.of("DATA")?)?, parser.of("DATA")?));
-    }
-    Data::pack(fields).ok_or_else(|| Failure::invalid("DATA has a field twice"))
-}
-
-fn claims(json: &[u8]) -> Result<&str, Failure> {
-    Claims::parse(json).map_err(|why| Failure::invalid(format!("CLAIMS {why}")))?;
-    std::str::from_utf8(json).map_err(|_| Failure::invalid("CLAIMS is not UTF-8"))
 }
 
 /// The session that the options and settings describe.
@@ -209,13 +145,13 @@ fn begin<'a>(
         let (size, max) = (data.size(), limit.bytes);
         return Err(Failure::invalid(format!("DATA has {size} bytes, session.max-data-bytes is {max}")));
     }
-    let id = match &options.id {
-        Some(id) => id.clone(),
-        None => SessionId::random().map_err(no_randomness)?,
+    let (id, source) = match &options.source {
+        Some(Source::Id(id)) => (id.clone(), IdSource::Caller),
+        None | Some(Source::From(_)) => (SessionId::random().map_err(no_randomness)?, IdSource::Random),
     };
     Ok(NewSession {
         id,
-        source: if options.id.is_some() { IdSource::Caller } else { IdSource::Random },
+        source,
         expires_at: expires_at.ok_or_else(|| Failure::invalid("TTL ends past the range of times"))?,
         idle_secs: in_range(or_default(options.idle, settings.idle_timeout)),
         ip: options.ip,

@@ -1,16 +1,24 @@
 //! SESSION.DENY
 
+use redis_session_core::{SessionId, UnixMillis};
+
 use super::command::Command;
-use super::parser::{Parser, session_id};
+use super::grammar::{arguments, key, required, value};
+use super::kinds::{Id, Time};
 use super::user::{User, writing};
 use crate::commit::commit;
-use crate::ffi::{Call, Failure, Grammar, KeyUse, Kind, Spec};
+use crate::ffi::{Arg, Call, Failure, KeyUse, Spec};
 use crate::stored::Sessions;
 
-/// ```text
-/// SESSION.DENY key id UNTIL unix-time-milliseconds
-/// ```
 pub(crate) struct Deny;
+
+arguments! {
+    pub(super) struct Arguments<'a> {
+        key: Arg<'a> = key(),
+        id: SessionId = value("id", Id),
+        until: UnixMillis = required("UNTIL", "unix-time-milliseconds", Time),
+    }
+}
 
 impl Command for Deny {
     const SPEC: Spec = Spec {
@@ -18,23 +26,12 @@ impl Command for Deny {
         summary: "Denies JWTs by their jti or sid alone, until they have expired. A live session of that id ends.",
         complexity: "O(N) where N is the number of the user's sessions",
         flags: "write deny-oom",
-        arity: 5,
         key: KeyUse::Inserts,
-        grammar: &[
-            Grammar::Key,
-            Grammar::Value("id"),
-            Grammar::RequiredOption("UNTIL", "unix-time-milliseconds", Kind::UnixTime),
-        ],
     };
 
-    fn run(call: &Call<'_>) -> Result<(), Failure> {
-        let mut parser = Parser::new(call);
-        let (key, id) = (parser.key()?, session_id("id", parser.value()?)?);
-        let word = parser.option().ok_or(Failure::Arity)?;
-        if !word.is("UNTIL") {
-            return Err(word.unknown());
-        }
-        let until = parser.time_of("UNTIL")?;
+    type Arguments<'a> = Arguments<'a>;
+
+    fn run<'a>(call: &Call<'a>, Arguments { key, id, until }: Arguments<'a>) -> Result<(), Failure> {
         let User { mut key, rules, state, .. } = writing(call, key)?;
         drop(state);
         let decision = key.sessions_or_none().deny(id, until, &rules);

@@ -1,16 +1,23 @@
 //! SESSION.GET
 
+use redis_session_core::SessionId;
+
 use super::check;
 use super::command::Command;
-use super::parser::{Parser, session_id};
+use super::grammar::{arguments, key, value};
+use super::kinds::Id;
 use super::user::{User, reading};
-use crate::ffi::{Call, Failure, Grammar, KeyUse, Spec};
+use crate::ffi::{Arg, Call, Failure, KeyUse, Spec};
 use crate::stored::Sessions;
 
-/// ```text
-/// SESSION.GET key id
-/// ```
 pub(crate) struct Get;
+
+arguments! {
+    pub(super) struct Arguments<'a> {
+        key: Arg<'a> = key(),
+        id: SessionId = value("id", Id),
+    }
+}
 
 impl Command for Get {
     const SPEC: Spec = Spec {
@@ -18,14 +25,12 @@ impl Command for Get {
         summary: "Returns a live session.",
         complexity: "O(1) for the few sessions that users have; O(log(N)) where N is the number of the user's sessions",
         flags: "readonly fast",
-        arity: 3,
         key: KeyUse::Reads,
-        grammar: &[Grammar::Key, Grammar::Value("id")],
     };
 
-    fn run(call: &Call<'_>) -> Result<(), Failure> {
-        let mut parser = Parser::new(call);
-        let (key, id) = (parser.key()?, session_id("id", parser.value()?)?);
+    type Arguments<'a> = Arguments<'a>;
+
+    fn run<'a>(call: &Call<'a>, Arguments { key, id }: Arguments<'a>) -> Result<(), Failure> {
         let User { subject, key, rules, state } = reading(call, key)?;
         match key.sessions().and_then(|sessions| sessions.get(&id, state.agents_as_they_are(), &rules)) {
             Some(session) => check::session(call.reply(), subject, &session),

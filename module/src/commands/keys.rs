@@ -6,9 +6,6 @@ use super::command::Command;
 use crate::ffi::{Call, Failure, KeyUse, Reply, Spec};
 use crate::state;
 
-/// ```text
-/// SESSION.KEYS
-/// ```
 pub(crate) struct Keys;
 
 impl Command for Keys {
@@ -17,12 +14,12 @@ impl Command for Keys {
         summary: "Returns the keys that sign and verify tokens here, and where they come from, but no secrets.",
         complexity: "O(N) where N is the number of keys",
         flags: "readonly allow-loading allow-stale",
-        arity: 1,
         key: KeyUse::None,
-        grammar: &[],
     };
 
-    fn run(call: &Call<'_>) -> Result<(), Failure> {
+    type Arguments<'a> = ();
+
+    fn run(call: &Call<'_>, (): ()) -> Result<(), Failure> {
         let state = state::lock();
         let (source, loaded_at) = state.ring_origin();
         let ring = state.ring().ok_or_else(|| Failure::invalid("there are no keys"))?;

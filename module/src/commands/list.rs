@@ -2,15 +2,18 @@
 
 use super::check;
 use super::command::Command;
-use super::parser::Parser;
+use super::grammar::{arguments, key};
 use super::user::{User, reading};
-use crate::ffi::{Call, Failure, Grammar, KeyUse, Spec};
+use crate::ffi::{Arg, Call, Failure, KeyUse, Spec};
 use crate::stored::Sessions;
 
-/// ```text
-/// SESSION.LIST key
-/// ```
 pub(crate) struct List;
+
+arguments! {
+    pub(super) struct Arguments<'a> {
+        key: Arg<'a> = key(),
+    }
+}
 
 impl Command for List {
     const SPEC: Spec = Spec {
@@ -18,13 +21,12 @@ impl Command for List {
         summary: "Returns the user's live sessions, newest first.",
         complexity: "O(N) where N is the number of the user's sessions",
         flags: "readonly",
-        arity: 2,
         key: KeyUse::Reads,
-        grammar: &[Grammar::Key],
     };
 
-    fn run(call: &Call<'_>) -> Result<(), Failure> {
-        let key = Parser::new(call).key()?;
+    type Arguments<'a> = Arguments<'a>;
+
+    fn run<'a>(call: &Call<'a>, Arguments { key }: Arguments<'a>) -> Result<(), Failure> {
         let User { subject, key, rules, state } = reading(call, key)?;
         let agents = state.agents_as_they_are();
         let live: Vec<_> = key.sessions().into_iter().flat_map(|sessions| sessions.live(agents, &rules)).collect();

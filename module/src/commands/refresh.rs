@@ -1,20 +1,30 @@
 //! SESSION.REFRESH
 
+use std::net::IpAddr;
+
 use redis_session_core::Reason;
 use redis_session_core::sessions::{Device, MAX_AGENT_BYTES, Origin, Refreshed};
 
 use super::command::Command;
-use super::parser::{Parser, once};
+use super::grammar::{arguments, key, option, value};
+use super::kinds::{DeviceFingerprint, Ip, Text, Token};
 use super::tokens::{News, Tokens, inactive};
 use super::user::{User, writing};
 use crate::commit::commit;
-use crate::ffi::{Call, Failure, Grammar, KeyUse, Kind, Spec};
+use crate::ffi::{Arg, Call, Failure, KeyUse, Spec};
 use crate::stored::Sessions;
 
-/// ```text
-/// SESSION.REFRESH key refresh-token [IP ip] [AGENT text] [DEVICE fingerprint]
-/// ```
 pub(crate) struct Refresh;
+
+arguments! {
+    pub(super) struct Arguments<'a> {
+        key: Arg<'a> = key(),
+        token: &'a [u8] = value("refresh-token", Token),
+        ip: Option<IpAddr> = option("IP", "ip", Ip),
+        agent: Option<&'a str> = option("AGENT", "text", Text { max: MAX_AGENT_BYTES }),
+        device: Option<&'a [u8]> = option("DEVICE", "fingerprint", DeviceFingerprint),
+    }
+}
 
 impl Command for Refresh {
     const SPEC: Spec = Spec {
@@ -22,32 +32,13 @@ impl Command for Refresh {
         summary: "Exchanges a refresh token for new tokens; one that was used before ends its session as stolen.",
         complexity: "O(N) where N is the number of the user's sessions",
         flags: "write deny-oom",
-        arity: -3,
         key: KeyUse::Updates,
-        grammar: &[
-            Grammar::Key,
-            Grammar::Value("refresh-token"),
-            Grammar::Option("IP", "ip", Kind::Text),
-            Grammar::Option("AGENT", "text", Kind::Text),
-            Grammar::Option("DEVICE", "fingerprint", Kind::Text),
-        ],
     };
 
-    fn run(call: &Call<'_>) -> Result<(), Failure> {
-        let mut parser = Parser::new(call);
-        let (key, token) = (parser.key()?, parser.secret()?);
-        let (mut ip, mut agent, mut device) = (None, None, None);
-        while let Some(word) = parser.option() {
-            if word.is("IP") {
-                once(&mut ip, "IP", parser.ip_of("IP")?)?;
-            } else if word.is("AGENT") {
-                once(&mut agent, "AGENT", parser.text_of("AGENT", MAX_AGENT_BYTES)?)?;
-            } else if word.is("DEVICE") {
-                once(&mut device, "DEVICE", parser.fingerprint_of("DEVICE")?)?;
-            } else {
-                return Err(word.unknown());
-            }
-        }
+    type Arguments<'a> = Arguments<'a>;
+
+    fn run<'a>(call: &Call<'a>, arguments: Self::Arguments<'a>) -> Result<(), Failure> {
+        let Arguments { key, token, ip, agent, device } = arguments;
         let User { subject, mut key, rules, mut state } = writing(call, key)?;
         let token = match state.verify_refresh(subject, token) {
             Ok(token) => token,

@@ -4,21 +4,32 @@ use redis_session_core::UnixMillis;
 use redis_session_core::sessions::Cutoff;
 
 use super::command::Command;
-use super::parser::{Parser, once};
-use crate::ffi::{Call, Failure, Grammar, KeyUse, Spec, log_notice};
+use super::grammar::{Alternative as _, arguments, bare, optional, pair, worded};
+use super::kinds::Time;
+use crate::ffi::{Call, Failure, KeyUse, Spec, log_notice};
 use crate::{audit, commit, state, stats, stored};
 
-/// ```text
-/// SESSION.REVOKEALL [BEFORE unix-time-milliseconds | CLEAR]
-/// ```
-///
 /// Replicas and append-only files get the cutoff itself: `SESSION.REVOKEALL CUTOFF began iat`.
 pub(crate) struct RevokeAll;
 
-enum Change {
+#[derive(Clone)]
+pub(super) enum Change {
     Before(UnixMillis),
     Clear,
     Cutoff(Cutoff),
+}
+
+arguments! {
+    pub(super) struct Arguments {
+        change: Option<Change> = optional(
+            worded("BEFORE", "unix-time-milliseconds", Time)
+                .to(Change::Before)
+                .or(bare("CLEAR", Change::Clear))
+                .or(pair("CUTOFF", ("began", Time), ("iat", Time))
+                    .to(|(began, iat)| Change::Cutoff(Cutoff { began, iat }))
+                    .replayed()),
+        ),
+    }
 }
 
 impl Command for RevokeAll {
@@ -27,13 +38,12 @@ impl Command for RevokeAll {
         summary: "Revokes the sessions and tokens of all users of this server and its replicas, and returns the cutoff.",
         complexity: "O(1)",
         flags: "write admin",
-        arity: -1,
         key: KeyUse::None,
-        grammar: &[Grammar::TimeOr("BEFORE", "CLEAR")],
     };
 
-    fn run(call: &Call<'_>) -> Result<(), Failure> {
-        let change = parse(call)?;
+    type Arguments<'a> = Arguments;
+
+    fn run(call: &Call<'_>, Arguments { change }: Arguments) -> Result<(), Failure> {
         let cutoff = {
             let mut state = state::lock();
             let rules = state.rules();
@@ -55,21 +65,4 @@ impl Command for RevokeAll {
         call.reply().integer(cutoff.began.saturating_add(1).as_i64());
         Ok(())
     }
-}
-
-fn parse(call: &Call<'_>) -> Result<Option<Change>, Failure> {
-    let (mut parser, mut change) = (Parser::new(call), None);
-    while let Some(word) = parser.option() {
-        let given = if word.is("BEFORE") {
-            Change::Before(parser.time_of("BEFORE")?)
-        } else if word.is("CLEAR") {
-            Change::Clear
-        } else if word.is("CUTOFF") && call.is_replay() {
-            Change::Cutoff(Cutoff { began: parser.time_of("CUTOFF")?, iat: parser.time_of("CUTOFF")? })
-        } else {
-            return Err(word.unknown());
-        };
-        once(&mut change, "BEFORE or CLEAR", given)?;
-    }
-    Ok(change)
 }

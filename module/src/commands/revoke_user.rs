@@ -2,16 +2,21 @@
 
 use super::check::named;
 use super::command::Command;
-use super::parser::{Parser, once};
+use super::grammar::{arguments, key, option};
+use super::kinds::{IdOrToken, Named};
 use super::user::{User, writing};
 use crate::commit::commit;
-use crate::ffi::{Call, Failure, Grammar, KeyUse, Kind, Spec};
+use crate::ffi::{Arg, Call, Failure, KeyUse, Spec};
 use crate::stored::Sessions;
 
-/// ```text
-/// SESSION.REVOKEUSER key [EXCEPT id-or-token]
-/// ```
 pub(crate) struct RevokeUser;
+
+arguments! {
+    pub(super) struct Arguments<'a> {
+        key: Arg<'a> = key(),
+        except: Option<Named<'a>> = option("EXCEPT", "id-or-token", IdOrToken),
+    }
+}
 
 impl Command for RevokeUser {
     const SPEC: Spec = Spec {
@@ -19,30 +24,17 @@ impl Command for RevokeUser {
         summary: "Revokes all of a user's sessions, or all but one, with every token issued until now.",
         complexity: "O(N) where N is the number of the user's sessions",
         flags: "write",
-        arity: -2,
         key: KeyUse::Deletes,
-        grammar: &[Grammar::Key, Grammar::Option("EXCEPT", "id-or-token", Kind::Text)],
     };
 
-    fn run(call: &Call<'_>) -> Result<(), Failure> {
-        let mut parser = Parser::new(call);
-        let key = parser.key()?;
-        let mut except = None;
-        while let Some(word) = parser.option() {
-            if !word.is("EXCEPT") {
-                return Err(word.unknown());
-            }
-            once(&mut except, "EXCEPT", parser.of("EXCEPT")?)?;
-        }
+    type Arguments<'a> = Arguments<'a>;
+
+    fn run<'a>(call: &Call<'a>, Arguments { key, except }: Arguments<'a>) -> Result<(), Failure> {
         let User { subject, mut key, rules, mut state } = writing(call, key)?;
+        let except = except.map(|session| named(&mut state, subject, session)).transpose();
+        // An application that asks to spare a session must not log its user out by mistake.
         let except =
-            match except {
-                None => None,
-                // An application that asks to spare a session must not log its user out by mistake.
-                Some(text) => Some(named(&mut state, subject, text, "EXCEPT")?.map_err(|reason| {
-                    Failure::invalid(format!("EXCEPT is not a valid token of this user: {reason}"))
-                })?),
-            };
+            except.map_err(|reason| Failure::invalid(format!("EXCEPT is not a valid token of this user: {reason}")))?;
         drop(state);
         let decision = key.sessions_or_none().revoke_all(except.as_ref(), &rules);
         let revoked = commit(&mut key, decision);

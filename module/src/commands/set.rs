@@ -1,23 +1,35 @@
 //! SESSION.SET and SESSION.UNSET
 
+use redis_session_core::SessionId;
 use redis_session_core::sessions::{ChangeError, Data, Rules};
 
 use super::command::Command;
-use super::parser::{Parser, field_name, session_id};
+use super::grammar::{arguments, fields, key, value, values};
+use super::kinds::{FieldName, Id, pack};
 use super::user::{User, writing};
 use crate::commit::commit;
-use crate::ffi::{Call, Failure, Grammar, KeyUse, Spec};
+use crate::ffi::{Arg, Call, Failure, KeyUse, Spec};
 use crate::stored::Sessions;
 
-/// ```text
-/// SESSION.SET key id field value [field value ...]
-/// ```
 pub(crate) struct Set;
 
-/// ```text
-/// SESSION.UNSET key id field [field ...]
-/// ```
+arguments! {
+    pub(super) struct SetArguments<'a> {
+        key: Arg<'a> = key(),
+        id: SessionId = value("id", Id),
+        data: Data<'static> = fields(),
+    }
+}
+
 pub(crate) struct Unset;
+
+arguments! {
+    pub(super) struct UnsetArguments<'a> {
+        key: Arg<'a> = key(),
+        id: SessionId = value("id", Id),
+        names: Vec<&'a [u8]> = values("field", FieldName),
+    }
+}
 
 impl Command for Set {
     const SPEC: Spec = Spec {
@@ -25,20 +37,13 @@ impl Command for Set {
         summary: "Sets fields of a live session, and returns how many.",
         complexity: "O(N) where N is the number of bytes of the session's fields",
         flags: "write deny-oom",
-        arity: -5,
         key: KeyUse::Updates,
-        grammar: &[Grammar::Key, Grammar::Value("id"), Grammar::Pairs("field", "value")],
     };
 
-    fn run(call: &Call<'_>) -> Result<(), Failure> {
-        let mut parser = Parser::new(call);
-        let (key, id) = (parser.key()?, session_id("id", parser.value()?)?);
-        let mut fields = vec![(field_name(parser.value()?)?, parser.value()?)];
-        while parser.has_more() {
-            fields.push((field_name(parser.value()?)?, parser.value()?));
-        }
-        let count = fields.len();
-        let data = Data::pack(fields).ok_or_else(|| Failure::invalid("a field is given twice"))?;
+    type Arguments<'a> = SetArguments<'a>;
+
+    fn run<'a>(call: &Call<'a>, SetArguments { key, id, data }: SetArguments<'a>) -> Result<(), Failure> {
+        let count = data.len();
         let User { mut key, rules, state, .. } = writing(call, key)?;
         drop(state);
         let decision = key.sessions_or_none().set(&id, data, &rules).map_err(|why| refused(why, &rules))?;
@@ -54,19 +59,13 @@ impl Command for Unset {
         summary: "Removes fields of a live session, and returns how many there were.",
         complexity: "O(N) where N is the number of bytes of the session's fields",
         flags: "write",
-        arity: -4,
         key: KeyUse::Updates,
-        grammar: &[Grammar::Key, Grammar::Value("id"), Grammar::Values("field")],
     };
 
-    fn run(call: &Call<'_>) -> Result<(), Failure> {
-        let mut parser = Parser::new(call);
-        let (key, id) = (parser.key()?, session_id("id", parser.value()?)?);
-        let mut names = vec![(field_name(parser.value()?)?, &[][..])];
-        while parser.has_more() {
-            names.push((field_name(parser.value()?)?, &[][..]));
-        }
-        let names = Data::pack(names).ok_or_else(|| Failure::invalid("a field is given twice"))?;
+    type Arguments<'a> = UnsetArguments<'a>;
+
+    fn run<'a>(call: &Call<'a>, UnsetArguments { key, id, names }: UnsetArguments<'a>) -> Result<(), Failure> {
+        let names = pack(names.into_iter().map(|name| (name, &[][..])).collect(), "a field is given twice")?;
         let User { mut key, rules, state, .. } = writing(call, key)?;
         drop(state);
         let decision = key.sessions_or_none().unset(&id, names, &rules).map_err(|why| refused(why, &rules))?;

@@ -4,9 +4,6 @@ use super::command::Command;
 use crate::ffi::{Call, Failure, KeyUse, Spec};
 use crate::stats::figures;
 
-/// ```text
-/// SESSION.STATS
-/// ```
 pub(crate) struct Stats;
 
 impl Command for Stats {
@@ -15,12 +12,12 @@ impl Command for Stats {
         summary: "Returns what is stored on this server and what has happened since it started.",
         complexity: "O(1)",
         flags: "readonly fast allow-loading allow-stale",
-        arity: 1,
         key: KeyUse::None,
-        grammar: &[],
     };
 
-    fn run(call: &Call<'_>) -> Result<(), Failure> {
+    type Arguments<'a> = ();
+
+    fn run(call: &Call<'_>, (): ()) -> Result<(), Failure> {
         let figures = figures();
         let reply = call.reply().map(figures.len());
         for (name, value) in figures {

@@ -1,6 +1,6 @@
 //! SESSION.TOUCH
 
-use super::check::{GRAMMAR, Request};
+use super::check::Request;
 use super::command::Command;
 use super::user::{User, writing};
 use crate::commit::announce;
@@ -9,9 +9,6 @@ use crate::state;
 use crate::stats;
 use crate::stored::Sessions;
 
-/// ```text
-/// SESSION.TOUCH key token [IP ip] [DEVICE fingerprint] [AUD audience] [STATELESS] [FULL]
-/// ```
 pub(crate) struct Touch;
 
 impl Command for Touch {
@@ -20,13 +17,12 @@ impl Command for Touch {
         summary: "Checks a token and whether its session is alive, and slides the session's idle timer.",
         complexity: "O(1) for the few sessions that users have; O(log(N)) where N is the number of the user's sessions",
         flags: "write fast",
-        arity: -3,
         key: KeyUse::Updates,
-        grammar: GRAMMAR,
     };
 
-    fn run(call: &Call<'_>) -> Result<(), Failure> {
-        let request = Request::parse(call)?;
+    type Arguments<'a> = Request<'a>;
+
+    fn run<'a>(call: &Call<'a>, request: Request<'a>) -> Result<(), Failure> {
         let User { subject, mut key, rules, mut state } = writing(call, request.key)?;
         let answer = request.verify(&mut state, subject, rules.now);
         drop(state);

@@ -1,17 +1,23 @@
 //! SESSION.TTL
 
+use redis_session_core::SessionId;
 use redis_session_core::sessions::Presented;
 
 use super::command::Command;
-use super::parser::{Parser, session_id};
+use super::grammar::{arguments, key, value};
+use super::kinds::Id;
 use super::user::{User, reading};
-use crate::ffi::{Call, Failure, Grammar, KeyUse, Spec};
+use crate::ffi::{Arg, Call, Failure, KeyUse, Spec};
 use crate::stored::Sessions;
 
-/// ```text
-/// SESSION.TTL key id
-/// ```
 pub(crate) struct Ttl;
+
+arguments! {
+    pub(super) struct Arguments<'a> {
+        key: Arg<'a> = key(),
+        id: SessionId = value("id", Id),
+    }
+}
 
 /// As PTTL answers for a key that is not there.
 const NONE: i64 = -2;
@@ -22,14 +28,12 @@ impl Command for Ttl {
         summary: "Returns the milliseconds that a session has left unless it is used, or -2 if it is not alive.",
         complexity: "O(1) for the few sessions that users have; O(log(N)) where N is the number of the user's sessions",
         flags: "readonly fast",
-        arity: 3,
         key: KeyUse::Reads,
-        grammar: &[Grammar::Key, Grammar::Value("id")],
     };
 
-    fn run(call: &Call<'_>) -> Result<(), Failure> {
-        let mut parser = Parser::new(call);
-        let (key, id) = (parser.key()?, session_id("id", parser.value()?)?);
+    type Arguments<'a> = Arguments<'a>;
+
+    fn run<'a>(call: &Call<'a>, Arguments { key, id }: Arguments<'a>) -> Result<(), Failure> {
         let User { key, rules, .. } = reading(call, key)?;
         let id = Presented::id(id);
         let alive = key.sessions().and_then(|sessions| sessions.alive(&id, &rules).ok());

@@ -1,15 +1,12 @@
 //! SESSION.VALIDATE
 
-use super::check::{GRAMMAR, Request};
+use super::check::Request;
 use super::command::Command;
 use super::user::{User, reading};
 use crate::ffi::{Call, Failure, KeyUse, Spec};
 use crate::stats;
 use crate::stored::Sessions;
 
-/// ```text
-/// SESSION.VALIDATE key token [IP ip] [DEVICE fingerprint] [AUD audience] [STATELESS] [FULL]
-/// ```
 pub(crate) struct Validate;
 
 impl Command for Validate {
@@ -18,13 +15,12 @@ impl Command for Validate {
         summary: "Checks a token and whether its session is alive, and changes nothing.",
         complexity: "O(1) for the few sessions that users have; O(log(N)) where N is the number of the user's sessions",
         flags: "readonly fast",
-        arity: -3,
         key: KeyUse::Reads,
-        grammar: GRAMMAR,
     };
 
-    fn run(call: &Call<'_>) -> Result<(), Failure> {
-        let request = Request::parse(call)?;
+    type Arguments<'a> = Request<'a>;
+
+    fn run<'a>(call: &Call<'a>, request: Request<'a>) -> Result<(), Failure> {
         let User { subject, key, rules, mut state } = reading(call, request.key)?;
         let answer = request.verify(&mut state, subject, rules.now).and_then(|token| {
             let standing = key.sessions_or_none().check(&token, request.check(subject), &rules)?;

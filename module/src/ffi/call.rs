@@ -1,4 +1,6 @@
-//! One call of a command: its arguments, and what it leaves behind.
+//! One call of a command: what it opens, replies and replicates. Its arguments are apart, in [`super::args`].
+
+use std::marker::PhantomData;
 
 use redis_module::raw;
 
@@ -13,27 +15,14 @@ use super::value::{Numbers, Value};
 /// A call of a command by a client, by the primary, or by a log that is replayed.
 pub(crate) struct Call<'a> {
     ctx: *mut raw::RedisModuleCtx,
-    args: &'a [*mut raw::RedisModuleString],
+    lifetime: PhantomData<&'a ()>,
 }
 
 impl<'a> Call<'a> {
     /// # Safety
-    /// The pointers must be those that the server passed to a command callback which outlives `'a`.
-    pub(super) unsafe fn new(
-        ctx: *mut raw::RedisModuleCtx,
-        argv: *mut *mut raw::RedisModuleString,
-        argc: std::ffi::c_int,
-    ) -> Self {
-        let length = usize::try_from(argc).unwrap_or(0);
-        // SAFETY: the server passes `argc` strings, which live as long as the call.
-        let args = if length == 0 { &[][..] } else { unsafe { std::slice::from_raw_parts(argv, length) } };
-        Self { ctx, args }
-    }
-
-    /// The argument at `index`; 0 is the command's name.
-    pub(crate) fn arg(&self, index: usize) -> Option<Arg<'a>> {
-        // SAFETY: the server passed it, and it is not changed while the command runs.
-        self.args.get(index).map(|string| unsafe { Arg::borrowed(*string) })
+    /// The pointer must be the one that the server passed to a command callback which outlives `'a`.
+    pub(super) unsafe fn new(ctx: *mut raw::RedisModuleCtx) -> Self {
+        Self { ctx, lifetime: PhantomData }
     }
 
     /// Whether this comes from the primary or from an append-only file that is loaded, not from a client.
@@ -45,23 +34,6 @@ impl<'a> Call<'a> {
         // A replica that loads a new data set while it serves the old one is loading, too, and has clients.
         let serving = flags & raw::REDISMODULE_CTX_FLAGS_ASYNC_LOADING != 0;
         replicated || (loading && !serving)
-    }
-
-    /// Keeps the argument at `index` out of MONITOR, SLOWLOG and logs.
-    pub(crate) fn redact(&self, index: usize) {
-        if let Ok(index) = std::ffi::c_int::try_from(index) {
-            // SAFETY: the context is that of the running command; an index out of range is an error, not undefined.
-            unsafe { redis!(RedisModule_RedactClientCommandArgument(self.ctx, index)) };
-        }
-    }
-
-    /// Keeps every secret out of them: those of a refused command may be in any place, also one not read yet.
-    pub(super) fn redact_all(&self, is_secret: impl Fn(&[u8]) -> bool) {
-        for index in 1..self.args.len() {
-            if self.arg(index).is_some_and(|arg| is_secret(arg.bytes())) {
-                self.redact(index);
-            }
-        }
     }
 
     pub(crate) fn is_cluster(&self) -> bool {

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use redis_module::raw;
 
+use super::args::Args;
 use super::call::Call;
 use super::failure::Failure;
 use super::reply::Reply;
@@ -16,7 +17,7 @@ pub(crate) trait Handler {
     const NAME: &'static str;
 
     /// Handles a call, and replies unless it fails.
-    fn run(call: &Call<'_>) -> Result<(), Failure>;
+    fn run<'a>(call: &Call<'a>, args: &Args<'a>) -> Result<(), Failure>;
 
     /// Whether an argument is kept out of MONITOR, SLOWLOG and logs where the command fails.
     fn is_secret(argument: &[u8]) -> bool;
@@ -33,11 +34,11 @@ pub(crate) extern "C" fn guarded<H: Handler>(
     argv: *mut *mut raw::RedisModuleString,
     argc: c_int,
 ) -> c_int {
-    // SAFETY: these are the pointers that the server passed, and the call does not outlive this function.
-    let call = unsafe { Call::new(ctx, argv, argc) };
-    let outcome = catch_unwind(AssertUnwindSafe(|| H::run(&call)));
+    // SAFETY: these are the pointers that the server passed, and neither value outlives this function.
+    let (call, args) = unsafe { (Call::new(ctx), Args::new(ctx, argv, argc)) };
+    let outcome = catch_unwind(AssertUnwindSafe(|| H::run(&call, &args)));
     if !matches!(outcome, Ok(Ok(()))) {
-        call.redact_all(H::is_secret);
+        args.redact_all(H::is_secret);
     }
     let reply = Reply::new(ctx);
     match outcome {

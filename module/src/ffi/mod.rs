@@ -4,6 +4,7 @@
 //! traits [`Handler`], [`Value`], [`Values`] and [`Module`].
 
 mod arg;
+mod args;
 mod background;
 mod call;
 mod failure;
@@ -23,6 +24,7 @@ mod stream;
 mod value;
 
 pub(crate) use arg::Arg;
+pub(crate) use args::Args;
 pub(crate) use background::{Cursor, Module, Tick, register_info, start_ticking};
 pub(crate) use call::Call;
 pub(crate) use failure::Failure;
@@ -34,5 +36,5 @@ pub(crate) use register::{add_category, register, require_api};
 pub(crate) use reply::Reply;
 pub(crate) use server::{clock, log_notice, log_warning};
 pub(crate) use settings::{Setting, SettingKind, Shown, Values, names, register_settings};
-pub(crate) use spec::{Entry, Grammar, KeyUse, Kind, Spec};
+pub(crate) use spec::{Argument, Entry, Form, KeyUse, Spec};
 pub(crate) use value::{Numbers, Type, Value};

@@ -9,7 +9,7 @@ use redis_module::commands::{
 use redis_module::{Context, raw};
 
 use super::server::{OK, redis};
-use super::spec::{Entry, Grammar, KeyUse, Kind};
+use super::spec::{Argument, Entry, Form, KeyUse, arity};
 
 /// Names the functions that [`redis`] calls and this server lacks.
 macro_rules! missing_of {
@@ -80,8 +80,9 @@ pub(crate) fn register(ctx: &Context, entry: &Entry, category: &str) -> Result<(
     };
     let (summary, complexity, since) = (text(spec.summary)?, text(spec.complexity)?, text(SINCE)?);
     let mut key_specs = get_redis_key_spec(key_spec(spec.key).into_iter().collect());
-    let args = spec.grammar.iter().map(argument).collect();
-    let mut args = get_redis_command_args(args);
+    let arguments = (entry.arguments)();
+    let arity = arity(&arguments);
+    let mut args = get_redis_command_args(arguments.into_iter().map(argument).collect());
     let version = raw::RedisModuleCommandInfoVersion {
         version: 1,
         sizeof_historyentry: size_of::<raw::RedisModuleCommandHistoryEntry>(),
@@ -95,7 +96,7 @@ pub(crate) fn register(ctx: &Context, entry: &Entry, category: &str) -> Result<(
         since: since.as_ptr(),
         history: std::ptr::null_mut(),
         tips: std::ptr::null(),
-        arity: c_int::from(spec.arity),
+        arity: c_int::from(arity),
         key_specs: key_specs.as_mut_ptr(),
         args: args.as_mut().map_or(std::ptr::null_mut(), |args| args.as_mut_ptr()),
     };
@@ -129,89 +130,21 @@ fn key_spec(key: KeyUse) -> Option<KeySpec> {
     Some(KeySpec::new(None, flags.into(), BeginSearch::new_index(1), FindKeys::new_range(0, 1, 0)))
 }
 
-fn argument(grammar: &Grammar) -> RedisModuleCommandArg {
-    let flags = |optional: bool, many: bool| {
-        let mut flags = CommandArgFlags::NONE;
-        flags.set(CommandArgFlags::OPTIONAL, optional);
-        flags.set(CommandArgFlags::MULTIPLE, many);
-        flags
+fn argument(argument: Argument) -> RedisModuleCommandArg {
+    let parts = |parts: Vec<Argument>| Some(parts.into_iter().map(self::argument).collect());
+    let (kind, parts) = match argument.form {
+        Form::Key => (raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_KEY, None),
+        Form::Text => (raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_STRING, None),
+        Form::Integer => (raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_INTEGER, None),
+        Form::UnixTime => (raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_UNIX_TIME, None),
+        Form::Word => (raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_PURE_TOKEN, None),
+        Form::OneOf(of) => (raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_ONEOF, parts(of)),
+        Form::Block(of) => (raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_BLOCK, parts(of)),
     };
-    let one = |name: &str, kind: u32, token: Option<&str>, flags, subargs| {
-        let key = (kind == raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_KEY).then_some(0);
-        RedisModuleCommandArg::new(
-            name.to_lowercase(),
-            kind,
-            key,
-            token.map(str::to_owned),
-            None,
-            None,
-            flags,
-            None,
-            subargs,
-            None,
-        )
-    };
-    let pure = |word: &str, optional| {
-        one(
-            word,
-            raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_PURE_TOKEN,
-            Some(word),
-            flags(optional, false),
-            None,
-        )
-    };
-    let choice = |words: &[&str]| Some(words.iter().map(|word| pure(word, false)).collect());
-    match *grammar {
-        Grammar::Key => {
-            one("key", raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_KEY, None, flags(false, false), None)
-        }
-        Grammar::Value(name) => one(name, kind(Kind::Text), None, flags(false, false), None),
-        Grammar::Values(name) => one(name, kind(Kind::Text), None, flags(false, true), None),
-        Grammar::Option(word, name, of) => one(name, kind(of), Some(word), flags(true, false), None),
-        Grammar::RequiredOption(word, name, of) => one(name, kind(of), Some(word), flags(false, false), None),
-        Grammar::TimeOr(word, other) => {
-            let oneof = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_ONEOF;
-            let time = one("unix-time-milliseconds", kind(Kind::UnixTime), Some(word), flags(false, false), None);
-            one(&format!("{word}-or-{other}"), oneof, None, flags(true, false), Some(vec![time, pure(other, false)]))
-        }
-        Grammar::EitherOption(options) => {
-            let oneof = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_ONEOF;
-            let name = options.iter().map(|(word, _)| *word).collect::<Vec<_>>().join("-or-");
-            let one_of =
-                |(word, name): &(&str, &str)| one(name, kind(Kind::Text), Some(word), flags(false, false), None);
-            one(&name, oneof, None, flags(true, false), Some(options.iter().map(one_of).collect()))
-        }
-        Grammar::Pairs(name, value) => {
-            let block = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_BLOCK;
-            let text = |name| one(name, kind(Kind::Text), None, flags(false, false), None);
-            one(&format!("{name}-{value}"), block, None, flags(false, true), Some(vec![text(name), text(value)]))
-        }
-        Grammar::Flag(word) => pure(word, true),
-        Grammar::Either(words) => {
-            let oneof = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_ONEOF;
-            one(&words.join("-or-"), oneof, None, flags(true, false), choice(words))
-        }
-        Grammar::Choice(word, words) => {
-            let oneof = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_ONEOF;
-            let block = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_BLOCK;
-            // In a block, for redis-cli forgets the words of a choice with a token as soon as the token is typed.
-            let one_of = one(&words.join("-or-"), oneof, None, flags(false, false), choice(words));
-            one(word, block, Some(word), flags(true, false), Some(vec![one_of]))
-        }
-        Grammar::Fields(word) => {
-            let block = raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_BLOCK;
-            let text = |name| one(name, kind(Kind::Text), None, flags(false, false), None);
-            let pair = one("field-value", block, None, flags(false, true), Some(vec![text("field"), text("value")]));
-            let number = one("n", kind(Kind::Integer), None, flags(false, false), None);
-            one(word, block, Some(word), flags(true, false), Some(vec![number, pair]))
-        }
-    }
-}
-
-fn kind(kind: Kind) -> u32 {
-    match kind {
-        Kind::Text => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_STRING,
-        Kind::UnixTime => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_UNIX_TIME,
-        Kind::Integer => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_INTEGER,
-    }
+    let key_spec = (kind == raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_KEY).then_some(0);
+    let mut flags = CommandArgFlags::NONE;
+    flags.set(CommandArgFlags::OPTIONAL, argument.is_optional);
+    flags.set(CommandArgFlags::MULTIPLE, argument.is_repeated);
+    let word = argument.word.map(str::to_owned);
+    RedisModuleCommandArg::new(argument.name.to_lowercase(), kind, key_spec, word, None, None, flags, None, parts, None)
 }

@@ -3,7 +3,7 @@
 use super::Args;
 use super::values::{Kind, Values};
 
-pub(super) const COMMANDS: [&str; 18] = [
+pub(crate) const COMMANDS: [&str; 18] = [
     "SESSION.CREATE",
     "SESSION.VALIDATE",
     "SESSION.TOUCH",
@@ -85,6 +85,11 @@ const UNTIL: Options = &[("UNTIL", Kind::Time)];
 const BEFORE: Options = &[("BEFORE", Kind::Time), ("CLEAR", Kind::Nothing), ("CUTOFF", Kind::Time)];
 
 const ALL_OPTIONS: [Options; 6] = [CREATE, CHECK, REFRESH, EXCEPT, UNTIL, BEFORE];
+
+/// Whether calls are made with this option.
+pub(crate) fn knows_option(word: &str) -> bool {
+    ALL_OPTIONS.iter().flat_map(|options| options.iter()).any(|(known, _)| *known == word)
+}
 
 /// Makes commands.
 pub(super) struct Grammar {

@@ -1,0 +1,244 @@
+//! The kinds of values that arguments have: how each is read, checked, documented and kept secret.
+
+use std::net::IpAddr;
+
+use redis_session_core::sessions::Data;
+use redis_session_core::token::{Claims, holds_token, is_token};
+use redis_session_core::{SessionId, UnixMillis};
+
+use crate::ffi::{Failure, Form};
+use crate::settings::MAX_SECONDS;
+
+/// A kind of value.
+pub(super) trait Kind<'a> {
+    type Value;
+
+    /// Its type in `COMMAND DOCS`.
+    const FORM: Form = Form::Text;
+
+    const REDACTED: Redacted;
+
+    /// Reads the value that errors call `what`.
+    fn read(&self, what: &str, bytes: &'a [u8]) -> Result<Self::Value, Failure>;
+}
+
+/// When MONITOR and SLOWLOG do not show a value.
+#[derive(Clone, Copy)]
+pub(super) enum Redacted {
+    /// It is a token.
+    Always,
+    /// It may hold a token, if only by mistake, and is redacted if it does.
+    Tokens,
+    /// It cannot hold a token: the command is refused, and a refused command shows none.
+    Never,
+}
+
+/// A token.
+pub(super) struct Token;
+
+impl<'a> Kind<'a> for Token {
+    type Value = &'a [u8];
+
+    const REDACTED: Redacted = Redacted::Always;
+
+    fn read(&self, _: &str, bytes: &'a [u8]) -> Result<&'a [u8], Failure> {
+        Ok(bytes)
+    }
+}
+
+/// The id of a session.
+pub(super) struct Id;
+
+impl Kind<'_> for Id {
+    type Value = SessionId;
+
+    const REDACTED: Redacted = Redacted::Tokens;
+
+    /// A text with a token in it is refused. A client that sends `Bearer` with a token learns its mistake, instead of that
+    /// nothing was found.
+    fn read(&self, what: &str, bytes: &[u8]) -> Result<SessionId, Failure> {
+        if holds_token(bytes) {
+            return Err(Failure::invalid(format!("{what} looks like a token; an id must not")));
+        }
+        SessionId::from_text(bytes).map_err(|why| Failure::invalid(format!("{what} {why}")))
+    }
+}
+
+/// The id of a session, or a token, which names its session.
+pub(super) struct IdOrToken;
+
+/// What an application names a session by.
+pub(super) enum Named<'a> {
+    Id(SessionId),
+    Token(&'a [u8]),
+}
+
+impl<'a> Kind<'a> for IdOrToken {
+    type Value = Named<'a>;
+
+    const REDACTED: Redacted = Redacted::Tokens;
+
+    fn read(&self, what: &str, bytes: &'a [u8]) -> Result<Named<'a>, Failure> {
+        if is_token(bytes) {
+            return Ok(Named::Token(bytes));
+        }
+        // It is no token, so errors speak of the id.
+        let what = what.strip_suffix("-or-token").unwrap_or(what);
+        Id.read(what, bytes).map(Named::Id)
+    }
+}
+
+/// A whole number from `min` to `max`.
+pub(super) struct Whole {
+    pub(super) min: i64,
+    pub(super) max: i64,
+}
+
+/// A time span in seconds of at least `min`.
+pub(super) const fn seconds(min: i64) -> Whole {
+    Whole { min, max: MAX_SECONDS }
+}
+
+impl Kind<'_> for Whole {
+    type Value = u64;
+
+    const FORM: Form = Form::Integer;
+    const REDACTED: Redacted = Redacted::Never;
+
+    fn read(&self, what: &str, bytes: &[u8]) -> Result<u64, Failure> {
+        let Self { min, max } = *self;
+        // As in the server's own commands: digits and perhaps a minus sign, but no plus sign and no spaces.
+        let text = std::str::from_utf8(bytes).ok().filter(|text| !text.starts_with('+'));
+        let number = text.and_then(|text| text.parse::<i64>().ok()).filter(|number| (min..=max).contains(number));
+        let number = number.and_then(|number| u64::try_from(number).ok());
+        number.ok_or_else(|| Failure::invalid(format!("{what} must be a whole number from {min} to {max}")))
+    }
+}
+
+/// A point in time in Unix milliseconds.
+pub(super) struct Time;
+
+impl Kind<'_> for Time {
+    type Value = UnixMillis;
+
+    const FORM: Form = Form::UnixTime;
+    const REDACTED: Redacted = Redacted::Never;
+
+    fn read(&self, what: &str, bytes: &[u8]) -> Result<UnixMillis, Failure> {
+        let time = Whole { min: 0, max: UnixMillis::MAX.as_i64() }.read(what, bytes)?;
+        Ok(UnixMillis::new(time).unwrap_or(UnixMillis::MAX))
+    }
+}
+
+/// UTF-8 text of at most `max` bytes without control characters.
+pub(super) struct Text {
+    pub(super) max: usize,
+}
+
+impl<'a> Kind<'a> for Text {
+    type Value = &'a str;
+
+    const REDACTED: Redacted = Redacted::Tokens;
+
+    fn read(&self, what: &str, bytes: &'a [u8]) -> Result<&'a str, Failure> {
+        let max = self.max;
+        let text =
+            std::str::from_utf8(bytes).ok().filter(|text| text.len() <= max && !text.chars().any(char::is_control));
+        text.ok_or_else(|| {
+            Failure::invalid(format!("{what} must be at most {max} bytes of UTF-8 text without control characters"))
+        })
+    }
+}
+
+/// An IPv4 or IPv6 address.
+pub(super) struct Ip;
+
+impl Kind<'_> for Ip {
+    type Value = IpAddr;
+
+    const REDACTED: Redacted = Redacted::Never;
+
+    fn read(&self, what: &str, bytes: &[u8]) -> Result<IpAddr, Failure> {
+        let ip = std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<IpAddr>().ok());
+        // One client, one address: a dual-stack socket shows IPv4 peers as ::ffff:a.b.c.d.
+        ip.map(|ip| ip.to_canonical())
+            .ok_or_else(|| Failure::invalid(format!("{what} must be an IPv4 or IPv6 address")))
+    }
+}
+
+/// What an application knows a device by.
+pub(super) struct DeviceFingerprint;
+
+impl<'a> Kind<'a> for DeviceFingerprint {
+    type Value = &'a [u8];
+
+    const REDACTED: Redacted = Redacted::Tokens;
+
+    fn read(&self, what: &str, bytes: &'a [u8]) -> Result<&'a [u8], Failure> {
+        if bytes.is_empty() || bytes.len() > 4096 {
+            return Err(Failure::invalid(format!("{what} must have 1 to 4096 bytes")));
+        }
+        Ok(bytes)
+    }
+}
+
+/// A JSON object of an application's own claims.
+pub(super) struct OwnClaims;
+
+impl<'a> Kind<'a> for OwnClaims {
+    type Value = &'a str;
+
+    const REDACTED: Redacted = Redacted::Tokens;
+
+    fn read(&self, what: &str, bytes: &'a [u8]) -> Result<&'a str, Failure> {
+        Claims::parse(bytes).map_err(|why| Failure::invalid(format!("{what} {why}")))?;
+        std::str::from_utf8(bytes).map_err(|_| Failure::invalid(format!("{what} is not UTF-8")))
+    }
+}
+
+/// The name of a field of a session's data.
+pub(super) struct FieldName;
+
+impl<'a> Kind<'a> for FieldName {
+    type Value = &'a [u8];
+
+    const REDACTED: Redacted = Redacted::Tokens;
+
+    fn read(&self, _: &str, bytes: &'a [u8]) -> Result<&'a [u8], Failure> {
+        if bytes.is_empty() || bytes.len() > 1024 {
+            return Err(Failure::invalid("field names must have 1 to 1024 bytes"));
+        }
+        Ok(bytes)
+    }
+}
+
+/// The value of a field of a session's data: any bytes.
+pub(super) struct FieldValue;
+
+impl<'a> Kind<'a> for FieldValue {
+    type Value = &'a [u8];
+
+    const REDACTED: Redacted = Redacted::Tokens;
+
+    fn read(&self, _: &str, bytes: &'a [u8]) -> Result<&'a [u8], Failure> {
+        Ok(bytes)
+    }
+}
+
+/// Packs fields that were given; `twice` says that one was given twice.
+pub(super) fn pack(fields: Vec<(&[u8], &[u8])>, twice: &str) -> Result<Data<'static>, Failure> {
+    Data::pack(fields).ok_or_else(|| Failure::invalid(twice))
+}
+
+/// Encoded effects, of a command that MONITOR and SLOWLOG never show.
+pub(super) struct Effects;
+
+impl<'a> Kind<'a> for Effects {
+    type Value = &'a [u8];
+
+    const REDACTED: Redacted = Redacted::Never;
+
+    fn read(&self, _: &str, bytes: &'a [u8]) -> Result<&'a [u8], Failure> {
+        Ok(bytes)
+    }
+}
