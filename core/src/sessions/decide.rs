@@ -12,9 +12,9 @@ use super::data::Data;
 use super::effect::Effect;
 use super::event::{Decision, Event, EventKind};
 use super::record::{IdKey, Record, RecordRef, set_seen};
-use super::rule::{self, Standing};
+use super::rule::{self, Alive, Standing};
 use super::rules::{Check, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, REMEMBERED, Rules};
-use super::session::{EndReason, Refresh, Session, Tombstone};
+use super::session::{EndReason, Refresh, Session, Tombstone, idle_deadline};
 use super::{UserSessions, store};
 use crate::token::{Issued, RefreshToken, TokenKind, holds_token};
 use crate::{Reason, SessionId, UnixMillis};
@@ -231,31 +231,22 @@ impl UserSessions {
         if standing == Standing::Absent || rules.now <= record.last_seen_at() {
             return Ok(Decision::nothing(standing));
         }
-        let (seen, idle_secs) = (record.last_seen_replicated(), record.idle_secs());
+        let (seen, idle_secs, expires_at) = (record.last_seen_replicated(), record.idle_secs(), record.expires_at());
         let granularity = match idle_secs {
             0 => rules.touch_granularity,
             secs => rules.touch_granularity.min(u64::from(secs) * 100),
         };
         let moved = rules.now.saturating_since(seen);
         let unreplicated = u32::try_from(moved).ok().filter(|_| moved <= granularity);
-        let decision = match unreplicated {
-            Some(moved) => {
-                set_seen(bytes, seen, moved);
-                Decision::nothing(())
-            }
-            None => {
-                set_seen(bytes, rules.now, 0);
-                let id = presented.id.clone();
-                let events = vec![Event::of(EventKind::Touched, Some(id.clone()))];
-                Decision { effects: vec![Effect::Seen { id, at: rules.now }], events, value: () }
-            }
-        };
-        // The deadline has moved.
-        let standing = match RecordRef::whole(bytes) {
-            Some(record) => rule::stand(Some(record), || cutoffs, presented, rules)?,
-            None => standing,
-        };
-        Ok(decision.map(|()| standing))
+        let standing = Standing::Alive(Alive::until(expires_at, idle_deadline(rules.now, idle_secs)));
+        if let Some(moved) = unreplicated {
+            set_seen(bytes, seen, moved);
+            return Ok(Decision::nothing(standing));
+        }
+        set_seen(bytes, rules.now, 0);
+        let id = presented.id.clone();
+        let events = vec![Event::of(EventKind::Touched, Some(id.clone()))];
+        Ok(Decision { effects: vec![Effect::Seen { id, at: rules.now }], events, value: standing })
     }
 
     /// Decides what a refresh token is worth that was verified by itself (RFC 9700 section 4.14.2).
@@ -413,9 +404,10 @@ impl UserSessions {
             let record = self.store.find(&presented.id);
             let token_end = token_end(presented).filter(|end| rules.now < *end);
             // A token that has expired names its session still.
-            let standing = match record.filter(|record| lasting.is_live(*record)) {
-                Some(record) => {
-                    rule::of_live(record, || self.store.cutoffs(), presented, &lasting).map(Standing::Alive)
+            let live = record.and_then(|record| Some((record, lasting.status(record).ok()?)));
+            let standing = match live {
+                Some((record, alive)) => {
+                    rule::of_live(record, || self.store.cutoffs(), presented, &lasting).map(|()| Standing::Alive(alive))
                 }
                 // With a wider leeway, more is dead with a session that has died of time.
                 None => self.look_up(presented, rules).or_else(|_| self.look_up(presented, &lasting)),

@@ -35,6 +35,13 @@ pub struct Alive {
     pub deadline: UnixMillis,
 }
 
+impl Alive {
+    /// A session with these deadlines.
+    pub(super) fn until(expires_at: UnixMillis, idle_expires_at: Option<UnixMillis>) -> Self {
+        Self { deadline: idle_expires_at.map_or(expires_at, |idle| idle.min(expires_at)) }
+    }
+}
+
 /// What a user's value says of a credential that it does not refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -89,15 +96,20 @@ pub(super) fn stand(
     if end.is_some_and(|end| rules.latest >= end.saturating_add(REMEMBERED)) {
         return Err(Reason::TokenExpired);
     }
-    match record.map(|record| (record, rules.end_of(record))) {
-        None => of_none(cutoffs(), presented, end, rules).map(|()| Standing::Absent),
-        // It was issued after the end of that session: an issuer may go on with an id.
-        Some((_, Some((_, ended)))) if presented.issued != Issued::Unsaid && !ended.ends(presented.issued) => {
-            of_none(cutoffs(), presented, end, rules).map(|()| Standing::Absent)
+    let absent = |cutoffs| of_none(cutoffs, presented, end, rules).map(|()| Standing::Absent);
+    let Some(record) = record else { return absent(cutoffs()) };
+    let reason = match rules.status(record) {
+        Ok(alive) => {
+            of_live(record, cutoffs, presented, rules)?;
+            return Ok(Standing::Alive(alive));
         }
-        Some((_, Some((reason, _)))) => Err(reason),
-        Some((record, None)) => of_live(record, cutoffs, presented, rules).map(Standing::Alive),
+        Err(reason) => reason,
+    };
+    // An issuer may go on with an id. So a token that was issued after the session ended is not of that session.
+    if presented.issued != Issued::Unsaid && !rules.ended_by(record, reason).ends(presented.issued) {
+        return absent(cutoffs());
     }
+    Err(reason)
 }
 
 /// Whether a check that asks for more than a session is content.
@@ -134,14 +146,13 @@ pub(super) fn end_of_token(presented: &Presented, has_record: bool, rules: &Rule
     }
 }
 
-/// Whether the credential is of this session, which is alive.
+/// Whether the credential is of this session. The caller has found it alive.
 pub(super) fn of_live(
     record: RecordRef<'_>,
     cutoffs: impl FnOnce() -> Cutoffs,
     presented: &Presented,
     rules: &Rules,
-) -> Result<Alive, Reason> {
-    let alive = rules.status(record)?;
+) -> Result<(), Reason> {
     let is_of_it = match presented.issued {
         Issued::ForSessionOf(began) => began == record.created_at(),
         // `session.not-before` may be set to a time before the session began.
@@ -151,7 +162,7 @@ pub(super) fn of_live(
         Issued::Unsaid => true,
     };
     if is_of_it {
-        return Ok(alive);
+        return Ok(());
     }
     // An earlier session had this id.
     let revoked = cutoffs().revoked_before.map(|user| user.cutoff).unwrap_or_default().max(rules.server_cutoff());
@@ -189,11 +200,11 @@ impl Rules {
         if self.now >= expires_at {
             return Err(Reason::Expired);
         }
-        match record.idle_expires_at() {
-            Some(idle) if self.now >= idle => Err(Reason::Idle),
-            Some(idle) => Ok(Alive { deadline: idle.min(expires_at) }),
-            None => Ok(Alive { deadline: expires_at }),
+        let idle = record.idle_expires_at();
+        if idle.is_some_and(|idle| self.now >= idle) {
+            return Err(Reason::Idle);
         }
+        Ok(Alive::until(expires_at, idle))
     }
 
     pub(super) fn is_live(&self, record: RecordRef<'_>) -> bool {
@@ -203,6 +214,11 @@ impl Rules {
     /// Why the session of a record is dead, and which of its credentials that ends; `None` if it is alive.
     pub(super) fn end_of(&self, record: RecordRef<'_>) -> Option<(Reason, Cutoff)> {
         let reason = self.status(record).err()?;
+        Some((reason, self.ended_by(record, reason)))
+    }
+
+    /// Which credentials of a dead session end with it, where `reason` is why it is dead.
+    fn ended_by(&self, record: RecordRef<'_>, reason: Reason) -> Cutoff {
         let ended = if record.is_tombstone() {
             record.ended()
         } else if reason == Reason::UserRevoked {
@@ -212,8 +228,7 @@ impl Rules {
             Cutoff::at(record.expires_at().min(idle).max(record.last_issued_at()), self.leeway)
         };
         // What the session did not accept stays dead after it.
-        let ended = ended.with_iat(record.accepts_from().unwrap_or_default());
-        Some((reason, ended))
+        ended.with_iat(record.accepts_from().unwrap_or_default())
     }
 
     /// Of which deadline a session has died, if it has.
