@@ -124,10 +124,7 @@ impl State {
 
     /// Notes a time that another server has seen, or that a session begins at. No cutoff set from now on is earlier.
     pub(crate) fn saw(&mut self, time: UnixMillis) {
-        // Of a user that was closed: the end of all times, which nobody has seen.
-        if time < UnixMillis::MAX {
-            self.rules.latest = self.rules.latest.max(time);
-        }
+        self.rules.latest = self.rules.latest.max(time);
     }
 
     /// The cutoff of SESSION.REVOKEALL.

@@ -33,19 +33,6 @@ pub enum CreateError {
     Refused(Reason),
 }
 
-/// A session that begins.
-#[derive(Clone, Debug)]
-pub struct Created<'a> {
-    /// The session, to mint its tokens.
-    pub session: Session<'a, Cow<'a, str>>,
-    /// The sessions that make room, oldest first.
-    pub evicted: Vec<SessionId>,
-    /// Whether no live session of the user has this address; false if none was given.
-    pub new_ip: bool,
-    /// Whether no live session of the user is bound to this device; false if none was given.
-    pub new_device: bool,
-}
-
 /// What becomes of a refresh token that is of a live session.
 #[derive(Clone, Debug)]
 pub enum Refreshed<'a> {
@@ -55,15 +42,27 @@ pub enum Refreshed<'a> {
     Reused,
 }
 
-/// Tokens that are to be minted for a session.
+/// A session that gets tokens: it begins, is refreshed or is regenerated.
 #[derive(Clone, Debug)]
 pub struct Grant<'a> {
     /// The session as it is afterwards.
     pub session: Session<'a, Cow<'a, str>>,
     /// When the tokens are issued. A repeated request gets those of the first.
     pub issued_at: UnixMillis,
-    /// Whether the address is another than the session had; false if none was given.
+    /// The sessions that make room for one that begins, oldest first.
+    pub evicted: Vec<SessionId>,
+    /// Whether the address is new: to the user's live sessions for one that begins, else to the session. False if none
+    /// was given.
     pub new_ip: bool,
+    /// Whether a session begins on a device that no live session of the user is bound to. False if none was given.
+    pub new_device: bool,
+}
+
+impl<'a> Grant<'a> {
+    /// Tokens for a session that goes on.
+    fn to(session: Session<'a, Cow<'a, str>>, issued_at: UnixMillis, new_ip: bool) -> Self {
+        Self { session, issued_at, evicted: Vec::new(), new_ip, new_device: false }
+    }
 }
 
 /// Why fields were not changed.
@@ -107,7 +106,7 @@ impl UserSessions {
     /// # Errors
     /// If a live session has the id, the user is at the limit and the policy is to reject, or the JWT that it is to begin
     /// with is not good.
-    pub fn create<'a>(&self, new: NewSession<'a>, rules: &Rules) -> Result<Decision<'a, Created<'a>>, CreateError> {
+    pub fn create<'a>(&self, new: NewSession<'a>, rules: &Rules) -> Result<Decision<'a, Grant<'a>>, CreateError> {
         let known = self.store.find(&new.id);
         if known.is_some_and(|known| rules.is_live(known)) {
             return Err(CreateError::Exists);
@@ -138,7 +137,7 @@ impl UserSessions {
         }
         draft.events.push(Event::about(EventKind::Created, &session));
         draft.effects.push(Effect::Put(session.clone()));
-        Ok(draft.decide(Created { session, evicted, new_ip, new_device }))
+        Ok(draft.decide(Grant { session, issued_at: rules.now, evicted, new_ip, new_device }))
     }
 
     /// The session that begins, where `known` is the dead one that had its id.
@@ -285,7 +284,7 @@ impl UserSessions {
         }
         let new_ip = origin.ip.is_some_and(|ip| session.ip != Some(ip));
         if repeated {
-            let grant = Grant { issued_at: refresh.rotated_at, session, new_ip };
+            let grant = Grant::to(session, refresh.rotated_at, new_ip);
             return Ok(Draft { effects: Vec::new(), events: vec![Event::about(EventKind::Refreshed, &grant.session)] }
                 .decide(Refreshed::Granted(Box::new(grant))));
         }
@@ -302,7 +301,7 @@ impl UserSessions {
         session.token_until = session.token_until.max(session.tokens_until(rules));
         let events = vec![Event::about(EventKind::Refreshed, &session)];
         let effects = vec![Effect::Put(session.clone())];
-        let grant = Grant { session, issued_at: rules.now, new_ip };
+        let grant = Grant::to(session, rules.now, new_ip);
         Ok(Decision { effects, events, value: Refreshed::Granted(Box::new(grant)) })
     }
 
@@ -332,7 +331,7 @@ impl UserSessions {
         draft.effects.push(Effect::Replace { old: old.id.clone(), session: session.clone() });
         draft.effects.extend(rules.tombstone(record, EndReason::Revoked).map(Effect::End));
         self.tidy(&mut draft, false, rules);
-        Ok(draft.decide(Grant { session, issued_at: rules.now, new_ip: false }))
+        Ok(draft.decide(Grant::to(session, rules.now, false)))
     }
 
     /// Decides to set fields of a live session.

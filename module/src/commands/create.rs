@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use redis_session_core::sessions::{
-    CreateError, Created, Data, Device, IdSource, LimitPolicy, MAX_AGENT_BYTES, NewSession, TokenFormat,
+    CreateError, Data, Device, IdSource, LimitPolicy, MAX_AGENT_BYTES, NewSession, TokenFormat,
 };
 use redis_session_core::token::TokenKind;
 use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
@@ -11,7 +11,7 @@ use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 use super::command::{Command, no_randomness};
 use super::grammar::{Alternative as _, arguments, bare, choice, counted_fields, key, option, optional, worded};
 use super::kinds::{DeviceFingerprint, Id, Ip, OwnClaims, Text, Token, Whole, seconds};
-use super::tokens::{News, Tokens, inactive};
+use super::tokens::{Tokens, inactive};
 use super::user::{User, writing};
 use crate::commit::commit;
 use crate::ffi::{Arg, Call, Failure, KeyUse, Spec};
@@ -91,10 +91,10 @@ impl Command for Create {
                 return Err(Failure::Coded("SESSIONLIMIT", format!("the user has {limit} live sessions, the limit")));
             }
         };
-        let tokens = Tokens::mint(&state, subject, &decision.value.session, rules.now)?;
+        let tokens = Tokens::mint(&state, subject, &decision.value)?;
         drop(state);
-        let Created { session, evicted, new_ip, new_device } = commit(&mut key, decision);
-        tokens.reply(call.reply(), &session, &News { evicted: &evicted, new_ip, new_device });
+        let grant = commit(&mut key, decision);
+        tokens.reply(call.reply(), &grant);
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use redis_session_core::sessions::{Device, MAX_AGENT_BYTES, Origin, Refreshed};
 use super::command::Command;
 use super::grammar::{arguments, key, option, value};
 use super::kinds::{DeviceFingerprint, Ip, Text, Token};
-use super::tokens::{News, Tokens, inactive};
+use super::tokens::{Tokens, inactive};
 use super::user::{User, writing};
 use crate::commit::commit;
 use crate::ffi::{Arg, Call, Failure, KeyUse, Spec};
@@ -51,15 +51,14 @@ impl Command for Refresh {
             Err(reason) => return inactive(call.reply(), reason),
         };
         let tokens = match &decision.value {
-            Refreshed::Granted(grant) => Some(Tokens::mint(&state, subject, &grant.session, grant.issued_at)?),
+            Refreshed::Granted(grant) => Some(Tokens::mint(&state, subject, grant)?),
             Refreshed::Reused => None,
         };
         drop(state);
         let (Refreshed::Granted(grant), Some(tokens)) = (commit(&mut key, decision), tokens) else {
             return inactive(call.reply(), Reason::Reused);
         };
-        let news = News { new_ip: grant.new_ip, ..News::default() };
-        tokens.reply(call.reply(), &grant.session, &news);
+        tokens.reply(call.reply(), &grant);
         Ok(())
     }
 }

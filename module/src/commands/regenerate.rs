@@ -6,7 +6,7 @@ use redis_session_core::sessions::Presented;
 use super::command::{Command, no_randomness};
 use super::grammar::{arguments, key, value};
 use super::kinds::{IdOrToken, Named};
-use super::tokens::{News, Tokens, inactive};
+use super::tokens::{Tokens, inactive};
 use super::user::{User, writing};
 use crate::commit::commit;
 use crate::ffi::{Arg, Call, Failure, KeyUse, Spec};
@@ -46,10 +46,10 @@ impl Command for Regenerate {
             Ok(decision) => decision,
             Err(reason) => return inactive(call.reply(), reason),
         };
-        let tokens = Tokens::mint(&state, subject, &decision.value.session, decision.value.issued_at)?;
+        let tokens = Tokens::mint(&state, subject, &decision.value)?;
         drop(state);
         let grant = commit(&mut key, decision);
-        tokens.reply(call.reply(), &grant.session, &News::default());
+        tokens.reply(call.reply(), &grant);
         Ok(())
     }
 }

@@ -1,10 +1,8 @@
 //! The tokens of a session: minting them, and the reply that hands them out.
 
-use std::borrow::Cow;
-
-use redis_session_core::sessions::{Session, TokenFormat};
+use redis_session_core::sessions::{Grant, TokenFormat};
 use redis_session_core::token::{Claims, NewToken};
-use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
+use redis_session_core::{Reason, Subject, UnixMillis};
 
 use crate::ffi::{Failure, Reply};
 use crate::state::State;
@@ -16,22 +14,10 @@ pub(super) struct Tokens {
     refresh: Option<(String, UnixMillis)>,
 }
 
-/// What a reply says beside the session and its tokens.
-#[derive(Default)]
-pub(super) struct News<'a> {
-    pub(super) evicted: &'a [SessionId],
-    pub(super) new_ip: bool,
-    pub(super) new_device: bool,
-}
-
 impl Tokens {
-    /// Mints the tokens that a session has, as of `issued_at`.
-    pub(super) fn mint(
-        state: &State,
-        subject: Subject<'_>,
-        session: &Session<'_, Cow<'_, str>>,
-        issued_at: UnixMillis,
-    ) -> Result<Self, Failure> {
+    /// Mints the tokens that a session gets.
+    pub(super) fn mint(state: &State, subject: Subject<'_>, grant: &Grant<'_>) -> Result<Self, Failure> {
+        let (session, issued_at) = (&grant.session, grant.issued_at);
         let mut tokens = Self { access: None, refresh: None };
         if session.tokens == TokenFormat::None && session.refresh.is_none() {
             return Ok(tokens);
@@ -75,7 +61,8 @@ impl Tokens {
     }
 
     /// The reply of every command that hands tokens out.
-    pub(super) fn reply(&self, reply: Reply, session: &Session<'_, Cow<'_, str>>, news: &News<'_>) {
+    pub(super) fn reply(&self, reply: Reply, grant: &Grant<'_>) {
+        let Grant { session, evicted, new_ip, new_device, .. } = grant;
         let reply = reply.map(9);
         reply.name("id").id(&session.id);
         reply.name("expires_at").time(session.expires_at);
@@ -93,10 +80,10 @@ impl Tokens {
         text(&self.refresh);
         reply.name("refresh_expires_at");
         expiry(&self.refresh);
-        reply.name("evicted").array(news.evicted.len());
-        news.evicted.iter().for_each(|id| reply.id(id));
-        reply.name("new_ip").boolean(news.new_ip);
-        reply.name("new_device").boolean(news.new_device);
+        reply.name("evicted").array(evicted.len());
+        evicted.iter().for_each(|id| reply.id(id));
+        reply.name("new_ip").boolean(*new_ip);
+        reply.name("new_device").boolean(*new_device);
     }
 }
 
