@@ -346,8 +346,7 @@ fn span(span: Duration) -> String {
 /// What to do about the errors that a first try meets.
 fn explain(error: &(dyn Error + 'static)) -> String {
     let Some(redis) = error.downcast_ref::<RedisError>() else { return error.to_string() };
-    let unknown = redis.detail().is_some_and(|detail| detail.to_lowercase().starts_with("unknown command"));
-    if SessionErrorCode::of(redis) == Some(SessionErrorCode::Invalid) && unknown {
+    if SessionErrorCode::of(redis) == Some(SessionErrorCode::ModuleMissing) {
         return "this server has no SESSION commands. Start one that has: make run, or redis-server --loadmodule \
                 libredis_session_module.so"
             .to_owned();

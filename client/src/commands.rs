@@ -22,6 +22,7 @@ use std::time::{Duration, SystemTime};
 
 use redis::{Cmd, ConnectionLike, RedisResult, ToRedisArgs, ToSingleRedisArg, Value, cmd};
 
+use crate::error::redact_of;
 use crate::keys::{self, KeyRing};
 use crate::options::{CreateOptions, RefreshOptions, ValidateOptions};
 use crate::replies::{self, Session, Timestamp, Validation};
@@ -47,14 +48,17 @@ macro_rules! session_commands {
         ///
         /// # Errors
         /// Every method fails if the connection does, if the server refuses the command (see
-        /// [`SessionErrorCode`](crate::SessionErrorCode)), and if its reply is none of this command. A command whose
+        /// [`SessionErrorCode`](crate::SessionErrorCode)), and if its reply is none of this command. No error shows an
+        /// argument of the command. A command whose
         /// connection broke may have been done: a login that must not be done twice brings its own
         /// [`CreateOptions::id`].
         pub trait SessionCommands: ConnectionLike + Sized {
             $(
                 $(#[doc = $doc])+
                 fn $name(&mut self, $($arg: $type),*) -> RedisResult<$reply> {
-                    Ok($read($name($($arg),*).query::<Value>(self)?)?)
+                    let command = $name($($arg),*);
+                    let reply = command.query::<Value>(self).map_err(|error| redact_of(&command, error))?;
+                    Ok($read(reply)?)
                 }
             )*
         }
@@ -81,7 +85,10 @@ macro_rules! session_commands {
                 $(#[doc = $doc])+
                 fn $name(&mut self, $($arg: $type),*) -> impl Future<Output = RedisResult<$reply>> + Send {
                     let command = $name($($arg),*);
-                    async move { Ok($read(command.query_async::<Value>(self).await?)?) }
+                    async move {
+                        let reply = command.query_async::<Value>(self).await;
+                        Ok($read(reply.map_err(|error| redact_of(&command, error))?)?)
+                    }
                 }
             )*
         }

@@ -1,8 +1,8 @@
-//! The error codes that the server answers with.
+//! What the server refuses: error codes, and texts that show no argument of a command.
 
 use std::fmt;
 
-use redis::RedisError;
+use redis::{Arg, Cmd, ErrorKind, RedisError, make_extension_error};
 
 /// What the server refused, by the first word of its error reply.
 ///
@@ -28,8 +28,7 @@ use redis::RedisError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SessionErrorCode {
-    /// `ERR`: an argument that the server does not take, named in the error's text; or, where the module is not
-    /// loaded, an unknown command.
+    /// `ERR`: an argument that the server does not take, named in the error's text.
     Invalid,
     /// `WRONGTYPE`: the key holds something other than sessions.
     WrongType,
@@ -42,23 +41,34 @@ pub enum SessionErrorCode {
     NoSession,
     /// `NOSIGNINGKEY`: the key ring has no key that can sign, so no token can be made.
     NoSigningKey,
+    /// The server does not know the command: it is an ordinary Redis, because a restart or a failover has left the module
+    /// behind. Nothing was done, and no session can be checked until the module is loaded. The server's own text repeats
+    /// the arguments, tokens among them; [`redact`] takes it away.
+    ModuleMissing,
 }
 
 impl SessionErrorCode {
-    const ALL: [Self; 6] =
-        [Self::Invalid, Self::WrongType, Self::SessionLimit, Self::SessionExists, Self::NoSession, Self::NoSigningKey];
+    const ALL: [Self; 7] = [
+        Self::Invalid,
+        Self::WrongType,
+        Self::SessionLimit,
+        Self::SessionExists,
+        Self::NoSession,
+        Self::NoSigningKey,
+        Self::ModuleMissing,
+    ];
 
     /// The code of `error`, or `None` if it is none of these: a lost connection, a redirect of a cluster, a
     /// reply that could not be read. For a pipeline's error, the first of these among its failed commands.
     #[must_use]
     pub fn of(error: &RedisError) -> Option<Self> {
-        error.code().and_then(Self::from_code).or_else(|| {
+        error.code().and_then(|code| Self::from_reply(code, error.detail())).or_else(|| {
             let failed = error.clone().into_server_errors()?;
-            failed.iter().find_map(|(_, error)| Self::from_code(error.code()))
+            failed.iter().find_map(|(_, error)| Self::from_reply(error.code(), error.details()))
         })
     }
 
-    /// The code as the server writes it.
+    /// The code as the server writes it; `MODULEMISSING` is written here.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -68,12 +78,83 @@ impl SessionErrorCode {
             Self::SessionExists => "SESSIONEXISTS",
             Self::NoSession => "NOSESSION",
             Self::NoSigningKey => "NOSIGNINGKEY",
+            Self::ModuleMissing => "MODULEMISSING",
         }
     }
 
-    fn from_code(code: &str) -> Option<Self> {
+    fn from_reply(code: &str, text: Option<&str>) -> Option<Self> {
+        if code == "ERR" && text.is_some_and(is_of_unknown_command) {
+            return Some(Self::ModuleMissing);
+        }
         Self::ALL.into_iter().find(|known| known.as_str() == code)
     }
+}
+
+/// Redis: ``ERR unknown command 'SESSION.VALIDATE', with args beginning with: 'sessions:42' 'eyJ...``.
+fn is_of_unknown_command(text: &str) -> bool {
+    text.get(..15).is_some_and(|start| start.eq_ignore_ascii_case("unknown command"))
+}
+
+/// What to do about a server that does not know the commands.
+const MODULE_MISSING: &str = "the server does not have the redis-session module: load it (`loadmodule` in redis.conf), \
+                              on every server that can become the primary";
+
+/// The error without what a server repeats of a command's arguments, so that it can be logged.
+///
+/// The methods of [`SessionCommands`](crate::SessionCommands) do this by themselves. It is for pipelines and for commands
+/// that you send by hand: a server without the module answers with the arguments, and a token among them is good again as
+/// soon as the module is back. Of a pipeline, the first of the server's errors is left.
+///
+/// ```no_run
+/// use redis_session::commands::session_count;
+/// use redis_session::redact;
+///
+/// # fn main() -> redis::RedisResult<()> {
+/// # let mut redis = redis::Client::open("redis://127.0.0.1/")?.get_connection()?;
+/// let (devices,): (u64,) =
+///     redis::pipe().add_command(session_count("sessions:42")).query(&mut redis).map_err(redact)?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn redact(error: RedisError) -> RedisError {
+    let Some(failed) = error.clone().into_server_errors() else { return error };
+    let Some((_, first)) = failed.first() else { return error };
+    match SessionErrorCode::from_reply(first.code(), first.details()) {
+        Some(SessionErrorCode::ModuleMissing) => {
+            make_extension_error(SessionErrorCode::ModuleMissing.as_str().to_owned(), Some(MODULE_MISSING.to_owned()))
+        }
+        _ => first.clone().into(),
+    }
+}
+
+/// The same for an error of this very command: no text is left that has one of its arguments in it.
+pub(crate) fn redact_of(command: &Cmd, error: RedisError) -> RedisError {
+    if error.kind() == ErrorKind::Parse {
+        return (ErrorKind::Parse, "what the server sent is no reply").into();
+    }
+    let error = redact(error);
+    let Some(text) = error.detail() else { return error };
+    let mut arguments = command.args_iter().skip(1).filter_map(|arg| match arg {
+        Arg::Simple(arg) => Some(arg),
+        _ => None,
+    });
+    if !arguments.any(|arg| is_repeated(arg, text.as_bytes())) {
+        return error;
+    }
+    let text = "(the text is left out, as it repeats an argument)".to_owned();
+    match (error.kind(), error.code()) {
+        (ErrorKind::Extension, Some(code)) => make_extension_error(code.to_owned(), Some(text)),
+        (kind @ ErrorKind::Server(_), _) => (kind, "an error was signalled by the server", text).into(),
+        (kind, _) => (kind, "the command failed", text).into(),
+    }
+}
+
+/// Whether the text has the argument in it, or its first part where servers cut. What is shorter than eight bytes, such as
+/// the names of options, is nobody's secret.
+fn is_repeated(argument: &[u8], text: &[u8]) -> bool {
+    let start = argument.get(..16).unwrap_or(argument);
+    start.len() >= 8 && text.windows(start.len()).any(|part| part == start)
 }
 
 impl fmt::Display for SessionErrorCode {
@@ -85,8 +166,6 @@ impl fmt::Display for SessionErrorCode {
 #[cfg(test)]
 mod tests {
     use std::io;
-
-    use redis::{ErrorKind, make_extension_error};
 
     use super::*;
     use crate::testing::Scripted;
@@ -120,5 +199,58 @@ mod tests {
             .exec(&mut connection)
             .unwrap_err();
         assert_eq!(SessionErrorCode::of(&error), Some(SessionErrorCode::SessionLimit));
+    }
+
+    const UNKNOWN: [&str; 4] = [
+        "-ERR unknown command 'SESSION.TOUCH', with args beginning with: 'sessions:42' 'eyJhbGciOiJIUzI1NiJ9.e30.AA' \r\n",
+        "-ERR unknown command `SESSION.TOUCH`, with args beginning with: `sessions:42`, `eyJhbGciOiJIUzI1NiJ9.e30.AA`, \r\n",
+        "-ERR Unknown command 'SESSION.TOUCH sessions:42 eyJhbGciOiJIUzI1NiJ9.e30.AA'\r\n",
+        "-ERR unknown command\r\n",
+    ];
+
+    #[test]
+    fn a_server_without_the_module_is_recognised_and_its_text_is_replaced() {
+        for reply in UNKNOWN {
+            let raw = redis::cmd("SESSION.TOUCH").exec(&mut Scripted::wire(reply)).unwrap_err();
+            assert_eq!(SessionErrorCode::of(&raw), Some(SessionErrorCode::ModuleMissing), "{raw}");
+            let error = redact(raw);
+            assert_eq!(SessionErrorCode::of(&error), Some(SessionErrorCode::ModuleMissing), "{error}");
+            assert!(error.to_string().contains("loadmodule") && !error.to_string().contains("eyJ"), "{error}");
+            assert_eq!(redact(error.clone()), error);
+        }
+        let mut connection = Scripted::wire(&format!("*2\r\n:1\r\n{}", UNKNOWN[0]));
+        let raw = redis::pipe().cmd("A").cmd("B").exec(&mut connection).unwrap_err();
+        assert!(raw.to_string().contains("eyJ"), "or there is nothing to take away");
+        assert_eq!(SessionErrorCode::of(&redact(raw)), Some(SessionErrorCode::ModuleMissing));
+    }
+
+    #[test]
+    fn a_text_that_repeats_an_argument_is_left_out() {
+        let token = "rst1.NDI.AAECAwQFBgcICQoLDA0ODw.c2ln";
+        for (reply, code, is_kept) in [
+            (format!("-ERR what is {token}?\r\n"), "ERR", false),
+            ("-ODD rst1.NDI.AAECAwQFBgcI...\r\n".to_owned(), "ODD", false),
+            (format!("-NOPERM no {token}\r\n"), "NOPERM", false),
+            ("-ERR unknown option TTL of 42\r\n".to_owned(), "ERR", true),
+            ("-NOPERM this user has no permissions\r\n".to_owned(), "NOPERM", true),
+        ] {
+            let mut command = redis::cmd("SESSION.TOUCH");
+            command.arg("42").arg(token).arg("TTL");
+            let raw = command.exec(&mut Scripted::wire(&reply)).unwrap_err();
+            let error = redact_of(&command, raw.clone());
+            assert_eq!((error.kind(), error.code()), (raw.kind(), Some(code)), "{error}");
+            assert_eq!(error.detail() == raw.detail(), is_kept, "{error}");
+            assert!(!format!("{error} {error:?}").contains("NDI"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_lost_connection_stays_what_it_is() {
+        let lost = || RedisError::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        let error = redact_of(&redis::cmd("SESSION.TOUCH"), lost());
+        assert!(error.is_connection_dropped() && error.kind() == ErrorKind::Io);
+        let odd = RedisError::from((ErrorKind::Parse, "odd", "a token".to_owned()));
+        let error = redact_of(&redis::cmd("SESSION.TOUCH"), odd);
+        assert!(error.kind() == ErrorKind::Parse && !error.to_string().contains("token"), "{error}");
     }
 }

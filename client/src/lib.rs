@@ -141,7 +141,8 @@
 //! # Errors
 //!
 //! A bad token is an answer and not an error. Errors are [`redis::RedisError`]s as for any command;
-//! [`SessionErrorCode::of`] tells those of the sessions apart.
+//! [`SessionErrorCode::of`] tells those of the sessions apart. None shows an argument of a command: a server without the
+//! module repeats them, and its text is replaced. For pipelines there is [`redact`].
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -162,7 +163,7 @@ mod tokens;
 #[cfg(feature = "aio")]
 pub use commands::AsyncSessionCommands;
 pub use commands::SessionCommands;
-pub use error::SessionErrorCode;
+pub use error::{SessionErrorCode, redact};
 pub use keys::{Key, KeyRing};
 pub use options::{CreateOptions, LimitPolicy, RefreshOptions, TokenFormat, ValidateOptions};
 pub use reason::Reason;

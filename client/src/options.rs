@@ -1,5 +1,6 @@
 //! What a command can be asked for besides its key.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -23,7 +24,9 @@ use redis::{RedisWrite, ToRedisArgs};
 ///     .claims(r#"{"role":"editor"}"#)
 ///     .token(TokenFormat::Jwt);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// Its `Debug` form leaves out the device and the data.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct CreateOptions {
     id: Option<String>,
     ttl: Option<Duration>,
@@ -250,7 +253,9 @@ impl TokenFormat {
 ///
 /// let options = ValidateOptions::new().ip(Ipv4Addr::new(203, 0, 113, 7)).audience("api").full();
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// Its `Debug` form leaves out the device.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ValidateOptions {
     ip: Option<IpAddr>,
     device: Option<Vec<u8>>,
@@ -334,7 +339,9 @@ impl ToRedisArgs for ValidateOptions {
 ///
 /// let options = RefreshOptions::new().ip(Ipv4Addr::new(203, 0, 113, 7)).agent("Firefox on Linux");
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// Its `Debug` form leaves out the device.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct RefreshOptions {
     ip: Option<IpAddr>,
     agent: Option<Vec<u8>>,
@@ -382,6 +389,58 @@ impl ToRedisArgs for RefreshOptions {
 
     fn num_of_args(&self) -> usize {
         self.to_redis_args().len()
+    }
+}
+
+/// A value that is there, and is not shown.
+fn hidden<T>(value: Option<&T>) -> Option<fmt::Arguments<'static>> {
+    value.map(|_| format_args!("(secret)"))
+}
+
+/// An agent is bytes, and for show.
+fn shown(agent: Option<&Vec<u8>>) -> Option<Cow<'_, str>> {
+    agent.map(|agent| String::from_utf8_lossy(agent))
+}
+
+impl fmt::Debug for CreateOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreateOptions")
+            .field("id", &self.id)
+            .field("ttl", &self.ttl)
+            .field("idle", &self.idle)
+            .field("max", &self.max)
+            .field("limit_policy", &self.limit_policy)
+            .field("ip", &self.ip)
+            .field("agent", &shown(self.agent.as_ref()))
+            .field("device", &hidden(self.device.as_ref()))
+            .field("data", &format_args!("({} fields)", self.data.len()))
+            .field("claims", &self.claims)
+            .field("token", &self.token)
+            .field("token_ttl", &self.token_ttl)
+            .field("refresh", &self.refresh)
+            .finish()
+    }
+}
+
+impl fmt::Debug for ValidateOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ValidateOptions")
+            .field("ip", &self.ip)
+            .field("device", &hidden(self.device.as_ref()))
+            .field("audience", &self.audience)
+            .field("stateless", &self.stateless)
+            .field("full", &self.full)
+            .finish()
+    }
+}
+
+impl fmt::Debug for RefreshOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefreshOptions")
+            .field("ip", &self.ip)
+            .field("agent", &shown(self.agent.as_ref()))
+            .field("device", &hidden(self.device.as_ref()))
+            .finish()
     }
 }
 
@@ -467,6 +526,22 @@ mod tests {
         let device: [&[u8]; 2] = [b"DEVICE", b"\0\xff"];
         assert_eq!(ValidateOptions::new().device([0, 255]).to_redis_args(), device);
         assert_eq!(RefreshOptions::new().device([0, 255]).to_redis_args(), device);
+    }
+
+    #[test]
+    fn what_is_secret_is_not_shown() {
+        let create = CreateOptions::new().agent("phone").device("laptop's cookie").data("iban", "DE02");
+        let validate = ValidateOptions::new().audience("api").device("laptop's cookie");
+        let refresh = RefreshOptions::new().agent("phone").device("laptop's cookie");
+        for (shown, has) in [
+            (format!("{create:?}"), "phone"),
+            (format!("{create:#?}"), "1 fields"),
+            (format!("{validate:?}"), "api"),
+            (format!("{refresh:?}"), "phone"),
+        ] {
+            assert!(shown.contains(has) && shown.contains("secret"), "{shown}");
+            assert!(!["laptop", "iban", "DE02"].iter().any(|part| shown.contains(part)), "{shown}");
+        }
     }
 
     #[test]

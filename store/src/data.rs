@@ -10,19 +10,22 @@ use crate::error::DataError;
 /// A session's fields, before they are sealed or after they were opened.
 pub(crate) type Fields = Vec<(String, Vec<u8>)>;
 
-/// What a JSON error says, without what it was about.
-fn json(error: &serde_json::Error) -> DataError {
-    DataError::Json(match error.classify() {
-        serde_json::error::Category::Data => error.to_string(),
-        _ => "not JSON".to_owned(),
+/// What a JSON error says of the type that was asked for, and nothing of the value that is none.
+fn unreadable(error: &serde_json::Error) -> DataError {
+    let text = error.to_string();
+    DataError::Json(match text.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("a value is not what was asked for: expected {expected}"),
+        None if text.starts_with("missing field `") => text,
+        None => "the fields are not those that were asked for".to_owned(),
     })
 }
 
 pub(crate) fn write<T: Serialize + ?Sized>(data: &T) -> Result<Fields, DataError> {
-    match serde_json::to_value(data).map_err(|error| DataError::Json(error.to_string()))? {
+    let unwritable = |_| DataError::Json("the value cannot be written".to_owned());
+    match serde_json::to_value(data).map_err(unwritable)? {
         Value::Object(fields) => fields
             .into_iter()
-            .map(|(name, value)| Ok((name, serde_json::to_vec(&value).map_err(|error| json(&error))?)))
+            .map(|(name, value)| Ok((name, serde_json::to_vec(&value).map_err(unwritable)?)))
             .collect(),
         _ => Err(DataError::NoFields),
     }
@@ -36,7 +39,7 @@ pub(crate) fn read<T: DeserializeOwned>(fields: Fields) -> Result<T, DataError> 
             (name, json.unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&value).into_owned())))
         })
         .collect();
-    serde_json::from_value(Value::Object(fields)).map_err(|error| json(&error))
+    serde_json::from_value(Value::Object(fields)).map_err(|error| unreadable(&error))
 }
 
 /// The fields as they are.

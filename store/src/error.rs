@@ -5,7 +5,7 @@ use std::fmt;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 #[cfg(feature = "encryption")]
 use redis_session::Created;
-use redis_session::{Inactive, SessionErrorCode};
+use redis_session::{Inactive, SessionErrorCode, redact};
 
 /// Why a [`SessionStore`](crate::SessionStore) did not do what it was asked to.
 ///
@@ -16,7 +16,7 @@ use redis_session::{Inactive, SessionErrorCode};
 ///     match error {
 ///         StoreError::Refused(_) | StoreError::NoSession => 401,
 ///         StoreError::Limit => 409,
-///         StoreError::Unavailable(_) => 503,
+///         StoreError::Unavailable(_) | StoreError::ModuleMissing => 503,
 ///         _ => 500,
 ///     }
 /// }
@@ -33,6 +33,9 @@ pub enum StoreError {
     /// Redis cannot be asked at the moment, or takes no changes (it is a replica, or lacks replicas, disk or memory):
     /// 503. Nobody was let in, and whether a change was made is not known.
     Unavailable(RedisError),
+    /// The server is an ordinary Redis: a restart or a failover has left the module behind. 503 until it is loaded, on
+    /// every server that can become the primary. Nobody was let in, and nothing was changed.
+    ModuleMissing,
     /// Redis refused: a mistake in the application or its configuration, which the text names.
     Redis(RedisError),
     /// What is kept with the session cannot be read or written.
@@ -47,7 +50,8 @@ pub enum StoreError {
 /// id.
 ///
 /// Nothing is lost: hand out the new tokens, for the old ones are dead, and call
-/// [`SessionStore::reseal`](crate::SessionStore::reseal) until it succeeds. Its `Debug` form and its text have no token.
+/// [`SessionStore::reseal`](crate::SessionStore::reseal) until it succeeds. Its `Debug` form and its text have the cause
+/// alone.
 ///
 /// ```no_run
 /// use redis_session::Created;
@@ -70,7 +74,7 @@ pub enum StoreError {
 /// # }
 /// ```
 #[cfg(feature = "encryption")]
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Resealing {
     /// The new tokens, and the new id.
@@ -84,13 +88,21 @@ pub struct Resealing {
 }
 
 #[cfg(feature = "encryption")]
+impl fmt::Debug for Resealing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resealing").field("cause", &self.cause).finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "encryption")]
 impl fmt::Display for Resealing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the session has a new id, but some of its data are still sealed for the old one: {}", self.cause)
     }
 }
 
-/// Why what is kept with a session cannot be read or written. It shows none of it.
+/// Why what is kept with a session cannot be read or written. It shows none of it, not even the names of fields that are
+/// stored.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum DataError {
@@ -103,10 +115,7 @@ pub enum DataError {
     Json(String),
     /// The field was not sealed, or with a key that is not known, or for another session, or it was changed.
     #[cfg(feature = "encryption")]
-    Sealed {
-        /// The field's name.
-        field: String,
-    },
+    Sealed,
     /// The operating system gave no randomness to seal with.
     #[cfg(feature = "encryption")]
     Randomness,
@@ -128,9 +137,12 @@ impl StoreError {
     }
 }
 
+/// What a server repeats of a command's arguments is [left out](redact) of the text.
 impl From<RedisError> for StoreError {
     fn from(error: RedisError) -> Self {
+        let error = redact(error);
         match SessionErrorCode::of(&error) {
+            Some(SessionErrorCode::ModuleMissing) => Self::ModuleMissing,
             Some(SessionErrorCode::SessionLimit) => Self::Limit,
             Some(SessionErrorCode::NoSession) => Self::NoSession,
             _ if is_away(&error) || takes_no_changes(&error) => Self::Unavailable(error),
@@ -179,6 +191,9 @@ impl fmt::Display for StoreError {
             Self::Limit => f.write_str("the user has as many sessions as are allowed"),
             Self::NoSession => f.write_str("the session is not alive"),
             Self::Unavailable(error) => write!(f, "Redis cannot be asked: {error}"),
+            Self::ModuleMissing => f.write_str(
+                "the server does not have the redis-session module: load it, on every server that can become the primary",
+            ),
             Self::Redis(error) => write!(f, "Redis refused: {error}"),
             Self::Data(error) => error.fmt(f),
             #[cfg(feature = "encryption")]
@@ -194,7 +209,7 @@ impl fmt::Display for DataError {
             Self::Name => f.write_str("the name of a session's field is not UTF-8"),
             Self::Json(why) => write!(f, "session data: {why}"),
             #[cfg(feature = "encryption")]
-            Self::Sealed { field } => write!(f, "the session's field {field} cannot be opened"),
+            Self::Sealed => f.write_str("a field of the session cannot be opened"),
             #[cfg(feature = "encryption")]
             Self::Randomness => f.write_str("the operating system gave no randomness"),
         }
@@ -209,7 +224,7 @@ impl std::error::Error for StoreError {
             Self::Data(error) => Some(error),
             #[cfg(feature = "encryption")]
             Self::Resealing(left) => Some(&left.cause),
-            Self::Limit | Self::NoSession => None,
+            Self::Limit | Self::NoSession | Self::ModuleMissing => None,
         }
     }
 }

@@ -83,16 +83,15 @@ impl DataKeys {
         getrandom::fill(&mut nonce).map_err(DataError::sealing)?;
         let mut sealed = header(kid);
         let aad = associated(&sealed, user, id, field);
-        let ciphertext = cipher
-            .encrypt(&XNonce::from(nonce), Payload { msg: value, aad: &aad })
-            .map_err(|_| DataError::Sealed { field: field.to_owned() })?;
+        let ciphertext =
+            cipher.encrypt(&XNonce::from(nonce), Payload { msg: value, aad: &aad }).map_err(|_| DataError::Sealed)?;
         sealed.extend(nonce);
         sealed.extend(ciphertext);
         Ok(sealed)
     }
 
     pub(crate) fn open(&self, user: &str, id: &str, field: &str, sealed: &[u8]) -> Result<Vec<u8>, DataError> {
-        self.try_open(user, id, field, sealed).ok_or_else(|| DataError::Sealed { field: field.to_owned() })
+        self.try_open(user, id, field, sealed).ok_or(DataError::Sealed)
     }
 
     fn try_open(&self, user: &str, id: &str, field: &str, sealed: &[u8]) -> Option<Vec<u8>> {

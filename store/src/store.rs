@@ -214,9 +214,9 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
             }
             Ok(Validation::Inactive(inactive)) => Err(StoreError::Refused(inactive)),
             #[cfg(feature = "offline")]
-            Err(StoreError::Unavailable(error)) => match &self.local {
+            Err(error @ (StoreError::Unavailable(_) | StoreError::ModuleMissing)) => match &self.local {
                 Some(verifier) => verifier.verify(&user, token).map_err(StoreError::Refused),
-                None => Err(StoreError::Unavailable(error)),
+                None => Err(error),
             },
             Err(error) => Err(error),
         }

@@ -169,10 +169,12 @@ async fn keys_are_called_as_the_application_says() {
 
 #[tokio::test]
 async fn a_mistake_is_told_apart_from_an_outage() {
-    let server = ServerBuilder::new().without_module().start();
-    let store = store(&server).await;
-    let error = store.login(&Login::new("42")).await.unwrap_err();
+    let server = Server::start();
+    let error = store(&server).await.keys(KeyPrefix::new("login:")).login(&Login::new("42")).await.unwrap_err();
     assert!(matches!(error, StoreError::Redis(_)), "{error:?}");
+    let server = ServerBuilder::new().without_module().start();
+    let error = store(&server).await.login(&Login::new("42")).await.unwrap_err();
+    assert!(matches!(error, StoreError::ModuleMissing), "{error:?}");
 }
 
 #[tokio::test]

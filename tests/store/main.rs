@@ -1,10 +1,12 @@
 //! The client's `SessionStore`, as an application uses it.
 
+mod arguments;
 mod away;
 mod data;
 mod flows;
 mod forwarder;
 mod local;
+mod log;
 mod web;
 
 use std::time::Duration;

@@ -15,9 +15,8 @@ use redis_session_store::{DataKeys, LocalVerifier, Login, Policy, ReconnectingCo
 use redis_session_tests::{Server, ServerBuilder, jwk_set};
 use redis_session_web::{Rejection, Session, SessionCookie, SessionLayer};
 use tower::ServiceExt as _;
-use tracing_subscriber::fmt::format::FmtSpan;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::log::Log;
 use crate::{for_secs, token};
 
 type Sessions = SessionStore<ReconnectingConnection>;
@@ -310,40 +309,12 @@ fn a_session_prints_no_token() {
     });
 }
 
-/// What is logged, at all levels, of a thread and by all libraries in it.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
 #[tokio::test]
 async fn no_log_tells_a_secret() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-        .with_span_events(FmtSpan::FULL)
-        .with_ansi(false)
-        .with_writer(move || writer.clone());
-    let _guard = subscriber.set_default();
+    let (log, _guard) = Log::begin();
     // That nothing is seen must not be for want of looking.
     tracing::trace!("the lowest level");
-    log::trace!("and by the other way");
+    ::log::trace!("and by the other way");
 
     let mut server = ServerBuilder::new().keys(&["one"]).start();
     let mut secrets = vec!["a-most-secret-device".to_owned(), "a most secret value".to_owned()];

@@ -71,7 +71,7 @@ impl From<StoreError> for Rejection {
             }
             StoreError::Limit => Self::Limit,
             StoreError::NoSession => Self::Refused,
-            StoreError::Unavailable(error) => {
+            error @ (StoreError::Unavailable(_) | StoreError::ModuleMissing) => {
                 tracing::error!(%error, "sessions cannot be asked for");
                 Self::Unavailable
             }

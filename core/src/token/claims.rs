@@ -31,9 +31,14 @@ pub enum ClaimsError {
         /// Where reading stopped, from 1.
         column: usize,
     },
-    /// An object has this member twice.
-    #[error("has {0:?} twice")]
-    Duplicate(String),
+    /// An object has a member twice. Its name is not told: errors repeat nothing of what they are about.
+    #[error("has a member twice (line {line}, column {column})")]
+    Duplicate {
+        /// Where the second one was found, from 1.
+        line: usize,
+        /// Where the second one was found, from 1.
+        column: usize,
+    },
     /// This claim is the token's own.
     #[error("sets {0:?}, which is set by the server")]
     Reserved(&'static str),
@@ -83,7 +88,7 @@ impl From<JsonError> for ClaimsError {
     fn from(JsonError { fault, line, column }: JsonError) -> Self {
         match fault {
             Fault::Syntax => Self::Json { line, column },
-            Fault::Duplicate(name) => Self::Duplicate(name),
+            Fault::Duplicate(_) => Self::Duplicate { line, column },
             Fault::TooDeep => Self::TooDeep,
         }
     }
@@ -221,7 +226,7 @@ mod tests {
 
     #[test]
     fn what_is_no_strict_object_is_refused() {
-        assert_eq!(Claims::parse(br#"{"a":{"b":1,"b":2}}"#), Err(ClaimsError::Duplicate("b".into())));
+        assert_eq!(Claims::parse(br#"{"a":{"b":1,"b":2}}"#), Err(ClaimsError::Duplicate { line: 1, column: 15 }));
         assert_eq!(Claims::parse(format!("{{\"a\":{}", "[".repeat(16)).as_bytes()), Err(ClaimsError::TooDeep));
         for json in [&b"[]"[..], b"", b"{}{}", b"{\"a\":\"\xff\"}", b"null", b"\xc2\xa0{}", b"{}\x0b"] {
             assert!(matches!(Claims::parse(json), Err(ClaimsError::Json { .. })), "{}", json.escape_ascii());

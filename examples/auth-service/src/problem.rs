@@ -84,8 +84,8 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Refused(_) | StoreError::NoSession => Self::SignedOut,
-            StoreError::Unavailable(error) => {
-                tracing::error!(%error, "Redis cannot be asked");
+            error @ (StoreError::Unavailable(_) | StoreError::ModuleMissing) => {
+                tracing::error!(%error, "sessions cannot be asked for");
                 Self::Unavailable
             }
             error => {
