@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use jsonwebtoken::Validation;
 use redis_session_core::token::{Claims, KeyRing, NewToken, TokenPolicy, Verifier};
 use redis_session_core::{SessionId, Subject, UnixMillis};
 use redis_session_tests::issuer::{self, KEYS, Key};
@@ -42,14 +42,7 @@ fn algorithms(criterion: &mut Criterion) {
         remembered().expect("a good token");
         group.bench_function("remembered", |bench| bench.iter(&mut remembered));
 
-        let key = match issued.0 {
-            Algorithm::ES256 => DecodingKey::from_ec_components(issuer::X, issuer::Y).expect("a point"),
-            Algorithm::EdDSA => DecodingKey::from_ed_components(issuer::ED_X).expect("a point"),
-            Algorithm::RS256 | Algorithm::PS256 => {
-                DecodingKey::from_rsa_components(issuer::N, "AQAB").expect("a modulus")
-            }
-            _ => DecodingKey::from_secret(&issuer::SECRET),
-        };
+        let key = issued.decoding();
         let mut validation = Validation::new(issued.0);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);

@@ -23,7 +23,7 @@ use crate::authenticated::{Assurance, Authenticated};
 /// And a check slides no idle timeout. Keep access tokens short-lived, for until the last one expires is how long a
 /// session can outlive its logout. Opaque tokens are refused, because they are nothing without their session.
 ///
-/// With the public keys of another issuer (ES256, RS256, PS256, EdDSA) the application holds no secret. With the server's
+/// With public keys (RS256, PS256, ES256 and their longer kin, EdDSA) the application holds no secret. With the server's
 /// own key file it holds what signs tokens: guard it as the server's.
 pub struct LocalVerifier {
     verifier: Verifier,

@@ -10,13 +10,13 @@
 //! let token = sign(&header(), &claims(&mut server.connection(), "42", "one"));
 //! ```
 //!
-//! The keys are those that RFCs publish, private parts included: RFC 7520 section 3.4, RFC 7515 appendix A.3.1, and
-//! RFC 8037 appendix A.1; and a secret.
+//! The keys are those that RFCs publish, private parts included: RFC 7520 section 3.4, RFC 7515 appendix A.3.1, RFC 6979
+//! appendix A.2.6, and RFC 8037 appendix A.1; and a secret. The library that signs has no ES512.
 
 use std::fmt;
 use std::fs;
 
-use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
 use redis::{Connection, RedisResult};
 use redis_session_core::base64url;
 use serde_json::{Value, json};
@@ -38,11 +38,33 @@ pub const ES256: Key = Key(Algorithm::ES256);
 pub const RS256: Key = Key(Algorithm::RS256);
 
 /// A key of each algorithm.
-pub const KEYS: [Key; 7] =
-    [HS256, HS384, Key(Algorithm::HS512), ES256, RS256, Key(Algorithm::PS256), Key(Algorithm::EdDSA)];
+pub const KEYS: [Key; 12] = [
+    HS256,
+    HS384,
+    Key(Algorithm::HS512),
+    PUBLIC[0],
+    PUBLIC[1],
+    PUBLIC[2],
+    PUBLIC[3],
+    PUBLIC[4],
+    PUBLIC[5],
+    PUBLIC[6],
+    PUBLIC[7],
+    PUBLIC[8],
+];
 
 /// Those whose public part is enough to check a token.
-pub const PUBLIC: [Key; 4] = [ES256, RS256, Key(Algorithm::PS256), Key(Algorithm::EdDSA)];
+pub const PUBLIC: [Key; 9] = [
+    ES256,
+    RS256,
+    Key(Algorithm::PS256),
+    Key(Algorithm::EdDSA),
+    Key(Algorithm::ES384),
+    Key(Algorithm::RS384),
+    Key(Algorithm::RS512),
+    Key(Algorithm::PS384),
+    Key(Algorithm::PS512),
+];
 
 /// What [`HS256`] is called.
 pub const KID: &str = "HS256";
@@ -60,6 +82,10 @@ pub const N: &str = "\
 pub const X: &str = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
 /// See [`X`].
 pub const Y: &str = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";
+/// The point of the key on P-384.
+pub const X384: &str = "7DpOQVtOGaRWhhgCn0J_pdqai8SukuAuBqrlKGswDGTe-PDqkFWGYGSiVFFUgLwT";
+/// See [`X384`].
+pub const Y384: &str = "gBXZty19VyROqO-awMYhiWcIpZNn-d-59UyoSz8cnbEoiyMcOuDU_nNE_SUzJkcg";
 /// The Ed25519 key.
 pub const ED_X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
@@ -87,8 +113,16 @@ const EC_DER: &str = "\
     MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgjpsQnnGQmL-\
     YBIffH1136cspYG6-0iY7X1fCE9-E9LKhRANCAAR_zc4ncPbEXUGDy-5v20t7WAczNXvp7xO6z248e9FURcfxRM0bvZt-\
     hyzf7bnuufSzaV1uqQskrYpGIyiFiOWt";
+const EC384_DER: &str = "\
+    MIG2AgEAMBAGByqGSM49AgEGBSuBBAAiBIGeMIGbAgEBBDBrnT2tLhuMHAWxmHW2ZZ9N4jw7Znvyl7qapHdAeHE32JbVck5McKgl-\
+    HLJ6mDS7fWhZANiAATsOk5BW04ZpFaGGAKfQn-l2pqLxK6S4C4GquUoazAMZN748OqQVYZgZKJUUVSAvBOAFdm3LX1XJE6o75rAxiGJZwilk2f537\
+    n1TKhLPxydsSiLIxw64NT-c0T9JTMmRyA";
 const ED_DER: &str = "\
     MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v_VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g";
+
+fn is_rsa(algorithm: Algorithm) -> bool {
+    matches!(format!("{algorithm:?}").get(..2), Some("RS" | "PS"))
+}
 
 impl fmt::Debug for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,8 +140,9 @@ impl Key {
     pub fn jwk(self) -> Value {
         let mut jwk = match self.0 {
             Algorithm::ES256 => json!({ "kty": "EC", "crv": "P-256", "x": X, "y": Y }),
+            Algorithm::ES384 => json!({ "kty": "EC", "crv": "P-384", "x": X384, "y": Y384 }),
             Algorithm::EdDSA => json!({ "kty": "OKP", "crv": "Ed25519", "x": ED_X }),
-            Algorithm::RS256 | Algorithm::PS256 => json!({ "kty": "RSA", "n": N, "e": "AQAB" }),
+            rsa if is_rsa(rsa) => json!({ "kty": "RSA", "n": N, "e": "AQAB" }),
             _ => json!({ "kty": "oct", "k": base64url::encode(&SECRET) }),
         };
         jwk["kid"] = self.name().into();
@@ -120,9 +155,21 @@ impl Key {
         let der = |text: &str| base64url::decode(text.as_bytes()).expect("base64url");
         match self.0 {
             Algorithm::ES256 => EncodingKey::from_ec_der(&der(EC_DER)),
+            Algorithm::ES384 => EncodingKey::from_ec_der(&der(EC384_DER)),
             Algorithm::EdDSA => EncodingKey::from_ed_der(&der(ED_DER)),
-            Algorithm::RS256 | Algorithm::PS256 => EncodingKey::from_rsa_der(&der(RSA_DER)),
+            rsa if is_rsa(rsa) => EncodingKey::from_rsa_der(&der(RSA_DER)),
             _ => EncodingKey::from_secret(&SECRET),
+        }
+    }
+
+    /// How another implementation verifies what this key signs.
+    pub fn decoding(self) -> DecodingKey {
+        match self.0 {
+            Algorithm::ES256 => DecodingKey::from_ec_components(X, Y).expect("a point"),
+            Algorithm::ES384 => DecodingKey::from_ec_components(X384, Y384).expect("a point"),
+            Algorithm::EdDSA => DecodingKey::from_ed_components(ED_X).expect("a point"),
+            rsa if is_rsa(rsa) => DecodingKey::from_rsa_components(N, "AQAB").expect("a modulus"),
+            _ => DecodingKey::from_secret(&SECRET),
         }
     }
 

@@ -12,7 +12,7 @@ use redis_session_core::{Reason, Subject, UnixMillis, base64url};
 use serde_json::{Map, Value, json};
 
 use crate::strict;
-use redis_session_tests::issuer::{ED_X, KEYS, Key, N, SECRET, X, Y, set_of};
+use redis_session_tests::issuer::{KEYS, Key, set_of};
 
 /// SplitMix64: the same series everywhere.
 struct Random(u64);
@@ -57,18 +57,12 @@ struct Asked {
 impl Bench {
     fn new(seed: u64) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let key = |algorithm| match algorithm {
-            Algorithm::ES256 => DecodingKey::from_ec_components(X, Y).unwrap(),
-            Algorithm::EdDSA => DecodingKey::from_ed_components(ED_X).unwrap(),
-            Algorithm::RS256 | Algorithm::PS256 => DecodingKey::from_rsa_components(N, "AQAB").unwrap(),
-            _ => DecodingKey::from_secret(&SECRET),
-        };
         let ring = KeyRing::from_jwk_set(set_of(&KEYS.map(Key::jwk)).as_bytes(), None).unwrap();
         Self {
             random: Random(seed),
             now,
             ours: Verifier::new(ring, TokenPolicy::default()),
-            theirs: KEYS.map(|Key(algorithm)| (algorithm, key(algorithm))).into(),
+            theirs: KEYS.map(|key| (key.0, key.decoding())).into(),
             tokens: Vec::new(),
         }
     }

@@ -11,7 +11,7 @@ use redis_session_tests::{Server, ServerBuilder, cmd, error, fields, jwk_set, li
 use serde_json::json;
 
 use crate::foreign::answer;
-use redis_session_tests::issuer::{Key, PUBLIC, X, load, own, set_of};
+use redis_session_tests::issuer::{ED_X, Key, PUBLIC, X, load, own, set_of};
 
 fn write(server: &Server, name: &str, content: &str, mode: u32) {
     let path = server.dir().join(name);
@@ -74,7 +74,7 @@ fn the_log_says_what_was_read() {
     load(&server, &[own(), PUBLIC[0].jwk(), enc]).unwrap();
     assert!(server.log_contains(r#"session.keys-file keys.json: keys 2, of which "own" signs; ignored 1"#));
     load(&server, &PUBLIC.map(Key::jwk)).unwrap();
-    assert!(server.log_contains("session.keys-file keys.json: keys 4, of which none signs; ignored 0"));
+    assert!(server.log_contains("session.keys-file keys.json: keys 9, of which none signs; ignored 0"));
 }
 
 /// The server has one thread: a pipe that nobody writes to would stop it for good, and /dev/zero would fill its memory.
@@ -198,26 +198,51 @@ fn another_active_key_is_looked_for_in_the_file_as_it_is_now() {
     assert_eq!(answer(&mut con, &of_three, &[]), "active");
 }
 
+/// Or one key of an issuer's would keep everybody out.
 #[test]
-fn a_bad_public_key_is_refused_by_name_and_nothing_changes() {
+fn a_bad_public_key_is_left_out_and_the_others_are_used() {
     let server = Server::start();
-    load(&server, &[own()]).unwrap();
     let mut con = server.connection();
-    let token = fields(cmd(&mut con, "SESSION.CREATE sessions:42").unwrap()).str("token");
+    let good = PUBLIC[6].good(&mut con, "42", "one");
     for (algorithm, member, value, why) in [
         (PUBLIC[0], "y", json!(X), "the point is not on the curve"),
         (PUBLIC[0], "x", json!("AAAA"), "of 32 bytes each"),
-        (PUBLIC[1], "n", json!("AQAB"), "the modulus has 17 bits, and 2048 to 8192 are needed"),
+        (PUBLIC[4], "x", json!(X), "of 48 bytes each"),
+        (PUBLIC[1], "n", json!("AQAB"), "the modulus has 17 bits, and 2048 to 4096 are needed"),
         (PUBLIC[1], "e", json!("Aw"), "must be an odd number from 65537"),
-        (PUBLIC[2], "alg", json!(null), "must be a string"),
-        (PUBLIC[2], "d", json!("AQAB"), "it is a private key"),
+        (PUBLIC[2], "alg", json!(7), "must be a string"),
+        (PUBLIC[2], "use", json!("enc"), "it is not for signatures"),
         (PUBLIC[3], "x", json!("AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), "nobody has a private key for"),
         (PUBLIC[3], "alg", json!("ES256"), "not one for this type of key"),
     ] {
         let mut key = algorithm.jwk();
         key[member] = value;
+        load(&server, &[own(), key.clone(), PUBLIC[6].jwk()]).unwrap();
+        let keys = list(fields(cmd(&mut con, "SESSION.KEYS").unwrap()).get("keys").unwrap().clone());
+        let ignored: Vec<_> =
+            keys.into_iter().map(fields).filter(|key| !key.is_null("ignored")).map(|key| key.str("ignored")).collect();
+        assert!(ignored.len() == 1 && ignored[0].contains(why), "{key}: {ignored:?}");
+        assert_eq!(answer(&mut con, &good, &["STATELESS"]), "active");
+        // Wherever it stands.
+        load(&server, &[own(), PUBLIC[6].jwk(), key]).unwrap();
+        assert_eq!(answer(&mut con, &good, &["STATELESS"]), "active");
+    }
+}
+
+#[test]
+fn a_bad_secret_or_private_key_is_refused_by_name_and_nothing_changes() {
+    let server = Server::start();
+    load(&server, &[own()]).unwrap();
+    let mut con = server.connection();
+    let token = fields(cmd(&mut con, "SESSION.CREATE sessions:42").unwrap()).str("token");
+    for (key, why) in [
+        (json!({ "kty": "oct", "kid": "bad", "alg": "HS256", "k": "c2hvcnQ" }), "the secret has 40 bits"),
+        (json!({ "kty": "oct", "kid": "bad", "k": "c2hvcnQ" }), "must be a string, and HS256, HS384 or HS512"),
+        (json!({ "kty": "OKP", "kid": "bad", "crv": "Ed25519", "x": ED_X, "d": X }), "are not one key"),
+        (json!({ "kty": "RSA", "kid": "bad", "n": "AQAB", "e": "AQAB", "d": "AQAB" }), "a private RSA key needs"),
+    ] {
         let refusal = load(&server, &[own(), key.clone()]).unwrap_err().to_string();
-        assert!(refusal.contains(&format!("key \"{algorithm:?}\"")) && refusal.contains(why), "{key}: {refusal}");
+        assert!(refusal.contains("key \"bad\"") && refusal.contains(why), "{key}: {refusal}");
         assert_eq!(answer(&mut con, &token, &[]), "active");
     }
 }

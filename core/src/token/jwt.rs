@@ -86,20 +86,18 @@ impl Key {
     /// The length of the result is the caller's to bound, see [`Claims::parse`].
     #[must_use]
     pub fn sign_jwt(&self, token: &NewToken<'_>) -> Option<String> {
-        let secret = self.signer()?;
+        let own = self.signer()?;
         let payload = token.payload()?;
-        // Base64url takes 4 letters for 3 bytes, and so 86 for the longest code.
         let header = match token.token_type {
-            None | Some(TYPE) => Cow::Borrowed(&*secret.header),
+            None | Some(TYPE) => Cow::Borrowed(&*own.header),
             Some(typ) => Cow::Owned(header(self.algorithm(), self.kid()?, typ)),
         };
-        let mut token = String::with_capacity(header.len() + payload.len() / 3 * 4 + 92);
+        let payload_letters = payload.len().saturating_mul(4).div_ceil(3);
+        let mut token = String::with_capacity(header.len() + 1 + payload_letters + self.signature_letters());
         token.push_str(&header);
         token.push('.');
         base64url::encode_into(&payload, &mut token);
-        let tag = secret.jwt.tag(token.as_bytes());
-        token.push('.');
-        base64url::encode_into(tag.as_bytes(), &mut token);
+        self.sign(&mut token)?;
         Some(token)
     }
 }
@@ -114,7 +112,7 @@ pub(crate) fn check(
 ) -> Result<Checked, Reason> {
     // Our own header is told by its text. Its kid is that of no other key with its algorithm.
     let signer = ring.keys().find_map(|key| {
-        let header = &key.secret()?.header;
+        let header = &key.own()?.header;
         let behind = token.strip_prefix(header.as_bytes())?;
         (behind.first() == Some(&b'.')).then_some((key, header.len()))
     });

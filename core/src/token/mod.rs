@@ -33,7 +33,7 @@
 //! ring.rs        the keys, and which one signs      jwk.rs      reading them from a JWK Set
 //!   key.rs       one key                            problem.rs  what may be wrong with them
 //!   mac.rs       HMAC under a secret                public.rs   signatures under a public key
-//!   ed25519.rs   which points are keys
+//!   ed25519.rs   which points are keys              private.rs  signatures by a private key
 //! algorithm.rs   the algorithms' names              json.rs     strict JSON for all of these
 //! ```
 
@@ -50,6 +50,7 @@ mod key;
 mod mac;
 mod opaque;
 mod policy;
+mod private;
 mod problem;
 mod public;
 mod ring;
@@ -62,12 +63,12 @@ mod verifier;
 
 pub use algorithm::Algorithm;
 pub use claims::{Claims, ClaimsError};
-pub use jwk::IgnoredKey;
+pub use jwk::{IgnoredKey, IssuerKeys};
 pub use jwt::NewToken;
 pub use key::Key;
 pub use opaque::RefreshToken;
 pub use policy::TokenPolicy;
-pub use problem::{Ignored, KeyProblem, KeyRingError};
+pub use problem::{KeyProblem, KeyRingError};
 pub use ring::KeyRing;
 pub use shape::{holds_token, is_token};
 pub use verified::{Issued, TokenKind, Verified};

@@ -15,7 +15,7 @@
 //! A `kid` has no control characters, so the first zero byte ends it whatever the length of the code that follows.
 //! The code is made with a key derived for this kind of credential and this `kid`.
 
-use super::key::{Key, Secret};
+use super::key::{Key, Own};
 use super::mac::MacKey;
 use super::ring::KeyRing;
 use super::scratch::{Scratch, decode};
@@ -47,7 +47,7 @@ impl Key {
         began_at: UnixMillis,
         expires_at: UnixMillis,
     ) -> Option<String> {
-        self.seal(named(OPAQUE, subject, id), [began_at, expires_at], |secret| &secret.opaque)
+        self.seal(named(OPAQUE, subject, id), [began_at, expires_at], |own| &own.opaque)
     }
 
     /// The refresh token of this `generation` for the session `id` of `subject` that began at `began_at`,
@@ -65,14 +65,14 @@ impl Key {
         let mut token = named(REFRESH, subject, id);
         token.push('.');
         base64url::encode_into(&generation.to_be_bytes(), &mut token);
-        self.seal(token, [began_at], |secret| &secret.refresh)
+        self.seal(token, [began_at], |own| &own.refresh)
     }
 
     fn seal<const N: usize>(
         &self,
         mut token: String,
         times: [UnixMillis; N],
-        mac: fn(&Secret) -> &MacKey,
+        mac: fn(&Own) -> &MacKey,
     ) -> Option<String> {
         let times = times.map(UnixMillis::to_bytes);
         let times = times.as_flattened();
@@ -101,8 +101,7 @@ pub(crate) fn check(
 ) -> Result<Checked, Reason> {
     let (input, seal) = split_last(token).ok_or(Reason::Malformed)?;
     let parts = input.strip_prefix(OPAQUE.as_bytes()).ok_or(Reason::Malformed)?;
-    let (id, [began_at, expires_at]) =
-        authenticate(ring, subject, (input, parts, seal), |secret| &secret.opaque, scratch)?;
+    let (id, [began_at, expires_at]) = authenticate(ring, subject, (input, parts, seal), |own| &own.opaque, scratch)?;
     let issued = Issued::ForSessionOf(began_at);
     let verified = Verified { id, kind: TokenKind::Opaque, issued, expires_at: Some(expires_at) };
     Ok(Checked { verified, not_before: None, fault: None })
@@ -122,8 +121,7 @@ pub(crate) fn check_refresh(
     let (named, generation) = split_last(input).ok_or(Reason::Malformed)?;
     let parts = named.strip_prefix(REFRESH.as_bytes()).ok_or(Reason::Malformed)?;
     let generation: [u8; 4] = decode(generation, &mut scratch.first)?.try_into().map_err(|_| Reason::Malformed)?;
-    let (id, [session_began_at]) =
-        authenticate(ring, subject, (input, parts, seal), |secret| &secret.refresh, scratch)?;
+    let (id, [session_began_at]) = authenticate(ring, subject, (input, parts, seal), |own| &own.refresh, scratch)?;
     Ok(RefreshToken { id, generation: u32::from_be_bytes(generation), session_began_at })
 }
 
@@ -133,7 +131,7 @@ fn authenticate<const N: usize>(
     ring: &KeyRing,
     subject: Subject<'_>,
     (input, parts, seal): (&[u8], &[u8], &[u8]),
-    mac: fn(&Secret) -> &MacKey,
+    mac: fn(&Own) -> &MacKey,
     scratch: &mut Scratch,
 ) -> Result<(SessionId, [UnixMillis; N]), Reason> {
     // One part more would leave a dot in the user, which is no letter of base64url.
@@ -149,8 +147,8 @@ fn authenticate<const N: usize>(
     let times: [[u8; 6]; N] = sealed.as_chunks().0.try_into().map_err(|_| Reason::Malformed)?;
     let kid = std::str::from_utf8(kid).map_err(|_| Reason::Malformed)?;
 
-    let secret = ring.maker(kid).ok_or(Reason::UnknownKey)?;
-    if !mac(secret).verify_of(input, sealed, tag) {
+    let own = ring.own(kid).ok_or(Reason::UnknownKey)?;
+    if !mac(own).verify_of(input, sealed, tag) {
         return Err(Reason::Signature);
     }
     if user != subject {

@@ -35,14 +35,14 @@ pub enum KeyRingError {
     #[error("holds no keys")]
     NoKeys,
     /// There are keys, but none that is of use here.
-    #[error("holds no key that can be used here; {key} {why}")]
+    #[error("holds no key that can be used here; {key}: {problem}")]
     NoneUsable {
-        /// `key "kid"`, or `key number 1` if it has no usable `kid`: the first that was ignored.
+        /// `key "kid"`, or `key number 1` if it has no usable `kid`: the first that was left out.
         key: String,
-        /// Why.
-        why: Ignored,
+        /// What is wrong with it.
+        problem: KeyProblem,
     },
-    /// One of the keys will not do.
+    /// One of the secrets or private keys will not do.
     #[error("{key}: {problem}")]
     Key {
         /// `key "kid"`, or `key number n` (from 1) if it has no usable `kid`.
@@ -64,38 +64,57 @@ pub enum KeyRingError {
     },
 }
 
-/// What is wrong with one key of a JWK Set.
+/// What is wrong with one key of a JWK Set. A secret or a private key with a fault makes no ring; a public key is left
+/// out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum KeyProblem {
     /// `kid` is there and not 1 to 128 bytes of text without control characters.
     #[error("\"kid\" must be a string of 1 to 128 bytes without control characters where it is given")]
     Kid,
-    /// Another key of this type has the same `kid`.
-    #[error("another key of this type has the same \"kid\"")]
+    /// Another key that signs has the same `kid`, or the same `kid` and algorithm if this is a public key.
+    #[error("another key that can sign has the same \"kid\"")]
     DuplicateKid,
     /// `kty` is missing or no string, or there is a `k` and it is not `oct`.
     #[error("\"kty\" must be a string, and \"oct\" for a key with a secret \"k\"")]
     KeyType,
-    /// The `alg` of a secret is missing or not one of these, or another key's is no string: every key is bound to one
-    /// algorithm (RFC 8725 section 3.1).
+    /// `kty` is not `oct`, `RSA`, `EC` or `OKP`.
+    #[error("its type (\"kty\") is not supported")]
+    UnknownKeyType,
+    /// The `alg` of a secret is missing or not one of these, or another key's is no string: every key is bound to its
+    /// algorithms (RFC 8725 section 3.1).
     #[error("\"alg\" must be a string, and HS256, HS384 or HS512 for a secret")]
     Algorithm,
-    /// `alg` is missing, and the key type leaves it open.
-    #[error("\"alg\" is missing: an RSA key may be for RS256 or PS256, so write which into the file")]
-    OpenAlgorithm,
-    /// `alg` is one for keys of another type.
+    /// `alg` is not one that is supported.
+    #[error("its algorithm (\"alg\") is not supported")]
+    UnknownAlgorithm,
+    /// `alg` is one for keys of another type or curve.
     #[error("\"alg\" is not one for this type of key")]
     OtherAlgorithm,
-    /// There is a `d`: the private key is the issuer's alone.
-    #[error("it is a private key: only its public members belong here, not \"d\" and those behind it")]
+    /// Its algorithm is none of those that are allowed to the issuer.
+    #[error("its algorithm is not among those that are allowed (\"algs\")")]
+    ForbiddenAlgorithm,
+    /// `use` is not `sig`, or `key_ops` are neither `sign` nor `verify`.
+    #[error("it is not for signatures (\"use\", \"key_ops\")")]
+    NotForSignatures,
+    /// A private key in the set of another issuer, whose alone it is.
+    #[error("it is a private key, which is its issuer's alone: only public members belong here")]
     Private,
+    /// A secret in the set of an issuer that publishes its keys.
+    #[error("it is a secret, which has no place among keys that an issuer publishes")]
+    Secret,
     /// `crv` is missing or no string.
     #[error("\"crv\" must be a string")]
     Curve,
-    /// `x` or `y` of a key of P-256 is missing or not all of a coordinate (RFC 7518 section 6.2.1).
-    #[error("\"x\" and \"y\" must be base64url without padding, of 32 bytes each")]
-    Coordinates,
+    /// `crv` is not `P-256`, `P-384` or `P-521` (`EC`), or `Ed25519` (`OKP`).
+    #[error("its curve (\"crv\") is not supported")]
+    UnknownCurve,
+    /// `x` or `y` of an EC key is missing or not all of a coordinate (RFC 7518 section 6.2.1).
+    #[error("\"x\" and \"y\" must be base64url without padding, of {bytes} bytes each")]
+    Coordinates {
+        /// Bytes in each of the curve's coordinates.
+        bytes: usize,
+    },
     /// `x` of an Ed25519 key is missing or of another length (RFC 8037 section 2).
     #[error("\"x\" must be base64url without padding, of 32 bytes")]
     Point,
@@ -106,10 +125,10 @@ pub enum KeyProblem {
     #[error("the point is one that nobody has a private key for")]
     WeakPoint,
     /// `n` or `e` is missing or no number as RFC 7518 section 6.3.1 writes it, or `n` is even.
-    #[error("\"n\" and \"e\" must be base64url of odd numbers, without padding and leading zero bytes")]
+    #[error("\"n\" and \"e\" must be base64url of odd numbers, without padding")]
     Modulus,
     /// The modulus is too short (RFC 7518 section 3.3), or so long that checking a signature takes too much time.
-    #[error("the modulus has {bits} bits, and 2048 to 8192 are needed")]
+    #[error("the modulus has {bits} bits, and 2048 to 4096 are needed")]
     ModulusBits {
         /// Bits in the modulus.
         bits: usize,
@@ -118,7 +137,7 @@ pub enum KeyProblem {
     #[error("\"e\" must be an odd number from 65537 (AQAB) to 4294967295")]
     Exponent,
     /// This crate was built without its feature `public-keys`.
-    #[error("it is a public key, and this program was built without the feature public-keys")]
+    #[error("it is no secret, and this program was built without the feature public-keys")]
     NoPublicKeys,
     /// `use` is there and is not `sig` (RFC 7517 section 4.2), or no string.
     #[error("\"use\" must be \"sig\" where it is given")]
@@ -128,7 +147,7 @@ pub enum KeyProblem {
     KeyOps,
     /// `k` is missing or is not base64url (RFC 7518 section 6.4.1).
     #[error("\"k\" must be base64url without padding")]
-    Secret,
+    SecretText,
     /// The secret is shorter than the hash (RFC 7518 section 3.2).
     #[error("the secret has {bits} bits, and {algorithm} needs {needed} or more")]
     ShortSecret {
@@ -139,6 +158,18 @@ pub enum KeyProblem {
         /// Bits that the algorithm asks for.
         needed: usize,
     },
+    /// `d` of a private EC or Ed25519 key is missing or of another length (RFC 7518 section 6.2.2.1, RFC 8037 section 2).
+    #[error("\"d\" must be base64url without padding, of {bytes} bytes")]
+    PrivateBytes {
+        /// Bytes in a private key of the curve.
+        bytes: usize,
+    },
+    /// A private RSA key has not all of its numbers, or more primes than two (RFC 7518 section 6.3.2).
+    #[error("a private RSA key needs \"d\", \"p\", \"q\", \"dp\", \"dq\" and \"qi\", each base64url without padding")]
+    PrivateNumbers,
+    /// The private numbers are not those of the public key.
+    #[error("the private members and the public ones are not one key")]
+    OtherHalf,
 }
 
 impl From<JsonError> for KeyRingError {
@@ -149,22 +180,4 @@ impl From<JsonError> for KeyRingError {
             Fault::TooDeep => Self::TooDeep,
         }
     }
-}
-
-/// Why a key of a JWK Set is not used, though nothing is wrong with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum Ignored {
-    /// Its `use` is not `sig`, or its `key_ops` are neither `sign` nor `verify`: it is for encryption.
-    #[error("is not for signatures")]
-    Use,
-    /// Its `kty` is not `oct`, `RSA`, `EC` or `OKP`.
-    #[error("is of a type that is not supported")]
-    KeyType,
-    /// Its `crv` is not `P-256` or `Ed25519`.
-    #[error("is on a curve that is not supported")]
-    Curve,
-    /// Its `alg` is not one that is supported.
-    #[error("is for an algorithm that is not supported")]
-    Algorithm,
 }

@@ -1,12 +1,12 @@
 //! The key ring: which keys verify, and which one signs.
 
 use super::algorithm::{Algorithm, Hash};
-use super::jwk::{self, IgnoredKey};
-use super::key::{Key, Secret};
+use super::jwk::{self, IgnoredKey, IssuerKeys, Owner};
+use super::key::{Key, Own};
 use super::problem::KeyRingError;
 use crate::{Reason, base64url};
 
-/// The keys that tokens are made and checked with; never empty.
+/// The keys that tokens are checked with, and made with if they are ours.
 #[derive(Debug)]
 pub struct KeyRing {
     keys: Vec<Key>,
@@ -24,15 +24,17 @@ impl KeyRing {
     /// The ring of the JWK Set `json` (RFC 7517 section 5), which signs with the key `active_kid`, or else with the
     /// first that can.
     ///
-    /// A secret (`kty` `oct`) needs a `kid` of its own, an `alg`, and a `k` as long as the hash (RFC 7518 section 3.2).
-    /// A public key (`RSA`, `EC`, `OKP`) needs a `kid` of its own, and an `alg` unless the curve says it; it only
-    /// verifies. Public keys that are for another use, or of a type, curve or algorithm that is not known here, are
-    /// [ignored](KeyRing::ignored), as RFC 7517 section 5 has it: issuers publish them too. So are members that mean
-    /// nothing here.
+    /// A secret (`kty` `oct`) needs an `alg`, and a `k` as long as the hash (RFC 7518 section 3.2). A private key (`RSA`,
+    /// `EC`, `OKP` with `d`) needs all of its members. Either needs a `kid` of its own to sign.
+    ///
+    /// A public key only verifies. One that is for another use, or of a type, curve or algorithm that is not known here,
+    /// or damaged, is [left out](KeyRing::ignored), as RFC 7517 section 5 has it. Without an `alg` it is for the algorithm
+    /// of its curve, or for RS256. Leading zeros, members that are null or mean nothing here, and a key that is there
+    /// twice count for nothing.
     ///
     /// # Errors
-    /// If the set or one of its keys will not do, or `active_kid` names no key that can sign. The error names the key
-    /// and never quotes key material.
+    /// If it is no set, one of its secrets or private keys will not do, no key is left, or `active_kid` names no key that
+    /// can sign. The error names the key and never quotes key material.
     ///
     /// ```
     /// use redis_session_core::token::KeyRing;
@@ -43,7 +45,7 @@ impl KeyRing {
     /// # Ok::<(), redis_session_core::token::KeyRingError>(())
     /// ```
     pub fn from_jwk_set(json: &[u8], active_kid: Option<&str>) -> Result<Self, KeyRingError> {
-        let (keys, ignored) = jwk::read_set(json)?;
+        let (keys, ignored) = jwk::read_set(json, Owner::Own)?;
         let signing = match active_kid {
             None => keys.iter().position(Key::can_sign),
             Some(kid) if keys.iter().any(|key| key.kid() == Some(kid)) => {
@@ -53,6 +55,27 @@ impl KeyRing {
             Some(kid) => return Err(KeyRingError::NoActiveKey { kid: kid.to_owned() }),
         };
         Ok(Self { keys, signing, ignored, ephemeral: false })
+    }
+
+    /// The ring of another issuer's JWK Set, which signs nothing. It is read as [`KeyRing::from_jwk_set`] reads public
+    /// keys, and may be empty: no token is good then.
+    ///
+    /// # Errors
+    /// If it is no set, has a private key, or has a secret and may have none or that will not do.
+    ///
+    /// ```
+    /// use redis_session_core::token::{Algorithm, IssuerKeys, KeyRing};
+    /// let file = br#"{"keys":[{"kty":"OKP","kid":"1","crv":"Ed25519",
+    ///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    /// let ring = KeyRing::of_issuer(file, IssuerKeys::default())?;
+    /// assert_eq!(ring.keys().next().map(|key| key.algorithm()), Some(Algorithm::EdDsa));
+    /// let only = IssuerKeys { algorithms: Some(&[Algorithm::Rs256]), ..IssuerKeys::default() };
+    /// assert_eq!(KeyRing::of_issuer(file, only)?.keys().len(), 0);
+    /// # Ok::<(), redis_session_core::token::KeyRingError>(())
+    /// ```
+    pub fn of_issuer(json: &[u8], rules: IssuerKeys<'_>) -> Result<Self, KeyRingError> {
+        let (keys, ignored) = jwk::read_set(json, Owner::Issuer(rules))?;
+        Ok(Self { keys, signing: None, ignored, ephemeral: false })
     }
 
     /// A ring of one random HS256 key of 256 bits with a random `kid`: its tokens outlive no restart and are good on
@@ -103,9 +126,28 @@ impl KeyRing {
         }
     }
 
-    /// The key with this id that opaque and refresh tokens are made with.
-    pub(crate) fn maker(&self, kid: &str) -> Option<&Secret> {
-        self.keys.iter().find_map(|key| if key.kid() == Some(kid) { key.secret() } else { None })
+    /// What opaque and refresh tokens that name this key are authenticated with.
+    pub(crate) fn own(&self, kid: &str) -> Option<&Own> {
+        self.keys.iter().filter(|key| key.kid() == Some(kid)).find_map(Key::own)
+    }
+
+    /// The public halves of the ring's private keys, as a JWK Set for others to check our tokens with (RFC 7517 section
+    /// 5). There is nothing in it of a secret, which no other can check with, nor of public keys, which are others' own.
+    ///
+    /// ```
+    /// use redis_session_core::token::KeyRing;
+    /// let file = br#"{"keys":[{"kty":"OKP","kid":"1","crv":"Ed25519",
+    ///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}]}"#;
+    /// let ring = KeyRing::from_jwk_set(file, None)?;
+    /// let key = r#"{"kid":"1","use":"sig","alg":"EdDSA","crv":"Ed25519","kty":"OKP",
+    ///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    /// assert_eq!(ring.public_jwks(), format!(r#"{{"keys":[{key}]}}"#).replace("\n    ", ""));
+    /// # Ok::<(), redis_session_core::token::KeyRingError>(())
+    /// ```
+    #[must_use]
+    pub fn public_jwks(&self) -> String {
+        let own = self.keys.iter().filter(|key| !key.is_public());
+        format!(r#"{{"keys":[{}]}}"#, own.filter_map(Key::public_jwk).collect::<Vec<_>>().join(","))
     }
 
     /// The keys, in the order of the set.
@@ -118,10 +160,10 @@ impl KeyRing {
         self.ignored.iter()
     }
 
-    /// Whether there is a secret among the keys, with which tokens can be made.
+    /// Whether there is a secret or a private key among the keys, with which tokens can be made.
     #[must_use]
     pub fn has_secrets(&self) -> bool {
-        self.keys.iter().any(|key| key.secret().is_some())
+        self.keys.iter().any(|key| !key.is_public())
     }
 
     /// Whether the ring was made by [`KeyRing::ephemeral`].
@@ -207,26 +249,27 @@ mod tests {
     fn a_key_that_will_not_do_is_named() {
         let short = |bits, needed, algorithm| KeyProblem::ShortSecret { algorithm, bits, needed };
         for (key, expected) in [
-            (r#"{"kid":"a"}"#, KeyProblem::KeyType),
-            (r#"{"kid":"a","kty":["oct"]}"#, KeyProblem::KeyType),
+            (r#"{"kid":"a","k":"AAAA"}"#, KeyProblem::KeyType),
+            (r#"{"kid":"a","kty":["oct"],"k":"AAAA"}"#, KeyProblem::KeyType),
             (r#"{"kid":"a","kty":"Oct","alg":"HS256","k":"AAAA"}"#, KeyProblem::KeyType),
             (r#"{"kid":"a","kty":"RSA","alg":"RS256","k":"AAAA"}"#, KeyProblem::KeyType),
+            (r#"{"kid":"a","kty":"RSA","alg":"RS256","d":"AAAA"}"#, KeyProblem::PrivateNumbers),
             (r#"{"kid":"a","kty":"oct","k":"AAAA"}"#, KeyProblem::Algorithm),
             (r#"{"kid":"a","kty":"oct","k":"AAAA","alg":"none"}"#, KeyProblem::Algorithm),
             (r#"{"kid":"a","kty":"oct","k":"AAAA","alg":"hs256"}"#, KeyProblem::Algorithm),
             (r#"{"kid":"a","kty":"oct","k":"AAAA","alg":"A256GCM"}"#, KeyProblem::Algorithm),
             (r#"{"kid":"a","kty":"oct","k":"AAAA","alg":"RS256"}"#, KeyProblem::Algorithm),
-            (r#"{"kid":"a","kty":"oct","alg":"HS256"}"#, KeyProblem::Secret),
-            (r#"{"kid":"a","kty":"oct","alg":"HS256","k":5}"#, KeyProblem::Secret),
-            (r#"{"kid":"a","kty":"oct","alg":"HS256","k":"AA=="}"#, KeyProblem::Secret),
-            (r#"{"kid":"a","kty":"oct","alg":"HS256","k":"+/+/"}"#, KeyProblem::Secret),
+            (r#"{"kid":"a","kty":"oct","alg":"HS256"}"#, KeyProblem::SecretText),
+            (r#"{"kid":"a","kty":"oct","alg":"HS256","k":5}"#, KeyProblem::SecretText),
+            (r#"{"kid":"a","kty":"oct","alg":"HS256","k":"AA=="}"#, KeyProblem::SecretText),
+            (r#"{"kid":"a","kty":"oct","alg":"HS256","k":"+/+/"}"#, KeyProblem::SecretText),
             (r#"{"kid":"a","kty":"oct","alg":"HS256","k":""}"#, short(0, 256, Algorithm::Hs256)),
             (r#"{"kid":"a","kty":"oct","alg":"HS256","k":"AAAA"}"#, short(24, 256, Algorithm::Hs256)),
             (&jwk("a", "HS256", "").replace("A\"", "\""), short(248, 256, Algorithm::Hs256)),
             (&jwk("a", "HS256", "").replace("HS256", "HS384"), short(256, 384, Algorithm::Hs384)),
             (&jwk("a", "HS384", "").replace("HS384", "HS512"), short(384, 512, Algorithm::Hs512)),
             (&jwk("a", "HS256", r#","use":"enc""#), KeyProblem::Use),
-            (&jwk("a", "HS256", r#","use":null"#), KeyProblem::Use),
+            (&jwk("a", "HS256", r#","use":7"#), KeyProblem::Use),
             (&jwk("a", "HS256", r#","key_ops":["sign"]"#), KeyProblem::KeyOps),
             (&jwk("a", "HS256", r#","key_ops":[]"#), KeyProblem::KeyOps),
             (&jwk("a", "HS256", r#","key_ops":"verify""#), KeyProblem::KeyOps),
@@ -258,6 +301,36 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_that_is_there_twice_is_one() {
+        let ring = load(&[&jwk("a", "HS256", ""), &jwk("a", "HS256", r#","use":"sig","alg2":1"#)], None).unwrap();
+        assert_eq!(ring.keys().len(), 1);
+        let other = jwk("a", "HS256", "").replace("AAAA", "AAAB");
+        assert!(load(&[&jwk("a", "HS256", ""), &other], None).is_err());
+    }
+
+    #[test]
+    fn members_of_a_secret_that_are_null_are_not_there() {
+        let nulls = r#","use":null,"key_ops":null,"d":null,"x":null,"n":null"#;
+        assert!(load(&[&jwk("a", "HS256", nulls)], None).unwrap().signing_key().is_some());
+        let key = jwk("a", "HS256", "").replace(r#""kid":"a""#, r#""kid":null"#);
+        assert_eq!(load(&[&key], None).unwrap().keys().next().unwrap().kid(), None);
+    }
+
+    #[test]
+    fn a_fingerprint_tells_secrets_apart_and_not_their_names() {
+        let print = |key: &str| load(&[key], None).unwrap().keys().next().unwrap().fingerprint().to_owned();
+        let one = print(&jwk("a", "HS256", ""));
+        assert_eq!(one.len(), 14, "80 bits");
+        assert_eq!(one, print(&jwk("b", "HS256", r#","use":"sig""#)));
+        let others = [jwk("a", "HS256", "").replace("AAAA", "AAAB"), jwk("a", "HS384", "")];
+        assert!(others.iter().all(|other| print(other) != one));
+        // Nothing that is signed or sealed with the secret has it in itself.
+        let ring = load(&[&jwk("a", "HS256", "")], None).unwrap();
+        let of_label = ring.get("a").unwrap().secret().unwrap().jwt.tag(b"of a secret");
+        assert!(!base64url::encode(of_label.as_bytes()).starts_with(&one));
+    }
+
+    #[test]
     fn a_secret_without_a_kid_only_verifies() {
         for kid in [r#""kid":"","#, ""] {
             let nameless = jwk("", "HS256", "").replace(r#""kid":"","#, kid);
@@ -266,7 +339,7 @@ mod tests {
             assert_eq!((key.kid(), key.can_sign(), ring.signing_key().is_none()), (None, false, true));
             let ring = load(&[&nameless, &nameless, &jwk("a", "HS256", "")], None).unwrap();
             assert_eq!(ring.signing_key().and_then(Key::kid), Some("a"));
-            assert!(ring.maker("").is_none());
+            assert!(ring.own("").is_none());
         }
     }
 

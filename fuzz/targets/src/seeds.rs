@@ -5,6 +5,7 @@ use redis_session_core::{SessionId, UnixMillis};
 
 use crate::bases;
 use crate::decide::IDS;
+use crate::public;
 
 /// Real inputs of the target with this name.
 ///
@@ -125,7 +126,7 @@ fn token() -> Vec<Vec<u8>> {
         seeds.push([&control(3), &b"42\xFFan id\xFF\0\0\0\x07"[..]].concat());
     }
     // Tokens that were signed in advance: a letter, what a part says, the parts of another one, something put in.
-    for which in 0..16_u8 {
+    for which in 0..40_u8 {
         for (asked, change, other, how) in [
             (0, [0, 30, 0, 65], 0, 24),
             (33, [6, 9, 0, 1], 0, 16),
@@ -165,6 +166,26 @@ fn jwks() -> Vec<Vec<u8>> {
         .into_iter()
         .flat_map(|keys| [&b"\0"[..], b"\x01c", b"\x01b"].map(|active| [active, &file(keys)].concat()))
         .collect();
+    // Of each public type, as they are; with what issuers make of them; and private ones.
+    let public: Vec<String> = public::jwks().iter().map(ToString::to_string).collect();
+    for key in &public {
+        for (from, to) in [
+            ("", ""),
+            (r#""alg":"#, r#""key_ops":null,"was":"#),
+            (r#""kid":"#, r#""kid":null,"was":"#),
+            (r#""kty":"#, r#""use":"sig","key_ops":["verify"],"kty":"#),
+            (r#""x":""#, r#""x":"AAAA"#),
+            (r#""n":""#, r#""n":"AAAA"#),
+            (r#""kty":"#, r#""d":"AQ","kty":"#),
+        ] {
+            seeds.push([b"\0", &file(&[key.replace(from, to)])[..]].concat());
+        }
+        seeds.push([b"\0", &file(&[keys[0].clone(), key.clone(), key.clone()])[..]].concat());
+    }
+    seeds.push([b"\0\xef\xbb\xbf", &file(&public)[..]].concat());
+    for key in public::private_jwks() {
+        seeds.push([b"\0", &file(&[key.to_string()])[..]].concat());
+    }
     seeds.push(b"\0{\"keys\":[]}".to_vec());
     seeds.push(br#" {"keys":[{"kty":"RSA","kid":"r","alg":"RS256","n":"AQ","e":"AQAB"}]}"#.to_vec());
     seeds

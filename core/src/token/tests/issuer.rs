@@ -3,8 +3,9 @@
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPairComponents, PublicKeyComponents};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
-    RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair,
+    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512,
+    RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
 };
 use serde_json::{Value, json};
 use std::sync::LazyLock;
@@ -36,24 +37,67 @@ pub(super) const X: &str = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
 pub(super) const Y: &str = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";
 const EC_D: &str = "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI";
 
+/// RFC 6979 appendix A.2.6.
+const X384: &str = "7DpOQVtOGaRWhhgCn0J_pdqai8SukuAuBqrlKGswDGTe-PDqkFWGYGSiVFFUgLwT";
+const Y384: &str = "gBXZty19VyROqO-awMYhiWcIpZNn-d-59UyoSz8cnbEoiyMcOuDU_nNE_SUzJkcg";
+const D384: &str = "a509rS4bjBwFsZh1tmWfTeI8O2Z78pe6mqR3QHhxN9iW1XJOTHCoJfhyyepg0u31";
+
+/// RFC 7520 section 3.2.
+const X521: &str = "AHKZLLOsCOzz5cY97ewNUajB957y-C-U88c3v13nmGZx6sYl_oJXu9A5RkTKqjqvjyekWF-7ytDyRXYgCF5cj0Kt";
+const Y521: &str = "AdymlHvOiLxXkEhayXQnNCvDX4h9htZaCJN34kfmC6pV5OhQHiraVySsUdaQkAgDPrwQrJmbnX9cwlGfP-HqHZR1";
+const D521: &str = "AAhRON2r9cqXX1hg-RoI6R1tX5p2rUAYdmpHZoC1XNM56KtscrX6zbKipQrCW9CGZH3T4ubpnoTKLDYJ_fF3_rJt";
+
 /// RFC 8037 appendix A.1.
 pub(super) const ED_X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 const ED_D: &str = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
 
 /// The algorithms of public keys.
-pub(super) const PUBLIC: [Algorithm; 4] = [Algorithm::Es256, Algorithm::Rs256, Algorithm::Ps256, Algorithm::EdDsa];
+pub(super) const PUBLIC: [Algorithm; 10] = [
+    Algorithm::Es256,
+    Algorithm::Es384,
+    Algorithm::Es512,
+    Algorithm::Rs256,
+    Algorithm::Rs384,
+    Algorithm::Rs512,
+    Algorithm::Ps256,
+    Algorithm::Ps384,
+    Algorithm::Ps512,
+    Algorithm::EdDsa,
+];
+
+/// Those of RSA.
+pub(super) const RSA: [Algorithm; 6] =
+    [Algorithm::Rs256, Algorithm::Rs384, Algorithm::Rs512, Algorithm::Ps256, Algorithm::Ps384, Algorithm::Ps512];
 
 /// The public key for this algorithm, whose name is its `kid`.
 pub(super) fn jwk(algorithm: Algorithm) -> Value {
     let mut jwk = match algorithm {
         Algorithm::Es256 => json!({ "kty": "EC", "crv": "P-256", "x": X, "y": Y }),
+        Algorithm::Es384 => json!({ "kty": "EC", "crv": "P-384", "x": X384, "y": Y384 }),
+        Algorithm::Es512 => json!({ "kty": "EC", "crv": "P-521", "x": X521, "y": Y521 }),
         Algorithm::EdDsa => json!({ "kty": "OKP", "crv": "Ed25519", "x": ED_X }),
-        Algorithm::Rs256 | Algorithm::Ps256 => json!({ "kty": "RSA", "n": N, "e": "AQAB" }),
+        rsa if RSA.contains(&rsa) => json!({ "kty": "RSA", "n": N, "e": "AQAB" }),
         other => panic!("{other} has no public key"),
     };
     jwk["kid"] = algorithm.as_str().into();
     jwk["alg"] = algorithm.as_str().into();
     jwk
+}
+
+/// The private key for this algorithm, whose name is its `kid`.
+pub(super) fn private_jwk(algorithm: Algorithm) -> Value {
+    let mut key = jwk(algorithm);
+    let numbers = match algorithm {
+        Algorithm::Es256 => vec![("d", EC_D)],
+        Algorithm::Es384 => vec![("d", D384)],
+        Algorithm::Es512 => vec![("d", D521)],
+        Algorithm::EdDsa => vec![("d", ED_D)],
+        _ => vec![("d", D), ("p", P), ("q", Q), ("dp", DP), ("dq", DQ), ("qi", QI)],
+    };
+    for (name, number) in numbers {
+        key[name] = number.into();
+    }
+    key
 }
 
 /// A key `HS256` that signs, and the issuer's public keys.
@@ -76,28 +120,36 @@ pub(super) fn ring_of(keys: &[Value]) -> Result<Arc<KeyRing>, KeyRingError> {
 pub(super) fn signature(algorithm: Algorithm, message: &[u8]) -> Vec<u8> {
     let of = |text: &str| base64url::decode(text.as_bytes()).unwrap();
     match algorithm {
-        Algorithm::Es256 => {
-            let point = [&[4], &of(X)[..], &of(Y)].concat();
-            let keys =
-                EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, &of(EC_D), &point);
-            keys.unwrap().sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec()
-        }
+        Algorithm::Es256 => signed_on(&ECDSA_P256_SHA256_FIXED_SIGNING, [X, Y, EC_D], message),
+        Algorithm::Es384 => signed_on(&ECDSA_P384_SHA384_FIXED_SIGNING, [X384, Y384, D384], message),
+        Algorithm::Es512 => signed_on(&ECDSA_P521_SHA512_FIXED_SIGNING, [X521, Y521, D521], message),
         Algorithm::EdDsa => {
             let keys = Ed25519KeyPair::from_seed_and_public_key(&of(ED_D), &of(ED_X)).unwrap();
             assert_eq!(keys.public_key().as_ref(), of(ED_X));
             keys.sign(message).as_ref().to_vec()
         }
-        Algorithm::Rs256 | Algorithm::Ps256 => {
+        rsa if RSA.contains(&rsa) => {
             static KEYS: LazyLock<RsaKeyPair> = LazyLock::new(rsa_keys);
-            let keys = &KEYS;
-            let padding: &'static dyn aws_lc_rs::signature::RsaEncoding =
-                if algorithm == Algorithm::Rs256 { &RSA_PKCS1_SHA256 } else { &RSA_PSS_SHA256 };
-            let mut signature = vec![0; keys.public_modulus_len()];
-            keys.sign(padding, &SystemRandom::new(), message, &mut signature).unwrap();
+            let padding: &'static dyn RsaEncoding = match rsa {
+                Algorithm::Rs256 => &RSA_PKCS1_SHA256,
+                Algorithm::Rs384 => &RSA_PKCS1_SHA384,
+                Algorithm::Rs512 => &RSA_PKCS1_SHA512,
+                Algorithm::Ps256 => &RSA_PSS_SHA256,
+                Algorithm::Ps384 => &RSA_PSS_SHA384,
+                _ => &RSA_PSS_SHA512,
+            };
+            let mut signature = vec![0; KEYS.public_modulus_len()];
+            KEYS.sign(padding, &SystemRandom::new(), message, &mut signature).unwrap();
             signature
         }
         other => mixed_ring().get(other.as_str()).unwrap().secret().unwrap().jwt.tag(message).as_bytes().to_vec(),
     }
+}
+
+fn signed_on(curve: &'static EcdsaSigningAlgorithm, [x, y, d]: [&str; 3], message: &[u8]) -> Vec<u8> {
+    let [x, y, d] = [x, y, d].map(|text| base64url::decode(text.as_bytes()).unwrap());
+    let keys = EcdsaKeyPair::from_private_key_and_public_key(curve, &d, &[&[4], &x[..], &y].concat());
+    keys.unwrap().sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec()
 }
 
 fn rsa_keys() -> RsaKeyPair {

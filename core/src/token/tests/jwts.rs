@@ -360,7 +360,7 @@ fn a_header_told_by_its_text_is_checked_like_one_that_is_read() {
     ];
     let key = ring();
     let key = key.get("k256").unwrap();
-    assert_eq!(*key.secret().unwrap().header, base64url::encode(HEADER.as_bytes()));
+    assert_eq!(*key.own().unwrap().header, base64url::encode(HEADER.as_bytes()));
     for policy in &policies {
         for payload in payloads {
             for signer in ["k256", "k384"] {

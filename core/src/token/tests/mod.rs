@@ -11,6 +11,8 @@ mod jwts;
 mod naming;
 mod opaques;
 #[cfg(feature = "public-keys")]
+mod private_keys;
+#[cfg(feature = "public-keys")]
 mod public_keys;
 mod refreshes;
 mod signing;

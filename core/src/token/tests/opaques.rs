@@ -10,7 +10,7 @@ fn times() -> [u8; 12] {
 /// An opaque token with these parts, authenticated by `kid`, and naming it in the seal.
 fn sealed(kid: &str, user: &[u8], id: &[u8]) -> String {
     let mut token = format!("rst1.{}.{}", base64url::encode(user), base64url::encode(id));
-    let tag = ring().get(kid).unwrap().secret().unwrap().opaque.tag_of(token.as_bytes(), &times());
+    let tag = ring().get(kid).unwrap().own().unwrap().opaque.tag_of(token.as_bytes(), &times());
     write!(token, ".{}", base64url::encode(&[kid.as_bytes(), b"\0", &times(), tag.as_bytes()].concat())).unwrap();
     token
 }

@@ -56,8 +56,8 @@ fn every_reason_comes_in_its_order() {
     assert_eq!(with_seal(b"other\0began.tag"), Err(Reason::UnknownKey));
     assert_eq!(with_seal(&[&b"k256\0began."[..], &[0; 32]].concat()), Err(Reason::Signature));
     let ring = ring();
-    let key = ring.get("k256").unwrap().secret().unwrap();
-    for other in [&key.opaque, &key.jwt] {
+    let key = ring.get("k256").unwrap();
+    for other in [&key.own().unwrap().opaque, &key.secret().unwrap().jwt] {
         let began_at = at(NOW).to_bytes();
         let tag = other.tag_of(input.as_bytes(), &began_at);
         let seal = [b"k256\0", &began_at[..], tag.as_bytes()].concat();

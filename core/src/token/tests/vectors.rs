@@ -69,7 +69,24 @@ fn rfc_7520_section_4_1_rs256() {
     assert!(verifies(&ring, "bilbo.baggins@hobbiton.example", &format!("{header}.{FRODO}.{signature}")));
 }
 
-/// Sections 4.2 (PS384) and 4.3 (ES512) are of algorithms that are not supported.
+#[test]
+fn rfc_7520_section_4_2_ps384() {
+    let header = "eyJhbGciOiJQUzM4NCIsImtpZCI6ImJpbGJvLmJhZ2dpbnNAaG9iYml0b24uZXhhbXBsZSJ9";
+    let signature = "cu22eBqkYDKgIlTpzDXGvaFfz6WGoz7fUDcfT0kkOy42miAh2qyBzk1xEsnk2IpN6-tPid6VrklHkqsGqDqHCdP6O8TTB5dDDItllVo6_\
+        1OLPpcbUrhiUSMxbbXUvdvWXzg-UD8biiReQFlfz28zGWVsdiNAUf8ZnyPEgVFn442ZdNqiVJRmBqrYRXe8P_ijQ7p8Vdz0TTrxUeT3lm8d9shn\
+        r2lfJT8ImUjvAA2Xez2Mlp8cBE5awDzT0qI0n6uiP1aCN_2_jLAeQTlqRHtfa64QQSUmFAAjVKPbByi7xho0uTOcbH510a6GYmJUAfmWjwZ6oD4i\
+        fKo8DYM-X72Eaw";
+    assert!(verifies(mixed_ring(), "PS384", &format!("{header}.{FRODO}.{signature}")));
+}
+
+#[test]
+fn rfc_7520_section_4_3_es512() {
+    let header = "eyJhbGciOiJFUzUxMiIsImtpZCI6ImJpbGJvLmJhZ2dpbnNAaG9iYml0b24uZXhhbXBsZSJ9";
+    let signature = "AE_R_YZCChjn4791jSQCrdPZCNYqHXCTZH0-JZGYNlaAjP2kqaluUIIUnC9qvbu9Plon7KRTzoNEuT4Va2cmL1eJAQy3mtPBu_u_\
+        sDDyYjnAMDxXPn7XrT0lw-kvAD890jl8e2puQens_IEKBpHABlsbEPX6sFY8OcGDqoRuBomu9xQ2";
+    assert!(verifies(mixed_ring(), "ES512", &format!("{header}.{FRODO}.{signature}")));
+}
+
 #[test]
 fn rfc_7520_section_4_4_hs256() {
     let header = "eyJhbGciOiJIUzI1NiIsImtpZCI6IjAxOGMwYWU1LTRkOWItNDcxYi1iZmQ2LWVlZjMxNGJjNzAzNyJ9";
