@@ -225,31 +225,6 @@ fn past_the_limit_the_oldest_makes_room() {
 }
 
 #[test]
-fn a_lower_limit_evicts_as_many_as_it_takes_oldest_first() {
-    on_both(|_, con| {
-        for n in 1..=6 {
-            create(con, &format!("sessions:42 ID s{n}"));
-        }
-        let created = create(con, "sessions:42 ID s7 MAX 2");
-        assert_eq!(created.strings("evicted"), ["s1", "s2", "s3", "s4", "s5"]);
-        assert_eq!(ids(con, "sessions:42"), ["s7", "s6"]);
-        let created = create(con, "sessions:42 ID s8 MAX 1");
-        assert_eq!(created.strings("evicted"), ["s6", "s7"]);
-        assert_eq!(ids(con, "sessions:42"), ["s8"]);
-    });
-}
-
-#[test]
-fn being_used_does_not_make_a_session_younger() {
-    on_both(|_, con| {
-        let oldest = login(con, "sessions:42 ID s1");
-        create(con, "sessions:42 ID s2");
-        ask(con, &format!("SESSION.TOUCH sessions:42 {oldest}"));
-        assert_eq!(create(con, "sessions:42 ID s3 MAX 2").strings("evicted"), ["s1"]);
-    });
-}
-
-#[test]
 fn reject_refuses_one_more_and_changes_nothing() {
     on_both(|server, con| {
         create(con, "sessions:42 ID s1");
@@ -262,17 +237,6 @@ fn reject_refuses_one_more_and_changes_nothing() {
         assert_eq!(server.digest("sessions:42"), digest);
         create(con, "sessions:42 ID s3 MAX 3 REJECT");
         create(con, "sessions:43 ID s4 MAX 1 REJECT");
-    });
-}
-
-#[test]
-fn dead_sessions_do_not_count_for_the_limit() {
-    on_both(|_, con| {
-        create(con, "sessions:42 ID s1");
-        create(con, "sessions:42 ID s2");
-        cmd(con, "SESSION.REVOKE sessions:42 s1").unwrap();
-        assert_eq!(create(con, "sessions:42 ID s3 MAX 2 REJECT").strings("evicted"), Vec::<String>::new());
-        assert_eq!(ids(con, "sessions:42"), ["s3", "s2"]);
     });
 }
 

@@ -1,6 +1,6 @@
 //! DEVICE: a session that is bound to a device is good for that one alone. And what is new to a user at a login.
 
-use redis_session_tests::{advance, cmd, create, int, login, on_both, verdict, verdict_with};
+use redis_session_tests::{advance, cmd, create, login, on_both, verdict, verdict_with};
 
 use crate::steps::{KEY, minutes, session, set};
 
@@ -89,37 +89,5 @@ fn a_login_tells_whether_address_and_device_are_new_to_the_users_live_sessions()
         assert_eq!(news("IP 203.0.113.8 DEVICE laptop ID four"), (true, false));
         assert_eq!(news("DEVICE tablet"), (false, true));
         assert_eq!(news("IP 2001:db8::1"), (true, false));
-    });
-}
-
-#[test]
-fn what_only_dead_sessions_had_is_new_again() {
-    on_both(|_, con| {
-        create(con, "sessions:42 ID one IP 203.0.113.7 DEVICE phone");
-        cmd(con, "SESSION.REVOKE sessions:42 one").unwrap();
-        let created = create(con, "sessions:42 ID two IP 203.0.113.7 DEVICE phone");
-        assert!(created.bool("new_ip") && created.bool("new_device"));
-        cmd(con, "SESSION.REVOKEUSER sessions:42").unwrap();
-        let created = create(con, "sessions:42 IP 203.0.113.7 DEVICE phone");
-        assert!(created.bool("new_ip") && created.bool("new_device"));
-    });
-}
-
-#[test]
-fn what_is_known_of_one_user_is_new_to_another() {
-    on_both(|_, con| {
-        create(con, "sessions:42 IP 203.0.113.7 DEVICE phone");
-        let created = create(con, "sessions:43 IP 203.0.113.7 DEVICE phone");
-        assert!(created.bool("new_ip") && created.bool("new_device"));
-    });
-}
-
-#[test]
-fn the_one_that_makes_room_still_counts_as_known() {
-    on_both(|_, con| {
-        create(con, "sessions:42 IP 203.0.113.7 DEVICE phone");
-        let created = create(con, "sessions:42 MAX 1 IP 203.0.113.7 DEVICE phone");
-        assert!(!created.bool("new_ip") && !created.bool("new_device"));
-        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 1);
     });
 }

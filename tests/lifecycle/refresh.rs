@@ -1,7 +1,7 @@
 //! SESSION.REFRESH: how long refresh tokens live, what a refresh keeps, and whose session is dead.
 
 use redis_session_tests::{
-    ServerBuilder, advance, advance_to, ask, cmd, cmd_args, create, ids, int, login, now_ms, on_both, verdict,
+    ServerBuilder, advance, advance_to, cmd, cmd_args, create, ids, int, now_ms, on_both, verdict,
 };
 use serde_json::json;
 
@@ -83,24 +83,6 @@ fn a_refresh_token_does_not_outlive_its_session() {
 }
 
 #[test]
-fn the_absolute_deadline_is_never_moved_by_a_refresh() {
-    on_both(|_, con| {
-        let created = create(con, "sessions:42 ID one TTL 1000 IDLE 900 REFRESH 950");
-        let mut token = created.str("refresh_token");
-        for _ in 0..5 {
-            advance(con, minutes(3));
-            let granted = refresh(con, &token);
-            assert_eq!(granted.int("expires_at"), created.int("expires_at"));
-            assert!(granted.int("token_expires_at") <= created.int("expires_at"));
-            assert!(granted.int("refresh_expires_at") <= created.int("expires_at"));
-            assert_eq!(session(con, "one").int("expires_at"), created.int("expires_at"));
-            token = granted.str("refresh_token");
-        }
-        assert_eq!(int(con, "PEXPIRETIME sessions:42"), created.int("expires_at"));
-    });
-}
-
-#[test]
 fn a_refresh_token_expires_while_its_session_goes_on() {
     on_both(|server, con| {
         let other = create(con, "sessions:42 REFRESH 1800").str("refresh_token");
@@ -112,43 +94,6 @@ fn a_refresh_token_expires_while_its_session_goes_on() {
         assert_eq!(refreshed(con, created.str("refresh_token")), "token_expired");
         assert_eq!(server.digest(KEY), digest);
         assert_eq!(verdict(con, KEY, &created.str("token")), "active");
-    });
-}
-
-#[test]
-fn a_successor_that_has_expired_is_not_handed_out_again() {
-    on_both(|_, con| {
-        set(con, "session.refresh-grace 3600");
-        let created = create(con, "sessions:42 ID one REFRESH 1800");
-        let granted = refresh(con, &created.str("refresh_token"));
-        advance(con, minutes(29));
-        assert_eq!(refresh(con, &created.str("refresh_token")), granted);
-        advance_to(con, granted.int("refresh_expires_at"));
-        assert_eq!(refreshed(con, created.str("refresh_token")), "token_expired");
-        assert_eq!(verdict(con, KEY, &created.str("token")), "active");
-    });
-}
-
-#[test]
-fn a_session_that_was_idle_too_long_is_not_refreshed() {
-    on_both(|_, con| {
-        let created = create(con, "sessions:42 ID one IDLE 1800 REFRESH 7200");
-        let idle = session(con, "one").int("idle_expires_at");
-        advance_to(con, idle);
-        assert_eq!(refreshed(con, created.str("refresh_token")), "idle");
-        assert_eq!(verdict(con, KEY, &created.str("token")), "idle");
-    });
-}
-
-#[test]
-fn a_session_past_its_absolute_deadline_is_not_refreshed() {
-    on_both(|_, con| {
-        // So that it is remembered past its end.
-        set(con, "session.leeway 300");
-        let created = create(con, "sessions:42 TTL 1800 TOKEN OPAQUE REFRESH 7200");
-        advance_to(con, created.int("expires_at"));
-        assert_eq!(refreshed(con, created.str("refresh_token")), "expired");
-        assert_eq!(verdict(con, KEY, &created.str("token")), "expired");
     });
 }
 
@@ -280,41 +225,6 @@ fn a_refresh_notes_where_from_and_with_what_it_was_asked() {
 }
 
 #[test]
-fn an_address_is_new_to_a_session_that_had_none() {
-    on_both(|_, con| {
-        let token = create(con, "sessions:42 ID one REFRESH 1000").str("refresh_token");
-        assert!(refresh(con, &format!("{token} IP 203.0.113.7")).bool("new_ip"));
-        assert_eq!(session(con, "one").str("ip"), "203.0.113.7");
-    });
-}
-
-#[test]
-fn a_refresh_counts_as_activity() {
-    on_both(|_, con| {
-        let token = create(con, "sessions:42 ID one IDLE 100 REFRESH 1000").str("refresh_token");
-        let before = session(con, "one");
-        advance(con, minutes(1));
-        refresh(con, &token);
-        let after = session(con, "one");
-        assert!(after.int("last_seen_at") >= before.int("last_seen_at") + 60_000);
-        assert_eq!(after.int("idle_expires_at"), after.int("last_seen_at") + 100_000);
-    });
-}
-
-#[test]
-fn a_session_lives_on_past_its_idle_timeout_as_long_as_it_is_refreshed() {
-    on_both(|_, con| {
-        let created = create(con, "sessions:42 ID one IDLE 1800 REFRESH 3600 TOKEN OPAQUE");
-        let mut token = created.str("refresh_token");
-        for _ in 0..3 {
-            advance(con, minutes(29));
-            token = refresh(con, &token).str("refresh_token");
-        }
-        assert_eq!(verdict(con, KEY, &created.str("token")), "active");
-    });
-}
-
-#[test]
 fn another_device_does_not_refresh_and_changes_nothing() {
     on_both(|server, con| {
         let token = create(con, "sessions:42 ID one IDLE 100 DEVICE phone REFRESH 1000").str("refresh_token");
@@ -328,26 +238,6 @@ fn another_device_does_not_refresh_and_changes_nothing() {
         // Within the grace as well.
         assert_eq!(refreshed(con, format!("{token} DEVICE laptop")), "device");
         assert_eq!(refreshed(con, format!("{token} DEVICE phone")), "granted");
-    });
-}
-
-#[test]
-fn theft_is_told_before_the_device() {
-    on_both(|_, con| {
-        set(con, "session.refresh-grace 0");
-        let token = create(con, "sessions:42 DEVICE phone REFRESH 1000").str("refresh_token");
-        refresh(con, &token);
-        assert_eq!(refreshed(con, format!("{token} DEVICE laptop")), "reused");
-        assert_eq!(int(con, "SESSION.COUNT sessions:42"), 0);
-    });
-}
-
-#[test]
-fn a_session_that_is_bound_to_no_device_is_refreshed_from_any_and_stays_so() {
-    on_both(|_, con| {
-        let token = create(con, "sessions:42 REFRESH 1000").str("refresh_token");
-        let next = refresh(con, &format!("{token} DEVICE phone")).str("refresh_token");
-        assert_eq!(refreshed(con, format!("{next} DEVICE laptop")), "granted");
     });
 }
 
@@ -371,17 +261,5 @@ fn thirty_days_signed_in_as_long_as_it_is_used_daily() {
         assert_eq!(now.int("idle_expires_at"), now.int("last_seen_at") + 86_400_000);
         assert_eq!(granted.int("refresh_expires_at"), now.int("last_seen_at") + 86_400_000);
         assert_eq!(granted.int("token_expires_at"), now.int("last_seen_at") / 1000 * 1000 + 3_600_000);
-    });
-}
-
-#[test]
-fn refreshing_one_session_leaves_the_others_of_the_user_as_they_are() {
-    on_both(|_, con| {
-        let other = login(con, "sessions:42 ID other REFRESH 1000");
-        let token = create(con, "sessions:42 REFRESH 1000").str("refresh_token");
-        let before = session(con, "other");
-        refresh(con, &token);
-        assert_eq!(session(con, "other"), before);
-        assert!(ask(con, &format!("SESSION.VALIDATE {KEY} {other}")).bool("active"));
     });
 }

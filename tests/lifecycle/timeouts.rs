@@ -86,49 +86,6 @@ fn an_opaque_token_says_that_its_session_is_over_also_once_that_is_forgotten() {
 }
 
 #[test]
-fn the_nearer_of_the_two_deadlines_counts() {
-    on_both(|_, con| {
-        let left = |con: &mut redis::Connection, id: &str| int(con, &format!("SESSION.TTL {KEY} {id}"));
-        create(con, "sessions:42 ID idle TTL 1000 IDLE 10");
-        assert!((9_000..=10_000).contains(&left(con, "idle")));
-        create(con, "sessions:42 ID absolute TTL 10 IDLE 1000");
-        assert!((9_000..=10_000).contains(&left(con, "absolute")));
-    });
-}
-
-#[test]
-fn no_use_moves_the_absolute_deadline() {
-    on_both(|_, con| {
-        set(con, "session.leeway 300");
-        let created = create(con, "sessions:42 ID one TTL 3600 IDLE 1800 TOKEN OPAQUE");
-        let token = created.str("token");
-        for _ in 0..2 {
-            advance(con, minutes(29));
-            assert_eq!(verdict_with(con, ["SESSION.TOUCH", KEY, &token]), "active");
-        }
-        advance_to(con, created.int("expires_at"));
-        assert_eq!(verdict_with(con, ["SESSION.TOUCH", KEY, &token]), "expired");
-    });
-}
-
-#[test]
-fn a_session_lives_past_its_idle_timeout_as_long_as_it_is_touched() {
-    on_both(|_, con| {
-        let token = login(con, "sessions:42 ID one IDLE 1800 TOKEN OPAQUE");
-        for _ in 0..3 {
-            advance(con, minutes(29));
-            assert_eq!(verdict_with(con, ["SESSION.TOUCH", KEY, &token]), "active");
-        }
-        // Looking is no use.
-        advance(con, minutes(29));
-        assert_eq!(verdict(con, KEY, &token), "active");
-        let ends = session(con, "one").int("idle_expires_at");
-        advance_to(con, ends);
-        assert_eq!(verdict(con, KEY, &token), "idle");
-    });
-}
-
-#[test]
 fn a_default_that_is_changed_is_that_of_later_logins_alone() {
     on_both(|_, con| {
         create(con, "sessions:42 ID before");

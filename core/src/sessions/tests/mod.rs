@@ -1,3 +1,6 @@
+mod lifetimes;
+mod logins;
+
 use super::*;
 use crate::Reason;
 use crate::token::{Issued, RefreshToken, TokenKind};
