@@ -233,6 +233,8 @@ fn cutoff(reader: &mut Reader<'_>) -> Option<Option<UserCutoff>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::agents::AgentId;
+    use super::super::record::{IdKey, Record, RecordRef, set_seen};
     use super::super::session::{Device, EndReason, Refresh, TokenFormat};
     use super::*;
     use proptest::prelude::*;
@@ -330,6 +332,42 @@ mod tests {
         fn what_was_written_is_read(effects in effects()) {
             let bytes = encode(&effects);
             prop_assert_eq!(decode(&bytes).unwrap(), effects);
+        }
+
+        /// Records are written by one function, read by another, and single fields of them are found by a table of sizes.
+        /// The three agree.
+        #[test]
+        fn each_field_of_a_record_is_found_where_it_was_written(
+            session in session(),
+            slot: Option<u32>,
+            next: Vec<u8>,
+            seen in time(),
+            unreplicated: u32,
+        ) {
+            let session = session.with_agent(slot.map(AgentId));
+            let mut bytes = Vec::new();
+            session.write(&mut bytes);
+            let length = bytes.len();
+            bytes.extend_from_slice(&next);
+            let (record, rest) = RecordRef::split_first(&bytes).unwrap();
+            prop_assert_eq!((record.bytes().len(), rest), (length, &*next));
+            prop_assert!(!record.is_tombstone() && record.has_id(IdKey::of(&session.id)));
+            prop_assert_eq!(record.decode(), Some(Record::Session(session.clone())));
+            prop_assert_eq!(record.id(), Some(session.id.clone()));
+            let times = [record.created_at(), record.expires_at(), record.last_seen_replicated(), record.token_until()];
+            let written = [session.created_at, session.expires_at, session.last_seen_replicated, session.token_until];
+            prop_assert_eq!(times, written);
+            prop_assert_eq!((record.idle_secs(), record.last_seen_at()), (session.idle_secs, session.last_seen_at()));
+            prop_assert_eq!(record.idle_expires_at(), session.idle_expires_at());
+            prop_assert_eq!((record.ip(), record.agent(), record.device()), (session.ip, session.agent, session.device));
+            prop_assert_eq!(record.accepts_from(), session.accepts_from);
+            let rotated = session.refresh.map_or(UnixMillis::ZERO, |refresh| refresh.rotated_at);
+            prop_assert_eq!(record.last_issued_at(), session.created_at.max(rotated));
+
+            set_seen(&mut bytes[..length], seen, unreplicated);
+            let used = Session { last_seen_replicated: seen, unreplicated_ms: unreplicated, ..session };
+            let record = RecordRef::whole(&bytes).unwrap();
+            prop_assert_eq!(record.decode(), Some(Record::Session(used)));
         }
 
         /// Whatever is accepted is what `encode` writes: there is one spelling of each value.
