@@ -17,7 +17,8 @@ pub(crate) struct Entries {
 /// Names and values.
 pub(crate) type Fields = Vec<(&'static str, String)>;
 
-/// What `events` add to the stream, if there is one. Their effects are not carried out yet.
+/// The entries for `events`, if there is a stream. Call this before the effects are carried out: they take away the
+/// user agents that the entries name.
 pub(crate) fn entries(key: &[u8], events: &[Event<'_>], is_cluster: impl FnOnce() -> bool) -> Option<Entries> {
     let state = state::lock();
     let settings = &state.settings;
@@ -33,7 +34,7 @@ pub(crate) fn entries(key: &[u8], events: &[Event<'_>], is_cluster: impl FnOnce(
     }
     let mut stream = settings.audit_stream.clone().into_bytes();
     if is_cluster() {
-        // Where the user's key is, so that one command can change both, and they move together.
+        // In the slot of the user's key, so that one command can change both and both move together.
         stream.extend(format!(":{{{}}}", slots::tag_beside(key)).into_bytes());
     }
     let maxlen = u64::try_from(settings.audit_maxlen).ok().filter(|maxlen| *maxlen > 0);

@@ -1,4 +1,4 @@
-//! Changes what is stored at a key, and nothing else does: it carries out a decision of core's, and tells replicas, the
+//! The only place that changes what is stored at a key. It carries out a decision of core, and tells replicas, the
 //! audit stream and subscribers.
 
 use std::ffi::CStr;
@@ -16,10 +16,10 @@ use crate::state;
 use crate::stats::{self, Share};
 use crate::stored::{self, KeyForWriting, Sessions};
 
-/// Carries a decision out here, replicates it, counts it, writes it into the audit stream if there is one, and tells
-/// watchers and subscribers. The answer is the decision's.
+/// Carries out a decision: counts it, changes the value, replicates, writes audit entries and tells watchers and
+/// subscribers. Returns the decision's value.
 ///
-/// Subscribers may be modules that call us back, so the state must not be locked by the caller.
+/// The caller must not hold the state's lock: a subscriber may be a module that calls back into this one.
 pub(crate) fn commit<T>(key: &mut KeyForWriting<'_>, decision: Decision<'_, T>) -> T {
     let Decision { effects, events, value } = decision;
     events.iter().for_each(|event| stats::happened(event.kind));
@@ -36,11 +36,11 @@ pub(crate) fn commit<T>(key: &mut KeyForWriting<'_>, decision: Decision<'_, T>) 
     value
 }
 
-/// The same for a decision that is carried out already: a use.
+/// As [`commit`], for a use, which core has already carried out.
 pub(crate) fn announce<T>(key: &KeyForWriting<'_>, decision: Decision<'_, T>) -> T {
     let Decision { effects, events, value } = decision;
     if !effects.is_empty() {
-        // As replicas do when they carry the effects out, should EXPIRE or PERSIST have set another.
+        // EXPIRE or PERSIST may have set another expiry. Replicas set this one when they carry out the effects.
         if let Some(sessions) = key.sessions() {
             key.expire_at(sessions.last_deadline().as_i64());
         }
@@ -50,7 +50,7 @@ pub(crate) fn announce<T>(key: &KeyForWriting<'_>, decision: Decision<'_, T>) ->
     value
 }
 
-/// Tells subscribers of each kind of event once, of deadlines that have passed first.
+/// Tells subscribers once of each kind of event. Deadlines that have passed come first.
 fn tell(key: &KeyForWriting<'_>, events: &[Event<'_>]) {
     let mut names: Vec<&CStr> = events.iter().map(|event| name_of(event.kind)).collect();
     names.sort_by_key(|name| *name != c"session.expire");
@@ -58,8 +58,8 @@ fn tell(key: &KeyForWriting<'_>, events: &[Event<'_>]) {
     names.iter().for_each(|name| key.notify(name));
 }
 
-/// Applies encoded effects, as a primary or a log has them. If they cannot be understood, the key is closed: a session
-/// that they may have ended must not live on here. The answer is how many effects there were.
+/// Applies encoded effects of a primary or a log, and returns how many there were. If they cannot be understood, it
+/// closes the key: they may have ended a session, which must not live on here.
 pub(crate) fn apply(key: &mut KeyForWriting<'_>, bytes: &[u8]) -> Result<usize, DecodeError> {
     #[cfg(feature = "fault-injection")]
     let bytes = &*fault::read(bytes);
@@ -75,8 +75,8 @@ pub(crate) fn apply(key: &mut KeyForWriting<'_>, bytes: &[u8]) -> Result<usize, 
     }
 }
 
-/// Closes the key: it holds nothing that is good, until its primary sends it again. What was to be applied to it could
-/// not be understood.
+/// Closes a key whose effects could not be understood. No session or token of it is good until the primary sends the
+/// whole value again.
 fn close(key: &mut KeyForWriting<'_>) {
     if let Some(sessions) = key.value_mut() {
         let before = Share::of(sessions);
@@ -91,8 +91,8 @@ fn close(key: &mut KeyForWriting<'_>) {
     key.signal();
 }
 
-/// Carries out `effects`: the key is made for the first one, has the last deadline in it as its expiry, and goes with
-/// the last record.
+/// Carries out `effects`. Creates the key for the first record, keeps its expiry at the last deadline, and deletes the
+/// key with the last record.
 fn carry_out(key: &mut KeyForWriting<'_>, effects: &[Effect<'_>]) {
     if effects.is_empty() {
         return;

@@ -10,9 +10,9 @@ use redis_session_core::token::KeyRing;
 /// The longest file that is read, in bytes: some thousand keys.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// O_NONBLOCK: opening a pipe then does not wait for a writer. The module needs nothing else of the crate `libc`, so the
-/// number stands here. It is the kernel's: on Linux of <asm-generic/fcntl.h> (x86-64, Arm, RISC-V, POWER, s390x), on macOS
-/// and the BSDs of <fcntl.h>.
+/// O_NONBLOCK, with which opening a pipe does not wait for a writer. The number stands here because the module needs
+/// nothing else of the crate `libc`. It is from <asm-generic/fcntl.h> on Linux (x86-64, Arm, RISC-V, POWER, s390x), and
+/// from <fcntl.h> on macOS and the BSDs.
 const NONBLOCK: i32 = if cfg!(target_os = "linux") { 0o4000 } else { 0x4 };
 
 /// Which file a ring was read from, and when.
@@ -44,10 +44,9 @@ impl Source {
     }
 }
 
-/// Reads a ring from the file at `path`; also gives what its owner should know.
+/// Reads a ring from the file at `path`. Also returns warnings for its owner.
 ///
-/// The server does nothing else meanwhile. So it opens no pipe that could keep it waiting, and reads no more than a key
-/// file can have.
+/// The server is blocked while this runs. So it never waits for a pipe, and reads [`MAX_BYTES`] at most.
 pub(crate) fn read(path: &str, active_kid: &str) -> Result<(KeyRing, Source, Vec<String>), String> {
     let refused = |why: &dyn std::fmt::Display| format!("session.keys-file {path}: {why}");
     let regular = |metadata: Metadata| {
@@ -58,7 +57,7 @@ pub(crate) fn read(path: &str, active_kid: &str) -> Result<(KeyRing, Source, Vec
     regular(std::fs::metadata(path).map_err(|error| refused(&error))?)?;
     // The path may lead elsewhere by now, so the open file is looked at too.
     let file = OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path).map_err(|error| refused(&error))?;
-    // Before it is read, so that a change meanwhile is taken for one afterwards.
+    // Taken before the file is read, so that a change during the read shows up as a change later.
     let metadata = regular(file.metadata().map_err(|error| refused(&error))?)?;
     let mut json = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut json).map_err(|error| refused(&error))?;

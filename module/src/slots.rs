@@ -26,7 +26,7 @@ fn crc16(bytes: &[u8]) -> u16 {
     })
 }
 
-/// For each slot the least number whose digits are in it.
+/// For each slot, the least number whose decimal digits are a key of that slot.
 static TAGS: LazyLock<Vec<u32>> = LazyLock::new(|| {
     let (mut tags, mut missing) = (vec![None; SLOTS], SLOTS);
     for number in 0u32.. {
@@ -41,12 +41,12 @@ static TAGS: LazyLock<Vec<u32>> = LazyLock::new(|| {
     tags.into_iter().flatten().collect()
 });
 
-/// Finds the tags, which takes some milliseconds once, before they are needed.
+/// Computes the tags before they are needed. That takes some milliseconds, once.
 pub(crate) fn prepare() {
     LazyLock::force(&TAGS);
 }
 
-/// What stands in braces in the name of a key that is in the slot of this one.
+/// The hash tag of keys in the slot of `key`.
 pub(crate) fn tag_beside(key: &[u8]) -> u32 {
     TAGS.get(slot_of(key)).copied().unwrap_or(0)
 }

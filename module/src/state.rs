@@ -1,9 +1,9 @@
 //! What the commands share: settings, the key ring and the pool of user agents.
 //!
-//! All of it is used by the server's main thread alone, one command at a time; the lock only makes that visible to the
-//! compiler. Two rules keep it free. Nobody holds it while calling anything that may call back into this module. And
-//! values that are freed in a background thread, or while the lock is held, do not take it: they leave their agents in a
-//! list that the next writers and ticks empty, a slice each.
+//! Only the server's main thread uses it, one command at a time; the lock makes that visible to the compiler. Two rules
+//! prevent deadlocks. First, no code holds the lock while it calls anything that may call back into this module.
+//! Second, a value that is freed in a background thread, or while the lock is held, does not take the lock. It leaves
+//! its agents in a list, which the next writers and ticks empty, a slice each.
 
 use std::cell::Cell;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -32,7 +32,8 @@ static RELEASED: Mutex<Vec<Vec<AgentId>>> = Mutex::new(Vec::new());
 /// How many agents are released at once: half a millisecond of the main thread's time if each is the last of its text.
 const SLICE: usize = 1000;
 
-/// More than anyone reads before setting one, and few enough that the path stays one.
+/// How many spellings of a path CONFIG GET shows before it starts over. Each is two bytes longer than the one before,
+/// so they stay far below the system's limit of a path.
 const MAX_SPELLINGS: usize = 64;
 
 /// What the commands share.
@@ -54,13 +55,14 @@ pub(crate) struct State {
 
 /// The state, for as long as the guard lives.
 pub(crate) fn lock() -> MutexGuard<'static, State> {
-    // A handler that panicked was stopped between two whole changes or has left a value that is still in bounds.
+    // A panic poisons the lock. The state stays usable: it was between two changes, or each value is still in its
+    // bounds.
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Releases the agents of a value that is freed: now, so that a server that evicts sees what it has gained, or else in
-/// slices, by the next writers and ticks. A background thread may not even try to lock: the main thread could fork
-/// meanwhile.
+/// Releases the agents of a freed value. The main thread does that at once, so that eviction sees the memory it gains.
+/// Other threads leave the agents for the next writers and ticks. They must not even try to take the lock: the main
+/// thread could fork while they hold it, and the child could never take it.
 pub(crate) fn release(mut agents: impl Iterator<Item = AgentId>) {
     if *MAIN_THREAD == thread::current().id()
         && let Ok(mut state) = STATE.try_lock()
@@ -173,8 +175,8 @@ impl State {
             self.ring_refused = false;
             return Ok(());
         }
-        // A server that was refused a setting sets the old one again, as it was shown, and is not to get a file for it
-        // that is another by now.
+        // After a refused CONFIG SET the server sets the old value again, spelled as CONFIG showed it. The ring stays
+        // then, although the file may have changed since.
         let restored = |source: &&Source| key_file::is_same(&source.path, file) && source.active_kid == *active;
         if let Some(source) = self.ring_source.as_ref().filter(restored).filter(|_| refused) {
             self.settings.keys_file.clone_from(&source.path);
@@ -284,14 +286,15 @@ impl Settings {
 
     /// What decisions are measured by, where `known` has what is no setting.
     fn rules(&self, known: Rules) -> Rules {
-        // A leeway that is lowered has let tokens in that a cutoff must end.
+        // A larger leeway has let tokens in, which cutoffs must end after it was lowered too.
         let leeway = millis(self.leeway).max(known.leeway);
-        // Sessions that began before that moment are dead, and so not that moment's own.
+        // The setting ends sessions that began before that moment. A cutoff ends those of its own moment too, so it
+        // lies one millisecond earlier.
         let not_before = UnixMillis::saturating_from(self.not_before.saturating_sub(1));
         let not_before = if self.not_before > 0 { Cutoff::at(not_before, leeway) } else { Cutoff::default() };
         Rules {
             leeway,
-            // Tokens of this user that were made elsewhere live as long as our own at most.
+            // JWTs made elsewhere are good for as long as our own tokens at most.
             horizon: millis(self.ttl.max(self.token_ttl).max(self.refresh_ttl)),
             not_before,
             token_secs: self.token_secs(),

@@ -62,7 +62,7 @@ impl Value for UserSessions {
         Ok(counted(sessions))
     }
 
-    /// The user is closed: what is revoked stays dead, and everybody else's sessions are there.
+    /// Closes this user, so that nothing revoked comes back. The other users keep their sessions.
     fn unreadable() -> Self {
         failed_to_apply();
         counted(Self::closed())
@@ -127,7 +127,7 @@ pub(crate) fn as_command(cutoff: Cutoff) -> Numbers {
     Numbers { command: c"SESSION.REVOKEALL", word: c"CUTOFF", numbers }
 }
 
-/// Counts a user that was closed, and says so in the log: of the first, and of each tenfold.
+/// Counts a user that was closed. Logs the first, the tenth, the hundredth and so on.
 pub(crate) fn failed_to_apply() {
     stats::APPLY_FAILURES.add(1);
     let failures = stats::APPLY_FAILURES.get();

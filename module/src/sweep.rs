@@ -1,8 +1,8 @@
-//! The sweep: takes what is dead out of values that live on, a little at every tick.
+//! The sweep: removes dead sessions from values that live on, a few at every tick.
 //!
-//! A key goes with its last deadline by itself, but one user's dead sessions may share it with sessions that live for
-//! months. So the sweep walks through all keys, over and over, and purges what it finds. It is the primary's alone:
-//! replicas get what it does as effects, like those of any command.
+//! The server deletes a key at its last deadline. Until then, a user's dead sessions may share the key with a session
+//! that lives for months. So the sweep walks through all keys, over and over, and purges them. Only the primary sweeps.
+//! Replicas get the effects, like those of any command.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -16,15 +16,15 @@ use crate::ffi::{Cursor, Tick, clock};
 use crate::stored::{KeyForWriting, Sessions};
 use crate::{state, stats};
 
-/// A walk through the keys begins this many milliseconds after the one before at the earliest, so that a small database
-/// is not walked through all the time.
+/// The least number of milliseconds from the start of one walk to the next, so that the sweep does not walk through a
+/// small database all the time.
 const CYCLE: u64 = 1000;
-/// How many records of a value are looked at before the clock is: 20 microseconds or so, or 600 if all have died.
+/// How many records of a value one step looks at: about 20 microseconds of work, or 600 if all of them have died.
 const PART: usize = 500;
-/// The same where there is more to do: each that has died is an entry of the audit stream (8 microseconds), or more
-/// values are visited before the clock is looked at.
+/// As [`PART`] where a record takes longer, because each dead one becomes an entry of the audit stream (8
+/// microseconds), or where one step visits several values.
 const SMALL_PART: usize = 50;
-/// How many places of the key table are visited before the clock is looked at.
+/// How many places of the key table one step visits.
 const PLACES: usize = 16;
 
 static SWEEP: Mutex<Option<Sweep>> = Mutex::new(None);
@@ -53,7 +53,7 @@ pub(crate) fn tick(tick: &Tick) {
         *sweep = Some(Sweep { began: now, cursor: Cursor::new(), db: 0, found: VecDeque::new(), done: false });
     }
     if let Some(sweep) = sweep.as_mut() {
-        // One step at least, lest the smallest budget on a slow machine stop it for good.
+        // At least one step: a small budget on a slow machine must not stop the sweep for good.
         loop {
             sweep.step(tick);
             if sweep.done || start.elapsed() >= budget {

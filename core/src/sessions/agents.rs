@@ -10,8 +10,8 @@ use hashbrown::HashTable;
 pub struct AgentPool {
     slots: Vec<Slot>,
     vacant: Vec<u32>,
-    /// Many tables, each for a part of the hashes: a table that is full is rehashed as a whole, which with a million
-    /// texts in one table would hold up a server for more than a second.
+    /// Many tables, each for a part of the hashes. A full table is rehashed as a whole. With a million texts in one
+    /// table, that would block the server for more than a second.
     by_text: [HashTable<u32>; TABLES],
     hasher: RandomState,
 }

@@ -93,7 +93,7 @@ impl UserSessions {
         self.encode_as(agents, |unreplicated| unreplicated)
     }
 
-    /// What two equal values have in common, byte by byte: everything but the uses that are not replicated.
+    /// The encoding without uses that are not replicated: equal on a primary and its replicas.
     #[must_use]
     pub fn canonical(&self, agents: &AgentPool) -> Vec<u8> {
         self.encode_as(agents, |_| 0)
@@ -158,8 +158,8 @@ impl UserSessions {
         self.store.iter().filter_map(RecordRef::agent)
     }
 
-    /// The latest time at which something happened that the value knows of: no later than the clock of the server that
-    /// wrote it.
+    /// The time of the latest change that the value tells of. It is no later than the clock of the server that wrote
+    /// it.
     #[must_use]
     pub fn last_change_at(&self) -> UnixMillis {
         let revoked_before = self.store.cutoffs().revoked_before.and_then(UserCutoff::time);
@@ -173,14 +173,14 @@ impl UserSessions {
         self.store.is_empty()
     }
 
-    /// When nothing here is of any use any more.
+    /// The last deadline of all sessions, tombstones and cutoffs, after which the value can be deleted.
     #[must_use]
     pub fn last_deadline(&self) -> UnixMillis {
         self.store.deadline()
     }
 
-    /// The allocations that hold the records from the place `from` on, which is 0 at first, each with its place: for a
-    /// defragmentation, which moves them and leaves their contents.
+    /// The allocations of the records from the place `from` on, each with its place; the first place is 0. A
+    /// defragmentation moves them and keeps their contents.
     pub fn allocations_from(&mut self, from: u64) -> impl Iterator<Item = (u64, &mut Box<[u8]>)> {
         self.store.allocations_from(from)
     }
@@ -198,8 +198,10 @@ impl UserSessions {
     }
 }
 
-/// Whether these are the effects that a value is encoded as: cutoffs, then each record once. Others would be carried out
-/// as well, but a small file could hold enough of them, each about the whole value, to keep the server busy for hours.
+/// Whether these effects are the encoding of a value: cutoffs, then each record once.
+///
+/// Other effects are refused, although they could be carried out. Some of them visit the whole value, so a small file
+/// could hold enough of them to keep the server busy for hours.
 fn is_value(effects: &[Effect<'_>]) -> bool {
     let mut records = effects;
     if let [Effect::RevokedBefore(Some(_)), rest @ ..] = records {

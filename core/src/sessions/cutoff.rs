@@ -4,7 +4,7 @@ use super::reader::Reader;
 use crate::UnixMillis;
 use crate::token::Issued;
 
-/// A moment from which on credentials count: everything up to it has been ended.
+/// A moment up to which everything has been ended. Credentials count if they are later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cutoff {
     /// Sessions that began at or before this moment are dead, with all tokens made for them here.

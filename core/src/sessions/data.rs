@@ -54,7 +54,8 @@ impl<'a> Data<'a> {
         Data::pack(self.iter().filter(|(name, _)| !gone.contains(name))).unwrap_or_default()
     }
 
-    /// The names, to look up many: one by one, that takes the product of two numbers that clients choose.
+    /// The names as a set. Clients choose how many names there are and how many are looked up, so a search for each
+    /// would take the product of the two.
     pub(crate) fn names(&self) -> HashSet<&[u8]> {
         self.iter().map(|(name, _)| name).collect()
     }

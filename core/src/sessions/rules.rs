@@ -154,7 +154,7 @@ pub enum IdSource {
     Token(Issued),
 }
 
-/// Who offers a refresh token.
+/// Where a refresh token comes from.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Origin<'a> {
     /// Where from.

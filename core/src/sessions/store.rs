@@ -24,9 +24,9 @@ use crate::{SessionId, UnixMillis};
 
 /// Where a search from the front starts to cost more than an index. An index takes about as much again as the records.
 const PACKED_MAX_RECORDS: usize = 24;
-/// What may be copied for each change: a few sessions with data.
+/// The most bytes that each change copies: a few sessions with data.
 const PACKED_MAX_BYTES: usize = 4096;
-/// An indexed store is packed again at a quarter of both bounds, lest it flip to and fro.
+/// An indexed store is packed again at a quarter of both bounds. The gap keeps it from switching back and forth.
 const REPACK: usize = 4;
 
 /// The cutoffs of one user.
@@ -247,8 +247,8 @@ impl Store {
         self.cutoffs() == Cutoffs::default() && self.iter().next().is_none()
     }
 
-    /// To be called when records have gone: then [`Store::deadline`] is right again. It looks at all records, and so waits
-    /// until the last of many has gone.
+    /// Corrects [`Store::deadline`] after records have gone. It looks at all records, so call it once after removing
+    /// many.
     pub(crate) fn settle(&mut self) {
         if let Self::Indexed(indexed) = self
             && std::mem::take(&mut indexed.is_stale)
@@ -257,7 +257,7 @@ impl Store {
         }
     }
 
-    /// When nothing here is of any use any more: the last deadline of all records and cutoffs.
+    /// The last deadline of all records and cutoffs, after which the store can be deleted.
     pub(crate) fn deadline(&self) -> UnixMillis {
         let records = match self {
             Self::Packed(packed) => packed.iter().map(RecordRef::last_deadline).max(),

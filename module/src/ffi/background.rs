@@ -26,7 +26,7 @@ pub(crate) trait Module: 'static {
     fn figures() -> Vec<(String, u64)>;
 }
 
-/// A moment in which the server's main thread does what the module has to do by itself.
+/// One call of the timer, on the server's main thread.
 pub(crate) struct Tick {
     ctx: *mut raw::RedisModuleCtx,
 }
@@ -40,7 +40,7 @@ pub(crate) fn start_ticking<M: Module>(ctx: &Context) {
 unsafe extern "C" fn tick<M: Module>(ctx: *mut raw::RedisModuleCtx, _data: *mut c_void) {
     let outcome = catch_unwind(AssertUnwindSafe(|| M::tick(&Tick { ctx })));
     if outcome.is_err() {
-        // Not again: what made it panic is still there.
+        // The timer is not started again: the cause of the panic is still there.
         M::panicked();
         return;
     }
@@ -112,7 +112,7 @@ impl Tick {
     }
 }
 
-/// What is done with a key's name and value, and when that panics.
+/// What to do with a key's name and value, and after a panic.
 struct Visit<'v, V> {
     visit: &'v mut dyn FnMut(&[u8], &V),
     panicked: fn(),

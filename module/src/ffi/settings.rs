@@ -50,7 +50,7 @@ pub(crate) enum SettingKind<V> {
     Word { words: &'static [&'static CStr], of: fn(&mut V) -> &mut usize },
 }
 
-/// Of a setting where CONFIG may show another text than was set.
+/// For a setting that CONFIG may show in another spelling than it was set in.
 pub(crate) struct Shown {
     /// Whether two texts mean the same.
     pub(crate) is_same: fn(&str, &str) -> bool,

@@ -32,19 +32,19 @@ pub(crate) trait Value: Sized + 'static {
     /// Reads what `encode` has written; the error says why it cannot be read.
     fn decode(bytes: &[u8]) -> Result<Self, String>;
 
-    /// What stands in a file of this server's or its primary's for a value that cannot be read.
+    /// The value to use if a file of this server's or its primary's holds one that cannot be read.
     fn unreadable() -> Self;
 
     /// Writes the value, also in a forked child.
     fn encode(&self) -> Vec<u8>;
 
-    /// What is the same for two values that are the same to clients, also in a forked child.
+    /// Bytes that are equal for two values that look equal to clients, also in a forked child.
     fn canonical(&self) -> Vec<u8>;
 
     /// A copy, to be stored too.
     fn duplicate(&self) -> Self;
 
-    /// Gives a value up that was stored, perhaps in a background thread.
+    /// Frees a stored value, perhaps in a background thread.
     fn freed(self);
 
     /// The bytes of the value's allocations.
@@ -53,20 +53,20 @@ pub(crate) trait Value: Sized + 'static {
     /// The number of the value's allocations.
     fn parts(&self) -> usize;
 
-    /// The value's allocations, each with its place, from a place on.
+    /// The value's allocations from the place `from` on, each with its place.
     fn parts_from(&mut self, from: u64) -> impl Iterator<Item = (u64, &mut Box<[u8]>)>;
 
-    /// What is no value's, for a file to begin with, and whether it is more than nothing.
+    /// Data that belongs to no key, saved before all keys, and whether it says anything.
     fn beside() -> (impl AsRef<[u8]>, bool);
 
-    /// Takes over what a file began with; the error says what is wrong with it.
+    /// Takes over what [`Value::beside`] saved; the error says what is wrong with it.
     fn set_beside(bytes: &[u8]) -> Result<(), &'static str>;
 
-    /// The command for a log to begin with, which does the same.
+    /// The command that does the same, for the start of a rewritten log.
     fn beside_as_command() -> Option<Numbers>;
 }
 
-/// When what is no value's is saved and loaded.
+/// When [`Value::beside`] is saved and loaded.
 #[allow(clippy::cast_possible_truncation)] // 1
 const BEFORE_RDB: c_int = raw::REDISMODULE_AUX_BEFORE_RDB as c_int;
 
@@ -134,15 +134,15 @@ pub(super) unsafe fn stored<'a, V: Value>(value: *const c_void) -> &'a V {
     unsafe { &*value.cast::<V>() }
 }
 
-/// A value that the server is to store, and to give back to [`free`].
+/// Boxes a value for the server, which gives it back to [`free`].
 fn to_store<V: Value>(value: V) -> *mut c_void {
     Box::into_raw(Box::new(value)).cast()
 }
 
-/// Loads a value. Every format is one string, so that a server can pass over one that it does not understand.
+/// Loads a value. Every format is one string, so a server can skip a format that it does not understand.
 ///
-/// A value that cannot be read is refused if a client sends it (RESTORE). A server that loads its own file, or that of its
-/// primary, takes another in its place instead, and so loads the rest.
+/// If the value cannot be read, RESTORE fails. A server that loads its own file or its primary's uses
+/// [`Value::unreadable`] instead and loads the rest.
 unsafe extern "C" fn rdb_load<V: Value>(io: *mut raw::RedisModuleIO, version: c_int) -> *mut c_void {
     contained(null_mut(), || {
         let Ok(bytes) = raw::load_string_buffer(io) else { return null_mut() };
@@ -168,12 +168,13 @@ unsafe extern "C" fn rdb_load<V: Value>(io: *mut raw::RedisModuleIO, version: c_
     })
 }
 
-/// Saves what is no value's, before the keys.
+/// Saves [`Value::beside`], before the keys.
 unsafe extern "C" fn aux_save<V: Value>(io: *mut raw::RedisModuleIO, _when: c_int) {
     contained((), || raw::save_slice(io, V::beside().0.as_ref()));
 }
 
-/// The same where the server leaves out what is empty, so that it loads files without the module that need none.
+/// As [`aux_save`], but saves nothing if there is nothing to say. So a server without the module can load a file that
+/// holds no sessions.
 unsafe extern "C" fn aux_save2<V: Value>(io: *mut raw::RedisModuleIO, when: c_int) {
     let is_set = contained(true, || V::beside().1);
     if is_set {
@@ -195,7 +196,7 @@ unsafe extern "C" fn aux_load<V: Value>(io: *mut raw::RedisModuleIO, _version: c
     })
 }
 
-/// Writes what is no value's into a log that a child of this process rewrites, before the first key.
+/// Writes [`Value::beside`] into a log that a child of this process rewrites, before the first key.
 fn emit_beside<V: Value>(io: *mut raw::RedisModuleIO) {
     static EMITTED_BY: AtomicU32 = AtomicU32::new(0);
     let this = std::process::id();
