@@ -15,8 +15,9 @@ run: setup ## build the module and start redis-server with it in the foreground 
 	@scripts/run
 
 FILE ?= data/keys.json
-keys: setup ## make a key file, or put a new key behind those it has (FILE=data/keys.json)
-	@cargo run --locked --release --quiet -p redis-session-keys -- '$(FILE)'
+ALG ?= HS256
+keys: setup ## make a key file, or put a new key behind those it has (FILE=data/keys.json, ALG=EdDSA)
+	@cargo run --locked --release --quiet -p redis-session-keys -- $(if $(wildcard $(FILE)),rotate,new --alg $(ALG)) '$(FILE)'
 
 demo: setup ## a tour of the commands, against a throw-away server
 	@scripts/demo

@@ -99,5 +99,29 @@ fn ours(criterion: &mut Criterion) {
     criterion.bench_function("sign/opaque", |bench| bench.iter(opaque));
 }
 
-criterion_group!(benches, ours, algorithms);
+/// What a token costs whose key has a public half, by the algorithm.
+fn signing(criterion: &mut Criterion) {
+    let ring = KeyRing::from_jwk_set(include_bytes!("../fuzz/targets/public/private.json"), None).expect("good keys");
+    let subject = Subject::new(USER.as_bytes()).expect("a user");
+    let session = SessionId::from_random([7; 16]);
+    let now = UnixMillis::new(1_790_000_000_000).expect("a time");
+    let new = NewToken {
+        subject,
+        session: &session,
+        began_at: now,
+        generation: 0,
+        issued_at: now,
+        expires_at: now.saturating_add(3_600_000),
+        token_type: None,
+        issuer: Some(ISSUER),
+        audience: Some(AUDIENCE),
+        claims: None,
+    };
+    for key in ring.keys() {
+        let name = format!("sign/{}", key.algorithm().as_str().to_lowercase());
+        criterion.bench_function(&name, |bench| bench.iter(|| key.sign_jwt(black_box(&new))));
+    }
+}
+
+criterion_group!(benches, ours, algorithms, signing);
 criterion_main!(benches);

@@ -1,209 +1,168 @@
-//! Makes a key file for `session.keys-file`, or puts a new key behind those that one has, and says what to do next.
-//!
-//! ```text
-//! redis-session-keys FILE
-//! ```
+//! Makes the key file for `session.keys-file`, changes it, and shows what is in it.
+
+mod args;
+mod file;
+mod key;
+mod pem;
+mod report;
 
 use std::error::Error;
-use std::fs::{self, File, Permissions};
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use redis_session_core::base64url;
-use redis_session_core::token::KeyRing;
+use redis_session_core::token::{Algorithm, Key, KeyRing};
 use serde_json::{Value, json};
 
+use args::{Command, Import};
+
 fn main() -> ExitCode {
-    let args: Vec<_> = std::env::args_os().skip(1).collect();
-    let [file] = &args[..] else {
-        eprintln!("usage: redis-session-keys FILE");
-        return ExitCode::from(2);
-    };
-    match run(Path::new(file)) {
-        Ok(report) => {
-            print!("{report}");
-            ExitCode::SUCCESS
-        }
+    let command = match args::read(std::env::args_os().skip(1)) {
+        Ok(command) => command,
         Err(why) => {
-            eprintln!("{}: {why}; nothing was changed", Path::new(file).display());
+            eprintln!("{why}\n\n{}", args::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    let written = run(&command).and_then(|text| Ok(io::stdout().write_all(text.as_bytes())?));
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("redis-session-keys: {why}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(file: &Path) -> Result<String, Box<dyn Error>> {
-    let old = match fs::read(file) {
-        Ok(json) => Some(json),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(error.into()),
-    };
-    // A file that no server would take is not made longer.
-    let ring = old.as_deref().map(|json| KeyRing::from_jwk_set(json, None)).transpose()?;
-    let is_taken = |kid: &str| ring.as_ref().is_some_and(|ring| ring.get(kid).is_some());
-    let kid = loop {
-        let kid = fresh_kid()?;
-        if !is_taken(&kid) {
-            break kid;
+/// Does it; the answer is for standard output.
+fn run(command: &Command) -> Result<String, Box<dyn Error>> {
+    match command {
+        Command::Help => Ok(format!("{}\n", args::USAGE)),
+        Command::New { algorithm, kid, file: None } => {
+            let key = named(key::fresh(*algorithm)?, *algorithm, kid.as_deref(), None)?;
+            with(&json!({ "keys": [] }), key).map(|(text, _)| text)
         }
-    };
-    let mut set = match &old {
-        Some(json) => serde_json::from_slice(json)?,
-        None => json!({ "keys": [] }),
-    };
-    let keys = set.get_mut("keys").and_then(Value::as_array_mut).ok_or("is not a JWK Set")?;
-    // Behind the others: the first that can sign goes on signing, whenever a server comes to read the file.
-    keys.push(fresh_key(&kid)?);
-    let json = set_text(&set)?;
-    // What was written must be what a server reads, and sign with the new key once it is told to.
-    KeyRing::from_jwk_set(json.as_bytes(), Some(&kid))?;
-    let file = replace(file, json.as_bytes())?;
-    Ok(report(&file, &kid, ring.as_ref()))
-}
-
-/// The day, for people, and 24 random bits, for two on one day.
-fn fresh_kid() -> Result<String, getrandom::Error> {
-    let mut random = [0; 3];
-    getrandom::fill(&mut random)?;
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let (year, month, day) = date(seconds / 86_400);
-    Ok(format!("{year}-{month:02}-{day:02}-{}", base64url::encode(&random)))
-}
-
-/// Year, month and day of the day that is so many days after 1970-01-01, in the Gregorian calendar.
-fn date(mut days: u64) -> (u64, u64, u64) {
-    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let mut year = 1970;
-    while days >= 365 + u64::from(is_leap(year)) {
-        days -= 365 + u64::from(is_leap(year));
-        year += 1;
-    }
-    let lengths = [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let mut month = 1;
-    for length in lengths {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    (year, month, days + 1)
-}
-
-fn fresh_key(kid: &str) -> Result<Value, getrandom::Error> {
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret)?;
-    Ok(json!({ "kty": "oct", "kid": kid, "alg": "HS256", "k": base64url::encode(&secret) }))
-}
-
-/// The set with each key on a line of its own, so that any but the last can be taken out by taking out its line.
-fn set_text(set: &Value) -> Result<String, Box<dyn Error>> {
-    let members = set.as_object().ok_or("is not a JWK Set")?;
-    let mut lines = Vec::new();
-    for (name, value) in members {
-        let value = match value {
-            Value::Array(keys) if name == "keys" => {
-                let keys: Vec<String> = keys.iter().map(Value::to_string).collect();
-                format!("[\n{}\n]", keys.join(",\n"))
+        Command::New { algorithm, kid, file: Some(path) } => changing(path, || {
+            if file::read(path)?.is_some() {
+                return Err("is there already; `rotate` adds a key to it".into());
             }
-            other => other.to_string(),
-        };
-        lines.push(format!("{}:{value}", Value::from(name.as_str())));
-    }
-    Ok(format!("{{{}}}\n", lines.join(",\n")))
-}
-
-/// Puts a new file in the place of the old one in one step, readable for its owner alone; the answer is its full path.
-fn replace(file: &Path, content: &[u8]) -> Result<PathBuf, Box<dyn Error>> {
-    let old = fs::canonicalize(file).ok();
-    let (file, owner) = match &old {
-        Some(path) => (path.clone(), Some(fs::metadata(path)?)),
-        None => (std::path::absolute(file)?, None),
-    };
-    let name = file.file_name().ok_or("is not a file's name")?.to_string_lossy().into_owned();
-    let new = file.with_file_name(format!(".{name}.{}", std::process::id()));
-    let written = (|| -> Result<(), Box<dyn Error>> {
-        let mut out = File::options().write(true).create_new(true).mode(0o600).open(&new)?;
-        out.set_permissions(Permissions::from_mode(0o600))?;
-        if let Some(owner) = owner {
-            let ours = out.metadata()?;
-            if (ours.uid(), ours.gid()) != (owner.uid(), owner.gid()) {
-                std::os::unix::fs::fchown(&out, Some(owner.uid()), Some(owner.gid()))
-                    .map_err(|error| format!("cannot be given back to its owner: {error}"))?;
+            let key = named(key::fresh(*algorithm)?, *algorithm, kid.as_deref(), None)?;
+            add(path, None, key)
+        }),
+        Command::Rotate { algorithm, kid, file: path } => changing(path, || {
+            let (old, ring) = present(path)?;
+            let signs = ring.signing_key().map(Key::algorithm);
+            let algorithm = algorithm.or(signs).unwrap_or(Algorithm::Hs256);
+            let key = named(key::fresh(algorithm)?, algorithm, kid.as_deref(), Some(&ring))?;
+            add(path, Some((&old, &ring)), key)
+        }),
+        Command::Import(import) => changing(&import.file, || take_in(import)),
+        Command::Public { file: path } => about(path, || {
+            let set = present(path)?.1.public_jwks();
+            let set: Value = serde_json::from_str(&set)?;
+            match set.get("keys").and_then(Value::as_array).map(Vec::is_empty) {
+                Some(false) => file::set_text(&set),
+                _ => Err("has no private key, and a secret is not to be published".into()),
             }
+        }),
+        Command::Check { file: path } => about(path, || {
+            let (_, ring) = present(path)?;
+            Ok(report::check(path, &ring, file::others_may(path)?))
+        }),
+    }
+}
+
+/// Says what file an error is about.
+fn about<R>(path: &Path, work: impl FnOnce() -> Result<R, Box<dyn Error>>) -> Result<R, Box<dyn Error>> {
+    work().map_err(|why| format!("{}: {why}", path.display()).into())
+}
+
+/// That, and that the file is as it was.
+fn changing<R>(path: &Path, work: impl FnOnce() -> Result<R, Box<dyn Error>>) -> Result<R, Box<dyn Error>> {
+    work().map_err(|why| format!("{}: {why}; nothing was changed", path.display()).into())
+}
+
+/// The set in a file, as it is and as a server reads it. One that no server would take is not made longer.
+fn present(path: &Path) -> Result<(Value, KeyRing), Box<dyn Error>> {
+    let json = file::read(path)?.ok_or("No such file; `new` makes one")?;
+    let ring = KeyRing::from_jwk_set(&json, None)?;
+    Ok((serde_json::from_slice(json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&json))?, ring))
+}
+
+/// Adds a key from elsewhere to a file, or makes one of it.
+fn take_in(import: &Import) -> Result<String, Box<dyn Error>> {
+    let old = if file::read(&import.file)?.is_some() { Some(present(&import.file)?) } else { None };
+    let ring = old.as_ref().map(|(_, ring)| ring);
+    let source = match &import.from {
+        Some(path) => file::read(path)?.ok_or_else(|| format!("{}: No such file", path.display()))?,
+        None => {
+            let mut bytes = Vec::new();
+            io::stdin().take(file::MAX_BYTES).read_to_end(&mut bytes)?;
+            bytes
         }
-        out.write_all(content)?;
-        out.sync_all()?;
-        Ok(fs::rename(&new, &file)?)
-    })();
-    if let Err(why) = written {
-        let _ = fs::remove_file(&new);
-        return Err(why);
-    }
-    Ok(file)
-}
-
-fn report(file: &Path, kid: &str, older: Option<&KeyRing>) -> String {
-    let path = shell_word(&file.display().to_string());
-    let make_it_stay = "    redis-cli CONFIG REWRITE\n";
-    let Some(older) = older else {
-        return format!(
-            "{path} has a new key, {kid}. Give it to every server that shares sessions, readable by the server's user \
-             and by nobody else.\n\nOn each:\n\n    redis-cli CONFIG SET session.keys-file {path}\n{make_it_stay}\n\
-             Tokens that were signed with a random key are dead then.\n",
-        );
     };
-    let rest = older.keys().len();
-    let has = format!("{path} has a new key, {kid}, behind {rest} older.");
-    if older.signing_key().is_none() {
-        return format!(
-            "{has} None of those can sign: this one does.\n\nOn each server:\n\n    \
-             redis-cli CONFIG SET session.keys-file {path}\n{make_it_stay}",
-        );
-    }
-    format!(
-        "{has} It does not sign yet.\n\n\
-         1. On each server, with this file: know the new key, and sign with the old one still.\n\n    \
-         redis-cli CONFIG SET session.keys-file {path}\n{make_it_stay}\n\
-         2. When all have done that, on each: sign with the new key.\n\n    \
-         redis-cli CONFIG SET session.active-kid {kid}\n{make_it_stay}\n\
-         3. When the last token of the key that signed before has expired: take that key's line out of the file, and \
-         set session.keys-file again.\n\n\
-         SESSION.KEYS shows which key signs.\n",
-    )
-}
-
-/// As a shell takes it for one word.
-fn shell_word(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        text.into()
+    let (jwk, algorithm) = if import.is_secret {
+        let algorithm = import.algorithm.unwrap_or(Algorithm::Hs256);
+        // The end of the line, which an editor adds, is none of it.
+        let secret = source.strip_suffix(b"\n").unwrap_or(&source);
+        let secret = secret.strip_suffix(b"\r").unwrap_or(secret);
+        (json!({ "kty": "oct", "k": base64url::encode(secret) }), algorithm)
     } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
+        let (jwk, algorithm) = pem::read(&source)?;
+        (jwk, import.algorithm.unwrap_or(algorithm))
+    };
+    let is_public = !import.is_secret && jwk.get("d").is_none();
+    let key = match (&import.kid, is_public) {
+        // Its issuer names it, or does not.
+        (None, true) => labelled(jwk, algorithm, None),
+        (kid, _) => named(jwk, algorithm, kid.as_deref(), ring)?,
+    };
+    add(&import.file, old.as_ref().map(|(set, ring)| (set, ring)), key)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The key with this name, or one that no key of the ring has.
+fn named(jwk: Value, algorithm: Algorithm, kid: Option<&str>, ring: Option<&KeyRing>) -> Result<Value, Box<dyn Error>> {
+    let is_taken = |kid: &str| ring.is_some_and(|ring| ring.get(kid).is_some());
+    let kid = match kid {
+        Some(kid) if is_taken(kid) => return Err(format!("has a key {kid:?} already").into()),
+        Some(kid) => kid.to_owned(),
+        None => loop {
+            let kid = key::fresh_kid()?;
+            if !is_taken(&kid) {
+                break kid;
+            }
+        },
+    };
+    Ok(labelled(jwk, algorithm, Some(&kid)))
+}
 
-    #[test]
-    fn days_have_dates() {
-        assert_eq!(date(0), (1970, 1, 1));
-        assert_eq!(date(59), (1970, 3, 1));
-        assert_eq!(date(11_016), (2000, 2, 29));
-        assert_eq!(date(20_777), (2026, 11, 20));
-        assert_eq!(date(47_540), (2100, 2, 28));
-        assert_eq!(date(47_541), (2100, 3, 1));
-    }
+fn labelled(jwk: Value, algorithm: Algorithm, kid: Option<&str>) -> Value {
+    let jwk = kid.into_iter().fold(jwk, |jwk, kid| key::with(jwk, "kid", kid));
+    key::with(key::with(jwk, "alg", algorithm.as_str()), "use", "sig")
+}
 
-    #[test]
-    fn words_are_quoted_where_a_shell_needs_it() {
-        assert_eq!(shell_word("/a/b-c_1.json"), "/a/b-c_1.json");
-        assert_eq!(shell_word("a b"), "'a b'");
-        assert_eq!(shell_word("it's"), r"'it'\''s'");
-        assert_eq!(shell_word(""), "''");
+/// The set with one key more, behind the others: the first that can sign goes on signing, whenever a server comes to read
+/// the file. And the ring that a server makes of it.
+fn with(set: &Value, key: Value) -> Result<(String, KeyRing), Box<dyn Error>> {
+    let mut set = set.clone();
+    set.get_mut("keys").and_then(Value::as_array_mut).ok_or("is not a JWK Set")?.push(key);
+    let text = file::set_text(&set)?;
+    let ring = KeyRing::from_jwk_set(text.as_bytes(), None)?;
+    Ok((text, ring))
+}
+
+fn add(path: &Path, old: Option<(&Value, &KeyRing)>, key: Value) -> Result<String, Box<dyn Error>> {
+    let kid = key::text(&key, "kid").map(str::to_owned);
+    let empty = json!({ "keys": [] });
+    let (text, ring) = with(old.map_or(&empty, |(set, _)| set), key)?;
+    let before = old.map_or(0, |(_, ring)| ring.keys().len());
+    match ring.ignored().last() {
+        Some(ignored) if ring.keys().len() <= before => return Err(format!("the new key: {}", ignored.why).into()),
+        None if ring.keys().len() <= before => return Err("has this key already".into()),
+        _ => {}
     }
+    let added = ring.keys().last().ok_or("has no key")?;
+    let path = file::replace(path, text.as_bytes())?;
+    Ok(report::added(&path, kid.as_deref(), added, old.map(|(_, ring)| ring)))
 }
