@@ -15,6 +15,9 @@ pub(crate) enum Failure {
     /// Ctrl-C, or a request to end.
     #[error("stopped; the same command goes on from here")]
     Stopped,
+    /// Something must be decided before anything is moved.
+    #[error("nothing was moved: {0}")]
+    Undecided(String),
     /// A server cannot be asked, or will not do what every key needs.
     #[error("{server}: {error}; the same command goes on from here")]
     Server {
@@ -51,6 +54,7 @@ impl Failure {
         match self {
             Self::Server { .. } | Self::Unfit { .. } | Self::Folder { .. } => 1,
             Self::Usage(_) => 2,
+            Self::Undecided(_) => 4,
             // As of a program that the signal ends (128 + SIGINT).
             Self::Stopped => 130,
         }

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use redis_session_core::sessions::MAX_AGENT_BYTES;
 use serde_json::value::RawValue;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
+use crate::dates::{Date, NaiveDates};
+use crate::jwt::Jwt;
 use crate::options::Members;
 
 /// A JSON object, each value as the text it is.
@@ -30,7 +30,7 @@ pub(crate) struct OldSession {
 
 impl OldSession {
     /// `None` if it is no JSON object.
-    pub(crate) fn read(json: &[u8], members: &Members) -> Option<Self> {
+    pub(crate) fn read(json: &[u8], members: &Members, naive: NaiveDates) -> Option<Self> {
         let mut object: Object<'_> = serde_json::from_slice(json).ok()?;
         let mut old = Self::default();
         if let Some((name, user)) = first(&object, &members.user, as_user) {
@@ -38,7 +38,7 @@ impl OldSession {
             object.remove(name);
             old.user = Some((user, name.to_owned()));
         }
-        old.created = first(&object, &members.created, as_time).map(|(_, time)| time);
+        old.created = first(&object, &members.created, |value| as_time(value, naive)).map(|(_, time)| time);
         if let Some((name, ip)) = first(&object, &members.ip, |value| text(value)?.parse().ok()) {
             object.remove(name);
             old.ip = Some(ip);
@@ -98,34 +98,35 @@ fn as_agent(value: &RawValue) -> Option<String> {
     text(value).filter(|agent| agent.len() <= MAX_AGENT_BYTES && !agent.chars().any(char::is_control))
 }
 
-fn as_time(value: &RawValue) -> Option<i64> {
-    unix_millis(&text(value).unwrap_or_else(|| value.get().to_owned()))
+fn as_time(value: &RawValue, naive: NaiveDates) -> Option<i64> {
+    Date::read(&text(value).unwrap_or_else(|| value.get().to_owned()))?.earliest(naive)
 }
 
-/// The point in time that a text says: Unix seconds, milliseconds or microseconds, or a date as of RFC 3339. `None` for
-/// all else: a flag as `1`, a date without an offset, which could be of any zone.
-pub(crate) fn unix_millis(text: &str) -> Option<i64> {
-    let text = text.trim();
-    if let Ok(number) = text.parse::<f64>() {
-        // The years 2001 to 2286, in each of the units.
-        let per_millisecond = [(1e9..1e10, 1000.0), (1e12..1e13, 1.0), (1e15..1e16, 0.001)];
-        let factor = per_millisecond.iter().find_map(|(range, factor)| range.contains(&number).then_some(factor))?;
-        #[expect(clippy::cast_possible_truncation, reason = "less than 1e13")]
-        return Some((number * factor) as i64);
-    }
-    // `2026-11-25 10:00:00+00:00`, as databases write it.
-    let with_t = text.replacen(' ', "T", 1);
-    let date = OffsetDateTime::parse(&with_t, &Rfc3339).ok()?;
-    i64::try_from(date.unix_timestamp_nanos() / 1_000_000).ok()
+/// The first member of the JSON, by name, that says this user.
+pub(crate) fn member_that_says(json: &[u8], user: &str) -> Option<String> {
+    let object: Object<'_> = serde_json::from_slice(json).ok()?;
+    object.into_iter().find(|(_, value)| as_user(value).as_deref() == Some(user)).map(|(name, _)| name)
+}
+
+/// Who the JSON of the key that is called after a JWT's id says that this JWT's `sub` is: by a JWT in it that names the
+/// id, or else, if `by_sub`, by a member `sub`.
+pub(crate) fn subject_of_id(json: &[u8], id: &[u8], by_sub: bool) -> Option<String> {
+    let object: Object<'_> = serde_json::from_slice(json).ok()?;
+    let jwts = object.values().filter_map(|value| Jwt::read(text(value)?.as_bytes()));
+    let mut of_id = jwts.filter(|jwt| jwt.names().any(|name| name.as_bytes() == id));
+    let said = || object.get("sub").copied().and_then(as_user);
+    of_id.find_map(|jwt| jwt.sub).or_else(|| if by_sub { said() } else { None })
 }
 
 #[cfg(test)]
 mod tests {
+    use redis_session_core::base64url;
+
     use super::*;
     use crate::options::Options;
 
     fn read(json: &str) -> OldSession {
-        OldSession::read(json.as_bytes(), &Options::default().members).unwrap()
+        OldSession::read(json.as_bytes(), &Options::default().members, NaiveDates::Utc).unwrap()
     }
 
     fn user(json: &str) -> Option<String> {
@@ -176,34 +177,35 @@ mod tests {
 
     #[test]
     fn what_is_no_object_cannot_be_read() {
+        let read = |json: &[u8]| OldSession::read(json, &Options::default().members, NaiveDates::Always);
         for json in ["", "null", "42", "[]", "\"text\"", "{", "{\"a\":1}x", "gASVHgAAAAAAAAB9"] {
-            assert_eq!(OldSession::read(json.as_bytes(), &Options::default().members), None, "{json}");
+            assert_eq!(read(json.as_bytes()), None, "{json}");
         }
-        assert_eq!(OldSession::read(b"\xff", &Options::default().members), None);
+        assert_eq!(read(b"\xff"), None);
+    }
+
+    #[test]
+    fn a_date_without_an_offset_counts_if_it_is_said_what_it_is() {
+        let json = br#"{"created_at": "2026-11-25T10:00:00", "iat": 1795600801}"#;
+        let created = |naive| OldSession::read(json, &Options::default().members, naive).unwrap().created;
+        assert_eq!(created(NaiveDates::Utc), Some(1_795_600_800_000));
+        assert_eq!(created(NaiveDates::Always), Some(1_795_600_801_000), "the next that says a time");
+    }
+
+    #[test]
+    fn the_json_of_an_id_says_whose_its_jwt_is() {
+        let jwt = |payload: &str| format!("eyJhbGciOiJIUzI1NiJ9.{}.c2ln", base64url::encode(payload.as_bytes()));
+        let json = |token: &str| format!(r#"{{"user_id":42,"sub":"ada","access_token":"{token}","n":null}}"#);
+        let of = |json: &str, by_sub| subject_of_id(json.as_bytes(), b"one", by_sub);
+        let (its, other) = (json(&jwt(r#"{"sub":7,"jti":"one"}"#)), json(&jwt(r#"{"sub":"7","jti":"two"}"#)));
+        assert_eq!(of(&its, false).as_deref(), Some("7"));
+        assert_eq!((of(&other, true).as_deref(), of(&other, false)), (Some("ada"), None));
+        assert_eq!(of("[]", true), None);
     }
 
     #[test]
     fn a_session_can_say_that_it_is_over() {
         assert!(read(r#"{"revoked": true}"#).is_over && read(r#"{"active":false}"#).is_over);
         assert!(!read(r#"{"revoked": false, "active": true, "is_active": 0}"#).is_over);
-    }
-
-    #[test]
-    fn times_are_read_in_every_unit() {
-        for text in [
-            "1795600800",
-            "1795600800.25",
-            "1795600800250",
-            "1795600800250000",
-            "2026-11-25T10:00:00.250Z",
-            "2026-11-25T12:00:00.25+02:00",
-            "2026-11-25 10:00:00.250123+00:00",
-        ] {
-            let millis = unix_millis(text).unwrap();
-            assert_eq!(millis / 1000, 1_795_600_800, "{text}");
-        }
-        for text in ["1", "true", "", "soon", "0", "-1795600800", "NaN", "2026-11-25T10:00:00", "20261125"] {
-            assert_eq!(unix_millis(text), None, "{text}");
-        }
     }
 }

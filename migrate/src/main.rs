@@ -4,15 +4,23 @@
 //! options.rs      what it is asked for
 //! pass.rs         one pass over the old keys
 //!   sets.rs         whose a token is, where sets say so
+//!   blacklists.rs   what is on the blacklists when it begins
+//!   check.rs        which JWTs would not be taken, before anything is moved
 //!   sessions.rs     sessions
 //!   revocations.rs  revoked tokens and users
 //! layout.rs       an old session's JSON         old_key.rs   an old key's token
+//! dates.rs        the dates in them             jwt.rs       what a JWT says of itself
+//! issuers.rs      the entries that JWTs need    progress.rs  how far it is
 //! servers.rs      servers and clusters          tls.rs       the way to them
 //! record.rs       what is kept on the disk      report.rs    what became of all
-//!                                               progress.rs  how far it is
 //! ```
 
+mod blacklists;
+mod check;
+mod dates;
 mod error;
+mod issuers;
+mod jwt;
 mod layout;
 mod old_key;
 mod options;

@@ -11,6 +11,7 @@ use lexopt::prelude::*;
 use redis_session::redis::IntoConnectionInfo as _;
 use redis_session::{KeyPrefix, TokenFormat};
 
+use crate::dates::NaiveDates;
 use crate::error::Failure;
 use crate::tls::Tls;
 
@@ -18,6 +19,9 @@ pub(crate) const HELP: &str = "\
 Moves live sessions from plain Redis keys to the redis-session module. Without --apply it writes to no server, and
 reports what it would do. Old keys stay unless --delete-moved is given. It can be stopped at any time, also by kill -9;
 the same command goes on. Once it is done, the same command is the next pass, for what was added in the meantime.
+
+Before it moves anything, it checks the JWTs among the old keys, and says which of them the target would not take and
+why. --apply stops then: mend it, or add --skip-bad-tokens.
 
 usage: redis-session-migrate [OPTION...]
 
@@ -27,7 +31,11 @@ usage: redis-session-migrate [OPTION...]
   --target URL          the server with the module ($MIGRATE_TARGET, or the source)
   --dir DIR             the folder for the state and the report (migration)
   --batch N             keys asked for at once (500)
-  --rate N              keys a second at most, 0 for no limit (5000)
+  --rate N              keys a second at most, 0 for no limit (5000). Ten keys that have not changed since an earlier
+                        pass count as one
+  --skip-bad-tokens     move the others although some JWTs would not be taken
+  --sample FILE         JWTs of the application to check too, one a line; - for standard input. With --keep-ids, Redis
+                        holds no JWT that could be checked
 
 TLS, as rediss:// in a URL, or for both servers:
   --tls                 also where the URL is redis://
@@ -49,12 +57,16 @@ What the JSON's members are called: names, separated by commas, the first that i
   --ip-member NAMES         (ip,ip_address,ipAddress,client_ip,remote_addr)
   --agent-member NAMES      (user_agent,userAgent,ua,agent)
   --created-member NAMES    (created_at,createdAt,created,login_at,loginAt,login_time,loginTime,iat)
+  --naive-dates MEANING     what dates without an offset mean, as 2026-11-25T10:00:00: utc; local, the time zone of this
+                            system; or always, no time at all: such a blacklisting of a user ends all sessions, each time
 
 What the new sessions are.
   --key-prefix PREFIX       the target's session.key-prefix (sessions:)
   --hash-tag                write users in braces, sessions:{42}: for a target with session.key-form braces
   --keep-ids                what is behind the prefix is no secret but an id, which JWTs name as sid or jti: keep it.
                             Without this, the id is made from a hash of it
+  --opaque-jwts         treat JWTs as other tokens: the target does not check them, and the application goes on to check
+                        them until they are swapped. For secrets that are too short, and JWTs without sub
   --token KIND              which tokens SESSION.REGENERATE is to make for it: jwt, opaque or none (jwt)
   --refresh SECONDS         with a refresh token that is good for so long
   --idle SECONDS            IDLE, for layouts that renew a key's lifetime with each use
@@ -65,8 +77,8 @@ In the last passes:
   --revoke-gone         end the sessions that an earlier pass moved and whose old key was deleted since
   --delete-moved        delete the old key of each session that is moved, if it is as it was read
 
-Exit codes: 0 all is moved that is alive; 3 done, but some could not be moved: see the report; 1 it could not go on;
-2 wrong options; 130 stopped by Ctrl-C.
+Exit codes: 0 all is moved that is alive; 3 done, but some could not be moved: see the report; 4 nothing was moved: what
+it says must be decided first; 1 it could not go on; 2 wrong options; 130 stopped by Ctrl-C.
 ";
 
 /// What a run is asked for.
@@ -82,11 +94,18 @@ pub(crate) struct Options {
     pub(crate) batch: u32,
     /// Keys a second; 0 for no limit.
     pub(crate) rate: u32,
+    pub(crate) skip_bad_tokens: bool,
+    /// A file with JWTs, or `-`.
+    pub(crate) sample: Option<PathBuf>,
     pub(crate) prefixes: Prefixes,
     pub(crate) members: Members,
+    /// Whether the operator has said which members name the user.
+    pub(crate) user_is_named: bool,
+    naive_dates: Option<NaiveDates>,
     pub(crate) key_prefix: String,
     pub(crate) hash_tag: bool,
     pub(crate) keep_ids: bool,
+    pub(crate) opaque_jwts: bool,
     pub(crate) token: TokenFormat,
     pub(crate) refresh: Option<Duration>,
     pub(crate) idle: Option<Duration>,
@@ -126,6 +145,8 @@ impl Default for Options {
             dir: "migration".into(),
             batch: 500,
             rate: 5000,
+            skip_bad_tokens: false,
+            sample: None,
             prefixes: Prefixes {
                 sessions: "session:".into(),
                 blacklist: "blacklist:".into(),
@@ -138,9 +159,12 @@ impl Default for Options {
                 agent: names("user_agent,userAgent,ua,agent"),
                 created: names("created_at,createdAt,created,login_at,loginAt,login_time,loginTime,iat"),
             },
+            user_is_named: false,
+            naive_dates: None,
             key_prefix: "sessions:".into(),
             hash_tag: false,
             keep_ids: false,
+            opaque_jwts: false,
             token: TokenFormat::Jwt,
             refresh: None,
             idle: None,
@@ -182,17 +206,24 @@ impl Options {
                 Long("dir") => self.dir = parser.value()?.into(),
                 Long("batch") => self.batch = number(parser, 1, 100_000)?,
                 Long("rate") => self.rate = number(parser, 0, u32::MAX)?,
+                Long("skip-bad-tokens") => self.skip_bad_tokens = true,
+                Long("sample") => self.sample = Some(parser.value()?.into()),
                 Long("sessions") => self.prefixes.sessions = parser.value()?.string()?,
                 Long("blacklist") => self.prefixes.blacklist = parser.value()?.string()?,
                 Long("user-blacklist") => self.prefixes.user_blacklist = parser.value()?.string()?,
                 Long("user-sets") => self.prefixes.user_sets = parser.value()?.string()?,
-                Long("user-member") => self.members.user = names(parser)?,
+                Long("user-member") => {
+                    self.members.user = names(parser)?;
+                    self.user_is_named = true;
+                }
                 Long("ip-member") => self.members.ip = names(parser)?,
                 Long("agent-member") => self.members.agent = names(parser)?,
                 Long("created-member") => self.members.created = names(parser)?,
+                Long("naive-dates") => self.naive_dates = Some(parser.value()?.parse()?),
                 Long("key-prefix") => self.key_prefix = parser.value()?.string()?,
                 Long("hash-tag") => self.hash_tag = true,
                 Long("keep-ids") => self.keep_ids = true,
+                Long("opaque-jwts") => self.opaque_jwts = true,
                 Long("token") => self.token = token_format(parser)?,
                 Long("refresh") => self.refresh = Some(seconds(parser)?),
                 Long("idle") => self.idle = Some(seconds(parser)?),
@@ -247,6 +278,16 @@ impl Options {
         Ok(())
     }
 
+    /// What dates without an offset mean.
+    pub(crate) fn naive(&self) -> NaiveDates {
+        self.naive_dates.unwrap_or(NaiveDates::Always)
+    }
+
+    /// Whether the operator has said what they mean.
+    pub(crate) const fn naive_is_said(&self) -> bool {
+        self.naive_dates.is_some()
+    }
+
     /// How the users' keys are called.
     pub(crate) fn keys(&self) -> KeyPrefix {
         let keys = KeyPrefix::new(&*self.key_prefix);
@@ -277,6 +318,7 @@ impl Options {
                 ("key-prefix", self.key_prefix.clone()),
                 ("hash-tag", self.hash_tag.to_string()),
                 ("keep-ids", self.keep_ids.to_string()),
+                ("opaque-jwts", self.opaque_jwts.to_string()),
                 ("token", format!("{:?}", self.token).to_lowercase()),
                 ("refresh", span(self.refresh)),
                 ("idle", span(self.idle)),
@@ -360,7 +402,15 @@ mod tests {
             assert!(HELP.contains(&format!("({})", names.join(","))), "{names:?}");
         }
         let fixed = Options::default().fixed();
-        for name in fixed.keys().map(String::as_str).chain(["tls", "cacert", "cert", "key", "target-key"]) {
+        for name in fixed.keys().map(String::as_str).chain([
+            "tls",
+            "cacert",
+            "cert",
+            "key",
+            "target-key",
+            "naive-dates",
+            "sample",
+        ]) {
             assert!(HELP.contains(&format!("--{name} ")), "{name}");
         }
         assert_eq!(parse("--help").unwrap_err(), "help");
@@ -373,6 +423,7 @@ mod tests {
             "--rate -1",
             "--ttl 0",
             "--token cookie",
+            "--naive-dates gmt",
             "--colour red",
             "extra",
             "--sessions=",

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use redis_session::commands::session_revoke;
 use redis_session::redis::{Value, cmd};
 
+use crate::blacklists::Blacklists;
 use crate::error::Failure;
 use crate::options::Options;
 use crate::progress::Progress;
-use crate::record::{Moved, Phase, Record};
+use crate::record::{Known, Moved, Phase, Record};
 use crate::report::{Counts, Line, Tally};
 use crate::servers::{Ask, Servers};
 
@@ -27,6 +28,9 @@ pub(crate) struct Pass {
     pub(crate) record: Record,
     /// Who the sets say that a token's user is, by the digest of the token.
     pub(crate) listed: HashMap<[u8; 16], Arc<str>>,
+    /// What earlier passes have moved.
+    pub(crate) known: Known,
+    pub(crate) blacklists: Blacklists,
     pub(crate) stop: Arc<AtomicBool>,
     /// For the rate: when the first key was read, and how many since.
     began: Instant,
@@ -48,12 +52,30 @@ impl Pass {
         if let Some(said) = said {
             eprintln!("{said}");
         }
-        let listed = HashMap::new();
-        Ok(Self { options, source, target, record, listed, stop, began: Instant::now(), keys: 0 })
+        Ok(Self {
+            options,
+            source,
+            target,
+            record,
+            listed: HashMap::new(),
+            known: Known::default(),
+            blacklists: Blacklists::default(),
+            stop,
+            began: Instant::now(),
+            keys: 0,
+        })
     }
 
     /// Does what there is to do.
     pub(crate) fn run(&mut self) -> Result<&Tally, Failure> {
+        if self.options.apply {
+            self.known = self.record.known()?;
+        }
+        self.read_sets()?;
+        self.read_blacklists()?;
+        if !self.record.is_under_way() {
+            self.check()?;
+        }
         loop {
             let phase = self.record.state.phase;
             let next = match phase {
@@ -63,12 +85,12 @@ impl Pass {
                     Phase::Sessions
                 }
                 Phase::Sessions => {
-                    self.read_sets()?;
                     let prefix = self.options.prefixes.sessions.clone();
                     self.scan("sessions", &prefix, |tally| &mut tally.sessions, Self::move_sessions)?;
                     let unconfirmed = self.record.unconfirmed();
                     self.end(&unconfirmed)?;
                     self.record.forget_unconfirmed();
+                    self.known = Known::default();
                     Phase::UserBlacklist
                 }
                 Phase::UserBlacklist => {
@@ -94,12 +116,12 @@ impl Pass {
         what: &'static str,
         prefix: &str,
         counts: fn(&mut Tally) -> &mut Counts,
-        take: fn(&mut Self, Vec<OldKey>) -> Result<Vec<Ask>, Failure>,
+        take: fn(&mut Self, Vec<OldKey>) -> Result<Batch, Failure>,
     ) -> Result<(), Failure> {
         if prefix.is_empty() {
             return Ok(());
         }
-        let mut progress = Progress::new(what);
+        let mut progress = Progress::new(what, self.part_done());
         while self.record.state.node < self.source.len() {
             let (node, cursor) = (self.record.state.node, self.record.state.cursor);
             let (next, keys) = self.source.scan(node, cursor, prefix, self.options.batch)?;
@@ -110,7 +132,7 @@ impl Pass {
                 .collect();
             let found = keys.len() as u64;
             counts(&mut self.record.state.tally).found += found;
-            let deletes = if keys.is_empty() { Vec::new() } else { take(self, keys)? };
+            let Batch { deletes, unchanged } = if keys.is_empty() { Batch::default() } else { take(self, keys)? };
             let state = &mut self.record.state;
             (state.node, state.cursor) = if next == 0 { (node + 1, 0) } else { (node, next) };
             let part = self.part_done();
@@ -118,10 +140,14 @@ impl Pass {
             if !deletes.is_empty() {
                 self.record.deleting();
             }
-            self.record.save()?;
+            if found > unchanged {
+                self.record.save()?
+            } else {
+                self.record.save_often()?
+            }
             // Only now: a session whose key is deleted must not be looked for in vain.
             self.delete(&deletes)?;
-            self.wait(found)?;
+            self.wait(found - unchanged + unchanged.div_ceil(10))?;
         }
         Ok(())
     }
@@ -205,6 +231,15 @@ impl Pass {
         *counts(&mut self.record.state.tally).not_moved.entry(line.reason.to_owned()).or_default() += 1;
         self.record.report(line)
     }
+}
+
+/// What became of some old keys.
+#[derive(Default)]
+pub(crate) struct Batch {
+    /// What deletes old keys that are not needed any more.
+    pub(crate) deletes: Vec<Ask>,
+    /// How many were as an earlier pass has left them.
+    pub(crate) unchanged: u64,
 }
 
 /// An old key, and what is behind its prefix.

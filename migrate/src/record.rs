@@ -4,21 +4,27 @@
 //! state.json      the position and the counts, replaced as a whole after each batch
 //! report.jsonl    a line for each thing that the latest pass did not move
 //! moved.next      a line for each session that this pass has found alive in the old layout, written before it is moved:
-//!                 id, end (Unix milliseconds) and user, with tabs between them
+//!                 id, end (Unix milliseconds), digest of the old key, digest of its value, and user, with tabs between
+//!                 them
 //! moved           the same of the passes before this one
 //! dry-run.jsonl   what the latest dry run would not move; a dry run has none of the others
+//! issuers.json    the entries that session.issuers-file needs for the JWTs that would not be taken, if there are such
 //! ```
+//!
+//! The digests tell a later pass which keys have not changed since.
 //!
 //! A line of `moved.next` that is behind what `state.json` knows is of a batch that was cut off: its sessions may have
 //! begun without the second look at the old keys. Each is *unconfirmed* until it is found again, and is ended if it is
 //! not found in the rest of the pass.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use redis_session_core::base64url;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Failure;
@@ -26,7 +32,11 @@ use crate::old_key::digest;
 use crate::options::Options;
 use crate::report::{Line, Tally};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// How often the state is saved while nothing changes but the position.
+const OFTEN: Duration = Duration::from_millis(250);
+/// Longer than any line of the lists: an id has 128 bytes at most, a user 255.
+const LINE: usize = 512;
 
 /// What is done one after the other in a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +76,80 @@ pub(crate) struct Moved {
     /// Unix milliseconds.
     pub(crate) ends_at: i64,
     pub(crate) user: String,
+    pub(crate) seen: Seen,
+}
+
+/// What an old key was when it was moved, by digests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    key: [u8; 16],
+    value: [u8; 8],
+}
+
+impl Seen {
+    pub(crate) fn of(key: &[u8], value: &[u8]) -> Self {
+        Self { key: digest(key), value: digest(value).first_chunk().copied().unwrap_or_default() }
+    }
+}
+
+impl Moved {
+    fn line(&self) -> String {
+        let Self { id, ends_at, user, seen: Seen { key, value } } = self;
+        format!("{id}\t{ends_at}\t{}\t{}\t{user}\n", base64url::encode(key), base64url::encode(value))
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let mut parts = line.splitn(5, '\t');
+        let mut next = || parts.next();
+        let (id, ends_at, key, value, user) = (next()?, next()?, next()?, next()?, next()?);
+        let bytes = |text: &str| base64url::decode(text.as_bytes());
+        let seen = Seen { key: bytes(key)?.try_into().ok()?, value: bytes(value)?.try_into().ok()? };
+        Some(Self { id: id.to_owned(), ends_at: ends_at.parse().ok()?, user: user.to_owned(), seen })
+    }
+}
+
+/// The old keys that earlier passes have moved: by the key's digest, the value's, and where its line is in the list.
+#[derive(Default)]
+pub(crate) struct Known {
+    list: Option<File>,
+    keys: HashMap<[u8; 16], ([u8; 8], u64)>,
+}
+
+impl Known {
+    fn read(dir: &Path) -> Result<Self, Failure> {
+        let path = dir.join("moved");
+        let mut known = Self { list: File::open(&path).ok(), keys: HashMap::new() };
+        let mut at = 0;
+        each(&path, |line| {
+            if let Some(Moved { seen, .. }) = Moved::parse(line) {
+                known.keys.insert(seen.key, (seen.value, at));
+            }
+            at += line.len() as u64 + 1;
+        })?;
+        Ok(known)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Whether there was this key.
+    pub(crate) fn has(&self, key: &[u8]) -> bool {
+        !self.is_empty() && self.keys.contains_key(&digest(key))
+    }
+
+    /// What it was moved to, if its value is still the same.
+    pub(crate) fn unchanged(&self, key: &[u8], value: &[u8]) -> Option<Moved> {
+        let seen = Seen::of(key, value);
+        let (known, at) = self.keys.get(&seen.key)?;
+        if *known != seen.value {
+            return None;
+        }
+        let mut bytes = [0; LINE];
+        let length = self.list.as_ref()?.read_at(&mut bytes, *at).ok()?;
+        let line = bytes.get(..length)?.split(|byte| *byte == b'\n').next()?;
+        Moved::parse(std::str::from_utf8(line).ok()?).filter(|moved| moved.seen == seen)
+    }
 }
 
 /// The folder, with its files open.
@@ -76,6 +160,9 @@ pub(crate) struct Record {
     report: BufWriter<File>,
     /// None in a dry run.
     moved: Option<File>,
+    /// Whether something of it may not be on the disk yet.
+    is_unsynced: bool,
+    saved: Instant,
 }
 
 impl Record {
@@ -102,10 +189,20 @@ impl Record {
         lock(&report, &dir, &report_path)?;
         if !options.apply {
             report.set_len(0).map_err(Failure::io(&report_path))?;
-            return Ok((Self { dir, state: new, report: BufWriter::new(report), moved: None }, None));
+            let record = Self {
+                dir,
+                state: new,
+                report: BufWriter::new(report),
+                moved: None,
+                is_unsynced: false,
+                saved: Instant::now(),
+            };
+            return Ok((record, None));
         }
         let (mut state, mut said) = (new, None);
-        if let Some(old) = read_state(&dir)? {
+        let old = read_state(&dir)?;
+        let is_new = old.is_none();
+        if let Some(old) = old {
             same_migration(&dir, &old.options, &state.options)?;
             if options.revoke_gone && old.has_deleted {
                 let why = "--delete-moved was used here, so a missing key no longer means a logout";
@@ -136,9 +233,18 @@ impl Record {
         report.set_len(state.report_bytes).map_err(Failure::io(&report_path))?;
         report.seek(SeekFrom::End(0)).map_err(Failure::io(&report_path))?;
         state.unconfirmed.extend(cut_off(&dir, state.moved_bytes)?);
-        let mut record =
-            Self { moved: Some(open_moved(&dir, state.moved_bytes)?), dir, state, report: BufWriter::new(report) };
-        record.save()?;
+        let mut record = Self {
+            moved: Some(open_moved(&dir, state.moved_bytes)?),
+            dir,
+            state,
+            report: BufWriter::new(report),
+            is_unsynced: false,
+            saved: Instant::now(),
+        };
+        // A run that ends before it has moved anything decides nothing for the next.
+        if !is_new {
+            record.save()?;
+        }
         Ok((record, said))
     }
 
@@ -157,10 +263,46 @@ impl Record {
 
     /// Notes sessions that are about to be moved. When this has returned, a cut finds them noted.
     pub(crate) fn moving(&mut self, sessions: impl Iterator<Item = Moved>) -> Result<(), Failure> {
+        self.found(sessions)?;
+        self.sync()
+    }
+
+    /// Notes sessions that were found again as they were.
+    pub(crate) fn found(&mut self, sessions: impl Iterator<Item = Moved>) -> Result<(), Failure> {
         let Some(file) = &mut self.moved else { return Ok(()) };
-        let lines: String = sessions.map(|Moved { id, ends_at, user }| format!("{id}\t{ends_at}\t{user}\n")).collect();
-        let path = self.dir.join("moved.next");
-        file.write_all(lines.as_bytes()).and_then(|()| file.sync_data()).map_err(Failure::io(&path))
+        let lines: String = sessions.map(|session| session.line()).collect();
+        self.is_unsynced |= !lines.is_empty();
+        file.write_all(lines.as_bytes()).map_err(Failure::io(&self.dir.join("moved.next")))
+    }
+
+    fn sync(&mut self) -> Result<(), Failure> {
+        let Some(file) = self.moved.as_ref().filter(|_| self.is_unsynced) else { return Ok(()) };
+        file.sync_data().map_err(Failure::io(&self.dir.join("moved.next")))?;
+        self.is_unsynced = false;
+        Ok(())
+    }
+
+    /// The old keys that earlier passes have moved.
+    pub(crate) fn known(&self) -> Result<Known, Failure> {
+        Known::read(&self.dir)
+    }
+
+    /// A file in the folder, for its owner alone.
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<PathBuf, Failure> {
+        let path = self.dir.join(name);
+        open(&path, true)?.write_all(text.as_bytes()).map_err(Failure::io(&path))?;
+        Ok(path)
+    }
+
+    /// A file in the folder, if it is there.
+    pub(crate) fn read(&self, name: &str) -> Option<Vec<u8>> {
+        fs::read(self.dir.join(name)).ok()
+    }
+
+    /// Whether the run goes on with a pass that an earlier one has begun.
+    pub(crate) fn is_under_way(&self) -> bool {
+        let State { phase, node, cursor, .. } = self.state;
+        (phase, node, cursor) != (Phase::Blacklist, 0, 0)
     }
 
     /// Notes that the old key of a session was there after the session had begun.
@@ -185,8 +327,15 @@ impl Record {
         self.state.has_deleted = true;
     }
 
+    /// Saves the state now and then: where nothing has changed but the position, it need not be done at once.
+    pub(crate) fn save_often(&mut self) -> Result<(), Failure> {
+        if self.saved.elapsed() < OFTEN { Ok(()) } else { self.save() }
+    }
+
     /// Puts the state on the disk, in one step.
     pub(crate) fn save(&mut self) -> Result<(), Failure> {
+        self.sync()?;
+        self.saved = Instant::now();
         let path = self.report_path();
         self.report.flush().map_err(Failure::io(&path))?;
         let Some(moved) = &mut self.moved else { return Ok(()) };
@@ -206,12 +355,17 @@ impl Record {
             return Ok(Vec::new());
         }
         let mut seen = HashSet::new();
-        each(&self.dir.join("moved.next"), |session| {
-            seen.insert(of_user(&session.id, &session.user));
+        each(&self.dir.join("moved.next"), |line| {
+            if let Some(session) = Moved::parse(line) {
+                seen.insert(of_user(&session.id, &session.user));
+            }
         })?;
         let mut gone = Vec::new();
-        each(&earlier, |session| {
-            if session.ends_at > now && seen.insert(of_user(&session.id, &session.user)) {
+        each(&earlier, |line| {
+            let session = Moved::parse(line).filter(|session| session.ends_at > now);
+            if let Some(session) = session
+                && seen.insert(of_user(&session.id, &session.user))
+            {
                 gone.push(session);
             }
         })?;
@@ -223,8 +377,7 @@ impl Record {
         let (next, moved, new) = (self.dir.join("moved.next"), self.dir.join("moved"), self.dir.join("moved.new"));
         fs::copy(&next, &new).map_err(Failure::io(&new))?;
         let mut file = OpenOptions::new().append(true).open(&new).map_err(Failure::io(&new))?;
-        let lines: String =
-            kept.iter().map(|Moved { id, ends_at, user }| format!("{id}\t{ends_at}\t{user}\n")).collect();
+        let lines: String = kept.iter().map(Moved::line).collect();
         file.write_all(lines.as_bytes()).and_then(|()| file.sync_data()).map_err(Failure::io(&new))?;
         // Cut off between these two, the pass ends once more, with the same result.
         fs::rename(&new, &moved).map_err(Failure::io(&moved))?;
@@ -297,7 +450,7 @@ fn cut_off(dir: &Path, known: u64) -> Result<Vec<(String, String)>, Failure> {
     let Ok(mut file) = File::open(&path) else { return Ok(Vec::new()) };
     let mut text = String::new();
     file.seek(SeekFrom::Start(known)).and_then(|_| file.read_to_string(&mut text)).map_err(Failure::io(&path))?;
-    Ok(text.lines().filter_map(parse).map(|Moved { id, user, .. }| (id, user)).collect())
+    Ok(text.lines().filter_map(Moved::parse).map(|Moved { id, user, .. }| (id, user)).collect())
 }
 
 /// Puts one list at the end of another, and empties it.
@@ -309,24 +462,41 @@ fn append(to: &Path, from: &Path) -> Result<(), Failure> {
     open(from, true).map(|_| ())
 }
 
-/// Reads a list, which need not be there.
-fn each(path: &Path, mut of: impl FnMut(Moved)) -> Result<(), Failure> {
+/// Reads the lines of a list, which need not be there.
+fn each(path: &Path, mut of: impl FnMut(&str)) -> Result<(), Failure> {
     let Ok(file) = File::open(path) else { return Ok(()) };
     for line in BufReader::new(file).lines() {
-        if let Some(session) = parse(&line.map_err(Failure::io(path))?) {
-            of(session);
-        }
+        of(&line.map_err(Failure::io(path))?);
     }
     Ok(())
-}
-
-fn parse(line: &str) -> Option<Moved> {
-    let mut parts = line.splitn(3, '\t');
-    let (id, ends_at, user) = (parts.next()?, parts.next()?, parts.next()?);
-    Some(Moved { id: id.to_owned(), ends_at: ends_at.parse().ok()?, user: user.to_owned() })
 }
 
 /// A session by 16 bytes: there may be millions.
 fn of_user(id: &str, user: &str) -> [u8; 16] {
     digest(format!("{id}\t{user}").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unchanged_key_is_known_by_its_digests() {
+        let dir = tempfile::tempdir().unwrap();
+        let moved = |n: usize| Moved {
+            id: format!("id{n}"),
+            ends_at: 1,
+            user: "u".repeat(n),
+            seen: Seen::of(format!("session:{n}").as_bytes(), b"{}"),
+        };
+        let lines: String = [1, 200, 3].map(|n| moved(n).line()).concat();
+        fs::write(dir.path().join("moved"), lines).unwrap();
+        let known = Known::read(dir.path()).unwrap();
+        for n in [1, 200, 3] {
+            let key = format!("session:{n}");
+            assert_eq!(known.unchanged(key.as_bytes(), b"{}"), Some(moved(n)));
+            assert!(known.has(key.as_bytes()) && known.unchanged(key.as_bytes(), b"{ }").is_none());
+        }
+        assert!(!known.has(b"session:2") && known.unchanged(b"session:2", b"{}").is_none());
+    }
 }

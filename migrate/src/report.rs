@@ -9,7 +9,7 @@ use crate::options::Options;
 
 /// Why something is not moved: what the report calls it, whether that is as it should be because nobody is signed in by
 /// it any more, and what it means. Behind them are the reasons of `SESSION.VALIDATE`, for JWTs.
-pub(crate) const REASONS: [(&str, bool, &str); 24] = [
+pub(crate) const REASONS: [(&str, bool, &str); 25] = [
     ("wrong_type", false, "the key holds no string"),
     ("bad_json", false, "its value is no JSON object"),
     ("no_token", false, "there is nothing behind the prefix"),
@@ -21,16 +21,17 @@ pub(crate) const REASONS: [(&str, bool, &str); 24] = [
     ("refused", false, "the server does not take it; the report has its words"),
     ("malformed", false, "the server does not take this JWT for one"),
     ("algorithm", false, "the JWT has another algorithm than its key"),
-    ("unknown_key", false, "no key of the server has the JWT's kid"),
-    ("signature", false, "the JWT was not signed with the server's key"),
-    ("type", false, "the JWT's typ is not session.token-type, or it has no exp"),
+    ("unknown_key", false, "the server has no key with the JWT's kid, or none for its algorithm"),
+    ("signature", false, "the JWT was not signed with a key of the server"),
+    ("type", false, "the JWT's typ is not the one that the server asks for"),
     ("not_yet_valid", false, "the JWT is from the future"),
-    ("issuer", false, "the JWT is not from session.issuer"),
-    ("audience", false, "the JWT is not for session.audience"),
+    ("issuer", false, "the JWT's iss has no keys on the server"),
+    ("audience", false, "the JWT is not for the audience that the server asks for"),
     ("subject", false, "the JWT's sub is another user than the JSON names"),
+    ("horizon", false, "the JWT's iat is older than the server's settings allow, though its exp is ahead"),
     ("over", true, "its JSON says that it has ended"),
     ("blacklisted", true, "it is on the blacklist"),
-    ("user_blacklisted", true, "it is older than its user's blacklisting, or as old as nobody knows"),
+    ("user_blacklisted", true, "it is older than its user's blacklisting, or its age is not known"),
     ("logged_out", true, "it was logged out while it was moved, and is ended again"),
     ("token_expired", true, "the JWT has expired"),
     ("ended_here", true, "it has ended on the target"),

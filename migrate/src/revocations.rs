@@ -1,16 +1,17 @@
 //! What was revoked in the old layout: JWTs that go on the target's deny list, and users that are logged out there.
 
 use redis_session::commands::{session_list, session_revoke, session_revoke_user, session_validate};
-use redis_session::redis::{FromRedisValue as _, Value};
+use redis_session::redis::FromRedisValue as _;
 use redis_session::{Reason, Session, ValidateOptions, Validation, unverified_user};
 use redis_session_core::Subject;
 
 use crate::error::Failure;
-use crate::old_key::{id_of, jwt};
-use crate::pass::{OldKey, Pass};
+use crate::jwt::Jwt;
+use crate::old_key::id_of;
+use crate::pass::{Batch, OldKey, Pass};
 use crate::report::{Counts, Line, Tally};
 use crate::servers::Ask;
-use crate::sessions::{NotMoved, Until};
+use crate::sessions::NotMoved;
 
 fn tokens(tally: &mut Tally) -> &mut Counts {
     &mut tally.blacklist
@@ -22,13 +23,14 @@ fn users(tally: &mut Tally) -> &mut Counts {
 
 impl Pass {
     /// Denies the JWTs among blacklisted tokens. All others need nothing: their sessions are not moved.
-    pub(crate) fn deny(&mut self, keys: Vec<OldKey>) -> Result<Vec<Ask>, Failure> {
+    pub(crate) fn deny(&mut self, keys: Vec<OldKey>) -> Result<Batch, Failure> {
         let names = self.options.keys();
         let all = keys.len();
+        let are_checked = !self.options.opaque_jwts;
         // A JWT without a user is nobody's on the target.
         let jwts: Vec<(String, Vec<u8>)> = keys
             .into_iter()
-            .filter(|OldKey { token, .. }| jwt(token).is_some())
+            .filter(|OldKey { token, .. }| are_checked && Jwt::read(token).is_some())
             .filter_map(|OldKey { token, .. }| Some((unverified_user(&token)?, token)))
             .collect();
         self.record.state.tally.blacklist.needless += (all - jwts.len()) as u64;
@@ -61,14 +63,14 @@ impl Pass {
         if self.options.apply {
             self.target.demand(&revokes)?;
         }
-        Ok(Vec::new())
+        Ok(Batch::default())
     }
 
     /// Logs users out who are on the blacklist and have not logged in again since.
     ///
     /// This comes after the sessions, and leaves those alone that have a newer one: `SESSION.REVOKEUSER` would end that
     /// too, and the JWTs of before.
-    pub(crate) fn log_out_users(&mut self, keys: Vec<OldKey>) -> Result<Vec<Ask>, Failure> {
+    pub(crate) fn log_out_users(&mut self, keys: Vec<OldKey>) -> Result<Batch, Failure> {
         let names = self.options.keys();
         let mut found = Vec::new();
         for OldKey { key, token } in keys {
@@ -105,12 +107,9 @@ impl Pass {
                 self.not_moved(users, &line)?;
                 continue;
             }
-            let until = match value {
-                Value::ServerError(error) if error.code() == "WRONGTYPE" => Some(Until::Always),
-                value => Until::of(self.source.is_no_error(value)?),
-            };
+            let until = self.until(value)?;
             let counts = &mut self.record.state.tally.user_blacklist;
-            let Some(until) = until else {
+            let Some((until, _)) = until else {
                 counts.expired += 1;
                 continue;
             };
@@ -131,6 +130,6 @@ impl Pass {
             self.target.demand(&revokes)?;
             self.end(&older)?;
         }
-        Ok(Vec::new())
+        Ok(Batch::default())
     }
 }

@@ -9,14 +9,17 @@ use std::time::Duration;
 use redis_session::commands::{session_create, session_revoke, session_ttl, session_unset, session_validate};
 use redis_session::redis::{FromRedisValue as _, RedisError, Value, cmd};
 use redis_session::{CreateOptions, LimitPolicy, Reason, ValidateOptions, Validation};
+use redis_session_core::sessions::MAX_LEEWAY;
 use redis_session_core::token::is_token;
 use redis_session_core::{SessionId, Subject};
 
+use crate::dates::{Date, NaiveDates};
 use crate::error::Failure;
-use crate::layout::{OldSession, unix_millis};
-use crate::old_key::{Claims, digest, id_of, jwt};
-use crate::pass::{OldKey, Pass, now};
-use crate::record::Moved;
+use crate::jwt::Jwt;
+use crate::layout::{OldSession, subject_of_id};
+use crate::old_key::{digest, id_of};
+use crate::pass::{Batch, OldKey, Pass, now};
+use crate::record::{Moved, Seen};
 use crate::report::{Counts, Line, Tally};
 use crate::servers::Ask;
 
@@ -28,15 +31,19 @@ const NO_FIELD: &str = "redis-session-migrate asks whether it is dead";
 const DELETE: &str = "return redis.pcall('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0";
 
 /// An old session that can be moved as far as it says itself.
-struct Candidate {
+pub(crate) struct Candidate {
     key: Vec<u8>,
-    token: Vec<u8>,
-    value: Vec<u8>,
-    /// Its new id. Of a JWT it is what the server says, once it was asked.
-    id: String,
-    user: String,
-    claims: Option<Claims>,
-    created: Option<i64>,
+    pub(crate) token: Vec<u8>,
+    pub(crate) value: Vec<u8>,
+    /// Its new id. Of a JWT that the target checks it is what the target says, once it was asked.
+    pub(crate) id: String,
+    pub(crate) user: String,
+    pub(crate) jwt: Option<Jwt>,
+    /// Whether the target checks its token: it is a JWT, and not treated as another token.
+    pub(crate) is_checked: bool,
+    /// Whether it says of itself that it has ended.
+    pub(crate) is_over: bool,
+    pub(crate) created: Option<i64>,
     ttl: Duration,
     ip: Option<IpAddr>,
     agent: Option<String>,
@@ -69,7 +76,55 @@ fn counts(tally: &mut Tally) -> &mut Counts {
 
 impl Pass {
     /// Moves a batch, and returns what deletes the old keys of those that were moved, if that is wanted.
-    pub(crate) fn move_sessions(&mut self, keys: Vec<OldKey>) -> Result<Vec<Ask>, Failure> {
+    pub(crate) fn move_sessions(&mut self, keys: Vec<OldKey>) -> Result<Batch, Failure> {
+        let all = keys.len();
+        let keys = self.pass_over_unchanged(keys)?;
+        let unchanged = (all - keys.len()) as u64;
+        let deletes = if keys.is_empty() { Vec::new() } else { self.move_changed(keys)? };
+        Ok(Batch { deletes, unchanged })
+    }
+
+    /// Counts the sessions that an earlier pass has moved, that are alive here, and whose old keys are as they were; and
+    /// returns the other keys.
+    fn pass_over_unchanged(&mut self, keys: Vec<OldKey>) -> Result<Vec<OldKey>, Failure> {
+        if self.known.is_empty() || !self.options.apply || self.options.delete_moved {
+            return Ok(keys);
+        }
+        let (known, mut changed): (Vec<_>, Vec<_>) = keys.into_iter().partition(|old| self.known.has(&old.key));
+        let gets: Vec<_> = known.iter().map(|old| Ask::of("GET", &old.key)).collect();
+        let (mut same, mut asks) = (Vec::new(), Vec::new());
+        let names = self.options.keys();
+        for (old, value) in known.into_iter().zip(self.source.ask(&gets)?) {
+            let moved = match value {
+                Value::BulkString(value) => self.known.unchanged(&old.key, &value),
+                _ => None,
+            };
+            match moved.filter(|moved| !self.blacklists.concern(&old.token, &moved.user)) {
+                Some(moved) => {
+                    let key = names.key(&moved.user);
+                    asks.push(Ask::new(&*key, session_ttl(&*key, moved.id.as_str())));
+                    same.push((old, moved));
+                }
+                None => changed.push(old),
+            }
+        }
+        let mut found = Vec::new();
+        for ((old, moved), left) in same.into_iter().zip(self.target.ask(&asks)?) {
+            match left {
+                Value::Int(left) if left >= 0 => found.push(moved),
+                // It has ended here, or is not here any more.
+                _ => changed.push(old),
+            }
+        }
+        for moved in &found {
+            self.record.confirm(&moved.id);
+        }
+        self.record.state.tally.sessions.already += found.len() as u64;
+        self.record.found(found.into_iter())?;
+        Ok(changed)
+    }
+
+    fn move_changed(&mut self, keys: Vec<OldKey>) -> Result<Vec<Ask>, Failure> {
         let found = self.read(keys)?;
         let (mut alive, mut over) = (Vec::new(), Vec::new());
         for (candidate, reason) in self.look(found, false)? {
@@ -142,55 +197,72 @@ impl Pass {
                 }
             };
             match self.understand(key, token.clone(), value, left) {
-                Ok(candidate) => candidates.push(candidate),
+                Ok((candidate, member)) => {
+                    if let Some(member) = member {
+                        *self.record.state.tally.user_members.entry(member).or_default() += 1;
+                    }
+                    candidates.push(candidate);
+                }
                 Err((user, not)) => self.report_session(&self.shown_id(&token), user.as_deref(), &not)?,
             }
         }
         Ok(candidates)
     }
 
-    /// What an old key and its value say; or why they say too little, with the user if that is known.
-    fn understand(
-        &mut self,
+    /// What an old key and its value say, and which member of the JSON has named the user; or why they say too little,
+    /// with the user if that is known.
+    pub(crate) fn understand(
+        &self,
         key: Vec<u8>,
         token: Vec<u8>,
         value: Vec<u8>,
         left: Option<Duration>,
-    ) -> Result<Candidate, (Option<String>, NotMoved)> {
+    ) -> Result<(Candidate, Option<String>), (Option<String>, NotMoved)> {
+        let options = &self.options;
         let no = |reason: &str| (None, NotMoved::from(reason));
         if token.is_empty() {
             return Err(no("no_token"));
         }
-        let old = OldSession::read(&value, &self.options.members).ok_or_else(|| no("bad_json"))?;
-        let claims = jwt(&token);
+        let old = OldSession::read(&value, &options.members, options.naive()).ok_or_else(|| no("bad_json"))?;
+        let jwt = Jwt::read(&token);
         let listed = self.listed.get(&digest(&token)).map(|user| user.to_string());
-        let user = match (old.user, listed) {
+        let (user, member) = match (old.user, listed) {
             (Some((user, _)), Some(listed)) if user != listed => return Err((Some(user), "users_differ".into())),
-            (Some((user, member)), _) => {
-                *self.record.state.tally.user_members.entry(member).or_default() += 1;
-                user
-            }
-            (None, Some(listed)) => listed,
-            (None, None) => claims.as_ref().and_then(|claims| claims.sub.clone()).ok_or_else(|| no("no_user"))?,
+            (Some((user, member)), _) => (user, Some(member)),
+            (None, Some(listed)) => (listed, None),
+            (None, None) => (jwt.as_ref().and_then(|jwt| jwt.sub.clone()).ok_or_else(|| no("no_user"))?, None),
         };
         if let Err(why) = Subject::new(user.as_bytes()) {
             return Err((None, NotMoved { reason: "bad_user".into(), detail: Some(why.to_string()) }));
         }
         let no = |reason: &str| (Some(user.clone()), NotMoved::from(reason));
-        if old.is_over {
-            return Err(no("over"));
+        let ttl = match options.ttl.or(left).or(options.ttl_if_none) {
+            Some(ttl) => ttl,
+            None if old.is_over => Duration::ZERO,
+            None => return Err(no("no_ttl")),
+        };
+        if options.keep_ids && jwt.is_none() {
+            if SessionId::from_text(&token).is_err() || is_token(&token) {
+                return Err(no("bad_id"));
+            }
+            let subject = subject_of_id(&value, &token, !options.user_is_named).filter(|subject| *subject != user);
+            if let Some(subject) = subject {
+                let detail = format!("the JWT with this id is {subject:?}'s, as the JSON says");
+                return Err((Some(user), NotMoved { reason: "subject".into(), detail: Some(detail) }));
+            }
         }
-        let ttl = self.options.ttl.or(left).or(self.options.ttl_if_none).ok_or_else(|| no("no_ttl"))?;
-        if self.options.keep_ids && claims.is_none() && (SessionId::from_text(&token).is_err() || is_token(&token)) {
-            return Err(no("bad_id"));
+        let is_checked = jwt.is_some() && !options.opaque_jwts;
+        if !is_checked && jwt.as_ref().is_some_and(|jwt| jwt.is_expired(now())) {
+            return Err(no("token_expired"));
         }
-        #[expect(clippy::cast_possible_truncation, reason = "saturates")]
-        let issued = claims.as_ref().and_then(|claims| claims.iat).map(|seconds| (seconds * 1000.0) as i64);
+        let issued = jwt.as_ref().and_then(Jwt::issued);
         let id = self.shown_id(&token);
-        Ok(Candidate {
+        let candidate = Candidate {
             key,
             id,
-            claims,
+            jwt,
+            is_checked,
+            is_over: old.is_over,
             // The older of both: what is not known to be newer than a blacklisting is not moved.
             created: old.created.into_iter().chain(issued).min(),
             token,
@@ -201,12 +273,13 @@ impl Pass {
             agent: old.agent,
             data: old.data,
             is_new: false,
-        })
+        };
+        Ok((candidate, member))
     }
 
-    /// What a session is called in the report, and what its id will be unless its token is a JWT.
-    fn shown_id(&self, token: &[u8]) -> String {
-        if self.options.keep_ids && jwt(token).is_none() {
+    /// What a session is called in the report, and what its id will be unless the target says another.
+    pub(crate) fn shown_id(&self, token: &[u8]) -> String {
+        if self.options.keep_ids && Jwt::read(token).is_none() {
             String::from_utf8_lossy(token).into_owned()
         } else {
             id_of(token)
@@ -226,8 +299,8 @@ impl Pass {
             }
             let key_is_there = asks.len() - before;
             if !prefixes.blacklist.is_empty() {
-                let claimed = candidate.claims.iter().flat_map(|claims| [&claims.jti, &claims.sid]).flatten();
-                let names = std::iter::once(&candidate.token[..]).chain(claimed.map(String::as_bytes));
+                let named = candidate.jwt.iter().flat_map(Jwt::names).map(str::as_bytes);
+                let names = std::iter::once(&candidate.token[..]).chain(named);
                 asks.extend(names.map(|name| Ask::of("EXISTS", &prefixed(&prefixes.blacklist, name))));
             }
             let on_blacklist = asks.len() - before - key_is_there;
@@ -239,7 +312,7 @@ impl Pass {
         let mut replies = self.source.ask(&asks)?.into_iter();
         let mut looked = Vec::new();
         for (candidate, (key_is_there, on_blacklist, user_is)) in found.into_iter().zip(plans) {
-            let mut reason = None;
+            let mut reason = candidate.is_over.then_some("over");
             for reply in replies.by_ref().take(key_is_there) {
                 if self.source.is_no_error(reply)? == Value::Int(0) {
                     reason = Some("logged_out");
@@ -251,12 +324,7 @@ impl Pass {
                 }
             }
             for reply in replies.by_ref().take(user_is) {
-                let until = match reply {
-                    // Whatever it is, it is there.
-                    Value::ServerError(error) if error.code() == "WRONGTYPE" => Some(Until::Always),
-                    reply => Until::of(self.source.is_no_error(reply)?),
-                };
-                if until.is_some_and(|until| until.covers(candidate.created)) {
+                if self.until(reply)?.is_some_and(|(until, _)| until.covers(candidate.created)) {
                     reason = reason.or(Some("user_blacklisted"));
                 }
             }
@@ -271,7 +339,7 @@ impl Pass {
         let options = ValidateOptions::new().stateless();
         let asks: Vec<_> = candidates
             .iter()
-            .filter(|candidate| candidate.claims.is_some())
+            .filter(|candidate| candidate.is_checked)
             .map(|Candidate { user, token, .. }| {
                 let key = keys.key(user);
                 Ask::new(&*key, session_validate(&*key, &token[..], &options))
@@ -280,9 +348,9 @@ impl Pass {
         let mut replies = self.target.ask(&asks)?.into_iter();
         let mut known = Vec::new();
         for mut candidate in candidates {
-            if candidate.claims.is_some() {
+            if candidate.is_checked {
                 let reply = replies.next().unwrap_or(Value::Nil);
-                match self.validation(reply)? {
+                match self.validation(reply, candidate.jwt.as_ref())? {
                     Ok(id) => candidate.id = id,
                     Err(not) => {
                         self.report_session(&candidate.id, Some(&candidate.user), &not)?;
@@ -296,7 +364,7 @@ impl Pass {
     }
 
     /// The id of a JWT's session, or why it has none.
-    fn validation(&self, reply: Value) -> Result<Result<String, NotMoved>, Failure> {
+    pub(crate) fn validation(&self, reply: Value, jwt: Option<&Jwt>) -> Result<Result<String, NotMoved>, Failure> {
         if let Some(refused) = self.refused(&reply)? {
             return Ok(Err(refused));
         }
@@ -305,8 +373,12 @@ impl Pass {
             Validation::Active(session) => return Ok(Ok(session.id)),
             Validation::Inactive(inactive) => inactive.reason,
         };
-        let ended = reason.known().and_then(ended_here);
-        Ok(Err(ended.unwrap_or_else(|| reason.as_str().into())))
+        let Some(known) = reason.known() else { return Ok(Err(reason.as_str().into())) };
+        // Its own `exp` is far ahead, whatever the target's clock: it is the target's settings that end it.
+        let soon = now().saturating_add_unsigned(MAX_LEEWAY);
+        let is_cut = known == Reason::TokenExpired && jwt.is_some_and(|jwt| !jwt.is_expired(soon));
+        let not = if is_cut { NotMoved::from("horizon") } else { NotMoved::from(known.as_str()) };
+        Ok(Err(ended_here(known).unwrap_or(not)))
     }
 
     /// Passes over sessions that have ended on the target since an earlier pass: their ids could begin again, but their old
@@ -315,7 +387,7 @@ impl Pass {
         let keys = self.options.keys();
         let asks: Vec<_> = candidates
             .iter()
-            .filter(|candidate| candidate.claims.is_none())
+            .filter(|candidate| !candidate.is_checked)
             .map(|Candidate { user, id, .. }| {
                 let key = keys.key(user);
                 Ask::new(&*key, session_unset(&*key, id.as_str(), NO_FIELD))
@@ -324,7 +396,7 @@ impl Pass {
         let mut replies = self.target.ask(&asks)?.into_iter();
         let mut alive = Vec::new();
         for candidate in candidates {
-            let reply = if candidate.claims.is_none() { replies.next() } else { None };
+            let reply = if candidate.is_checked { None } else { replies.next() };
             let ended = match reply {
                 Some(Value::ServerError(error)) if error.code() == "NOSESSION" => {
                     let reason = error.details().and_then(|text| text.rsplit(' ').next()).and_then(Reason::from_name);
@@ -375,9 +447,10 @@ impl Pass {
     /// Begins the sessions, and reports those that the target refuses.
     fn begin(&mut self, candidates: Vec<Candidate>) -> Result<Vec<Candidate>, Failure> {
         let now = now();
-        let moved = candidates.iter().map(|Candidate { id, user, ttl, .. }| {
+        let moved = candidates.iter().map(|Candidate { id, user, ttl, key, value, .. }| {
             let ttl = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
-            Moved { id: id.clone(), ends_at: now.saturating_add(ttl).saturating_add(1000), user: user.clone() }
+            let ends_at = now.saturating_add(ttl).saturating_add(1000);
+            Moved { id: id.clone(), ends_at, user: user.clone(), seen: Seen::of(key, value) }
         });
         self.record.moving(moved)?;
         let candidates = self.ask_about_the_dead(candidates)?;
@@ -425,9 +498,9 @@ impl Pass {
         let keys = self.options.keys();
         let asks: Vec<_> = candidates
             .iter()
-            .map(|Candidate { user, id, token, claims, .. }| {
+            .map(|Candidate { user, id, token, is_checked, .. }| {
                 let key = keys.key(user);
-                let what = if claims.is_some() { &token[..] } else { id.as_bytes() };
+                let what = if *is_checked { &token[..] } else { id.as_bytes() };
                 Ask::new(&*key, session_revoke(&*key, what))
             })
             .collect();
@@ -450,17 +523,19 @@ pub(crate) enum Until {
 }
 
 impl Until {
-    /// What the value of a user's key on the blacklist says; `None` if there is no such key.
-    pub(crate) fn of(value: Value) -> Option<Self> {
+    /// What the value of a user's key on the blacklist says, and whether that is a date without an offset; `None` if there
+    /// is no such key.
+    pub(crate) fn of(value: Value, naive: NaiveDates) -> Option<(Self, bool)> {
         let text = match value {
             Value::Nil => return None,
             value => String::from_redis_value(value).unwrap_or_default(),
         };
-        let unquoted = text.trim().trim_matches('"');
-        Some(unix_millis(unquoted).map_or(Self::Always, |time| {
+        let date = Date::read(text.trim().trim_matches('"'));
+        let until = date.and_then(|date| date.latest(naive)).map_or(Self::Always, |time| {
             // Whole seconds: it was made somewhere in that second.
             Self::Time(if time % 1000 == 0 { time + 999 } else { time })
-        }))
+        });
+        Some((until, matches!(date, Some(Date::Naive(_)))))
     }
 
     pub(crate) fn covers(self, created: Option<i64>) -> bool {
@@ -477,16 +552,19 @@ mod tests {
 
     #[test]
     fn a_blacklisting_ends_what_is_not_surely_newer() {
-        let of = |text: &str| Until::of(Value::BulkString(text.as_bytes().to_vec())).unwrap();
-        assert_eq!(Until::of(Value::Nil), None);
+        let of = |text: &str, naive| Until::of(Value::BulkString(text.as_bytes().to_vec()), naive).unwrap();
+        assert_eq!(Until::of(Value::Nil, NaiveDates::Utc), None);
         for always in ["1", "true", "", "logged out", "{\"at\":1795600800}"] {
-            assert_eq!(of(always), Until::Always, "{always}");
-            assert!(of(always).covers(Some(i64::MAX)));
+            assert_eq!(of(always, NaiveDates::Utc), (Until::Always, false), "{always}");
+            assert!(Until::Always.covers(Some(i64::MAX)));
         }
-        for at in ["1795600800", "1795600800000", "\"2026-11-25T10:00:00Z\""] {
-            assert!(of(at).covers(None) && of(at).covers(Some(1_795_600_800_999)), "{at}");
-            assert!(!of(at).covers(Some(1_795_600_801_000)), "{at}");
+        for at in ["1795600800", "1795600800000", "\"2026-11-25T10:00:00Z\"", "2026-11-25T10:00:00"] {
+            let (until, is_naive) = of(at, NaiveDates::Utc);
+            assert!(until.covers(None) && until.covers(Some(1_795_600_800_999)), "{at}");
+            assert!(!until.covers(Some(1_795_600_801_000)), "{at}");
+            assert_eq!(is_naive, at == "2026-11-25T10:00:00");
         }
-        assert!(!of("1795600800250").covers(Some(1_795_600_800_251)));
+        assert!(!of("1795600800250", NaiveDates::Utc).0.covers(Some(1_795_600_800_251)));
+        assert_eq!(of("2026-11-25T10:00:00", NaiveDates::Always), (Until::Always, true));
     }
 }

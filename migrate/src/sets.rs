@@ -16,25 +16,10 @@ impl Pass {
     /// Reads all sets, before any session: 16 bytes for each token are kept, and each user once.
     pub(crate) fn read_sets(&mut self) -> Result<(), Failure> {
         let prefix = self.options.prefixes.user_sets.clone();
-        if prefix.is_empty() {
-            return Ok(());
-        }
-        for node in 0..self.source.len() {
-            let mut cursor = 0;
-            loop {
-                let (next, keys) = self.source.scan(node, cursor, &prefix, self.options.batch)?;
-                let count = keys.len() as u64;
-                for key in keys {
-                    self.read_set(&prefix, &key)?;
-                }
-                self.wait(count)?;
-                if next == 0 {
-                    break;
-                }
-                cursor = next;
-            }
-        }
-        Ok(())
+        self.each_key(&prefix, |pass, keys| {
+            pass.wait(keys.len() as u64)?;
+            keys.iter().try_for_each(|key| pass.read_set(&prefix, key))
+        })
     }
 
     fn read_set(&mut self, prefix: &str, key: &[u8]) -> Result<(), Failure> {

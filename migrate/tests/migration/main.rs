@@ -4,10 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
 
 mod between;
+mod checks;
 mod clusters;
+mod dates;
 mod interruptions;
 mod jwts;
 mod layouts;
+mod libraries;
 mod old;
 mod passes;
 mod program;
