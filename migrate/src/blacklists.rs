@@ -12,6 +12,9 @@ use crate::pass::Pass;
 use crate::servers::Ask;
 use crate::sessions::{Candidate, Until};
 
+/// How many times as many keys as elsewhere are asked for at once where most of them are passed over.
+const AT_ONCE: u32 = 5;
+
 /// What was on the blacklists, by digests.
 #[derive(Default)]
 pub(crate) struct Blacklists {
@@ -81,7 +84,8 @@ impl Pass {
         for node in 0..self.source.len() {
             let mut cursor = 0;
             loop {
-                let (next, keys) = self.source.scan(node, cursor, prefix, self.options.batch)?;
+                let count = self.options.batch.saturating_mul(AT_ONCE);
+                let (next, keys) = self.source.scan(node, cursor, prefix, count)?;
                 let count = keys.len() as u64;
                 if count > 0 {
                     take(self, keys)?;

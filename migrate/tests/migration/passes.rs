@@ -1,11 +1,12 @@
 //! Dry runs, and one pass after another.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 
-use redis_session_tests::Server;
+use redis_session_tests::{Server, cmd, text};
 
 use crate::old::{HOUR, del, id_of, ids, login, moved, set};
-use crate::program::Migration;
+use crate::program::{Migration, signal};
 
 fn with_sessions(sessions: usize) -> (Server, Migration) {
     let server = Server::start();
@@ -66,6 +67,70 @@ fn another_pass_changes_nothing_but_moves_late_logins() {
     assert!(run.stdout.contains("1  moved") && run.stdout.contains("20  done already"), "{run:?}");
     assert_eq!(server.digest("sessions:0"), digest);
     assert!(moved(&server, "42", "late").is_some());
+}
+
+/// How often the server was asked this since it started.
+fn calls(server: &Server, command: &str) -> u64 {
+    let stats = text(&cmd(&mut server.connection(), "INFO commandstats").unwrap());
+    let line = stats.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:")));
+    line.and_then(|line| line.split("calls=").nth(1)?.split(',').next()?.parse().ok()).unwrap_or(0)
+}
+
+#[test]
+fn what_has_not_changed_is_looked_at_and_no_more() {
+    let (server, migration) = with_sessions(200);
+    let mut con = server.connection();
+    let asked = ["get", "pttl", "exists", "SESSION.TTL", "SESSION.UNSET", "SESSION.CREATE", "SESSION.REVOKE"];
+    let all = || asked.map(|command| calls(&server, command));
+    let before = all();
+    migration.apply("");
+    let first = all();
+    migration.apply("");
+    let second = all();
+    let since = |before: &[u64], after: &[u64]| after.iter().zip(before).map(|(n, m)| n - m).collect::<Vec<_>>();
+    assert_eq!(since(&before, &first), [600, 200, 600, 0, 200, 200, 0]);
+    assert_eq!(since(&first, &second), [200, 0, 0, 200, 0, 0, 0]);
+
+    // One whose value changes, one that is new and one that is not here any more.
+    login(&mut con, "token0", r#"{"uid":0,"theme":"dark"}"#, HOUR);
+    login(&mut con, "late", r#"{"uid":"late"}"#, HOUR);
+    cmd(&mut con, "DEL sessions:7").unwrap();
+    let run = migration.apply("");
+    assert!(run.stdout.contains("3  moved") && run.stdout.contains("198  done already"), "{run:?}");
+    assert_eq!(calls(&server, "SESSION.CREATE") - second[5], 4);
+    assert!(moved(&server, "late", "late").is_some() && moved(&server, "7", "token14").is_some());
+}
+
+#[test]
+fn what_was_logged_out_since_is_ended_though_its_key_has_not_changed() {
+    let (server, migration) = with_sessions(6);
+    let mut con = server.connection();
+    migration.apply("");
+    set(&mut con, "blacklist:token0", "1");
+    set(&mut con, "user_blacklist:1", "1");
+    // This one says so itself.
+    login(&mut con, "token4", r#"{"uid":2,"revoked":true}"#, HOUR);
+    migration.apply("");
+    assert_eq!([0, 1, 2].map(|user| ids(&server, &user.to_string()).len()), [1, 0, 1]);
+    for (token, reason) in [("token0", "blacklisted"), ("token2", "user_blacklisted"), ("token4", "over")] {
+        assert_eq!(migration.reason("report.jsonl", token).as_deref(), Some(reason));
+    }
+    // What has ended here is still told.
+    cmd(&mut con, &format!("SESSION.REVOKE sessions:2 {}", id_of("token5"))).unwrap();
+    migration.apply("");
+    assert_eq!(migration.reason("report.jsonl", "token5").as_deref(), Some("ended_here"));
+}
+
+#[test]
+fn it_says_when_it_will_end() {
+    let (_server, migration) = with_sessions(200);
+    let mut run = migration.start("--apply --batch 5 --rate 10");
+    let mut lines = BufReader::new(run.stderr.take().unwrap()).lines();
+    let said = lines.find_map(|line| line.ok().filter(|line| line.contains("; ends at about "))).expect("an end");
+    let (_, end) = said.split_once("; ends at about ").unwrap();
+    assert!(end.ends_with(" UTC") && end.matches(':').count() >= 1, "{said}");
+    signal(run.id(), "KILL");
+    run.wait().unwrap();
 }
 
 #[test]

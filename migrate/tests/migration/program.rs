@@ -15,6 +15,8 @@ pub(crate) struct Migration {
     target: String,
     /// Whom the system trusts, instead of those whom it does.
     trusted: Option<PathBuf>,
+    /// The system's time zone.
+    zone: &'static str,
 }
 
 /// What a run has said.
@@ -32,7 +34,7 @@ impl Migration {
     }
 
     pub(crate) fn between(source: String, target: String) -> Self {
-        Self { dir: TempDir::with_prefix("migrate-test-").unwrap(), source, target, trusted: None }
+        Self { dir: TempDir::with_prefix("migrate-test-").unwrap(), source, target, trusted: None, zone: "UTC" }
     }
 
     /// The same migration by other ways to its servers.
@@ -45,10 +47,16 @@ impl Migration {
         Self { trusted: Some(file.into()), ..self }
     }
 
+    /// The same on a system in this time zone, as `TZ` names it (POSIX).
+    pub(crate) fn in_zone(self, zone: &'static str) -> Self {
+        Self { zone, ..self }
+    }
+
     /// Starts the program with these words, without `--apply`.
     pub(crate) fn start(&self, args: &str) -> Child {
         Command::new(PathBuf::from(env!("CARGO_BIN_EXE_redis-session-migrate")))
             .env_clear()
+            .env("TZ", self.zone)
             .envs(self.trusted.iter().map(|file| ("SSL_CERT_FILE", file)))
             .args(["--source", &self.source, "--target", &self.target, "--rate", "0", "--dir"])
             .arg(self.path())
