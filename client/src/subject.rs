@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 /// The longest token that is looked at, in bytes: the most that `session.max-token-bytes` can be.
 const MAX_TOKEN_BYTES: usize = 65_536;
@@ -13,8 +13,8 @@ const MAX_USER_BYTES: usize = 255;
 /// How opaque session tokens and refresh tokens begin.
 const PREFIXES: [&[u8]; 2] = [b"rst1.", b"rsr1."];
 
-/// The user that a token claims to be of: a JWT's `sub`, or the user part of a token that starts with `rst1.` or
-/// `rsr1.`. `None` if the text is no such token, is longer than 64 KiB, or if no user can be called that: a user has 1 to
+/// The user that a token claims to be of: a JWT's `sub`, a whole number as its digits, or the user part of a token that
+/// starts with `rst1.` or `rsr1.`. `None` if the text is no such token, is longer than 64 KiB, or if no user can be called that: a user has 1 to
 /// 255 bytes of UTF-8 without control characters, the first of them no `{`.
 ///
 /// **Nothing is verified.** Anyone can write a token with any user in it. Trust the name once
@@ -79,11 +79,42 @@ impl<'de> Visitor<'de> for Subject {
         while let Some(is_subject) = members.next_key_seed(IsSubject)? {
             if !is_subject {
                 members.next_value::<IgnoredAny>()?;
-            } else if subject.replace(members.next_value()?).is_some() {
+            } else if subject.replace(members.next_value::<Name>()?.0).is_some() {
                 return Err(serde::de::Error::duplicate_field("sub"));
             }
         }
         Ok(subject)
+    }
+}
+
+/// A string, or a whole number of 64 bits as its digits: applications write the numbers of their users too.
+struct Name(String);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        value.deserialize_any(NameVisitor)
+    }
+}
+
+struct NameVisitor;
+
+impl Visitor<'_> for NameVisitor {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or a whole number")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+        Ok(Name(name.to_owned()))
+    }
+
+    fn visit_u64<E>(self, name: u64) -> Result<Name, E> {
+        Ok(Name(name.to_string()))
+    }
+
+    fn visit_i64<E>(self, name: i64) -> Result<Name, E> {
+        Ok(Name(name.to_string()))
     }
 }
 
@@ -121,6 +152,9 @@ mod tests {
         for (token, user) in [
             (jwt(r#"{"sid":"x","sub":"42","roles":["a",{"b":1}]}"#).as_str(), "42"),
             (&jwt(r#"{"sub":"J\u00fcrgen \"J\""}"#), "Jürgen \"J\""),
+            (&jwt(r#"{"sub":42}"#), "42"),
+            (&jwt(r#"{"sub":-7}"#), "-7"),
+            (&jwt(r#"{"sub":18446744073709551615}"#), "18446744073709551615"),
             (&jwt("\n { \"\\u0073ub\" : \"42\" } \n"), "42"),
             // `{ "alg": "HS256" }`
             ("eyAiYWxnIjogIkhTMjU2IiB9.eyJzdWIiOiI0MiJ9.c2ln", "42"),
@@ -157,7 +191,10 @@ mod tests {
             &jwt(""),
             &jwt("null"),
             &jwt("{}"),
-            &jwt(r#"{"sub":42}"#),
+            &jwt(r#"{"sub":42.0}"#),
+            &jwt(r#"{"sub":4e1}"#),
+            &jwt(r#"{"sub":18446744073709551616}"#),
+            &jwt(r#"{"sub":true}"#),
             &jwt(r#"{"sub":""}"#),
             &jwt(r#"{"sub":null}"#),
             &jwt(r#"{"sub":"a","sub":"b"}"#),
