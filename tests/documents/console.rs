@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use redis_session_tests::Server;
@@ -93,6 +94,7 @@ fn run(server: &Server, steps: &[Step]) -> Vec<Vec<String>> {
     let file = File::create(&output).expect("the output");
     let mut bash = Command::new("bash");
     bash.arg("script").current_dir(folder.path()).stdin(Stdio::null()).env("PORT", server.port().to_string());
+    bash.env("PROGRAMS", programs()).env("MIGRATE_SOURCE", server.url());
     bash.stdout(file.try_clone().expect("the output")).stderr(file);
     let status = bash.status().unwrap_or_else(|error| panic!("bash: {error}"));
     let output = fs::read_to_string(output).expect("output in UTF-8");
@@ -111,6 +113,16 @@ fn run(server: &Server, steps: &[Step]) -> Vec<Vec<String>> {
     printed
 }
 
+/// The folder of the programs of this workspace, which are built together with the tests.
+fn programs() -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    let folder = test.ancestors().nth(2).expect("the folder of the build").to_owned();
+    for program in ["redis-session-migrate", "redis-session-keys"] {
+        assert!(folder.join(program).exists(), "{program} is not built: run the tests with --workspace");
+    }
+    folder
+}
+
 const END: &str = "--- end of a command ---";
 
 /// redis-cli finds the server, and prints as on a terminal unless its output goes into a pipe.
@@ -122,6 +134,8 @@ redis-cli() {
         FAKETTY=1 command ${REDIS_CLI:-redis-cli} -h 127.0.0.1 -p "$PORT" "$@"
     fi
 }
+redis-session-migrate() { "$PROGRAMS/redis-session-migrate" "$@"; }
+redis-session-keys() { "$PROGRAMS/redis-session-keys" "$@"; }
 "#;
 
 fn write(page: &Page, steps: &[Step], printed: &[Vec<String>]) {
