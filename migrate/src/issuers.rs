@@ -124,29 +124,44 @@ pub(crate) fn file(entries: &[Entry], old: Option<&[u8]>) -> String {
 impl Entry {
     /// How its keys get there.
     pub(crate) fn instructions(&self) -> String {
-        let Self { iss, jwks, json, kids, algs } = self;
+        let Self { iss, jwks, json, algs, .. } = self;
         let whose = match iss {
             Some(iss) => format!("JWTs with the iss {iss:?}"),
             None => "JWTs without an iss".into(),
         };
-        let mut text = format!("{whose}: the entry is\n  {json}\n");
-        let is_secret = |alg: &&String| alg.starts_with("HS");
-        for alg in algs.iter().filter(is_secret) {
-            text += &format!("  Put the application's secret into {jwks}, beside the file with the entry:\n");
-            let kids: Vec<_> = kids.iter().map(|kid| format!(" --kid {}", quoted(kid))).collect();
-            let kids = if kids.is_empty() { vec![String::new()] } else { kids };
-            for kid in kids {
-                text += &format!("    redis-session-keys import --alg {alg}{kid} {jwks} < SECRET\n");
-            }
+        let mut text = format!("{whose} need the entry\n  {json}\n");
+        let secrets: Vec<_> = algs.iter().filter(|alg| alg.starts_with("HS")).collect();
+        if !secrets.is_empty() {
             text += &format!(
-                "  A secret of less than {} bytes is refused: --opaque-jwts moves its sessions all the same.\n",
-                bytes_of(alg)
+                "and {jwks} beside that file, with the application's secret. If SECRET is a file that holds it and nothing \
+                 else:\n  umask 077; k=$(openssl base64 -A -in SECRET | tr '+/' '-_' | tr -d =)\n  echo {} > {jwks}\n",
+                self.set(&secrets)
+            );
+            let least = secrets.iter().map(|alg| bytes_of(alg)).max().unwrap_or_default();
+            text += &format!("A secret of less than {least} bytes is refused: move its sessions with --opaque-jwts.\n");
+        }
+        if algs.len() > secrets.len() {
+            text += &format!(
+                "and {jwks} beside that file, with the issuer's public keys as it publishes them (jwks_uri).\n"
             );
         }
-        if !algs.iter().all(|alg| is_secret(&alg)) {
-            text += &format!("  Put the issuer's public keys into {jwks}, as it publishes them (its jwks_uri).\n");
-        }
         text
+    }
+
+    /// The text of a key set for a shell, in which `$k` is the secret.
+    fn set(&self, algs: &[&String]) -> String {
+        let kids = |alg: &str| match self.kids.iter().cloned().collect::<Vec<_>>() {
+            none if none.is_empty() => vec![format!("application-{}", alg.to_ascii_lowercase())],
+            kids => kids,
+        };
+        let key = |alg: &str, kid: &str| format!(r#"{{"kty":"oct","kid":{},"alg":{},"k":""#, json!(kid), json!(alg));
+        let all: Vec<_> = algs.iter().flat_map(|alg| kids(alg).into_iter().map(|kid| key(alg, &kid))).collect();
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+        let keys = all.iter().enumerate().map(|(n, key)| {
+            let before = if n == 0 { r#"{"keys":["# } else { r#""},"# };
+            quoted(&format!("{before}{key}")) + "$k"
+        });
+        keys.collect::<String>() + &quoted(r#""}]}"#)
     }
 }
 
@@ -159,8 +174,60 @@ fn bytes_of(alg: &str) -> usize {
     }
 }
 
-/// For a shell.
-fn quoted(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/".contains(&byte);
-    if text.bytes().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn entry(iss: Option<&str>, kids: &[&str], algs: &[&str]) -> Entry {
+        let mut issuers = Issuers::default();
+        for alg in algs {
+            for kid in kids {
+                let kid = Some((*kid).to_owned()).filter(|kid| !kid.is_empty());
+                let jwt = Jwt { iss: iss.map(str::to_owned), kid, alg: Some((*alg).to_owned()), ..Jwt::default() };
+                issuers.see(&jwt, true);
+            }
+        }
+        issuers.needed().pop().unwrap()
+    }
+
+    /// What a shell makes of what is to be done.
+    fn followed(entry: &Entry) -> serde_json::Value {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("SECRET"), "a secret \u{fe}\u{ff}?").unwrap();
+        let text = entry.instructions();
+        let lines: Vec<_> =
+            text.lines().filter(|line| line.starts_with("  umask") || line.starts_with("  echo")).collect();
+        let status = Command::new("bash").args(["-c", &lines.join("\n")]).current_dir(folder.path()).status().unwrap();
+        assert!(status.success(), "{text}");
+        serde_json::from_slice(&std::fs::read(folder.path().join(&entry.jwks)).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_instructions_make_the_key_set() {
+        let k = redis_session_core::base64url::encode("a secret \u{fe}\u{ff}?".as_bytes());
+        let key = |kid: &str, alg: &str| json!({ "kty": "oct", "kid": kid, "alg": alg, "k": k });
+        let one = entry(None, &[""], &["HS256"]);
+        assert_eq!(followed(&one), json!({ "keys": [key("application-hs256", "HS256")] }));
+        let evil = "it's $(false) `x`";
+        let more = entry(Some("shop"), &["v1", evil], &["HS256", "HS512"]);
+        let keys = [(evil, "HS256"), ("v1", "HS256"), (evil, "HS512"), ("v1", "HS512")].map(|(kid, alg)| key(kid, alg));
+        assert_eq!(followed(&more), json!({ "keys": keys }));
+        assert!(more.instructions().contains("less than 64 bytes"));
+    }
+
+    #[test]
+    fn a_key_sets_name_is_safe() {
+        for (iss, name) in [
+            (None, "application.json"),
+            (Some("https://id.example.com/"), "id.example.com.json"),
+            (Some("https://login.example.com/tenant/v2.0"), "login.example.com-tenant-v2.0.json"),
+            (Some("../../etc/passwd"), "etc-passwd.json"),
+            (Some("$(x) y"), "x--y.json"),
+            (Some("///"), "issuer.json"),
+        ] {
+            assert_eq!(file_name(iss), name);
+        }
+    }
 }

@@ -103,9 +103,9 @@ fn the_entries_that_are_needed_are_written_with_what_to_do() {
         ])
     );
     for line in [
-        "Put the application's secret into application.json",
-        "redis-session-keys import --alg HS256 application.json",
-        "Put the issuer's public keys into id.example.com.json",
+        "JWTs without an iss need the entry",
+        "and application.json beside that file, with the application's secret",
+        "and id.example.com.json beside that file, with the issuer's public keys",
     ] {
         assert!(dry.stdout.contains(line), "{line}: {}", dry.stdout);
     }

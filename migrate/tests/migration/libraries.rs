@@ -222,7 +222,10 @@ fn sessions_of_a_secret_that_is_too_short_go_on_as_those_of_other_tokens() {
     let all = log_in_all(&server, SHORT, |_| "{}".into());
     let migration = Migration::on(&server);
     let dry = migration.run("");
-    assert!(dry.stdout.contains("A secret of less than 32 bytes is refused: --opaque-jwts"), "{dry:?}");
+    assert!(
+        dry.stdout.contains("A secret of less than 32 bytes is refused: move its sessions with --opaque-jwts"),
+        "{dry:?}"
+    );
     migration.apply("--opaque-jwts");
     assert_eq!(live(&server), all.len());
     for (made, token) in &all {
