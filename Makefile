@@ -6,7 +6,7 @@ unexport LIBCLANG_PATH
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run keys demo example migrate docs check test nightly test-browser test-servers stress soak memcheck bench fuzz lint fmt setup clean
+.PHONY: help run keys demo example migrate install package docs check test test-package nightly test-browser test-servers stress soak memcheck bench fuzz lint fmt setup clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -28,6 +28,15 @@ example: setup ## start the example, a login service with a page, and a throw-aw
 migrate: setup ## move live sessions here from plain keys; without --apply, a dry run (ARGS="--source redis://10.0.0.1/")
 	@cargo run --locked --release --quiet -p redis-session-migrate -- $(ARGS)
 
+install: ## build, then copy the module, the programs and their pages to PREFIX=/usr/local
+	@scripts/setup --package
+	@scripts/build-release
+	@PREFIX='$(or $(PREFIX),/usr/local)' DESTDIR='$(DESTDIR)' scripts/install
+
+package: ## build a tarball and a Debian package, with checksums and a bill of materials, in target/package
+	@scripts/setup --package
+	@scripts/package
+
 docs: setup ## write into docs/commands.md and README.md what the server says of its commands
 	@REDIS_TEST_WRITE_DOCUMENTS=1 cargo test --locked --workspace --all-features --test documents -- generated
 
@@ -39,6 +48,10 @@ test: setup ## all that a change must pass on the default server; integration te
 
 nightly: setup ## before a release: every suite on every server, browser, memcheck, soak, fuzz
 	@scripts/nightly
+
+test-package: setup ## build the packages and try them: lintian, a fresh Debian with systemd, a container
+	@scripts/setup --package
+	@scripts/test-package
 
 test-browser: setup ## run the tests that open the example's pages in Chromium
 	@scripts/test-browser

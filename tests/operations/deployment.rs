@@ -92,9 +92,9 @@ fn a_backup_is_restored_as_the_page_says() {
     let after = create(&mut con, "sessions:43 TOKEN OPAQUE").str("token");
 
     // The service is the test's, and there is one user and another folder.
-    let block = block("systemctl stop sessions");
-    let script = block.strip_prefix("systemctl stop sessions\n").unwrap();
-    let mut script = script.strip_suffix("systemctl start sessions\n").unwrap().to_owned();
+    let block = block("systemctl stop redis-server");
+    let script = block.strip_prefix("systemctl stop redis-server\n").unwrap();
+    let mut script = script.strip_suffix("systemctl start redis-server\n").unwrap().to_owned();
     let conf = server.config_path().display().to_string();
     let here = folder.display().to_string();
     for (from, to) in [
