@@ -51,6 +51,37 @@ fn the_file_starts_a_server_that_keeps_sessions() {
 }
 
 #[test]
+fn the_lines_of_the_packages_start_a_server_that_keeps_sessions() {
+    for name in ["session.conf", "container/redis.conf"] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging").join(name);
+        let conf = fs::read_to_string(file).unwrap();
+        // What is the machine's own: the module and the key file, and in a container all addresses and folders.
+        let (mut module, mut lines) = (false, Vec::new());
+        for line in conf.lines() {
+            match line.split_once(' ').unwrap_or_default() {
+                ("loadmodule", _) => {
+                    module = true;
+                    lines.push(format!("loadmodule \"{}\"", module_path().display()));
+                }
+                ("session.keys-file", _) => lines.push("session.keys-file keys.json".into()),
+                ("port" | "bind" | "dir" | "include", _) => {}
+                _ => lines.push(line.into()),
+            }
+        }
+        assert!(module, "{name}");
+        let builder = ServerBuilder::new().without_module().file("keys.json", jwk_set(&["one"]));
+        let mut server = builder.config(lines.join("\n")).start();
+        create(&mut server.connection(), "sessions:42");
+        server.kill();
+        server.start_again();
+        assert_eq!(cmd(&mut server.connection(), "SESSION.COUNT sessions:42").unwrap(), redis::Value::Int(1), "{name}");
+        let settings = fields(cmd(&mut server.connection(), "CONFIG GET *").unwrap());
+        assert_eq!(settings.str("maxmemory-policy"), "noeviction", "{name}");
+        assert_eq!(settings.str("crash-log-enabled"), "no", "{name}");
+    }
+}
+
+#[test]
 fn the_file_names_every_setting_with_its_default() {
     let conf = redis_conf();
     let server = Server::start();
