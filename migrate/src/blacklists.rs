@@ -8,12 +8,9 @@ use redis_session::redis::Value;
 use crate::error::Failure;
 use crate::jwt::Jwt;
 use crate::old_key::digest;
-use crate::pass::Pass;
+use crate::pass::{AT_ONCE, Pass};
 use crate::servers::Ask;
 use crate::sessions::{Candidate, Until};
-
-/// How many times as many keys as elsewhere are asked for at once where most of them are passed over.
-const AT_ONCE: u32 = 5;
 
 /// What was on the blacklists, by digests.
 #[derive(Default)]

@@ -107,7 +107,7 @@ impl Pass {
             let read = |key: Vec<u8>| Some((pass.options.prefixes.rest(&prefix, &key)?.to_vec(), key));
             let keys = keys.into_iter().filter_map(read);
             let is_asked = |token: &[u8]| pass.options.keep_ids || Jwt::read(token).is_some();
-            let keys: Vec<_> = keys.filter(|(token, key)| is_asked(token) && !pass.known.has(key)).collect();
+            let keys: Vec<_> = keys.filter(|(token, key)| is_asked(token) && pass.known.find(key).is_none()).collect();
             let candidates = pass.candidates(keys, &mut check)?;
             pass.wait(candidates.len() as u64)?;
             pass.ask_about(candidates, &mut check)

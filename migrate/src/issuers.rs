@@ -131,12 +131,17 @@ impl Entry {
         };
         let mut text = format!("{whose} need the entry\n  {json}\n");
         let secrets: Vec<_> = algs.iter().filter(|alg| alg.starts_with("HS")).collect();
+        let kids: Vec<_> = match self.kids.iter().map(|kid| format!(" --kid {}", quoted(kid))).collect::<Vec<_>>() {
+            none if none.is_empty() => vec![String::new()],
+            kids => kids,
+        };
         if !secrets.is_empty() {
-            text += &format!(
-                "and {jwks} beside that file, with the application's secret. If SECRET is a file that holds it and nothing \
-                 else:\n  umask 077; k=$(openssl base64 -A -in SECRET | tr '+/' '-_' | tr -d =)\n  echo {} > {jwks}\n",
-                self.set(&secrets)
-            );
+            text +=
+                &format!("and {jwks} beside that file, with the application's secret, which is in the file SECRET:\n");
+            let imports = secrets.iter().flat_map(|alg| kids.iter().map(move |kid| (alg, kid)));
+            text.extend(imports.map(|(alg, kid)| {
+                format!("  redis-session-keys import --secret --alg {alg}{kid} --from SECRET {jwks}\n")
+            }));
             let least = secrets.iter().map(|alg| bytes_of(alg)).max().unwrap_or_default();
             text += &format!("A secret of less than {least} bytes is refused: move its sessions with --opaque-jwts.\n");
         }
@@ -147,22 +152,17 @@ impl Entry {
         }
         text
     }
+}
 
-    /// The text of a key set for a shell, in which `$k` is the secret.
-    fn set(&self, algs: &[&String]) -> String {
-        let kids = |alg: &str| match self.kids.iter().cloned().collect::<Vec<_>>() {
-            none if none.is_empty() => vec![format!("application-{}", alg.to_ascii_lowercase())],
-            kids => kids,
-        };
-        let key = |alg: &str, kid: &str| format!(r#"{{"kty":"oct","kid":{},"alg":{},"k":""#, json!(kid), json!(alg));
-        let all: Vec<_> = algs.iter().flat_map(|alg| kids(alg).into_iter().map(|kid| key(alg, &kid))).collect();
-        let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
-        let keys = all.iter().enumerate().map(|(n, key)| {
-            let before = if n == 0 { r#"{"keys":["# } else { r#""},"# };
-            quoted(&format!("{before}{key}")) + "$k"
-        });
-        keys.collect::<String>() + &quoted(r#""}]}"#)
+/// For a shell.
+fn quoted(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/".contains(&byte);
+    // What looks like an option would be taken for one, and a line that is cut in two for two commands.
+    if text.bytes().all(is_plain) && !text.starts_with('-') {
+        return text.to_owned();
     }
+    let shown: String = text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect();
+    format!("'{}'", shown.replace('\'', r"'\''"))
 }
 
 /// What a secret must have at least (RFC 7518 section 3.2).
@@ -192,28 +192,28 @@ mod tests {
         issuers.needed().pop().unwrap()
     }
 
-    /// What a shell makes of what is to be done.
-    fn followed(entry: &Entry) -> serde_json::Value {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("SECRET"), "a secret \u{fe}\u{ff}?").unwrap();
-        let text = entry.instructions();
-        let lines: Vec<_> =
-            text.lines().filter(|line| line.starts_with("  umask") || line.starts_with("  echo")).collect();
-        let status = Command::new("bash").args(["-c", &lines.join("\n")]).current_dir(folder.path()).status().unwrap();
-        assert!(status.success(), "{text}");
-        serde_json::from_slice(&std::fs::read(folder.path().join(&entry.jwks)).unwrap()).unwrap()
-    }
-
     #[test]
-    fn the_instructions_make_the_key_set() {
-        let k = redis_session_core::base64url::encode("a secret \u{fe}\u{ff}?".as_bytes());
-        let key = |kid: &str, alg: &str| json!({ "kty": "oct", "kid": kid, "alg": alg, "k": k });
+    fn the_instructions_are_safe_in_a_shell() {
+        let lines = |entry: &Entry| {
+            let text = entry.instructions();
+            text.lines().filter(|line| line.contains("import")).map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+        };
         let one = entry(None, &[""], &["HS256"]);
-        assert_eq!(followed(&one), json!({ "keys": [key("application-hs256", "HS256")] }));
-        let evil = "it's $(false) `x`";
+        assert_eq!(lines(&one), ["redis-session-keys import --secret --alg HS256 --from SECRET application.json"]);
+        let evil = "it's $(false) `x`\n";
         let more = entry(Some("shop"), &["v1", evil], &["HS256", "HS512"]);
-        let keys = [(evil, "HS256"), ("v1", "HS256"), (evil, "HS512"), ("v1", "HS512")].map(|(kid, alg)| key(kid, alg));
-        assert_eq!(followed(&more), json!({ "keys": keys }));
+        let as_a_shell_reads_it = |line: &String| {
+            let printed =
+                Command::new("bash").args(["-c", &line.replacen("redis-session-keys", "printf '%s|'", 1)]).output();
+            String::from_utf8(printed.unwrap().stdout).unwrap()
+        };
+        let words = |kid: &str, alg: &str| format!("import|--secret|--alg|{alg}|--kid|{kid}|--from|SECRET|shop.json|");
+        let shown = "it's $(false) `x`?";
+        let expected = [(shown, "HS256"), ("v1", "HS256"), (shown, "HS512"), ("v1", "HS512")];
+        assert_eq!(
+            lines(&more).iter().map(as_a_shell_reads_it).collect::<Vec<_>>(),
+            expected.map(|(kid, alg)| words(kid, alg))
+        );
         assert!(more.instructions().contains("less than 64 bytes"));
     }
 

@@ -17,6 +17,8 @@ use crate::record::{Known, Moved, Phase, Record};
 use crate::report::{Counts, Line, Tally};
 use crate::servers::{Ask, Servers};
 
+/// How many times as many keys as `--batch` says are asked for at once where little is done with each.
+pub(crate) const AT_ONCE: u32 = 5;
 /// How often a pause is interrupted to see whether to stop.
 const BLINK: Duration = Duration::from_millis(50);
 
@@ -124,7 +126,11 @@ impl Pass {
         let mut progress = Progress::new(what, self.part_done());
         while self.record.state.node < self.source.len() {
             let (node, cursor) = (self.record.state.node, self.record.state.cursor);
-            let (next, keys) = self.source.scan(node, cursor, prefix, self.options.batch)?;
+            // Where most keys are as an earlier pass has left them, or are only looked for, many are asked for at once.
+            let all_are_new = self.record.state.phase == Phase::Sessions && self.known.is_empty();
+            let times = if all_are_new { 1 } else { AT_ONCE };
+            let count = self.options.batch.saturating_mul(times);
+            let (next, keys) = self.source.scan(node, cursor, prefix, count)?;
             let prefixes = &self.options.prefixes;
             let keys: Vec<_> = keys
                 .into_iter()

@@ -88,8 +88,27 @@ pub(crate) struct Seen {
 
 impl Seen {
     pub(crate) fn of(key: &[u8], value: &[u8]) -> Self {
-        Self { key: digest(key), value: digest(value).first_chunk().copied().unwrap_or_default() }
+        Self { key: digest(key), value: value_digest(value) }
     }
+}
+
+fn value_digest(value: &[u8]) -> [u8; 8] {
+    digest(value).first_chunk().copied().unwrap_or_default()
+}
+
+/// What the list says of an old key: the digest of its value, and where its line is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Earlier {
+    value: [u8; 8],
+    at: u64,
+}
+
+/// A session that was found again as it was.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Again {
+    pub(crate) id: String,
+    pub(crate) user: String,
+    line: String,
 }
 
 impl Moved {
@@ -133,22 +152,26 @@ impl Known {
         self.keys.is_empty()
     }
 
-    /// Whether there was this key.
-    pub(crate) fn has(&self, key: &[u8]) -> bool {
-        !self.is_empty() && self.keys.contains_key(&digest(key))
+    /// What is known of this key, if there was such a key.
+    pub(crate) fn find(&self, key: &[u8]) -> Option<Earlier> {
+        if self.is_empty() {
+            return None;
+        }
+        self.keys.get(&digest(key)).map(|(value, at)| Earlier { value: *value, at: *at })
     }
 
     /// What it was moved to, if its value is still the same.
-    pub(crate) fn unchanged(&self, key: &[u8], value: &[u8]) -> Option<Moved> {
-        let seen = Seen::of(key, value);
-        let (known, at) = self.keys.get(&seen.key)?;
-        if *known != seen.value {
+    pub(crate) fn unchanged(&self, earlier: Earlier, value: &[u8]) -> Option<Again> {
+        if earlier.value != value_digest(value) {
             return None;
         }
         let mut bytes = [0; LINE];
-        let length = self.list.as_ref()?.read_at(&mut bytes, *at).ok()?;
+        let length = self.list.as_ref()?.read_at(&mut bytes, earlier.at).ok()?;
         let line = bytes.get(..length)?.split(|byte| *byte == b'\n').next()?;
-        Moved::parse(std::str::from_utf8(line).ok()?).filter(|moved| moved.seen == seen)
+        let line = std::str::from_utf8(line).ok()?;
+        let mut parts = line.split('\t');
+        let (id, user) = (parts.next()?.to_owned(), parts.nth(3)?.to_owned());
+        Some(Again { id, user, line: format!("{line}\n") })
     }
 }
 
@@ -263,14 +286,17 @@ impl Record {
 
     /// Notes sessions that are about to be moved. When this has returned, a cut finds them noted.
     pub(crate) fn moving(&mut self, sessions: impl Iterator<Item = Moved>) -> Result<(), Failure> {
-        self.found(sessions)?;
+        self.note(&sessions.map(|session| session.line()).collect::<String>())?;
         self.sync()
     }
 
     /// Notes sessions that were found again as they were.
-    pub(crate) fn found(&mut self, sessions: impl Iterator<Item = Moved>) -> Result<(), Failure> {
+    pub(crate) fn found(&mut self, sessions: &[Again]) -> Result<(), Failure> {
+        self.note(&sessions.iter().map(|session| session.line.as_str()).collect::<String>())
+    }
+
+    fn note(&mut self, lines: &str) -> Result<(), Failure> {
         let Some(file) = &mut self.moved else { return Ok(()) };
-        let lines: String = sessions.map(|session| session.line()).collect();
         self.is_unsynced |= !lines.is_empty();
         file.write_all(lines.as_bytes()).map_err(Failure::io(&self.dir.join("moved.next")))
     }
@@ -494,9 +520,11 @@ mod tests {
         let known = Known::read(dir.path()).unwrap();
         for n in [1, 200, 3] {
             let key = format!("session:{n}");
-            assert_eq!(known.unchanged(key.as_bytes(), b"{}"), Some(moved(n)));
-            assert!(known.has(key.as_bytes()) && known.unchanged(key.as_bytes(), b"{ }").is_none());
+            let earlier = known.find(key.as_bytes()).unwrap();
+            let again = known.unchanged(earlier, b"{}").unwrap();
+            assert_eq!((again.id, again.user, again.line), (format!("id{n}"), "u".repeat(n), moved(n).line()));
+            assert_eq!(known.unchanged(earlier, b"{ }"), None);
         }
-        assert!(!known.has(b"session:2") && known.unchanged(b"session:2", b"{}").is_none());
+        assert!(known.find(b"session:2").is_none());
     }
 }

@@ -80,7 +80,12 @@ impl Pass {
         let all = keys.len();
         let keys = self.pass_over_unchanged(keys)?;
         let unchanged = (all - keys.len()) as u64;
-        let deletes = if keys.is_empty() { Vec::new() } else { self.move_changed(keys)? };
+        let mut deletes = Vec::new();
+        let mut keys = keys.into_iter().peekable();
+        while keys.peek().is_some() {
+            let some = keys.by_ref().take(self.options.batch as usize).collect();
+            deletes.extend(self.move_changed(some)?);
+        }
         Ok(Batch { deletes, unchanged })
     }
 
@@ -90,13 +95,19 @@ impl Pass {
         if self.known.is_empty() || !self.options.apply || self.options.delete_moved {
             return Ok(keys);
         }
-        let (known, mut changed): (Vec<_>, Vec<_>) = keys.into_iter().partition(|old| self.known.has(&old.key));
-        let gets: Vec<_> = known.iter().map(|old| Ask::of("GET", &old.key)).collect();
+        let (mut known, mut changed) = (Vec::new(), Vec::new());
+        for old in keys {
+            match self.known.find(&old.key) {
+                Some(earlier) => known.push((old, earlier)),
+                None => changed.push(old),
+            }
+        }
+        let gets: Vec<_> = known.iter().map(|(old, _)| Ask::of("GET", &old.key)).collect();
         let (mut same, mut asks) = (Vec::new(), Vec::new());
         let names = self.options.keys();
-        for (old, value) in known.into_iter().zip(self.source.ask(&gets)?) {
+        for ((old, earlier), value) in known.into_iter().zip(self.source.ask(&gets)?) {
             let moved = match value {
-                Value::BulkString(value) => self.known.unchanged(&old.key, &value),
+                Value::BulkString(value) => self.known.unchanged(earlier, &value),
                 _ => None,
             };
             match moved.filter(|moved| !self.blacklists.concern(&old.token, &moved.user)) {
@@ -120,7 +131,7 @@ impl Pass {
             self.record.confirm(&moved.id);
         }
         self.record.state.tally.sessions.already += found.len() as u64;
-        self.record.found(found.into_iter())?;
+        self.record.found(&found)?;
         Ok(changed)
     }
 
