@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::base64url;
@@ -89,6 +90,49 @@ impl SessionId {
             return Err(SessionIdError::NotText);
         }
         Ok(Self(Form::Text(text.into())))
+    }
+
+    /// The id here of what the issuer `iss` calls `text`, a `sid` or `jti` of any length: the first 128 bits of a hash of
+    /// both. So an issuer's ids are never those of sessions that began here, nor another issuer's. `iss` is empty for
+    /// tokens that have none.
+    ///
+    /// ```text
+    /// SHA-256( "redis-session id of an issuer" 0x00 | length of iss u64 | iss | text )     numbers big-endian
+    /// ```
+    ///
+    /// # Errors
+    /// If `text` is empty.
+    ///
+    /// ```
+    /// use redis_session_core::SessionId;
+    /// let id = SessionId::of_issuer("https://id.example.com/", b"08a5019c-17e1-4977-8f42-65a12843ea02")?;
+    /// assert_eq!(id.to_string().len(), 22);
+    /// # Ok::<(), redis_session_core::SessionIdError>(())
+    /// ```
+    pub fn of_issuer(iss: &str, text: &[u8]) -> Result<Self, SessionIdError> {
+        if text.is_empty() {
+            return Err(SessionIdError::Empty);
+        }
+        let length = u64::try_from(iss.len()).unwrap_or(u64::MAX).to_be_bytes();
+        Ok(Self::hash_of(b"redis-session id of an issuer\0", &[&length, iss.as_bytes(), text]))
+    }
+
+    /// The id here of what the application calls `text` in its tokens: that text, or, if it is longer than
+    /// [`SessionId::MAX_BYTES`], the first 128 bits of a hash of it.
+    ///
+    /// # Errors
+    /// If the text is empty, or short enough and not UTF-8 text without control characters.
+    pub fn of_application(text: &[u8]) -> Result<Self, SessionIdError> {
+        if text.len() <= Self::MAX_BYTES {
+            return Self::from_text(text);
+        }
+        Ok(Self::hash_of(b"redis-session long id\0", &[text]))
+    }
+
+    fn hash_of(label: &[u8], parts: &[&[u8]]) -> Self {
+        let hash = parts.iter().fold(Sha256::new().chain_update(label), |hash, part| hash.chain_update(part));
+        let digest: [u8; 32] = hash.finalize().into();
+        Self::from_random(digest.first_chunk().copied().unwrap_or_default())
     }
 
     pub(crate) fn from_form(form: Form) -> Self {
@@ -222,6 +266,31 @@ mod tests {
         assert_eq!(one.to_string().len(), 22);
         assert_ne!(one, two);
         assert!(is_compact(&one.to_string()));
+    }
+
+    #[test]
+    fn an_issuers_ids_are_hashes_of_both_names_with_their_lengths() {
+        // printf 'redis-session id of an issuer\0\0\0\0\0\0\0\0\1ab' | sha256sum, its first 16 bytes
+        let id = SessionId::of_issuer("a", b"b").unwrap();
+        assert_eq!(id.to_string(), "pN5L9CpE0hTB96Sl7z7h4A");
+        for (iss, text) in [("", &b"ab"[..]), ("ab", b"c"), ("b", b"a"), ("a", b"b "), ("A", b"b")] {
+            assert_ne!(SessionId::of_issuer(iss, text).unwrap(), id);
+        }
+        assert_ne!(SessionId::of_issuer("ab", b"c").unwrap(), SessionId::of_issuer("a", b"bc").unwrap());
+        assert!(is_compact(&SessionId::of_issuer("a", &[0xff; 5000]).unwrap().to_string()));
+        assert_eq!(SessionId::of_issuer("a", b""), Err(SessionIdError::Empty));
+    }
+
+    #[test]
+    fn a_long_id_of_the_applications_is_taken_by_its_hash() {
+        let (longest, longer) = ([b'x'; 128], [b'x'; 129]);
+        assert_eq!(SessionId::of_application(&longest), SessionId::from_text(&longest));
+        let id = SessionId::of_application(&longer).unwrap();
+        assert_eq!(id.to_string().len(), 22);
+        assert_ne!(SessionId::of_application(&[b'x'; 130]).unwrap(), id);
+        assert_ne!(SessionId::of_issuer("", &longer).unwrap(), id);
+        assert_eq!(SessionId::of_application(b""), Err(SessionIdError::Empty));
+        assert_eq!(SessionId::of_application(b"a\n"), Err(SessionIdError::NotText));
     }
 
     proptest! {

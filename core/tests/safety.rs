@@ -3,13 +3,15 @@
 //! Random histories of one user: every command, ids that come again, JWTs from elsewhere, leeways and limits that change,
 //! clocks that step, restarts, and failovers to a replica with another clock. The oracle knows no rule. It notes which
 //! credentials a command ends, as its user would say it, and which are refused because they were ended. After each step it
-//! tries every credential that was ever made, and none of those may be good.
+//! tries every credential that was ever made, and none of those may be good. JWTs from elsewhere are the application's, or of
+//! one of two issuers, all with the same `sid`s: none may reach a session that another of them has begun.
 //!
 //! `REDIS_TEST_HISTORIES` is how many histories there are. PROPTEST_RNG_SEED repeats a run.
 
 // Clippy knows only functions marked as tests for tests.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+use std::collections::HashMap;
 use std::env;
 
 use proptest::prelude::*;
@@ -33,8 +35,9 @@ enum Step {
         ttl: u32,
         max: u32,
     },
-    /// A JWT made elsewhere: its id, how far its `iat` is from the clock in seconds, and how long it lives.
+    /// A JWT made elsewhere: by whom, its id, how far its `iat` is from the clock in seconds, and how long it lives.
     Foreign {
+        maker: u8,
         id: u8,
         iat: i64,
         lives: u32,
@@ -51,6 +54,7 @@ enum Step {
         except: Option<(usize, bool)>,
     },
     Deny {
+        maker: u8,
         id: u8,
     },
     RevokeAll {
@@ -89,6 +93,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let pick = || any::<prop::sample::Index>().prop_map(|index| index.index(1 << 20));
+    let maker = || prop_oneof![3 => Just(APPLICATION), 1 => Just(1), 1 => Just(2)];
     let format = prop_oneof![3 => Just(TokenFormat::Jwt), 1 => Just(TokenFormat::Opaque), 1 => Just(TokenFormat::None)];
     let clock = prop_oneof![
         8 => 0..3000i64,
@@ -101,13 +106,13 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (prop::option::weighted(0.6, 0..3u8), format, any::<bool>(), 1..2000u32, 1..4u32)
             .prop_map(|(id, format, refresh, ttl, max)| Step::Create { id, format, refresh, ttl, max }),
-        6 => (0..4u8, prop_oneof![3 => -3..1i64, 1 => -400..0i64, 2 => 0..70i64], prop_oneof![1..60u32, 1..6000u32], prop::bool::weighted(0.9))
-            .prop_map(|(id, iat, lives, has_iat)| Step::Foreign { id, iat, lives, has_iat }),
+        6 => (maker(), 0..4u8, prop_oneof![3 => -3..1i64, 1 => -400..0i64, 2 => 0..70i64], prop_oneof![1..60u32, 1..6000u32], prop::bool::weighted(0.9))
+            .prop_map(|(maker, id, iat, lives, has_iat)| Step::Foreign { maker, id, iat, lives, has_iat }),
         4 => pick().prop_map(|pick| Step::From { pick }),
         5 => (prop::collection::vec(pick(), 1..4), any::<bool>())
             .prop_map(|(picks, by_id)| Step::Revoke { picks, by_id }),
         4 => prop::option::weighted(0.6, (pick(), any::<bool>())).prop_map(|except| Step::RevokeUser { except }),
-        2 => (0..4u8).prop_map(|id| Step::Deny { id }),
+        2 => (maker(), 0..4u8).prop_map(|(maker, id)| Step::Deny { maker, id }),
         1 => any::<bool>().prop_map(|clear| Step::RevokeAll { clear }),
         3 => pick().prop_map(|pick| Step::Refresh { pick }),
         2 => (pick(), any::<bool>()).prop_map(|(pick, by_id)| Step::Regenerate { pick, by_id }),
@@ -125,6 +130,8 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Clone, Debug)]
 struct Credential {
     presented: Presented,
+    /// Who made it.
+    maker: u8,
     /// Of a refresh token.
     generation: Option<u32>,
     /// Whether a check has ever found it good on the server that is there now.
@@ -144,12 +151,23 @@ struct Run {
     /// What the replica has seen of times.
     replica_latest: UnixMillis,
     credentials: Vec<Credential>,
+    /// Who has begun the sessions, by their ids.
+    begun_by: HashMap<String, u8>,
     step: usize,
     log: Vec<String>,
 }
 
-fn name(id: u8) -> SessionId {
-    SessionId::from_text([b'A' + id].as_slice()).expect("an id")
+/// Who makes JWTs elsewhere: the application, or one of the issuers 1 and 2.
+const APPLICATION: u8 = 0;
+
+/// The id here of what a maker calls so.
+fn name(maker: u8, id: u8) -> SessionId {
+    let text = [b'A' + id];
+    let id = match maker {
+        APPLICATION => SessionId::of_application(&text),
+        issuer => SessionId::of_issuer(&format!("https://{issuer}.example"), &text),
+    };
+    id.expect("an id")
 }
 
 fn shifted(time: UnixMillis, by: i64) -> UnixMillis {
@@ -173,6 +191,7 @@ impl Run {
             replica_agents: AgentPool::new(),
             replica_latest: UnixMillis::ZERO,
             credentials: Vec::new(),
+            begun_by: HashMap::new(),
             step: 0,
             log: Vec::new(),
         }
@@ -195,14 +214,9 @@ impl Run {
 
     /// Whether a token by itself is in its time: what verifying it says before its session is asked for.
     fn is_in_time(&self, credential: &Credential) -> bool {
-        let Presented { kind, issued, expires_at, .. } = credential.presented;
-        let soon = self.rules.now.saturating_add(self.leeway);
+        let Presented { kind, expires_at, .. } = credential.presented;
         let expired = expires_at.is_some_and(|at| self.rules.now >= at.saturating_add(self.leeway));
-        match (kind, issued) {
-            (Some(TokenKind::Jwt), Issued::InSecondOf(iat)) => !expired && iat <= soon,
-            (Some(TokenKind::Jwt), _) => !expired,
-            _ => true,
-        }
+        kind != Some(TokenKind::Jwt) || !expired
     }
 
     /// What the server says of a credential: good, with a session or without, or why not.
@@ -233,17 +247,17 @@ impl Run {
     }
 
     /// Whether a credential is one that there was when everything until now was revoked: one that was good, or whose time
-    /// of issue is not ahead of what the leeway lets in.
+    /// of issue is not ahead of what the leeway lets in, by the latest clock that the server has seen.
     fn is_of_before(&self, credential: &Credential) -> bool {
-        let soon = self.rules.now.saturating_add(self.rules.leeway);
+        let soon = self.rules.latest.saturating_add(self.rules.leeway);
         match credential.presented.issued {
             Issued::InSecondOf(iat) => credential.was_good || iat <= soon,
             Issued::ForSessionOf(_) | Issued::Unsaid => true,
         }
     }
 
-    fn add(&mut self, presented: Presented, generation: Option<u32>) {
-        let made = Credential { presented, generation, was_good: false, ended: None };
+    fn add(&mut self, maker: u8, presented: Presented, generation: Option<u32>) {
+        let made = Credential { presented, maker, generation, was_good: false, ended: None };
         if !self.credentials.iter().any(|known| known.presented == made.presented && known.generation == generation) {
             self.credentials.push(made);
         }
@@ -259,15 +273,15 @@ impl Run {
         };
         if kind.is_some() {
             let expires_at = session.token_expires_at(self.rules.now, self.rules.token_secs);
-            self.add(Presented { id: id.clone(), kind, issued, expires_at }, None);
+            self.add(APPLICATION, Presented { id: id.clone(), kind, issued, expires_at }, None);
         }
         if let Some(refresh) = session.refresh {
             let presented = Presented { id, kind: Some(TokenKind::Refresh), issued, expires_at: None };
-            self.add(presented, Some(refresh.generation));
+            self.add(APPLICATION, presented, Some(refresh.generation));
         }
     }
 
-    fn create(&mut self, new: NewSession<'static>, rules: Rules) {
+    fn create(&mut self, maker: u8, new: NewSession<'static>, rules: Rules) {
         match self.value.create(new, &rules) {
             Ok(decision) => {
                 let evicted = decision.value.evicted.clone();
@@ -275,6 +289,7 @@ impl Run {
                     evicted.contains(&credential.presented.id) && run.is_good(credential)
                 });
                 let created = self.commit(decision);
+                self.begun_by.insert(created.session.id.to_string(), maker);
                 self.mint(&created.session);
                 self.log.push(format!(
                     "  created {} at {}",
@@ -294,19 +309,20 @@ impl Run {
             Step::Create { id, format, refresh, ttl, max } => {
                 let unique = format!("r{}", self.step);
                 let (id, source) = match id {
-                    Some(id) => (name(id), IdSource::Caller),
+                    Some(id) => (name(APPLICATION, id), IdSource::Caller),
                     None => (SessionId::from_text(unique.as_bytes()).expect("an id"), IdSource::Random),
                 };
                 let new = new_session(id, source, now.saturating_add(u64::from(ttl) * 1000), format, refresh);
-                self.create(new, Rules { sessions: max, ..self.rules });
+                self.create(APPLICATION, new, Rules { sessions: max, ..self.rules });
             }
-            Step::Foreign { id, iat, lives, has_iat } => {
+            Step::Foreign { maker, id, iat, lives, has_iat } => {
                 let iat = second_of(shifted(now, iat * 1000));
                 let issued = Issued::InSecondOf(if has_iat { iat } else { UnixMillis::ZERO });
                 // The one that says no time of issue lives no longer than the horizon, as the rule demands.
                 let lives = if has_iat { u64::from(lives) * 1000 } else { (u64::from(lives) * 1000).min(HORIZON) };
                 let expires_at = Some(iat.saturating_add(lives));
-                self.add(Presented { id: name(id), kind: Some(TokenKind::Jwt), issued, expires_at }, None);
+                let id = name(maker, id);
+                self.add(maker, Presented { id, kind: Some(TokenKind::Jwt), issued, expires_at }, None);
             }
             Step::From { pick } => {
                 let Some(credential) = self.pick(pick) else { return };
@@ -314,7 +330,7 @@ impl Run {
                 if kind == Some(TokenKind::Jwt) && self.is_in_time(&credential) {
                     let expires_at = expires_at.expect("a JWT expires");
                     let new = new_session(id, IdSource::Token(issued), expires_at, TokenFormat::None, false);
-                    self.create(new, self.rules);
+                    self.create(credential.maker, new, self.rules);
                 }
             }
             Step::Revoke { picks, by_id } => {
@@ -355,16 +371,16 @@ impl Run {
                 let decision = self.value.revoke_all(except.as_ref(), &self.rules);
                 self.commit(decision);
             }
-            Step::Deny { id } => {
+            Step::Deny { maker, id } => {
                 // Later than any of these tokens lives.
                 let until = now.saturating_add(20 * HORIZON);
                 self.end("denied", |run, credential| {
-                    credential.presented.id == name(id)
+                    credential.presented.id == name(maker, id)
                         && (run.is_good(credential)
                             || matches!(credential.presented.issued, Issued::InSecondOf(_))
                                 && credential.presented.expires_at.is_some_and(|at| at <= until))
                 });
-                let decision = self.value.deny(name(id), until, &self.rules);
+                let decision = self.value.deny(name(maker, id), until, &self.rules);
                 self.commit(decision);
             }
             Step::RevokeAll { clear } => {
@@ -407,6 +423,7 @@ impl Run {
                 }
                 let new = SessionId::from_text(format!("n{}", self.step).as_bytes()).expect("an id");
                 if let Ok(decision) = self.value.regenerate(&old, new, &self.agents, &self.rules) {
+                    assert!(!matches!(old.issued, Issued::InSecondOf(_)), "tokens from elsewhere mint nothing");
                     self.end("regenerated", |run, credential| {
                         credential.presented.id == old.id && run.is_good(credential)
                     });
@@ -433,6 +450,7 @@ impl Run {
             }
             Step::Leeway { secs } => {
                 self.leeway = secs * 1000;
+                self.rules.ahead = self.leeway;
                 self.rules.leeway = self.rules.leeway.max(self.leeway);
             }
             Step::Limits { sessions, tombstones } => {
@@ -471,7 +489,7 @@ impl Run {
         self.replica_agents = agents;
         self.rules = Rules { latest, leeway: self.leeway, ..self.rules }.at(now);
         // A token that this server would not take yet, for its clock, is none that it can have ended.
-        let soon = now.saturating_add(self.rules.leeway);
+        let soon = self.rules.latest.saturating_add(self.rules.leeway);
         for credential in &mut self.credentials {
             if matches!(credential.presented.issued, Issued::InSecondOf(iat) if iat > soon) {
                 credential.was_good = false;
@@ -486,6 +504,12 @@ impl Run {
             let credential = self.credentials[at].clone();
             for stateless in [false, true] {
                 let answer = self.ask(&credential, stateless);
+                if matches!(answer, Ok(Standing::Alive(_))) {
+                    let id = credential.presented.id.to_string();
+                    // What is regenerated goes on under an id made here.
+                    let begun_by = self.begun_by.get(&id).copied().unwrap_or(APPLICATION);
+                    assert!(begun_by == credential.maker, "{credential:?} has reached a session of another");
+                }
                 if answer.is_ok() {
                     let Some((step, how)) = &credential.ended else {
                         self.credentials[at].was_good = true;

@@ -1,11 +1,13 @@
-//! The key file: reading it, and what its owner should know about it.
+//! The files with keys: reading them, and who may else read or write them.
 
+use std::fmt::Display;
 use std::fs::{Metadata, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use redis_session_core::token::KeyRing;
+use redis_session_core::token::{Issuers, KeyRing};
 
 /// The longest file that is read, in bytes: some thousand keys.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -15,12 +17,13 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// from <fcntl.h> on macOS and the BSDs.
 const NONBLOCK: i32 = if cfg!(target_os = "linux") { 0o4000 } else { 0x4 };
 
-/// Which file a ring was read from, and when.
+/// Which files something was read from, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
+    /// The file that is set, as it is set.
     pub(crate) path: String,
-    pub(crate) active_kid: String,
-    state: FileState,
+    /// All files that were read for it.
+    files: Vec<(PathBuf, FileState)>,
 }
 
 /// What tells one version of a file from another.
@@ -38,69 +41,86 @@ impl FileState {
 }
 
 impl Source {
-    /// Whether the file is no longer the one that was read.
+    /// Whether one of the files is no longer the one that was read.
     pub(crate) fn has_changed(&self) -> bool {
-        std::fs::metadata(&self.path).map(|file| FileState::of(&file)).ok().as_ref() != Some(&self.state)
+        let is_same = |(path, state): &(PathBuf, FileState)| {
+            std::fs::metadata(path).is_ok_and(|file| FileState::of(&file) == *state)
+        };
+        !self.files.iter().all(is_same)
     }
 }
 
-/// Reads a ring from the file at `path`. Also returns warnings for its owner.
+/// Reads the own ring from the file at `path`.
+pub(crate) fn read_ring(path: &str, active_kid: &str) -> Result<(KeyRing, Source), String> {
+    let refused = |why: &dyn Display| format!("session.keys-file {path}: {why}");
+    let (json, file) = contents(Path::new(path)).map_err(|why| refused(&why))?;
+    let active = Some(active_kid).filter(|kid| !kid.is_empty());
+    let ring = KeyRing::from_jwk_set(&json, active).map_err(|why| refused(&why))?;
+    check_access(&file, ring.has_secrets()).map_err(|why| refused(&why))?;
+    let files = vec![(path.into(), FileState::of(&file))];
+    Ok((ring, Source { path: path.to_owned(), files }))
+}
+
+/// Reads other issuers from the file at `path`, and their key sets from those that it names.
+pub(crate) fn read_issuers(path: &str) -> Result<(Issuers, Source), String> {
+    let refused = |why: &dyn Display| format!("session.issuers-file {path}: {why}");
+    let (json, file) = contents(Path::new(path)).map_err(|why| refused(&why))?;
+    check_access(&file, false).map_err(|why| refused(&why))?;
+    let mut files = vec![(PathBuf::from(path), FileState::of(&file))];
+    let folder = Path::new(path).parent().unwrap_or(Path::new(""));
+    let mut sets = Vec::new();
+    let issuers = Issuers::read(&json, |set| {
+        let path = folder.join(set);
+        let (json, file) = contents(&path)?;
+        files.push((path, FileState::of(&file)));
+        sets.push((set.to_owned(), file));
+        Ok::<_, String>(json)
+    });
+    let issuers = issuers.map_err(|why| refused(&why))?;
+    for (set, file) in sets {
+        let has_secrets = issuers.iter().any(|issuer| issuer.jwks() == set && issuer.keys().has_secrets());
+        check_access(&file, has_secrets).map_err(|why| refused(&format_args!("{set}: {why}")))?;
+    }
+    Ok((issuers, Source { path: path.to_owned(), files }))
+}
+
+/// A file's bytes, and what it was when it was read.
 ///
-/// The server is blocked while this runs. So it never waits for a pipe, and reads [`MAX_BYTES`] at most.
-pub(crate) fn read(path: &str, active_kid: &str) -> Result<(KeyRing, Source, Vec<String>), String> {
-    let refused = |why: &dyn std::fmt::Display| format!("session.keys-file {path}: {why}");
+/// The server does nothing else meanwhile. So it opens no pipe that could keep it waiting, and reads no more than a key
+/// file can have.
+fn contents(path: &Path) -> Result<(Vec<u8>, Metadata), String> {
     let regular = |metadata: Metadata| {
         let is_file = metadata.is_file();
-        is_file.then_some(metadata).ok_or_else(|| refused(&"is not a regular file"))
+        is_file.then_some(metadata).ok_or_else(|| "is not a regular file".to_owned())
     };
     // Opening a device can have an effect, so the path is looked at first.
-    regular(std::fs::metadata(path).map_err(|error| refused(&error))?)?;
+    regular(std::fs::metadata(path).map_err(|error| error.to_string())?)?;
     // The path may lead elsewhere by now, so the open file is looked at too.
-    let file = OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path).map_err(|error| refused(&error))?;
-    // Taken before the file is read, so that a change during the read shows up as a change later.
-    let metadata = regular(file.metadata().map_err(|error| refused(&error))?)?;
-    let mut json = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut json).map_err(|error| refused(&error))?;
-    if u64::try_from(json.len()).unwrap_or(u64::MAX) > MAX_BYTES {
-        return Err(refused(&format_args!("is longer than {MAX_BYTES} bytes")));
+    let open = OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path);
+    let file = open.map_err(|error| error.to_string())?;
+    // Before it is read, so that a change meanwhile is taken for one afterwards.
+    let metadata = regular(file.metadata().map_err(|error| error.to_string())?)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_BYTES {
+        return Err(format!("is longer than {MAX_BYTES} bytes"));
     }
-    let active = Some(active_kid).filter(|kid| !kid.is_empty());
-    let ring = KeyRing::from_jwk_set(&json, active).map_err(|error| refused(&error))?;
-    let (mode, mut warnings) = (metadata.mode() & 0o777, Vec::new());
-    let mut warn = |what: &str| {
-        warnings.push(format!("session.keys-file {path} can be {what} by others (mode {mode:o}): chmod 600 {path}"));
-    };
-    if ring.has_secrets() && mode & 0o044 != 0 {
-        warn("read");
-    }
+    Ok((bytes, metadata))
+}
+
+/// Refuses a file that others than its owner can write, and one with secrets that others can read, as `ssh` does. Whoever
+/// writes it decides who may log in as anybody.
+///
+/// Root may give a file with secrets to the group of the server, to read: that is how packages, and secrets that are
+/// mounted into containers, have it.
+fn check_access(file: &Metadata, has_secrets: bool) -> Result<(), String> {
+    let mode = file.mode() & 0o777;
     if mode & 0o022 != 0 {
-        warn("written");
+        return Err(format!("can be written by others than its owner (mode {mode:o}): chmod go-w it"));
     }
-    let state = FileState::of(&metadata);
-    let source = Source { path: path.to_owned(), active_kid: active_kid.to_owned(), state };
-    Ok((ring, source, warnings))
-}
-
-/// The same path, spelled with `more` steps that lead nowhere.
-pub(crate) fn spelled(path: &str, more: usize) -> String {
-    let step = if path.starts_with('/') { "/." } else { "./" };
-    step.repeat(more) + path
-}
-
-/// Whether two paths are the same but for how they are [`spelled`].
-pub(crate) fn is_same(one: &str, other: &str) -> bool {
-    plain(one) == plain(other)
-}
-
-fn plain(mut path: &str) -> &str {
-    loop {
-        let rest = match path.strip_prefix("./") {
-            Some(rest) => Some(rest).filter(|rest| !rest.starts_with('/')),
-            None => path.strip_prefix("/.").filter(|rest| rest.starts_with('/')),
-        };
-        match rest {
-            Some(rest) => path = rest,
-            None => return path,
-        }
+    let readers = if file.uid() == 0 { 0o004 } else { 0o044 };
+    if has_secrets && mode & readers != 0 {
+        return Err(format!("holds secrets and can be read by others than its owner (mode {mode:o}): chmod 600 it"));
     }
+    Ok(())
 }

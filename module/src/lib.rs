@@ -7,11 +7,12 @@
 //!   commit.rs    carries out what core decides, replicates, audits and notifies
 //!   stored.rs    one user's sessions as a value of the server's
 //!   stats.rs     figures for INFO and SESSION.STATS
+//!   refusals.rs  credentials that were refused, counted and logged
 //!   audit.rs     entries of the audit stream
 //!   state.rs     what the commands share: settings, key ring, user agents
 //!   settings.rs  session.* settings
 //!   slots.rs     the slots of a cluster, and keys beside a user's
-//!   key_file.rs  reads the key file
+//!   key_file.rs  reads the files with keys
 //!   ffi/         the calls into the server; all `unsafe` code
 //! ```
 //!
@@ -26,6 +27,7 @@ mod commit;
 #[allow(unsafe_code)]
 mod ffi;
 mod key_file;
+mod refusals;
 mod settings;
 mod slots;
 mod state;
@@ -62,7 +64,7 @@ fn load(ctx: &Context, args: &[&[u8]]) -> Result<(), String> {
     ffi::register_info::<Session>(ctx).then_some(()).ok_or("the server refused the section of INFO")?;
     ffi::watch_forks(ctx).then_some(()).ok_or("the server does not tell of forks")?;
     let mut state = state::lock();
-    state.reload_keys()?;
+    state.load_keys(state::Load::New)?;
     if state.settings.keys_file.is_empty() {
         ctx.log_warning(
             "session.keys-file is not set: tokens are signed with a random key, and so will not survive a restart \

@@ -4,8 +4,7 @@ use redis_session_core::sessions::DataLimit;
 use redis_session_core::token::TokenPolicy;
 use redis_session_core::{KeyForm, Subject, SubjectError};
 
-use crate::ffi::{self, Failure, Shown};
-use crate::key_file;
+use crate::ffi::{self, Failure};
 
 type Setting = ffi::Setting<Settings>;
 type Kind = ffi::SettingKind<Settings>;
@@ -45,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) keys_file: String,
     /// The key that signs; none for the first that can.
     pub(crate) active_kid: String,
+    /// The file of other issuers; none for no others.
+    pub(crate) issuers_file: String,
     /// `iss` of tokens, made and demanded; none for neither.
     pub(crate) issuer: String,
     /// `aud` of tokens, made and demanded; none for neither.
@@ -71,7 +72,7 @@ const fn number(name: &'static str, default: i64, min: i64, max: i64, of: fn(&mu
 }
 
 const fn text(name: &'static str, of: fn(&mut Settings) -> &mut String) -> Setting {
-    Setting { name, kind: Kind::Text { default: c"", of, check: any_text, shown: None }, reloads: false }
+    Setting { name, kind: Kind::Text { default: c"", of, check: any_text }, reloads: false }
 }
 
 const fn keys(setting: Setting) -> Setting {
@@ -79,7 +80,7 @@ const fn keys(setting: Setting) -> Setting {
 }
 
 /// All settings, with default and bounds.
-pub(crate) static SETTINGS: [Setting; 24] = [
+pub(crate) static SETTINGS: [Setting; 25] = [
     number("ttl", 86_400, 1, MAX_SECONDS, |s| &mut s.ttl),
     number("idle-timeout", 0, 0, MAX_SECONDS, |s| &mut s.idle_timeout),
     number("token-ttl", 3600, 1, MAX_SECONDS, |s| &mut s.token_ttl),
@@ -95,7 +96,7 @@ pub(crate) static SETTINGS: [Setting; 24] = [
     number("max-fields", 1024, 1, 65_536, |s| &mut s.max_fields),
     Setting {
         name: "key-prefix",
-        kind: Kind::Text { default: c"sessions:", of: |s| &mut s.key_prefix, check: any_text, shown: None },
+        kind: Kind::Text { default: c"sessions:", of: |s| &mut s.key_prefix, check: any_text },
         reloads: false,
     },
     Setting {
@@ -106,29 +107,21 @@ pub(crate) static SETTINGS: [Setting; 24] = [
     number("touch-granularity", 60, 0, 86_400, |s| &mut s.touch_granularity),
     number("sweep-time", 1000, 0, 25_000, |s| &mut s.sweep_time),
     number("not-before", 0, 0, (1 << 48) - 1, |s| &mut s.not_before),
-    keys(Setting {
-        name: "keys-file",
-        kind: Kind::Text {
-            default: c"",
-            of: |s| &mut s.keys_file,
-            check: any_text,
-            shown: Some(Shown { is_same: key_file::is_same }),
-        },
-        reloads: false,
-    }),
+    keys(text("keys-file", |s| &mut s.keys_file)),
     keys(text("active-kid", |s| &mut s.active_kid)),
+    keys(text("issuers-file", |s| &mut s.issuers_file)),
     text("issuer", |s| &mut s.issuer),
     text("audience", |s| &mut s.audience),
     Setting {
         name: "token-type",
-        kind: Kind::Text { default: c"", of: |s| &mut s.token_type, check: media_type, shown: None },
+        kind: Kind::Text { default: c"", of: |s| &mut s.token_type, check: media_type },
         reloads: false,
     },
     number("leeway", 0, 0, 300, |s| &mut s.leeway),
     number("token-cache", 16_384, 0, 1_048_576, |s| &mut s.token_cache),
     Setting {
         name: "audit-stream",
-        kind: Kind::Text { default: c"", of: |s| &mut s.audit_stream, check: stream_name, shown: None },
+        kind: Kind::Text { default: c"", of: |s| &mut s.audit_stream, check: stream_name },
         reloads: false,
     },
     number("audit-maxlen", 100_000, 0, 1_000_000_000_000, |s| &mut s.audit_maxlen),

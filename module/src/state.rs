@@ -5,17 +5,16 @@
 //! Second, a value that is freed in a background thread, or while the lock is held, does not take the lock. It leaves
 //! its agents in a list, which the next writers and ticks empty, a slice each.
 
-use std::cell::Cell;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
+use redis_session_core::Subject;
 use redis_session_core::UnixMillis;
 use redis_session_core::sessions::{AgentId, AgentPool, Cutoff, LimitPolicy, Presented, Rules};
-use redis_session_core::token::{Key, KeyRing, RefreshToken, Verified, Verifier};
-use redis_session_core::{Reason, Subject};
+use redis_session_core::token::{Cause, Issuers, Key, KeyRing, RefreshToken, Verified, Verifier};
 
-use crate::ffi::{Values, clock, log_notice, log_warning};
+use crate::ffi::{Values, clock, log_notice};
 use crate::key_file::{self, Source};
 use crate::settings::Settings;
 use crate::slots;
@@ -32,22 +31,25 @@ static RELEASED: Mutex<Vec<Vec<AgentId>>> = Mutex::new(Vec::new());
 /// How many agents are released at once: half a millisecond of the main thread's time if each is the last of its text.
 const SLICE: usize = 1000;
 
-/// How many spellings of a path CONFIG GET shows before it starts over. Each is two bytes longer than the one before,
-/// so they stay far below the system's limit of a path.
-const MAX_SPELLINGS: usize = 64;
+/// Which files are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Load {
+    /// Those that were not read yet.
+    New,
+    /// All.
+    Again,
+}
 
 /// What the commands share.
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) settings: Settings,
     verifier: Verifier,
-    /// The key file that the ring was read from.
+    /// The key file that the ring was read from, and the `session.active-kid` that it was read with.
     ring_source: Option<Source>,
-    ring_loaded_at: UnixMillis,
-    /// Whether the last attempt to read another ring was refused.
-    ring_refused: bool,
-    /// Of the spellings of the key file, the one that was shown last.
-    keys_file_shown: Cell<usize>,
+    ring_active_kid: String,
+    issuers_source: Option<Source>,
+    keys_loaded_at: UnixMillis,
     agents: AgentPool,
     /// What decisions are measured by, at the last time that anything was decided.
     rules: Rules,
@@ -159,61 +161,75 @@ impl State {
         self.verifier.ring()
     }
 
-    /// Reads the key ring from `session.keys-file`, or makes one of a random key. If that fails the old ring stays.
-    pub(crate) fn reload_keys(&mut self) -> Result<(), String> {
-        let refused = std::mem::replace(&mut self.ring_refused, true);
+    /// Reads the own ring and the other issuers from their files, or makes a ring of a random key. If anything fails, all
+    /// that was read before stays.
+    pub(crate) fn load_keys(&mut self, load: Load) -> Result<(), String> {
+        let (ring, issuers) = (self.ring_to_load(load)?, self.issuers_to_load(load)?);
+        if let Some((ring, source)) = ring {
+            if let Some(Source { path, .. }) = &source {
+                log_notice(&summary(path, &ring));
+                tell_ignored(&format!("session.keys-file {path}"), &ring);
+            }
+            self.verifier.set_ring(ring);
+            self.ring_source = source;
+            self.ring_active_kid.clone_from(&self.settings.active_kid);
+            self.keys_loaded_at = clock();
+        }
+        if let Some((issuers, source)) = issuers {
+            if let Some(Source { path, .. }) = &source {
+                log_notice(&format!("session.issuers-file {path}: issuers {}", issuers.iter().len()));
+                for issuer in issuers.iter() {
+                    tell_ignored(&format!("session.issuers-file {path}: {}", issuer.jwks()), issuer.keys());
+                }
+            }
+            self.verifier.set_issuers(issuers);
+            self.issuers_source = source;
+            self.keys_loaded_at = clock();
+        }
+        Ok(())
+    }
+
+    /// The ring to take over, if it is another than that there is.
+    fn ring_to_load(&self, load: Load) -> Result<Option<(KeyRing, Option<Source>)>, String> {
         let (file, active) = (&self.settings.keys_file, &self.settings.active_kid);
         if file.is_empty() {
             if !active.is_empty() {
                 return Err("session.active-kid names a key, but session.keys-file is empty".into());
             }
             // A ring that lasts as long as the process is made once, not whenever a setting changes.
-            if !self.ring().is_some_and(KeyRing::is_ephemeral) {
-                let ring = KeyRing::ephemeral().map_err(|error| format!("no randomness for a key: {error}"))?;
-                self.take_over(ring, None);
+            if self.ring().is_some_and(KeyRing::is_ephemeral) {
+                return Ok(None);
             }
-            self.ring_refused = false;
-            return Ok(());
+            let ring = KeyRing::ephemeral().map_err(|error| format!("no randomness for a key: {error}"))?;
+            return Ok(Some((ring, None)));
         }
-        // After a refused CONFIG SET the server sets the old value again, spelled as CONFIG showed it. The ring stays
-        // then, although the file may have changed since.
-        let restored = |source: &&Source| key_file::is_same(&source.path, file) && source.active_kid == *active;
-        if let Some(source) = self.ring_source.as_ref().filter(restored).filter(|_| refused) {
-            self.settings.keys_file.clone_from(&source.path);
-        } else {
-            let (ring, source, warnings) = key_file::read(file, active)?;
-            warnings.iter().for_each(|warning| log_warning(warning));
-            log_notice(&summary(file, &ring));
-            self.take_over(ring, Some(source));
+        let is_known = self.ring_active_kid == *active && is_of(self.ring_source.as_ref(), file);
+        if is_known && load == Load::New {
+            return Ok(None);
         }
-        self.ring_refused = false;
-        Ok(())
+        key_file::read_ring(file, active).map(|(ring, source)| Some((ring, Some(source))))
     }
 
-    fn take_over(&mut self, ring: KeyRing, source: Option<Source>) {
-        self.verifier.set_ring(ring);
-        self.ring_source = source;
-        self.ring_loaded_at = clock();
-    }
-
-    /// The file that the ring was read from, unless it is a random key, and when.
-    pub(crate) fn ring_origin(&self) -> (Option<&Source>, UnixMillis) {
-        (self.ring_source.as_ref(), self.ring_loaded_at)
-    }
-
-    /// `session.keys-file`, as CONFIG shows it.
-    ///
-    /// The server does not pass on a setting that is set to its present value. But an operator sets this one again to have
-    /// the file read again. So once the file has changed, CONFIG GET shows its name in another spelling, a new one each
-    /// time. Each of these spellings means the same file.
-    pub(crate) fn shown_keys_file(&self) -> String {
-        let file = &self.settings.keys_file;
-        if !self.ring_source.as_ref().is_some_and(Source::has_changed) {
-            return file.clone();
+    /// The issuers to take over, if they are others than there are.
+    fn issuers_to_load(&self, load: Load) -> Result<Option<(Issuers, Option<Source>)>, String> {
+        let file = &self.settings.issuers_file;
+        if file.is_empty() {
+            return Ok(self.issuers_source.is_some().then(|| (Issuers::default(), None)));
         }
-        let shown = self.keys_file_shown.get() % MAX_SPELLINGS + 1;
-        self.keys_file_shown.set(shown);
-        key_file::spelled(file, shown)
+        if is_of(self.issuers_source.as_ref(), file) && load == Load::New {
+            return Ok(None);
+        }
+        key_file::read_issuers(file).map(|(issuers, source)| Some((issuers, Some(source))))
+    }
+
+    /// The other issuers.
+    pub(crate) fn issuers(&self) -> &Issuers {
+        self.verifier.issuers()
+    }
+
+    /// The files that the ring and the issuers were read from, if there are such, and when.
+    pub(crate) fn keys_origin(&self) -> (Option<&Source>, Option<&Source>, UnixMillis) {
+        (self.ring_source.as_ref(), self.issuers_source.as_ref(), self.keys_loaded_at)
     }
 
     /// How many checks found their token in the cache, and how many did not.
@@ -228,19 +244,43 @@ impl State {
         token: &[u8],
         audience: Option<&str>,
         now: UnixMillis,
-    ) -> Result<Verified, Reason> {
+    ) -> Result<Verified, Cause> {
         self.verifier.verify(subject, token, audience, now)
     }
 
     /// Checks a refresh token by itself.
-    pub(crate) fn verify_refresh(&mut self, subject: Subject<'_>, token: &[u8]) -> Result<RefreshToken, Reason> {
+    pub(crate) fn verify_refresh(&mut self, subject: Subject<'_>, token: &[u8]) -> Result<RefreshToken, Cause> {
         self.verifier.verify_refresh(subject, token)
     }
 
     /// Which session a token of the user names. One that has expired or is not valid yet names it too: that is enough to
     /// revoke it.
-    pub(crate) fn identify(&mut self, subject: Subject<'_>, token: &[u8]) -> Result<Presented, Reason> {
+    pub(crate) fn identify(&mut self, subject: Subject<'_>, token: &[u8]) -> Result<Presented, Cause> {
         self.verifier.identify(subject, token).map(Presented::from)
+    }
+}
+
+/// Whether this is the source that `file` would be.
+///
+/// Setting one of several files reads that one alone. So does the server when it was refused a setting and sets the old one
+/// again: it must not get a file that is another by now.
+fn is_of(source: Option<&Source>, file: &str) -> bool {
+    source.is_some_and(|source| source.path == file)
+}
+
+/// How many keys that were left out have a line in the log.
+const MOST_TOLD: usize = 20;
+
+/// Says which keys of a file are left out, and why.
+fn tell_ignored(file: &str, ring: &KeyRing) {
+    let ignored = ring.ignored();
+    let more = ignored.len().saturating_sub(MOST_TOLD);
+    for key in ignored.take(MOST_TOLD) {
+        let named = key.kid.as_ref().map_or_else(|| "a key without a kid".into(), |kid| format!("key {kid:?}"));
+        log_notice(&format!("{file}: {named} is left out: {}", key.why));
+    }
+    if more > 0 {
+        log_notice(&format!("{file}: {more} more keys are left out"));
     }
 }
 
@@ -264,12 +304,7 @@ impl Values for Settings {
     }
 
     fn reload() -> Result<(), String> {
-        lock().reload_keys()
-    }
-
-    /// `session.keys-file` is the only setting that has [`ffi::Shown`](crate::ffi::Shown).
-    fn shown(_keys_file: &'static str) -> String {
-        lock().shown_keys_file()
+        lock().load_keys(Load::New)
     }
 }
 
@@ -294,6 +329,7 @@ impl Settings {
         let not_before = if self.not_before > 0 { Cutoff::at(not_before, leeway) } else { Cutoff::default() };
         Rules {
             leeway,
+            ahead: millis(self.leeway),
             // JWTs made elsewhere are good for as long as our own tokens at most.
             horizon: millis(self.ttl.max(self.token_ttl).max(self.refresh_ttl)),
             not_before,

@@ -6,7 +6,7 @@ use redis_session_core::Reason;
 use redis_session_core::sessions::{EventKind, UserSessions};
 
 use crate::ffi::clock;
-use crate::state;
+use crate::{refusals, state};
 
 /// Only the server's main thread adds to it.
 pub(crate) struct Counter(AtomicU64);
@@ -76,8 +76,6 @@ counters! {
     PANICS "panics"
 }
 
-static REFUSED: [Counter; Reason::ALL.len()] = [const { Counter::new() }; Reason::ALL.len()];
-
 /// Counts what a decision says happened.
 pub(crate) fn happened(kind: EventKind) {
     match kind {
@@ -90,14 +88,6 @@ pub(crate) fn happened(kind: EventKind) {
         EventKind::Ended(Reason::Reused) => REUSED.add(1),
         EventKind::Ended(Reason::Expired | Reason::Idle) => EXPIRED.add(1),
         EventKind::Ended(_) => REVOKED.add(1),
-    }
-}
-
-/// Counts an answer of `active` false.
-pub(crate) fn refused(reason: Reason) {
-    let at = Reason::ALL.iter().position(|known| *known == reason);
-    if let Some(counter) = at.and_then(|at| REFUSED.get(at)) {
-        counter.add(1);
     }
 }
 
@@ -126,16 +116,15 @@ impl Share {
 
 /// All figures: name and value.
 pub(crate) fn figures() -> Vec<(String, u64)> {
-    let mut figures = Vec::with_capacity(64);
+    let mut figures = Vec::with_capacity(96);
     for (name, stored) in ["users", "sessions"].into_iter().zip(&STORED) {
         figures.push((name.to_owned(), u64::try_from(stored.load(Relaxed)).unwrap_or(0)));
     }
     figures.extend(COUNTERS.iter().map(|(name, counter)| ((*name).to_owned(), counter.get())));
-    figures
-        .extend(Reason::ALL.iter().zip(&REFUSED).map(|(reason, counter)| (format!("refused_{reason}"), counter.get())));
+    figures.extend(refusals::figures());
     let state = state::lock();
     let (hits, misses) = state.cache_hits_and_misses();
-    let (_, loaded_at) = state.ring_origin();
+    let (.., loaded_at) = state.keys_origin();
     let keys = u64::try_from(state.ring().map_or(0, |ring| ring.keys().len())).unwrap_or(u64::MAX);
     let age = clock().saturating_since(loaded_at) / 1000;
     let agents = u64::try_from(state.agents_as_they_are().len()).unwrap_or(u64::MAX);

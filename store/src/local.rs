@@ -132,7 +132,8 @@ impl LocalVerifier {
         let refused = |reason: Reason| Inactive::from(InactiveReason::from_name(reason.as_str()));
         let subject = Subject::new(user.as_bytes()).map_err(|_| refused(Reason::Malformed))?;
         // With room of its own, so that checks need not wait for each other.
-        let verified = self.verifier.clone().verify(subject, token.as_bytes(), None, now).map_err(refused)?;
+        let verified = self.verifier.clone().verify_alone(subject, token.as_bytes(), None, now);
+        let verified = verified.map_err(|cause| refused(cause.reason()))?;
         // Without an end of its own, a token is worth what its session is, and that is not known.
         let (TokenKind::Jwt, Some(expires_at)) = (verified.kind, verified.expires_at) else {
             return Err(refused(Reason::Type));

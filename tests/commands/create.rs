@@ -451,12 +451,11 @@ fn the_prefix_of_the_keys_can_be_chosen() {
 #[test]
 fn without_a_key_that_signs_there_are_sessions_but_no_tokens() {
     let server = Server::start();
-    let path = server.dir().join("keys.json");
     let k = redis_session_core::base64url::encode(&[7; 32]);
     let set = json!({ "keys": [{ "kty": "oct", "kid": "a", "alg": "HS256", "k": k, "key_ops": ["verify"] }] });
-    std::fs::write(&path, set.to_string()).unwrap();
+    server.write("keys.json", set.to_string());
     let mut con = server.connection();
-    cmd(&mut con, &format!("CONFIG SET session.keys-file {}", path.display())).unwrap();
+    cmd(&mut con, "CONFIG SET session.keys-file keys.json").unwrap();
     for kind in ["", "TOKEN JWT", "TOKEN OPAQUE"] {
         let refused = error(&mut con, &format!("SESSION.CREATE sessions:42 {kind}"));
         assert_eq!(refused, "NOSIGNINGKEY no key in session.keys-file can sign");

@@ -243,7 +243,7 @@ fn shown(args: &Args) -> String {
 }
 
 /// Commands whose replies show nothing that a client has stored, and no new tokens.
-const KEEPS_TO_ITSELF: [&str; 2] = ["SESSION.STATS", "SESSION.KEYS"];
+const KEEPS_TO_ITSELF: [&str; 4] = ["SESSION.STATS", "SESSION.KEYS", "SESSION.RELOADKEYS", "SESSION.JWKS"];
 
 /// So many letters of each secret, at most.
 fn secrets(most: usize) -> impl Iterator<Item = &'static str> {
@@ -285,6 +285,7 @@ fn judge(name: &str, about: &[Args], reply: &Reply, resp3: bool, is_queued: bool
         ("SESSION.DENY", reply) => matches!(reply, Reply::Int(0 | 1)),
         ("SESSION.REVOKEALL", reply) => matches!(reply, Reply::Int(1..)),
         ("SESSION.TTL", reply) => matches!(reply, Reply::Int(-2 | 0..)),
+        ("SESSION.JWKS", reply) => matches!(reply, Reply::Text(json) if json.starts_with(b"{\"keys\":[")),
         // Not for clients.
         ("SESSION.APPLY", _) => false,
         _ if is_ours => is_map(reply),

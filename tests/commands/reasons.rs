@@ -146,8 +146,6 @@ fn signed_claims_that_make_no_sense_are_malformed() {
         ] {
             assert_eq!(answer(con, sign_text(header.as_bytes(), payload.as_bytes())), "malformed", "{payload}");
         }
-        let long = json!({ "sub": "42", "sid": "x".repeat(129), "exp": 9_999_999_999_i64 });
-        assert_eq!(answer(con, sign_text(header.as_bytes(), long.to_string().as_bytes())), "malformed");
         assert_eq!(answer(con, sign_text(header.as_bytes(), b"{\"exp\":9999999999,\"sub\":\"\xff\"}")), "malformed");
     });
 }
@@ -241,14 +239,13 @@ fn a_signature_that_is_not_the_keys_is_told() {
 fn a_token_of_another_secret_with_a_known_name_is_told() {
     with_a_session(|server, con| {
         // The same names, other secrets: as after a rotation that kept the kid by mistake.
-        let path = server.dir().join("other.json");
         let k = base64url::encode(&[1; 32]);
         let set =
             json!({ "keys": [{ "kty": "oct", "kid": redis_session_tests::issuer::KID, "alg": "HS256", "k": k }] });
-        std::fs::write(&path, set.to_string()).unwrap();
+        server.write("other.json", set.to_string());
         let token = login(con, "sessions:42");
         assert_eq!(answer(con, &token), "active");
-        cmd(con, &format!("CONFIG SET session.keys-file {}", path.display())).unwrap();
+        cmd(con, "CONFIG SET session.keys-file other.json").unwrap();
         assert_eq!(answer(con, &token), "signature");
         redis_session_tests::issuer::trust(server);
         assert_eq!(answer(con, &token), "active");

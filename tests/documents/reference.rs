@@ -3,6 +3,7 @@
 use std::fs;
 
 use redis::Connection;
+use redis_session_core::token::Cause;
 use redis_session_tests::{Server, cmd, error, fields};
 
 use crate::described::commands;
@@ -108,6 +109,15 @@ fn every_reason_and_every_error_code_is_explained() {
     let codes = rows(reference.section("Errors"));
     for code in ["ERR", "WRONGTYPE", "SESSIONLIMIT", "SESSIONEXISTS", "NOSESSION", "NOSIGNINGKEY"] {
         assert!(codes.iter().any(|row| row[0] == code), "{code} in docs/commands.md");
+    }
+}
+
+#[test]
+fn every_cause_of_a_refusal_is_explained() {
+    let operations = Page::read("docs/operations.md");
+    for cause in Cause::ALL.iter().filter(|cause| cause.is_fault() || cause.is_one_of_several()) {
+        let is_in = |row: &Vec<String>| row[0].split(", ").any(|name| name == cause.as_str());
+        assert!(rows(operations.section("Troubleshooting")).iter().any(is_in), "{cause}");
     }
 }
 

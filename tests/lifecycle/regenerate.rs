@@ -1,6 +1,6 @@
 //! SESSION.REGENERATE: the same session under another id, with other tokens.
 
-use redis_session_tests::{advance_to, cmd, create, error, ids, int, on_both, on_both_of, verdict};
+use redis_session_tests::{advance_to, cmd, create, error, fields, ids, int, on_both, on_both_of, verdict};
 use serde_json::json;
 
 use crate::steps::{KEY, generation, grant, outcome, refresh, refreshed, session, set};
@@ -168,12 +168,16 @@ fn a_token_that_is_not_good_gets_no_other_id_and_says_why() {
 }
 
 #[test]
-fn a_token_from_elsewhere_ends_with_the_old_id() {
+fn a_token_from_elsewhere_mints_nothing_and_ends_with_the_old_id() {
     let server = trusting_server();
     on_both_of(&server, |con| {
         create(con, "sessions:42 ID one TOKEN NONE");
         let token = sign(&header(), &claims(con, "42", "one"));
-        let new = grant(con, &format!("SESSION.REGENERATE {KEY} {token}"));
+        assert_eq!(verdict(con, KEY, &token), "active");
+        let refused = fields(cmd(con, &format!("SESSION.REGENERATE {KEY} {token}")).unwrap());
+        assert_eq!((refused.bool("active"), refused.str("reason")), (false, "type".into()));
+        assert_eq!(verdict(con, KEY, &token), "active");
+        let new = grant(con, &format!("SESSION.REGENERATE {KEY} one"));
         assert_eq!(verdict(con, KEY, &token), "revoked");
         assert_eq!(ids(con, KEY), [new.str("id")]);
     });

@@ -4,7 +4,8 @@ use redis::{Connection, RedisResult, Value};
 use redis_session_tests::{Server, cmd, cmd_args, error, fields};
 
 /// The commands without a key.
-pub const KEYLESS: [&str; 3] = ["SESSION.REVOKEALL", "SESSION.STATS", "SESSION.KEYS"];
+pub const KEYLESS: [&str; 5] =
+    ["SESSION.REVOKEALL", "SESSION.STATS", "SESSION.KEYS", "SESSION.RELOADKEYS", "SESSION.JWKS"];
 
 /// Every command with a key that clients may use, with its key alone or with what else it must have.
 pub const COMMANDS: [(&str, &str); 14] = [

@@ -8,7 +8,7 @@ use redis_session_tests::{Fields, Server, cmd, cmd_args, create, fields, int, li
 use crate::commands::{COMMANDS, KEYLESS, READERS, on_key};
 
 /// Name, arity and flags, as COMMAND INFO tells them.
-const INFO: [(&str, i64, &[&str]); 18] = [
+const INFO: [(&str, i64, &[&str]); 20] = [
     ("SESSION.CREATE", -2, &["denyoom", "module", "write"]),
     ("SESSION.VALIDATE", -3, &["fast", "module", "readonly"]),
     ("SESSION.TOUCH", -3, &["fast", "module", "write"]),
@@ -22,10 +22,12 @@ const INFO: [(&str, i64, &[&str]); 18] = [
     ("SESSION.UNSET", -4, &["module", "write"]),
     ("SESSION.REVOKE", -3, &["module", "write"]),
     ("SESSION.REVOKEUSER", -2, &["module", "write"]),
-    ("SESSION.DENY", 5, &["denyoom", "module", "write"]),
+    ("SESSION.DENY", -5, &["denyoom", "module", "write"]),
     ("SESSION.REVOKEALL", -1, &["admin", "module", "write"]),
     ("SESSION.STATS", 1, &["fast", "loading", "module", "readonly", "stale"]),
     ("SESSION.KEYS", 1, &["loading", "module", "readonly", "stale"]),
+    ("SESSION.RELOADKEYS", 1, &["admin", "module", "readonly"]),
+    ("SESSION.JWKS", 1, &["loading", "module", "readonly", "stale"]),
     ("SESSION.APPLY", 3, &["module", "skip_monitor", "skip_slowlog", "write"]),
 ];
 
@@ -52,7 +54,7 @@ fn there_are_these_commands_and_no_others() {
     assert_eq!(found, expected);
     let plain = Server::builder().without_module().start();
     let count = |con: &mut Connection| int(con, "COMMAND COUNT");
-    assert_eq!(count(&mut con) - count(&mut plain.connection()), 18);
+    assert_eq!(count(&mut con) - count(&mut plain.connection()), 20);
 }
 
 #[test]
@@ -208,7 +210,7 @@ fn the_documentation_has_every_argument() {
         ("SESSION.UNSET", "key id field ..."),
         ("SESSION.REVOKE", "key id-or-token ..."),
         ("SESSION.REVOKEUSER", "key [EXCEPT id-or-token]"),
-        ("SESSION.DENY", "key id UNTIL unix-time-milliseconds"),
+        ("SESSION.DENY", "key id UNTIL unix-time-milliseconds [ISS issuer]"),
         ("SESSION.REVOKEALL", "[BEFORE unix-time-milliseconds | CLEAR]"),
     ] {
         let args = list(docs(&mut con, name).get("arguments").unwrap().clone());

@@ -1,7 +1,5 @@
 //! The keys that sign tokens: files, their faults, and their rotation.
 
-use std::fs;
-
 use redis_session_tests::issuer::foreign;
 use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, create, jwk_set, verdict, verdict_with};
 
@@ -18,7 +16,7 @@ fn faults() -> Vec<(String, &'static str)> {
         (short.into(), "the secret has 40 bits, and HS256 needs 256 or more"),
         (jwk_set(&["one"]).replace("oct", "RSA"), "\"one\""),
         (jwk_set(&["one"]).replace("HS256", "none"), "\"one\""),
-        (jwk_set(&["one", "one"]), "\"one\""),
+        (jwk_set(&["one", "two"]).replace("\"two\"", "\"one\""), "\"one\""),
     ]
 }
 
@@ -105,7 +103,7 @@ fn a_bad_file_at_run_time_is_refused_with_the_reason_and_changes_nothing() {
     let mut con = server.connection();
     let token = create(&mut con, "sessions:42").str("token");
     for (content, reason) in faults() {
-        fs::write(server.dir().join("bad.json"), &content).unwrap();
+        server.write("bad.json", &content);
         let error = set_error(&mut con, "session.keys-file", "bad.json");
         assert!(error.contains(reason), "{content}: {error}");
         assert_eq!(get(&mut con, "session.keys-file"), "keys.json");
@@ -120,14 +118,17 @@ fn a_bad_file_at_run_time_is_refused_with_the_reason_and_changes_nothing() {
     assert_eq!(verdict(&mut con, "sessions:42", &new), "active");
 }
 
-/// The server drops a CONFIG SET to the value that a setting already has before the module hears of it.
 #[test]
-fn naming_the_same_file_again_reads_it_again() {
+fn the_file_is_read_again_when_that_is_asked_for() {
     let server = ServerBuilder::new().keys(&["old"]).start();
     let mut con = server.connection();
     let old = create(&mut con, "sessions:42").str("token");
-    fs::write(server.dir().join("keys.json"), jwk_set(&["new"])).unwrap();
+    server.write("keys.json", jwk_set(&["new"]));
+    // The server drops a CONFIG SET to the value that a setting already has before the module hears of it.
     set(&mut con, "session.keys-file", "keys.json").unwrap();
+    assert_eq!(get(&mut con, "session.keys-file"), "keys.json");
+    assert_eq!(verdict(&mut con, "sessions:42", &old), "active");
+    cmd(&mut con, "SESSION.RELOADKEYS").unwrap();
     assert_eq!(verdict(&mut con, "sessions:42", &old), "unknown_key");
 }
 
@@ -136,9 +137,9 @@ fn a_file_that_went_bad_is_refused_when_it_is_read_again_and_the_old_keys_stay()
     let server = ServerBuilder::new().keys(&["one"]).start();
     let mut con = server.connection();
     let token = create(&mut con, "sessions:42").str("token");
-    fs::write(server.dir().join("keys.json"), "not any more").unwrap();
-    let error = set_error(&mut con, "session.keys-file", "keys.json");
-    assert!(error.contains("JSON"), "{error}");
+    server.write("keys.json", "not any more");
+    let error = redis_session_tests::error(&mut con, "SESSION.RELOADKEYS");
+    assert!(error.starts_with("ERR session.keys-file keys.json: is not a JSON object"), "{error}");
     assert_eq!(verdict(&mut con, "sessions:42", &token), "active");
     let new = create(&mut con, "sessions:42").str("token");
     assert_eq!(verdict(&mut con, "sessions:42", &new), "active");
@@ -151,7 +152,7 @@ fn no_error_and_no_log_line_quotes_a_secret() {
     let server = ServerBuilder::new().keys(&["one"]).start();
     let mut con = server.connection();
     for bad in [set_of.replace("HS256", "HS512"), set_of.replace("oct", &secret), format!("\"{secret}\"")] {
-        fs::write(server.dir().join("bad.json"), bad).unwrap();
+        server.write("bad.json", bad);
         assert!(!set_error(&mut con, "session.keys-file", "bad.json").contains(&secret));
     }
     assert!(!server.log_contains(&secret));
@@ -164,7 +165,7 @@ fn keys_are_rotated_without_anyones_being_logged_out() {
     let before = create(&mut con, "sessions:42").str("token");
 
     // The new key becomes known before it signs.
-    fs::write(server.dir().join("keys-2.json"), jwk_set(&["old", "new"])).unwrap();
+    server.write("keys-2.json", jwk_set(&["old", "new"]));
     set(&mut con, "session.keys-file", "keys-2.json").unwrap();
     let between = create(&mut con, "sessions:42").str("token");
     set(&mut con, "session.active-kid", "new").unwrap();
@@ -174,7 +175,7 @@ fn keys_are_rotated_without_anyones_being_logged_out() {
     }
 
     // Which key signed shows once the old one is taken out.
-    fs::write(server.dir().join("keys-3.json"), jwk_set(&["new"])).unwrap();
+    server.write("keys-3.json", jwk_set(&["new"]));
     set(&mut con, "session.keys-file", "keys-3.json").unwrap();
     assert_eq!(verdict(&mut con, "sessions:42", &before), "unknown_key");
     assert_eq!(verdict(&mut con, "sessions:42", &between), "unknown_key");
@@ -189,7 +190,7 @@ fn keys_are_rotated_without_anyones_being_logged_out() {
 fn file_and_active_key_change_in_one_step() {
     let server = ServerBuilder::new().keys(&["old"]).config("session.active-kid old").start();
     let mut con = server.connection();
-    fs::write(server.dir().join("next.json"), jwk_set(&["next"])).unwrap();
+    server.write("next.json", jwk_set(&["next"]));
     let both = ["CONFIG", "SET", "session.keys-file", "next.json", "session.active-kid", "next"];
     cmd_args(&mut con, both).unwrap();
     let token = create(&mut con, "sessions:42").str("token");

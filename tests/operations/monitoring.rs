@@ -130,7 +130,7 @@ fn the_script_tells_keys_that_do_not_last_and_a_key_file_that_is_to_be_read_agai
         ["keys_from_file", "keys_file_changed", "keys_can_sign"].map(|name| values[name].clone())
     };
     assert_eq!(keys(&mut con), ["1", "0", "1"]);
-    fs::write(server.dir().join("keys.json"), redis_session_tests::jwk_set(&["two", "three"])).unwrap();
+    server.write("keys.json", redis_session_tests::jwk_set(&["two", "three"]));
     assert_eq!(keys(&mut con), ["1", "1", "1"]);
     assert_eq!(keys(&mut Server::start().connection()), ["0", "0", "1"], "a random key");
 }

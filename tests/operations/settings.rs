@@ -8,7 +8,7 @@ use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, create, fields, 
 use crate::commands::{error_code, get, set, set_error};
 
 /// Every setting, its default, and another value.
-const SETTINGS: [(&str, &str, &str); 24] = [
+const SETTINGS: [(&str, &str, &str); 25] = [
     ("session.ttl", "86400", "7200"),
     ("session.idle-timeout", "0", "900"),
     ("session.token-ttl", "3600", "600"),
@@ -22,6 +22,7 @@ const SETTINGS: [(&str, &str, &str); 24] = [
     ("session.sweep-time", "1000", "0"),
     ("session.not-before", "0", "1700000000000"),
     ("session.keys-file", "", "keys.json"),
+    ("session.issuers-file", "", "issuers.json"),
     ("session.active-kid", "", "two"),
     ("session.issuer", "", "https://issuer.example"),
     ("session.audience", "", "the application"),
@@ -55,7 +56,7 @@ const NUMBERS: [(&str, i64, i64); 15] = [
 ];
 
 fn with_keys() -> ServerBuilder {
-    ServerBuilder::new().file("keys.json", jwk_set(&["one", "two"]))
+    ServerBuilder::new().file("keys.json", jwk_set(&["one", "two"])).file("issuers.json", r#"{"issuers":[]}"#)
 }
 
 #[track_caller]

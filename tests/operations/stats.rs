@@ -67,6 +67,7 @@ fn what_clients_do_is_counted() {
         ("refused_evicted", 1),
         // The old refresh token, and the id of the session that it ended.
         ("refused_reused", 2),
+        ("malformed_parts", 1),
         ("token_cache_hits", 3),
         // What is shorter than a code is not looked up.
         ("token_cache_misses", 2),

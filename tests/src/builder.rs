@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::binaries;
 use crate::clock;
 use crate::format;
-use crate::keys::jwk_set;
+use crate::keys::{jwk_set, write_private};
 use crate::port::Port;
 use crate::server::{Role, Server};
 
@@ -87,7 +87,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Puts a file into the server's folder, where its path is relative to, before the server starts.
+    /// Puts a file into the server's folder, where its path is relative to, before the server starts. Nobody but its owner
+    /// can read it, as a file of keys must be.
     pub fn file(mut self, path: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
         self.files.push((path.into(), content.into()));
         self
@@ -150,7 +151,7 @@ impl ServerBuilder {
         for (path, content) in &self.files {
             let path = dir.path().join(path);
             fs::create_dir_all(path.parent().expect("a folder for the file")).expect("the file's folder");
-            fs::write(path, content).expect("the server's file");
+            write_private(&path, content);
         }
         let mut port = self.first_port.map_or_else(Port::free, Port::unclaimed);
         loop {

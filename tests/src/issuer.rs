@@ -14,14 +14,13 @@
 //! appendix A.2.6, and RFC 8037 appendix A.1; and a secret. The library that signs has no ES512.
 
 use std::fmt;
-use std::fs;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
 use redis::{Connection, RedisResult};
 use redis_session_core::base64url;
 use serde_json::{Value, json};
 
-use crate::{Server, cmd_args, jwk_set, now_ms};
+use crate::{Server, cmd_args, fields, jwk_set, now_ms};
 
 /// A key of the issuer, by its algorithm.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -249,8 +248,14 @@ pub fn set_of(keys: &[Value]) -> String {
 ///
 /// With what the server says against them.
 pub fn load(server: &Server, keys: &[Value]) -> RedisResult<redis::Value> {
-    fs::write(server.dir().join("keys.json"), set_of(keys)).expect("the key file");
-    cmd_args(&mut server.connection(), ["CONFIG", "SET", "session.keys-file", "keys.json"])
+    server.write("keys.json", set_of(keys));
+    let mut con = server.connection();
+    // Setting what is set does nothing.
+    let known = fields(cmd_args(&mut con, ["CONFIG", "GET", "session.keys-file"])?);
+    match known.str("session.keys-file") == "keys.json" {
+        true => cmd_args(&mut con, ["SESSION.RELOADKEYS"]),
+        false => cmd_args(&mut con, ["CONFIG", "SET", "session.keys-file", "keys.json"]),
+    }
 }
 
 /// Makes this server take the tokens of [`HS256`] and [`HS384`], and sign its own with the first.

@@ -58,7 +58,7 @@ pub use clock::{advance, advance_past, advance_to, now_ms, set_back};
 pub use cluster::Cluster;
 pub use command::{cmd, cmd_args};
 pub use fields::{Fields, fields, list, text};
-pub use keys::jwk_set;
+pub use keys::{jwk_set, write_private};
 pub use port::Port;
 pub use sentinel::Sentinels;
 pub use server::{Frozen, Output, Server};

@@ -17,6 +17,7 @@ use crate::clock;
 use crate::command::cmd;
 use crate::fields::text;
 use crate::format;
+use crate::keys::write_private;
 use crate::port::Port;
 use crate::wait::{Deadline, wait_until};
 
@@ -93,6 +94,15 @@ impl Server {
     /// Its folder, with `redis.conf`, `log`, and what it persists.
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Writes a file in its folder, which nobody but its owner can read.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be written.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        write_private(&self.dir().join(name), content);
     }
 
     /// Its configuration file. CONFIG REWRITE writes it, and [`Server::start_again`] reads it.

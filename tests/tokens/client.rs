@@ -91,7 +91,9 @@ fn a_good_token_names_the_user_it_is_good_for_and_what_is_no_token_names_nobody(
                             assert_eq!(named.as_deref(), Some("42"), "{header}.{payload}");
                         }
                         // What it names is for the server to refuse.
-                        Err(reason) => assert!(named.is_none() || reason == Reason::Malformed, "{header}.{payload}"),
+                        Err(cause) => {
+                            assert!(named.is_none() || cause.reason() == Reason::Malformed, "{header}.{payload}")
+                        }
                     }
                 }
             }

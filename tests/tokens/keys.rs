@@ -22,11 +22,12 @@ fn every_key_is_shown_with_what_it_does() {
     let server = server_with_public_keys();
     for mut con in [server.connection(), server.connection_resp3()] {
         let shown = shown(&mut con);
-        assert_eq!(shown.names(), ["file", "file_changed", "loaded_at", "active_kid", "keys"]);
+        assert_eq!(shown.names(), ["file", "issuers_file", "file_changed", "loaded_at", "active_kid", "keys"]);
         assert_eq!((shown.str("file"), shown.str("active_kid")), ("keys.json".into(), "own".into()));
         assert!(!shown.bool("file_changed"));
         let keys = keys(&shown);
-        let names = ["kid", "status", "alg", "kty", "bits", "can_sign", "thumbprint", "ignored"];
+        let names =
+            ["issuer", "kid", "status", "alg", "kty", "bits", "can_sign", "thumbprint", "fingerprint", "ignored"];
         assert!(keys.iter().all(|key| key.names() == names));
         let row = |key: &Fields| (key.str("kid"), key.str("status"), key.str("alg"), key.str("kty"), key.int("bits"));
         let row_of = |kid: &str, status: &str, alg: &str, kty: &str, bits| {
@@ -49,6 +50,7 @@ fn every_key_is_shown_with_what_it_does() {
         );
         assert!(keys.iter().all(|key| key.bool("can_sign") == (key.str("kid") == "own")));
         assert!(keys[0].is_null("thumbprint") && keys.iter().all(|key| key.is_null("ignored")));
+        assert!(keys.iter().all(|key| key.is_null("issuer") && !key.str("fingerprint").is_empty()));
         // RFC 8037 appendix A.3.
         assert_eq!(keys[4].str("thumbprint"), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
     }
@@ -77,11 +79,11 @@ fn a_file_that_is_another_by_now_is_told_until_it_is_read() {
     let server = ServerBuilder::new().keys(&["one"]).start();
     let mut con = server.connection();
     let before = shown(&mut con);
-    fs::write(server.dir().join("keys.json"), jwk_set(&["one", "two"])).unwrap();
+    server.write("keys.json", jwk_set(&["one", "two"]));
     let changed = shown(&mut con);
     assert!(changed.bool("file_changed"));
     assert_eq!((keys(&changed).len(), changed.int("loaded_at")), (1, before.int("loaded_at")));
-    cmd(&mut con, "CONFIG SET session.keys-file keys.json").unwrap();
+    cmd(&mut con, "SESSION.RELOADKEYS").unwrap();
     let after = shown(&mut con);
     assert!(!after.bool("file_changed"));
     assert_eq!(keys(&after).len(), 2);

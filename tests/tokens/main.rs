@@ -3,6 +3,7 @@
 mod client;
 mod differential;
 mod foreign;
+mod issuers;
 mod key_file;
 mod keys;
 mod make_keys;

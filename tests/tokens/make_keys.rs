@@ -130,7 +130,7 @@ fn following_it_changes_keys_without_logging_anybody_out_whoever_is_restarted_me
         let of_old = std::mem::take(&mut tokens);
         assert_eq!(pair.log_in(&mut tokens), new);
         for (server, mut con) in pair.connections().into_iter().enumerate() {
-            cmd_args(&mut con, ["CONFIG", "SET", "session.keys-file", &file.display().to_string()]).unwrap();
+            cmd(&mut con, "SESSION.RELOADKEYS").unwrap();
             assert_eq!(keys(&mut con), (new.clone(), vec![new.clone()]));
             assert_eq!(answer(&mut con, &of_old[0], &[]), "unknown_key");
             assert_eq!(answer(&mut con, of_old.last().unwrap(), &[]), "active");

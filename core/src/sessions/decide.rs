@@ -306,10 +306,11 @@ impl UserSessions {
     }
 
     /// Decides to give a session another id, as after a change of privileges (OWASP ASVS 7.2.4). The session goes on;
-    /// its old id and all tokens of it are dead.
+    /// its old id and all tokens of it are dead. What asks for it is the application by the id, or a token that was made
+    /// here: a token from elsewhere gets none that is made here.
     ///
     /// # Errors
-    /// With the reason if the session is not alive.
+    /// With the reason if the session is not alive; `type` for a token from elsewhere.
     pub fn regenerate(
         &self,
         old: &Presented,
@@ -317,6 +318,9 @@ impl UserSessions {
         agents: &AgentPool,
         rules: &Rules,
     ) -> Result<Decision<'static, Grant<'static>>, Reason> {
+        if matches!(old.issued, Issued::InSecondOf(_)) {
+            return Err(Reason::Type);
+        }
         self.alive(old, rules)?;
         let record = self.store.find(&old.id).ok_or(Reason::Unknown)?;
         let session = owned(record, agents).ok_or(Reason::Unknown)?;
@@ -395,7 +399,7 @@ impl UserSessions {
         let (mut done, mut draft, mut revoked) = (HashSet::new(), Draft::default(), 0);
         // A token that is refused now may be good later: under another leeway, with a clock that has stepped back, or
         // without `session.not-before`. It is revoked, too.
-        let lasting = Rules { leeway: REMEMBERED, ..rules.lasting() };
+        let lasting = Rules { leeway: REMEMBERED, ahead: u64::MAX, ..rules.lasting() };
         for presented in presented {
             if done.contains(&presented.id) {
                 continue;

@@ -16,7 +16,9 @@
 //! 5. A JWT made elsewhere says its `iat`. A session under an id from outside fixes, when it begins, the earliest `iat`
 //!    that it accepts: one that is later than every cutoff at that time. Nothing widens this afterwards.
 //! 6. A cutoff is compared with what the leeway lets in, and never lies before the newest session that it ends.
-//! 7. Time does not run back. A JWT made elsewhere that has once expired stays so, and cutoffs are set at the latest time
+//! 7. A JWT made elsewhere whose `iat` is later than the latest time that the server has seen, and the leeway, is good for
+//!    nothing yet. So no cutoff misses a token that was good.
+//! 8. Time does not run back. A JWT made elsewhere that has once expired stays so, and cutoffs are set at the latest time
 //!    that the server has seen.
 
 use super::UserSessions;
@@ -55,8 +57,8 @@ impl UserSessions {
     /// Where a credential stands that was verified by itself.
     ///
     /// # Errors
-    /// With the reason why it is not good: `unknown`, `expired`, `idle`, `revoked`, `user_revoked`, `evicted`, `reused` or
-    /// `token_expired`.
+    /// With the reason why it is not good: `unknown`, `expired`, `idle`, `revoked`, `user_revoked`, `evicted`, `reused`,
+    /// `token_expired` or `not_yet_valid`.
     pub fn look_up(&self, presented: &Presented, rules: &Rules) -> Result<Standing, Reason> {
         stand(self.store.find(&presented.id), || self.store.cutoffs(), presented, rules)
     }
@@ -99,6 +101,11 @@ pub(super) fn stand(
     let absent = |cutoffs| of_none(cutoffs, presented, end, rules).map(|()| Standing::Absent);
     let Some(record) = record else { return absent(cutoffs()) };
     let reason = match rules.status(record) {
+        // The `iat` may be ahead of the clock, on a replica or after a step back, but not of the latest time that this
+        // server has seen. No cutoff lies before that, so the end of its session covers what was once good.
+        Ok(_) if presented.issued.is_after(rules.latest.saturating_add(rules.ahead)) => {
+            return Err(Reason::NotYetValid);
+        }
         Ok(alive) => {
             of_live(record, cutoffs, presented, rules)?;
             return Ok(Standing::Alive(alive));
@@ -176,6 +183,9 @@ fn of_none(cutoffs: Cutoffs, presented: &Presented, end: Option<UnixMillis>, rul
     }
     if cutoffs.tombstones_dropped_before.is_some_and(ends) {
         return Err(Reason::Unknown);
+    }
+    if presented.issued.is_after(rules.now.saturating_add(rules.ahead)) {
+        return Err(Reason::NotYetValid);
     }
     match presented.kind {
         Some(TokenKind::Jwt) if end.is_some_and(|end| rules.now < end.saturating_add(rules.leeway)) => Ok(()),

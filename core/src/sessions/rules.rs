@@ -28,6 +28,8 @@ pub struct Rules {
     /// Milliseconds by which the clocks of servers and issuers may differ, at most [`MAX_LEEWAY`]: the most that this
     /// server was set to since it started, for tokens that a wider leeway has let in must be ended as well.
     pub leeway: u64,
+    /// Milliseconds by which an `iat` may be ahead: the leeway as it is set now.
+    pub ahead: u64,
     /// Milliseconds for which a JWT made elsewhere is good after its `iat`, at most. Revocations are remembered as long.
     pub horizon: u64,
     /// `session.not-before`, the only cutoff that can be taken back.
@@ -57,6 +59,7 @@ impl Default for Rules {
             now: UnixMillis::ZERO,
             latest: UnixMillis::ZERO,
             leeway: 0,
+            ahead: 0,
             horizon: 2_592_000_000,
             not_before: Cutoff::default(),
             revoked_before: Cutoff::default(),
@@ -194,7 +197,7 @@ impl Presented {
 
 impl From<Verified> for Presented {
     fn from(verified: Verified) -> Self {
-        let Verified { id, kind, issued, expires_at } = verified;
+        let Verified { id, kind, issued, expires_at, .. } = verified;
         Self { id, kind: Some(kind), issued, expires_at }
     }
 }

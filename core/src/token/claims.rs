@@ -6,7 +6,9 @@ use std::fmt;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use thiserror::Error;
 
+use super::cause::Cause;
 use super::json::{self, Fault, JsonError, Members, Text, Walk};
+use super::policy::Audiences;
 use crate::UnixMillis;
 
 /// The claims that a caller cannot set: the token's own.
@@ -106,7 +108,8 @@ impl<'de> Members<'de> for Own {
     }
 }
 
-/// The registered claims of a token, borrowed from its payload; `aud` is compared while it is read.
+/// The registered claims of a token, borrowed from its payload; `aud` is compared while it is read. One that is `null` is
+/// not there.
 #[derive(Default)]
 pub(crate) struct Registered<'de, 'a> {
     pub(crate) issuer: Option<Cow<'de, str>>,
@@ -116,39 +119,67 @@ pub(crate) struct Registered<'de, 'a> {
     pub(crate) issued_at: Option<UnixMillis>,
     pub(crate) token_id: Option<Cow<'de, str>>,
     pub(crate) session: Option<Cow<'de, str>>,
-    /// Whether `aud` holds the wanted audience.
+    /// Whether `aud` holds a wanted audience.
     pub(crate) audience_matches: bool,
-    wanted_audience: Option<&'a str>,
+    wanted: Audiences<'a>,
+    /// What is wrong if reading has stopped at a registered claim.
+    wrong: Option<Cause>,
 }
 
 impl<'de, 'a> Registered<'de, 'a> {
-    /// The claims in `payload`, or `None` if that is no strict JSON object or one of them has the wrong type.
-    pub(crate) fn read(payload: &'de [u8], wanted_audience: Option<&'a str>) -> Option<Self> {
-        let mut claims = Self { wanted_audience, ..Self::default() };
-        json::read_object(payload, &mut claims).ok()?;
-        Some(claims)
+    /// The claims in `payload`, or what is wrong if that is no strict JSON object or one of them has the wrong type.
+    pub(crate) fn read(payload: &'de [u8], wanted: Audiences<'a>) -> Result<Self, Cause> {
+        let mut claims = Self { wanted, ..Self::default() };
+        match json::read_object(payload, &mut claims) {
+            Ok(()) => Ok(claims),
+            Err(JsonError { fault: Fault::Duplicate(_), .. }) => Err(Cause::MalformedDuplicate),
+            Err(_) => Err(claims.wrong.unwrap_or(Cause::MalformedPayload)),
+        }
+    }
+
+    fn text<A: MapAccess<'de>>(&mut self, values: &mut A) -> Result<Option<Cow<'de, str>>, A::Error> {
+        self.wrong = Some(Cause::MalformedClaim);
+        let text = values.next_value::<Option<Text<'de>>>()?;
+        self.wrong = None;
+        Ok(text.map(|text| text.0))
+    }
+
+    fn date<A: MapAccess<'de>>(&mut self, values: &mut A) -> Result<Option<UnixMillis>, A::Error> {
+        self.wrong = Some(Cause::MalformedDate);
+        let date = values.next_value::<Option<NumericDate>>()?;
+        self.wrong = None;
+        Ok(date.map(|date| date.0))
     }
 }
 
 impl<'de> Members<'de> for Registered<'de, '_> {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A, _: Walk<'_>) -> Result<bool, A::Error> {
         match name {
-            "iss" => self.issuer = Some(values.next_value::<Text<'de>>()?.0),
-            "sub" => self.subject = Some(values.next_value::<Text<'de>>()?.0),
-            "aud" => self.audience_matches = values.next_value_seed(Audience(self.wanted_audience))?,
-            "exp" => self.expires_at = Some(values.next_value::<NumericDate>()?.0),
-            "nbf" => self.not_before = Some(values.next_value::<NumericDate>()?.0),
-            "iat" => self.issued_at = Some(values.next_value::<NumericDate>()?.0),
-            "jti" => self.token_id = Some(values.next_value::<Text<'de>>()?.0),
-            "sid" => self.session = Some(values.next_value::<Text<'de>>()?.0),
+            "iss" => self.issuer = self.text(values)?,
+            "sub" => self.subject = self.text(values)?,
+            "aud" => {
+                self.wrong = Some(Cause::MalformedClaim);
+                self.audience_matches = values.next_value_seed(Audience(self.wanted))?;
+                self.wrong = None;
+            }
+            "exp" => self.expires_at = self.date(values)?,
+            "nbf" => self.not_before = self.date(values)?,
+            "iat" => self.issued_at = self.date(values)?,
+            "jti" => self.token_id = self.text(values)?,
+            "sid" => self.session = self.text(values)?,
             _ => return Ok(false),
         }
         Ok(true)
     }
 }
 
-/// A string or an array of strings (RFC 7519 section 4.1.3): does it hold the one wanted?
-struct Audience<'a>(Option<&'a str>);
+/// The `iss` of a payload, for looking up whose keys are to verify the token.
+pub(crate) fn issuer_of(payload: &[u8]) -> Result<Option<Cow<'_, str>>, Cause> {
+    Registered::read(payload, Audiences::Any).map(|claims| claims.issuer)
+}
+
+/// A string or an array of strings (RFC 7519 section 4.1.3): does it hold one wanted?
+struct Audience<'a>(Audiences<'a>);
 
 impl<'de> DeserializeSeed<'de> for Audience<'_> {
     type Value = bool;
@@ -162,13 +193,16 @@ impl<'de> Visitor<'de> for Audience<'_> {
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string or an array of strings")
     }
+    fn visit_unit<E>(self) -> Result<bool, E> {
+        Ok(false)
+    }
     fn visit_str<E>(self, audience: &str) -> Result<bool, E> {
-        Ok(self.0 == Some(audience))
+        Ok(self.0.include(audience))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
         let mut found = false;
         while let Some(Text(audience)) = items.next_element()? {
-            found |= self.0 == Some(audience.as_ref());
+            found |= self.0.include(audience.as_ref());
         }
         Ok(found)
     }
@@ -235,7 +269,7 @@ mod tests {
 
     fn expiry(number: &str) -> Option<Option<u64>> {
         let payload = format!(r#"{{"exp":{number}}}"#);
-        Registered::read(payload.as_bytes(), None).map(|claims| claims.expires_at.map(UnixMillis::get))
+        Registered::read(payload.as_bytes(), Audiences::Any).ok().map(|claims| claims.expires_at.map(UnixMillis::get))
     }
 
     #[test]
@@ -261,7 +295,6 @@ mod tests {
             "1e999",
             "18446744073709551616",
             "\"1\"",
-            "null",
             "true",
             "[1]",
             "{}",
@@ -277,14 +310,14 @@ mod tests {
     fn an_audience_is_a_string_or_an_array_of_strings() {
         let holds = |aud: &str| {
             let payload = format!(r#"{{"aud":{aud}}}"#);
-            Registered::read(payload.as_bytes(), Some("api")).map(|claims| claims.audience_matches)
+            Registered::read(payload.as_bytes(), Audiences::One("api")).ok().map(|claims| claims.audience_matches)
         };
         assert_eq!(holds(r#""api""#), Some(true));
         assert_eq!(holds(r#""\u0061pi""#), Some(true));
         assert_eq!(holds(r#"["web","api"]"#), Some(true));
         assert_eq!(holds(r#"["web"]"#), Some(false));
         assert_eq!(holds("[]"), Some(false));
-        for bad in ["1", "null", "{}", r#"["api",1]"#, r#"[["api"]]"#, r#"["api",null]"#] {
+        for bad in ["1", "{}", r#"["api",1]"#, r#"[["api"]]"#, r#"["api",null]"#] {
             assert_eq!(holds(bad), None, "{bad}");
         }
     }

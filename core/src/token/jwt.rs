@@ -7,15 +7,17 @@ use serde::de::{Error as _, MapAccess};
 use sha2::{Digest as _, Sha256};
 
 use super::algorithm::Algorithm;
-use super::claims::{Claims, Registered};
-use super::json::{self, Members, Text, Walk};
+use super::cause::Cause;
+use super::claims::{self, Claims, Registered};
+use super::issuers::{Issuer, Issuers};
+use super::json::{self, Fault, JsonError, Members, Text, Walk};
 use super::jti;
 use super::key::{Key, TYPE, header};
-use super::policy::Demands;
+use super::policy::{Demands, TokenPolicy};
 use super::ring::KeyRing;
 use super::scratch::{Scratch, decode};
-use super::shape::is_token;
-use super::verified::{Checked, Issued, TokenKind, Verified};
+use super::shape::holds_token;
+use super::verified::{Checked, Issued, Maker, TokenKind, Verified};
 use crate::{Reason, SessionId, Subject, UnixMillis, base64url};
 
 /// What a new JWT is to say.
@@ -102,87 +104,215 @@ impl Key {
     }
 }
 
+/// What JWTs are checked by: keys, and what they must say.
+#[derive(Clone, Copy)]
+pub(crate) struct Trust<'a> {
+    pub(crate) ring: &'a KeyRing,
+    pub(crate) issuers: &'a Issuers,
+    pub(crate) policy: &'a TokenPolicy,
+}
+
+/// What is asked about a JWT.
+#[derive(Clone, Copy)]
+pub(crate) enum Asked<'a> {
+    /// Whether it is good, perhaps for another audience than usual.
+    Good(Option<&'a str>),
+    /// Which session it is of, whatever its type and audience.
+    Named,
+}
+
+/// Under whose key a JWT has the right signature.
+#[derive(Clone, Copy)]
+enum Signer<'a> {
+    Own(&'a Key),
+    Other(&'a Issuer),
+}
+
+impl<'a> Trust<'a> {
+    /// Who has signed a JWT with this header and payload, of the keys that may sign for its `iss` (RFC 8725 section 3.8).
+    ///
+    /// Nothing but that is read of the payload, and nothing of it is believed before the signature is right.
+    fn signer(
+        &self,
+        header: &Header<'_>,
+        payload: &[u8],
+        asked: Asked<'_>,
+        is_right: impl Fn(&Key) -> bool,
+    ) -> Result<Signer<'a>, Cause> {
+        let algorithm = header.algorithm.as_deref().ok_or(Cause::MalformedAlgMissing)?;
+        let algorithm = Algorithm::from_name(algorithm).ok_or(Cause::AlgorithmUnknown)?;
+        let kid = header.kid.as_deref();
+        if self.issuers.is_empty() {
+            return right(self.ring, Candidates::All, kid, algorithm, is_right).map(Signer::Own);
+        }
+        let iss = claims::issuer_of(payload)?;
+        let own = self.policy.issuer.as_deref();
+        let Some(issuer) = self.issuers.get(iss.as_deref()) else {
+            // An issuer that was another before has made tokens that can be revoked still.
+            if own.is_some() && own != iss.as_deref() && !matches!(asked, Asked::Named) {
+                return Err(Cause::IssuerUnknown);
+            }
+            let own = right(self.ring, Candidates::All, kid, algorithm, is_right);
+            return own.map(Signer::Own).map_err(|cause| match cause {
+                Cause::UnknownKeyKid | Cause::UnknownKeyAlgorithm if iss.is_some() => Cause::IssuerUnknown,
+                cause => cause,
+            });
+        };
+        // Tokens that are made here say the same `iss`, or none as well.
+        let own = if own == iss.as_deref() {
+            right(self.ring, Candidates::Own, kid, algorithm, &is_right)
+        } else {
+            Err(Cause::UnknownKeyKid)
+        };
+        let other = |why| match issuer.allows(algorithm) {
+            true => right(issuer.keys(), Candidates::All, kid, algorithm, &is_right)
+                .map(|_| Signer::Other(issuer))
+                .map_err(|cause| if why == Cause::Signature { why } else { cause }),
+            false => Err(Cause::AlgorithmNotAllowed),
+        };
+        own.map(Signer::Own).or_else(other)
+    }
+}
+
+/// Which keys of a ring may have signed a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Candidates {
+    All,
+    /// Those that are not public keys of others.
+    Own,
+}
+
+/// The key of `ring` under which the signature is right.
+fn right<'r>(
+    ring: &'r KeyRing,
+    which: Candidates,
+    kid: Option<&str>,
+    algorithm: Algorithm,
+    is_right: impl Fn(&Key) -> bool,
+) -> Result<&'r Key, Cause> {
+    let unknown = if kid.is_none_or(str::is_empty) { Cause::UnknownKeyAlgorithm } else { Cause::UnknownKeyKid };
+    let candidates = ring.candidates(kid, algorithm).map_err(|reason| match reason {
+        Reason::Algorithm => Cause::AlgorithmOfKey,
+        _ => unknown,
+    })?;
+    let mut why = unknown;
+    for key in candidates.filter(|key| which == Candidates::All || !key.is_public()) {
+        if is_right(key) {
+            return Ok(key);
+        }
+        why = Cause::Signature;
+    }
+    Err(why)
+}
+
+impl<'a> Signer<'a> {
+    /// What its tokens must say.
+    fn demands(self, policy: &'a TokenPolicy, asked: Asked<'a>) -> Demands<'a> {
+        match (self, asked) {
+            (Self::Own(_), Asked::Good(audience)) => policy.demands(audience),
+            (Self::Other(issuer), Asked::Good(audience)) => issuer.demands(audience),
+            (_, Asked::Named) => Demands::default(),
+        }
+    }
+
+    /// Who made a token of it, and what that tells of the time. `sid` and `jti` are told to be of a session here by their
+    /// check alone, so that must be a key of the ring that can also make codes.
+    fn maker(self, claims: &Registered<'_, '_>) -> (Maker, Issued) {
+        let iat = Issued::InSecondOf(claims.issued_at.unwrap_or(UnixMillis::ZERO));
+        match self {
+            Self::Own(key) if !key.is_public() => {
+                let own = claims.session.as_deref().zip(claims.token_id.as_deref());
+                match own.and_then(|(sid, jti)| jti::began_at(sid, jti)) {
+                    Some(began_at) => (Maker::Here, Issued::ForSessionOf(began_at)),
+                    None => (Maker::Application, iat),
+                }
+            }
+            Self::Other(issuer) if issuer.iss().is_none() => (Maker::Application, iat),
+            Self::Own(_) | Self::Other(_) => (Maker::Issuer, iat),
+        }
+    }
+}
+
 /// Checks a JWT, but not its times; see [`Verifier::verify`](super::Verifier::verify) for the order.
 pub(crate) fn check(
-    ring: &KeyRing,
-    demands: Demands<'_>,
+    trust: Trust<'_>,
+    asked: Asked<'_>,
     subject: Subject<'_>,
     token: &[u8],
     scratch: &mut Scratch,
-) -> Result<Checked, Reason> {
-    // Our own header is told by its text. Its kid is that of no other key with its algorithm.
-    let signer = ring.keys().find_map(|key| {
+) -> Result<Checked, Cause> {
+    // Our own header is told by its text. It names this key and no other.
+    let own = trust.ring.keys().find_map(|key| {
         let header = &key.own()?.header;
         let behind = token.strip_prefix(header.as_bytes())?;
         (behind.first() == Some(&b'.')).then_some((key, header.len()))
     });
-    let header_length = match signer {
+    let header_length = match own {
         Some((_, length)) => length,
-        None => token.iter().position(|byte| *byte == b'.').ok_or(Reason::Malformed)?,
+        None => token.iter().position(|byte| *byte == b'.').ok_or(Cause::MalformedParts)?,
     };
-    let (header, behind) = token.split_at_checked(header_length).ok_or(Reason::Malformed)?;
-    let behind = behind.strip_prefix(b".").ok_or(Reason::Malformed)?;
-    let payload_length = behind.iter().rposition(|byte| *byte == b'.').ok_or(Reason::Malformed)?;
-    let (payload, signature) = behind.split_at_checked(payload_length).ok_or(Reason::Malformed)?;
-    let signature = signature.strip_prefix(b".").ok_or(Reason::Malformed)?;
+    let (header, behind) = token.split_at_checked(header_length).ok_or(Cause::MalformedParts)?;
+    let behind = behind.strip_prefix(b".").ok_or(Cause::MalformedParts)?;
+    let payload_length = behind.iter().rposition(|byte| *byte == b'.').ok_or(Cause::MalformedParts)?;
+    let (payload, signature) = behind.split_at_checked(payload_length).ok_or(Cause::MalformedParts)?;
+    let signature = signature.strip_prefix(b".").ok_or(Cause::MalformedParts)?;
     // A fourth part would leave a dot in the payload, which is no letter of base64url.
     if header.is_empty() || payload.is_empty() || signature.is_empty() {
-        return Err(Reason::Malformed);
+        return Err(Cause::MalformedParts);
     }
-    let input = token.get(..token.len() - signature.len() - 1).ok_or(Reason::Malformed)?;
+    let input = token.get(..token.len() - signature.len() - 1).ok_or(Cause::MalformedParts)?;
     let payload = decode(payload, &mut scratch.first)?;
     let signature = decode(signature, &mut scratch.second)?;
-    let (is_signed, type_is_right) = match signer {
-        Some((key, _)) => (key.verifies_jwt(input, signature), demands.allows_type(Some(TYPE))),
+    let is_right = |key: &Key| key.verifies_jwt(input, signature);
+    let (signer, typ) = match own {
+        Some((key, _)) if is_right(key) => (Signer::Own(key), Some(Cow::Borrowed(TYPE))),
+        Some(_) => return Err(Cause::Signature),
         None => {
             let header = Header::read(decode(header, &mut scratch.third)?)?;
-            let algorithm = header.algorithm.as_deref().ok_or(Reason::Malformed)?;
-            let algorithm = Algorithm::from_name(algorithm).ok_or(Reason::Algorithm)?;
-            let mut candidates = ring.candidates(header.kid.as_deref(), algorithm)?;
-            let is_signed = candidates.any(|key| key.verifies_jwt(input, signature));
-            (is_signed, demands.allows_type(header.typ.as_deref()))
+            (trust.signer(&header, payload, asked, is_right)?, header.typ)
         }
     };
-    if !is_signed {
-        return Err(Reason::Signature);
-    }
 
-    let claims = Registered::read(payload, demands.audience).ok_or(Reason::Malformed)?;
-    let expires_at = claims.expires_at.ok_or(Reason::Malformed)?;
-    let id = session_id(&claims, input)?;
-    if !type_is_right {
-        return Err(Reason::Type);
+    let demands = signer.demands(trust.policy, asked);
+    let claims = Registered::read(payload, demands.audience)?;
+    let expires_at = claims.expires_at.ok_or(Cause::MalformedExpMissing)?;
+    let (maker, issued) = signer.maker(&claims);
+    let id = session_id(maker, &claims, input)?;
+    if !demands.allows_type(typ.as_deref()) {
+        return Err(Cause::TypeHeader);
     }
-    let fault = if demands.issuer.is_some() && claims.issuer.as_deref() != demands.issuer {
-        Some(Reason::Issuer)
-    } else if demands.audience.is_some() && !claims.audience_matches {
-        Some(Reason::Audience)
+    // The own keys speak for the own issuer, and for those that have no entry.
+    let is_anothers = matches!((signer, asked), (Signer::Own(_), Asked::Good(_)))
+        && claims.issuer.is_some()
+        && claims.issuer.as_deref() != trust.policy.issuer.as_deref()
+        && trust.issuers.get(claims.issuer.as_deref()).is_some();
+    let fault = if is_anothers || (demands.issuer.is_some() && claims.issuer.as_deref() != demands.issuer) {
+        Some(Cause::IssuerOther)
+    } else if !demands.audience.are_any() && !claims.audience_matches {
+        Some(Cause::Audience)
     } else if claims.subject.as_deref() != Some(subject.as_str()) {
-        Some(Reason::Subject)
+        Some(Cause::Subject)
     } else {
         None
     };
-    let own = claims.session.as_deref().zip(claims.token_id.as_deref());
-    let issued = match own.and_then(|(sid, jti)| jti::began_at(sid, jti)) {
-        Some(began_at) => Issued::ForSessionOf(began_at),
-        None => Issued::InSecondOf(claims.issued_at.unwrap_or(UnixMillis::ZERO)),
-    };
-    let verified = Verified { id, kind: TokenKind::Jwt, issued, expires_at: Some(expires_at) };
+    let verified = Verified { id, kind: TokenKind::Jwt, maker, issued, expires_at: Some(expires_at) };
     Ok(Checked { verified, not_before: claims.not_before, fault })
 }
 
 /// The session that a token is for.
-fn session_id(claims: &Registered<'_, '_>, input: &[u8]) -> Result<SessionId, Reason> {
-    match claims.session.as_ref().or(claims.token_id.as_ref()) {
+fn session_id(maker: Maker, claims: &Registered<'_, '_>, input: &[u8]) -> Result<SessionId, Cause> {
+    let Some(text) = claims.session.as_deref().or(claims.token_id.as_deref()) else {
+        let hash = Sha256::digest(input);
+        let first = hash.first_chunk::<16>().ok_or(Cause::MalformedSessionId)?;
+        return Ok(SessionId::from_random(*first));
+    };
+    let id = match maker {
+        Maker::Issuer => SessionId::of_issuer(claims.issuer.as_deref().unwrap_or_default(), text.as_bytes()),
         // As when a session begins with an id: none may be taken for a token.
-        Some(text) if is_token(text.as_bytes()) => Err(Reason::Malformed),
-        Some(text) => SessionId::from_text(text.as_bytes()).map_err(|_| Reason::Malformed),
-        None => {
-            let hash = Sha256::digest(input);
-            let first = hash.first_chunk::<16>().ok_or(Reason::Malformed)?;
-            Ok(SessionId::from_random(*first))
-        }
-    }
+        Maker::Here | Maker::Application if holds_token(text.as_bytes()) => return Err(Cause::MalformedSessionId),
+        Maker::Here | Maker::Application => SessionId::of_application(text.as_bytes()),
+    };
+    id.map_err(|_| Cause::MalformedSessionId)
 }
 
 /// The members of a header that matter. Keys and their addresses (`jwk`, `jku`, `x5u`, `x5c`) never do
@@ -192,13 +322,18 @@ struct Header<'de> {
     algorithm: Option<Cow<'de, str>>,
     kid: Option<Cow<'de, str>>,
     typ: Option<Cow<'de, str>>,
+    has_extension: bool,
 }
 
 impl<'de> Header<'de> {
-    fn read(json: &'de [u8]) -> Result<Self, Reason> {
+    fn read(json: &'de [u8]) -> Result<Self, Cause> {
         let mut header = Self::default();
-        json::read_object(json, &mut header).map_err(|_| Reason::Malformed)?;
-        Ok(header)
+        match json::read_object(json, &mut header) {
+            Ok(()) => Ok(header),
+            Err(_) if header.has_extension => Err(Cause::MalformedCrit),
+            Err(JsonError { fault: Fault::Duplicate(_), .. }) => Err(Cause::MalformedDuplicate),
+            Err(_) => Err(Cause::MalformedHeader),
+        }
     }
 }
 
@@ -209,7 +344,10 @@ impl<'de> Members<'de> for Header<'de> {
             "kid" => self.kid = Some(values.next_value::<Text<'de>>()?.0),
             "typ" => self.typ = Some(values.next_value::<Text<'de>>()?.0),
             // No extension is understood, the unencoded payload included (RFC 7515 section 4.1.11, RFC 7797).
-            "crit" | "b64" => return Err(A::Error::custom("an extension that must be understood")),
+            "crit" | "b64" => {
+                self.has_extension = true;
+                return Err(A::Error::custom("an extension that must be understood"));
+            }
             _ => return Ok(false),
         }
         Ok(true)

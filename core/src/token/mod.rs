@@ -4,8 +4,8 @@
 //! nothing secret is stored with a session. A [`Verifier`] checks either; [`KeyRing::signing_key`] makes them.
 //!
 //! ```
-//! use redis_session_core::token::{KeyRing, NewToken, TokenPolicy, Verifier};
-//! use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
+//! use redis_session_core::token::{Cause, KeyRing, NewToken, TokenPolicy, Verifier};
+//! use redis_session_core::{SessionId, Subject, UnixMillis};
 //!
 //! let ring = KeyRing::ephemeral()?;
 //! let (session, user) = (SessionId::random()?, Subject::new(b"42").unwrap());
@@ -18,7 +18,7 @@
 //!
 //! let mut verifier = Verifier::new(ring, TokenPolicy::default());
 //! assert_eq!(verifier.verify(user, token.as_bytes(), None, now).unwrap().id, session);
-//! assert_eq!(verifier.verify(user, token.as_bytes(), None, later), Err(Reason::TokenExpired));
+//! assert_eq!(verifier.verify(user, token.as_bytes(), None, later), Err(Cause::TokenExpiredExp));
 //! # Ok::<(), getrandom::Error>(())
 //! ```
 //!
@@ -29,7 +29,8 @@
 //!     jti.rs     which session one is of
 //!   opaque.rs    signing and checking `rst1.`       scratch.rs  room for parts of tokens
 //! policy.rs      what tokens must say               verified.rs what one says
-//! shape.rs       what tokens look like
+//! shape.rs       what tokens look like              label.rs    what a log may say of one
+//! cause.rs       what exactly is wrong with one     issuers.rs  whose keys may vouch for what
 //! ring.rs        the keys, and which one signs      jwk.rs      reading them from a JWK Set
 //!   key.rs       one key                            problem.rs  what may be wrong with them
 //!   mac.rs       HMAC under a secret                public.rs   signatures under a public key
@@ -39,14 +40,17 @@
 
 mod algorithm;
 mod cache;
+mod cause;
 mod claims;
 #[cfg(feature = "public-keys")]
 mod ed25519;
+mod issuers;
 mod json;
 mod jti;
 mod jwk;
 mod jwt;
 mod key;
+mod label;
 mod mac;
 mod opaque;
 mod policy;
@@ -62,14 +66,17 @@ mod verified;
 mod verifier;
 
 pub use algorithm::Algorithm;
+pub use cause::Cause;
 pub use claims::{Claims, ClaimsError};
+pub use issuers::{Issuer, IssuerProblem, Issuers, IssuersError};
 pub use jwk::{IgnoredKey, IssuerKeys};
 pub use jwt::NewToken;
 pub use key::Key;
+pub use label::Label;
 pub use opaque::RefreshToken;
 pub use policy::TokenPolicy;
 pub use problem::{KeyProblem, KeyRingError};
 pub use ring::KeyRing;
 pub use shape::{holds_token, is_token};
-pub use verified::{Issued, TokenKind, Verified};
+pub use verified::{Issued, Maker, TokenKind, Verified};
 pub use verifier::Verifier;

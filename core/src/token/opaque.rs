@@ -15,13 +15,14 @@
 //! A `kid` has no control characters, so the first zero byte ends it whatever the length of the code that follows.
 //! The code is made with a key derived for this kind of credential and this `kid`.
 
+use super::cause::Cause;
 use super::key::{Key, Own};
 use super::mac::MacKey;
 use super::ring::KeyRing;
 use super::scratch::{Scratch, decode};
 use super::shape::{OPAQUE, REFRESH, is_token};
-use super::verified::{Checked, Issued, TokenKind, Verified};
-use crate::{Reason, SessionId, Subject, UnixMillis, base64url};
+use super::verified::{Checked, Issued, Maker, TokenKind, Verified};
+use crate::{SessionId, Subject, UnixMillis, base64url};
 
 /// What a refresh token that was verified says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,12 +99,12 @@ pub(crate) fn check(
     subject: Subject<'_>,
     token: &[u8],
     scratch: &mut Scratch,
-) -> Result<Checked, Reason> {
-    let (input, seal) = split_last(token).ok_or(Reason::Malformed)?;
-    let parts = input.strip_prefix(OPAQUE.as_bytes()).ok_or(Reason::Malformed)?;
+) -> Result<Checked, Cause> {
+    let (input, seal) = split_last(token).ok_or(Cause::MalformedOpaque)?;
+    let parts = input.strip_prefix(OPAQUE.as_bytes()).ok_or(Cause::MalformedOpaque)?;
     let (id, [began_at, expires_at]) = authenticate(ring, subject, (input, parts, seal), |own| &own.opaque, scratch)?;
     let issued = Issued::ForSessionOf(began_at);
-    let verified = Verified { id, kind: TokenKind::Opaque, issued, expires_at: Some(expires_at) };
+    let verified = Verified { id, kind: TokenKind::Opaque, maker: Maker::Here, issued, expires_at: Some(expires_at) };
     Ok(Checked { verified, not_before: None, fault: None })
 }
 
@@ -113,14 +114,14 @@ pub(crate) fn check_refresh(
     subject: Subject<'_>,
     token: &[u8],
     scratch: &mut Scratch,
-) -> Result<RefreshToken, Reason> {
+) -> Result<RefreshToken, Cause> {
     if !token.starts_with(REFRESH.as_bytes()) {
-        return Err(if is_token(token) { Reason::Type } else { Reason::Malformed });
+        return Err(if is_token(token) { Cause::TypeAccess } else { Cause::MalformedOpaque });
     }
-    let (input, seal) = split_last(token).ok_or(Reason::Malformed)?;
-    let (named, generation) = split_last(input).ok_or(Reason::Malformed)?;
-    let parts = named.strip_prefix(REFRESH.as_bytes()).ok_or(Reason::Malformed)?;
-    let generation: [u8; 4] = decode(generation, &mut scratch.first)?.try_into().map_err(|_| Reason::Malformed)?;
+    let (input, seal) = split_last(token).ok_or(Cause::MalformedOpaque)?;
+    let (named, generation) = split_last(input).ok_or(Cause::MalformedOpaque)?;
+    let parts = named.strip_prefix(REFRESH.as_bytes()).ok_or(Cause::MalformedOpaque)?;
+    let generation: [u8; 4] = decode(generation, &mut scratch.first)?.try_into().map_err(|_| Cause::MalformedOpaque)?;
     let (id, [session_began_at]) = authenticate(ring, subject, (input, parts, seal), |own| &own.refresh, scratch)?;
     Ok(RefreshToken { id, generation: u32::from_be_bytes(generation), session_began_at })
 }
@@ -133,26 +134,26 @@ fn authenticate<const N: usize>(
     (input, parts, seal): (&[u8], &[u8], &[u8]),
     mac: fn(&Own) -> &MacKey,
     scratch: &mut Scratch,
-) -> Result<(SessionId, [UnixMillis; N]), Reason> {
+) -> Result<(SessionId, [UnixMillis; N]), Cause> {
     // One part more would leave a dot in the user, which is no letter of base64url.
-    let (user, id) = split_last(parts).ok_or(Reason::Malformed)?;
+    let (user, id) = split_last(parts).ok_or(Cause::MalformedOpaque)?;
     let user = decode(user, &mut scratch.first)?;
-    let user = Subject::new(user).map_err(|_| Reason::Malformed)?;
-    let id = SessionId::from_text(decode(id, &mut scratch.second)?).map_err(|_| Reason::Malformed)?;
+    let user = Subject::new(user).map_err(|_| Cause::MalformedOpaque)?;
+    let id = SessionId::from_text(decode(id, &mut scratch.second)?).map_err(|_| Cause::MalformedOpaque)?;
     let seal = decode(seal, &mut scratch.third)?;
-    let kid_length = seal.iter().position(|byte| *byte == 0).ok_or(Reason::Malformed)?;
-    let (kid, tag) = seal.split_at_checked(kid_length).ok_or(Reason::Malformed)?;
+    let kid_length = seal.iter().position(|byte| *byte == 0).ok_or(Cause::MalformedOpaque)?;
+    let (kid, tag) = seal.split_at_checked(kid_length).ok_or(Cause::MalformedOpaque)?;
     let (sealed, tag) =
-        tag.strip_prefix(b"\0").and_then(|rest| rest.split_at_checked(6 * N)).ok_or(Reason::Malformed)?;
-    let times: [[u8; 6]; N] = sealed.as_chunks().0.try_into().map_err(|_| Reason::Malformed)?;
-    let kid = std::str::from_utf8(kid).map_err(|_| Reason::Malformed)?;
+        tag.strip_prefix(b"\0").and_then(|rest| rest.split_at_checked(6 * N)).ok_or(Cause::MalformedOpaque)?;
+    let times: [[u8; 6]; N] = sealed.as_chunks().0.try_into().map_err(|_| Cause::MalformedOpaque)?;
+    let kid = std::str::from_utf8(kid).map_err(|_| Cause::MalformedOpaque)?;
 
-    let own = ring.own(kid).ok_or(Reason::UnknownKey)?;
+    let own = ring.own(kid).ok_or(Cause::UnknownKeyKid)?;
     if !mac(own).verify_of(input, sealed, tag) {
-        return Err(Reason::Signature);
+        return Err(Cause::Signature);
     }
     if user != subject {
-        return Err(Reason::Subject);
+        return Err(Cause::Subject);
     }
     Ok((id, times.map(UnixMillis::from_bytes)))
 }

@@ -25,18 +25,49 @@ impl Default for TokenPolicy {
 /// What is asked of a JWT beside its signature, its user and its times; by default nothing.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Demands<'a> {
-    token_type: Option<&'a str>,
+    pub(crate) token_type: Option<&'a str>,
     pub(crate) issuer: Option<&'a str>,
-    pub(crate) audience: Option<&'a str>,
+    pub(crate) audience: Audiences<'a>,
+}
+
+/// Which audiences a JWT may be for.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Audiences<'a> {
+    /// Any, or none.
+    #[default]
+    Any,
+    /// This one.
+    One(&'a str),
+    /// One of these.
+    OneOf(&'a [String]),
+}
+
+impl Audiences<'_> {
+    pub(crate) fn are_any(&self) -> bool {
+        matches!(self, Self::Any)
+    }
+
+    pub(crate) fn include(&self, audience: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::One(wanted) => *wanted == audience,
+            Self::OneOf(wanted) => wanted.iter().any(|wanted| wanted == audience),
+        }
+    }
 }
 
 impl TokenPolicy {
-    /// What is asked in a call that may ask for another audience.
+    /// The leeway in milliseconds.
+    pub(crate) fn leeway_millis(&self) -> u64 {
+        u64::from(self.leeway_secs) * 1000
+    }
+
+    /// What is asked of tokens under keys of the own ring, in a call that may ask for another audience.
     pub(crate) fn demands<'a>(&'a self, audience: Option<&'a str>) -> Demands<'a> {
         Demands {
             token_type: self.token_type.as_deref(),
             issuer: self.issuer.as_deref(),
-            audience: audience.or(self.audience.as_deref()),
+            audience: audience.or(self.audience.as_deref()).map_or(Audiences::Any, Audiences::One),
         }
     }
 }

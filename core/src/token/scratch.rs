@@ -1,6 +1,7 @@
 //! Room for the parts of a token while it is checked.
 
-use crate::{Reason, base64url};
+use super::cause::Cause;
+use crate::base64url;
 
 /// Buffers that checks decode into, to be used again for the next one.
 ///
@@ -13,9 +14,9 @@ pub(crate) struct Scratch {
 }
 
 /// Decodes one part of a token into `buffer`.
-pub(crate) fn decode<'b>(part: &[u8], buffer: &'b mut Vec<u8>) -> Result<&'b [u8], Reason> {
+pub(crate) fn decode<'b>(part: &[u8], buffer: &'b mut Vec<u8>) -> Result<&'b [u8], Cause> {
     if buffer.len() < part.len() {
         buffer.resize(part.len(), 0);
     }
-    base64url::decode_into(part, buffer).ok_or(Reason::Malformed)
+    base64url::decode_into(part, buffer).ok_or(Cause::MalformedBase64)
 }

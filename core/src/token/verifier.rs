@@ -4,19 +4,22 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::cache::{Asked, Cache};
+use super::cause::Cause;
+use super::issuers::Issuers;
+use super::jwt::{self, Trust};
 use super::opaque::RefreshToken;
-use super::policy::{Demands, TokenPolicy};
+use super::policy::TokenPolicy;
 use super::ring::KeyRing;
 use super::scratch::Scratch;
-use super::verified::{Checked, Issued, TokenKind, Verified};
-use super::{jwt, opaque, shape};
-use crate::{Reason, Subject, UnixMillis};
+use super::verified::{Checked, Issued, Maker, TokenKind, Verified};
+use super::{opaque, shape};
+use crate::{Subject, UnixMillis};
 
 /// Checks tokens: with keys, by a policy, and with a memory of those that were good lately.
 ///
 /// ```
-/// use redis_session_core::token::{KeyRing, TokenPolicy, Verifier};
-/// use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
+/// use redis_session_core::token::{Cause, KeyRing, TokenPolicy, Verifier};
+/// use redis_session_core::{SessionId, Subject, UnixMillis};
 ///
 /// let ring = KeyRing::ephemeral()?;
 /// let (id, user) = (SessionId::random()?, Subject::new(b"42").unwrap());
@@ -26,12 +29,13 @@ use crate::{Reason, Subject, UnixMillis};
 /// let mut verifier = Verifier::new(ring, TokenPolicy::default());
 /// let mut check = |user| verifier.verify(user, token.as_bytes(), None, now);
 /// assert_eq!(check(user).unwrap().id, id);
-/// assert_eq!(check(Subject::new(b"43").unwrap()), Err(Reason::Subject));
+/// assert_eq!(check(Subject::new(b"43").unwrap()), Err(Cause::Subject));
 /// # Ok::<(), getrandom::Error>(())
 /// ```
 #[derive(Default)]
 pub struct Verifier {
     ring: Option<Arc<KeyRing>>,
+    issuers: Arc<Issuers>,
     policy: TokenPolicy,
     cache: Cache,
     scratch: Scratch,
@@ -56,7 +60,19 @@ impl Verifier {
         &self.policy
     }
 
-    /// Gives it other keys.
+    /// The other issuers that it knows; none at first.
+    #[must_use]
+    pub fn issuers(&self) -> &Issuers {
+        &self.issuers
+    }
+
+    /// Gives it other issuers.
+    pub fn set_issuers(&mut self, issuers: impl Into<Arc<Issuers>>) {
+        self.cache.clear();
+        self.issuers = issuers.into();
+    }
+
+    /// Gives it other keys of its own.
     pub fn set_ring(&mut self, ring: impl Into<Arc<KeyRing>>) {
         self.cache.clear();
         self.ring = Some(ring.into());
@@ -85,43 +101,61 @@ impl Verifier {
 
     /// Checks `token`, which came with a request for `subject`, at the time `now`.
     ///
-    /// `audience` asks for another audience than the policy's, for this call. Whether the session is alive is not
-    /// looked at here. A token from elsewhere is as good as ours if a key of the ring signed it; its session is its
-    /// `sid`, or its `jti`, or, where it has neither, the first 128 bits of its signing input's SHA-256 (which, unlike a
-    /// hash of the whole token, no respelling of the signature changes).
+    /// `audience` asks for another audience than the policy's or the issuer's, for this call. Whether the session is alive
+    /// is not looked at here, nor whether an `iat` is ahead of the clock: that matters only without a session.
+    ///
+    /// A JWT's `iss` chooses whose keys may have signed it: those of the [issuer](Issuers) with that name, or else the own
+    /// ring's. Its session is its `sid`, or its `jti`, or, where it has neither, the first 128 bits of its signing input's
+    /// SHA-256 (which, unlike a hash of the whole token, no respelling of the signature changes). How its text becomes the
+    /// id of a session here depends on the [`Maker`].
     ///
     /// # Errors
-    /// The first [`Reason`], in the order of that enum, for which the token is not good. Nothing in the payload is read
-    /// before the signature is right, so a payload that is not the JSON it should be answers [`Reason::Malformed`] only
-    /// if it is signed.
+    /// With the first [`Cause`], by the order of the [reasons](crate::Reason), for which the token is not good. But a token
+    /// whose `iss` is nobody's answers that before its key is looked for. Of the payload nothing but the `iss` is read
+    /// before the signature is right, and that only if there are other issuers.
     pub fn verify(
         &mut self,
         subject: Subject<'_>,
         token: &[u8],
         audience: Option<&str>,
         now: UnixMillis,
-    ) -> Result<Verified, Reason> {
+    ) -> Result<Verified, Cause> {
         let asked = Asked { token, subject, audience };
         if let Some(checked) = self.cache.find(asked) {
             let answer = checked.at(&self.policy, now);
-            if answer == Err(Reason::TokenExpired) {
+            if answer == Err(Cause::TokenExpiredExp) {
                 self.cache.forget(asked);
             }
             return answer;
         }
-        let demands = self.policy.demands(audience);
-        let checked = check(self.ring.as_deref(), &self.policy, demands, subject, token, &mut self.scratch)?;
+        let checked = self.check(subject, token, jwt::Asked::Good(audience))?;
         let answer = checked.at(&self.policy, now)?;
         self.cache.keep(asked, checked);
         Ok(answer)
+    }
+
+    /// Checks a token as [`Verifier::verify`] does, where no session can be asked. So its `iat` must not be ahead either.
+    ///
+    /// # Errors
+    /// As there, and [`Cause::NotYetValidIat`].
+    pub fn verify_alone(
+        &mut self,
+        subject: Subject<'_>,
+        token: &[u8],
+        audience: Option<&str>,
+        now: UnixMillis,
+    ) -> Result<Verified, Cause> {
+        let verified = self.verify(subject, token, audience, now)?;
+        let soon = now.saturating_add(self.policy.leeway_millis());
+        if verified.issued.is_after(soon) { Err(Cause::NotYetValidIat) } else { Ok(verified) }
     }
 
     /// Checks a refresh token, which came with a request for `subject`. Whether its generation is the session's present
     /// one is not looked at here.
     ///
     /// # Errors
-    /// With the reason: `type` if it is a token of another kind, else `malformed`, `unknown_key`, `signature` or
-    /// `subject`.
+    /// With a cause of the reason `type` if it is a token of another kind, else of `malformed`, `unknown_key`, `signature`
+    /// or `subject`.
     ///
     /// ```
     /// use redis_session_core::token::{KeyRing, TokenPolicy, Verifier};
@@ -134,62 +168,59 @@ impl Verifier {
     /// assert_eq!((verified.id, verified.generation), (id, 3));
     /// # Ok::<(), getrandom::Error>(())
     /// ```
-    pub fn verify_refresh(&mut self, subject: Subject<'_>, token: &[u8]) -> Result<RefreshToken, Reason> {
-        let ring = self.ring.as_deref().ok_or(Reason::UnknownKey)?;
+    pub fn verify_refresh(&mut self, subject: Subject<'_>, token: &[u8]) -> Result<RefreshToken, Cause> {
+        let ring = self.ring.as_deref().ok_or(Cause::UnknownKeyKid)?;
         if token.len() > self.policy.max_token_bytes {
-            return Err(Reason::Malformed);
+            return Err(Cause::MalformedTooLong);
         }
         opaque::check_refresh(ring, subject, token, &mut self.scratch)
     }
 
     /// Which session a token of any kind names, for revoking that: it is signed, and `subject`'s. Its times are not
-    /// looked at, nor its type, issuer and audience.
+    /// looked at, nor its type and audience.
     ///
     /// # Errors
-    /// With the reason: `malformed`, `algorithm`, `unknown_key`, `signature` or `subject`.
-    pub fn identify(&mut self, subject: Subject<'_>, token: &[u8]) -> Result<Verified, Reason> {
+    /// With a cause of the reason `malformed`, `algorithm`, `unknown_key`, `signature` or `subject`.
+    pub fn identify(&mut self, subject: Subject<'_>, token: &[u8]) -> Result<Verified, Cause> {
         if token.starts_with(shape::REFRESH.as_bytes()) {
             let RefreshToken { id, session_began_at, .. } = self.verify_refresh(subject, token)?;
             let (kind, issued) = (TokenKind::Refresh, Issued::ForSessionOf(session_began_at));
-            return Ok(Verified { id, kind, issued, expires_at: None });
+            return Ok(Verified { id, kind, maker: Maker::Here, issued, expires_at: None });
         }
-        let demands = Demands::default();
-        let checked = check(self.ring.as_deref(), &self.policy, demands, subject, token, &mut self.scratch)?;
-        checked.at_any_time()
+        self.check(subject, token, jwt::Asked::Named)?.at_any_time()
     }
-}
 
-/// Everything that is checked of an access token but the times.
-fn check(
-    ring: Option<&KeyRing>,
-    policy: &TokenPolicy,
-    demands: Demands<'_>,
-    subject: Subject<'_>,
-    token: &[u8],
-    scratch: &mut Scratch,
-) -> Result<Checked, Reason> {
-    let ring = ring.ok_or(Reason::UnknownKey)?;
-    if token.len() > policy.max_token_bytes {
-        return Err(Reason::Malformed);
+    /// Everything that is checked of an access token but the times.
+    fn check(&mut self, subject: Subject<'_>, token: &[u8], asked: jwt::Asked<'_>) -> Result<Checked, Cause> {
+        let ring = self.ring.as_deref().ok_or(Cause::UnknownKeyKid)?;
+        if token.len() > self.policy.max_token_bytes {
+            return Err(Cause::MalformedTooLong);
+        }
+        if token.starts_with(shape::OPAQUE.as_bytes()) {
+            return opaque::check(ring, subject, token, &mut self.scratch);
+        }
+        if token.starts_with(shape::REFRESH.as_bytes()) {
+            return Err(Cause::TypeRefresh);
+        }
+        let trust = Trust { ring, issuers: &self.issuers, policy: &self.policy };
+        jwt::check(trust, asked, subject, token, &mut self.scratch)
     }
-    if token.starts_with(shape::OPAQUE.as_bytes()) {
-        return opaque::check(ring, subject, token, scratch);
-    }
-    if token.starts_with(shape::REFRESH.as_bytes()) {
-        return Err(Reason::Type);
-    }
-    jwt::check(ring, demands, subject, token, scratch)
 }
 
 impl Clone for Verifier {
     /// One with the same keys and policy, which remembers nothing.
     fn clone(&self) -> Self {
-        Self { ring: self.ring.clone(), policy: self.policy.clone(), ..Self::default() }
+        let (ring, issuers) = (self.ring.clone(), Arc::clone(&self.issuers));
+        Self { ring, issuers, policy: self.policy.clone(), ..Self::default() }
     }
 }
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").field("ring", &self.ring).field("policy", &self.policy).finish_non_exhaustive()
+        f.debug_struct("Verifier")
+            .field("ring", &self.ring)
+            .field("issuers", &self.issuers)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
     }
 }

@@ -69,7 +69,10 @@ fn time(input: &mut Input<'_>) -> UnixMillis {
 fn cutoff(input: &mut Input<'_>, rules: &mut Rules) {
     match input.u8() % 8 {
         0 => rules.revoked_before = rules.revoked_before.max(Cutoff::at(rules.latest, rules.leeway)),
-        1 => rules.leeway = (rules.leeway * 10 + 60_000).min(MAX_LEEWAY),
+        1 => {
+            rules.leeway = (rules.leeway * 10 + 60_000).min(MAX_LEEWAY);
+            rules.ahead = rules.leeway;
+        }
         2 => rules.not_before = Cutoff::default(),
         _ => rules.not_before = Cutoff::at(time(input), rules.leeway),
     }

@@ -3,7 +3,9 @@
 use std::sync::{Arc, LazyLock};
 
 use hmac::{Hmac, KeyInit, Mac as _};
-use redis_session_core::token::{Algorithm, Issued, KeyRing, RefreshToken, TokenKind, TokenPolicy, Verified};
+use redis_session_core::token::{
+    Algorithm, Issued, KeyRing, Maker, RefreshToken, TokenKind, TokenPolicy, Verified, holds_token,
+};
 use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
@@ -189,9 +191,17 @@ pub(crate) struct Payload {
     audience_matches: bool,
 }
 
-/// A claim of a certain type, if it is there; `None` if it is of another.
-fn claim<T>(members: &[(String, Tree)], name: &str, read: fn(&Tree) -> Option<T>) -> Option<Option<T>> {
+/// A member of a certain type, if it is there; `None` if it is of another.
+fn typed<T>(members: &[(String, Tree)], name: &str, read: fn(&Tree) -> Option<T>) -> Option<Option<T>> {
     member(members, name).map_or(Some(None), |value| read(value).map(Some))
+}
+
+/// The same of a claim, which is not there if it is null.
+fn claim<T>(members: &[(String, Tree)], name: &str, read: fn(&Tree) -> Option<T>) -> Option<Option<T>> {
+    match member(members, name) {
+        Some(Tree::Null) => Some(None),
+        _ => typed(members, name, read),
+    }
 }
 
 fn owned(value: &Tree) -> Option<String> {
@@ -252,7 +262,7 @@ pub(crate) fn identify(subject: &str, token: &[u8], max_token_bytes: usize) -> R
     if token.starts_with(b"rsr1.") {
         let RefreshToken { id, session_began_at, .. } = verify_refresh(subject, token, max_token_bytes)?;
         let issued = Issued::ForSessionOf(session_began_at);
-        return Ok(Verified { id, kind: TokenKind::Refresh, issued, expires_at: None });
+        return Ok(Verified { id, kind: TokenKind::Refresh, maker: Maker::Here, issued, expires_at: None });
     }
     check(&TokenPolicy { max_token_bytes, ..TokenPolicy::default() }, subject, token, None, None)
 }
@@ -273,7 +283,7 @@ fn check(
         [b"rst1", user, id, seal] => {
             let (id, times) = unseal("rst1", token, &[user, id, seal], 2, subject)?;
             let issued = Issued::ForSessionOf(times[0]);
-            Ok(Verified { id, kind: TokenKind::Opaque, issued, expires_at: Some(times[1]) })
+            Ok(Verified { id, kind: TokenKind::Opaque, maker: Maker::Here, issued, expires_at: Some(times[1]) })
         }
         [b"rsr1", _, ..] => Err(Reason::Type),
         [header, payload, signature] if parts.iter().all(|part| !part.is_empty()) => {
@@ -282,13 +292,13 @@ fn check(
             let [Some(header), Some(payload), Some(signature)] = decoded else { return Err(Reason::Malformed) };
             let header = strict_object(&header).ok_or(Reason::Malformed)?;
             let mut signers = signers(&header)?.into_iter();
-            if !signers.any(|key| key.map_or_else(|| public::is_signed(token), |key| key.signed(&input, &signature))) {
-                return Err(Reason::Signature);
-            }
+            let has_signed =
+                |key: &Option<&Key>| key.map_or_else(|| public::is_signed(token), |key| key.signed(&input, &signature));
+            let Some(signer) = signers.find(has_signed) else { return Err(Reason::Signature) };
             let audience = audience.or(policy.audience.as_deref());
             let payload = Payload::read(&payload, audience).ok_or(Reason::Malformed)?;
             let typ = member(&header, "typ").and_then(Tree::as_text);
-            check_payload(policy, subject, &payload, typ, (&input, audience), now)
+            check_payload(policy, subject, &payload, typ, (&input, audience, signer), now)
         }
         _ => Err(Reason::Malformed),
     }
@@ -296,7 +306,7 @@ fn check(
 
 /// The keys that may have signed a JWT with this header; `None` stands for those whose public parts alone are known here.
 fn signers(header: &[(String, Tree)]) -> Result<Vec<Option<&'static Key>>, Reason> {
-    let names = ["alg", "kid", "typ"].map(|name| claim(header, name, owned));
+    let names = ["alg", "kid", "typ"].map(|name| typed(header, name, owned));
     let [Some(algorithm), Some(kid), Some(_)] = names else { return Err(Reason::Malformed) };
     if member(header, "crit").is_some() || member(header, "b64").is_some() {
         return Err(Reason::Malformed);
@@ -325,30 +335,41 @@ fn are_same_type(one: &str, other: &str) -> bool {
     one == other
 }
 
+fn of_hash(bytes: &[u8]) -> SessionId {
+    SessionId::from_text(encode(&Sha256::digest(bytes)[..16]).as_bytes()).expect("an id")
+}
+
 fn check_payload(
     policy: &TokenPolicy,
     subject: &str,
     payload: &Payload,
     typ: Option<&str>,
-    (input, audience): (&[u8], Option<&str>),
+    (input, audience, signer): (&[u8], Option<&str>, Option<&Key>),
     now: Option<UnixMillis>,
 ) -> Result<Verified, Reason> {
     let expires_at = payload.expires_at.ok_or(Reason::Malformed)?;
     let id = match payload.session.as_ref().or(payload.token_id.as_ref()) {
-        Some(id) if is_token(id.as_bytes()) => return Err(Reason::Malformed),
-        Some(id) => SessionId::from_text(id.as_bytes()).map_err(|_| Reason::Malformed)?,
-        None => {
-            let text = encode(&Sha256::digest(input)[..16]);
-            SessionId::from_text(text.as_bytes()).expect("an id")
+        Some(id) if id.is_empty() => return Err(Reason::Malformed),
+        // Who has a private key is another issuer, with ids of its own.
+        Some(id) if signer.is_none() => {
+            let iss = payload.issuer.as_deref().unwrap_or_default();
+            let length = (iss.len() as u64).to_be_bytes();
+            let label = b"redis-session id of an issuer\0";
+            of_hash(&[label, &length[..], iss.as_bytes(), id.as_bytes()].concat())
         }
+        Some(id) if holds_token(id.as_bytes()) => return Err(Reason::Malformed),
+        Some(id) if id.len() > 128 => of_hash(&[b"redis-session long id\0", id.as_bytes()].concat()),
+        Some(id) => SessionId::from_text(id.as_bytes()).map_err(|_| Reason::Malformed)?,
+        None => of_hash(input),
     };
     let leeway = u128::from(policy.leeway_secs) * 1000;
     let issued_at = payload.issued_at.unwrap_or(UnixMillis::ZERO);
+    let is_ours = signer.is_some();
     let began_at = payload.session.as_ref().zip(payload.token_id.as_ref()).and_then(|(sid, found)| {
         let said = decode(found.as_bytes())?;
         let began = said.iter().take(6).fold(0, |millis, byte| millis << 8 | u64::from(*byte));
         let generation = u32::from_be_bytes(said.get(6..10)?.try_into().ok()?);
-        UnixMillis::new(began).filter(|_| *found == jti(sid, began, generation))
+        UnixMillis::new(began).filter(|_| is_ours && *found == jti(sid, began, generation))
     });
     let is_past = |time: UnixMillis| now.is_some_and(|now| u128::from(now.get()) >= u128::from(time.get()) + leeway);
     let is_future = |time: UnixMillis| now.is_some_and(|now| u128::from(time.get()) > u128::from(now.get()) + leeway);
@@ -357,7 +378,7 @@ fn check_payload(
         Err(Reason::Type)
     } else if is_past(expires_at) {
         Err(Reason::TokenExpired)
-    } else if (began_at.is_none() && is_future(issued_at)) || payload.not_before.is_some_and(is_future) {
+    } else if payload.not_before.is_some_and(is_future) {
         Err(Reason::NotYetValid)
     } else if policy.issuer.is_some() && policy.issuer != payload.issuer {
         Err(Reason::Issuer)
@@ -367,7 +388,12 @@ fn check_payload(
         Err(Reason::Subject)
     } else {
         let issued = began_at.map_or(Issued::InSecondOf(issued_at), Issued::ForSessionOf);
-        Ok(Verified { id, kind: TokenKind::Jwt, issued, expires_at: Some(expires_at) })
+        let maker = match (signer, began_at) {
+            (None, _) => Maker::Issuer,
+            (Some(_), None) => Maker::Application,
+            (Some(_), Some(_)) => Maker::Here,
+        };
+        Ok(Verified { id, kind: TokenKind::Jwt, maker, issued, expires_at: Some(expires_at) })
     }
 }
 

@@ -390,6 +390,7 @@ impl Run {
             }
             Step::Leeway { millis } => {
                 self.rules.leeway = (self.rules.leeway + millis).min(MAX_LEEWAY);
+                self.rules.ahead = self.rules.leeway;
                 return None;
             }
         })

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use redis_session_core::sessions::{Check, Fingerprint, Presented, Session, Standing};
-use redis_session_core::{Reason, Subject, UnixMillis};
+use redis_session_core::token::Cause;
+use redis_session_core::{Subject, UnixMillis};
 
 use super::grammar::{arguments, flag, key, option, value};
 use super::kinds::{DeviceFingerprint, Ip, Named, Text, Token};
@@ -28,7 +29,7 @@ arguments! {
 
 impl<'a> Request<'a> {
     /// What the token by itself is worth.
-    pub(super) fn verify(&self, state: &mut State, subject: Subject<'_>, now: UnixMillis) -> Result<Presented, Reason> {
+    pub(super) fn verify(&self, state: &mut State, subject: Subject<'_>, now: UnixMillis) -> Result<Presented, Cause> {
         state.verify(subject, self.token, self.audience, now).map(Presented::from)
     }
 
@@ -43,12 +44,12 @@ impl<'a> Request<'a> {
         &self,
         reply: Reply,
         passed: &Counter,
-        answer: Result<(Presented, Standing), Reason>,
+        answer: Result<(Presented, Standing), Cause>,
         user: &User<'_, K>,
     ) -> Result<(), Failure> {
         let (token, standing) = match answer {
             Ok(answer) => answer,
-            Err(reason) => return inactive(reply, reason),
+            Err(cause) => return inactive(reply, Some(self.token), cause),
         };
         passed.add(1);
         let alive = match standing {
@@ -98,7 +99,7 @@ fn describe(reply: Reply, subject: Subject<'_>, session: Option<&Session<'_, &st
 }
 
 /// What an id or a token stands for, as far as revoking goes: an expired token still names its session.
-pub(super) fn named(state: &mut State, subject: Subject<'_>, named: Named<'_>) -> Result<Presented, Reason> {
+pub(super) fn named(state: &mut State, subject: Subject<'_>, named: Named<'_>) -> Result<Presented, Cause> {
     match named {
         Named::Id(id) => Ok(Presented::id(id)),
         Named::Token(token) => state.identify(subject, token),

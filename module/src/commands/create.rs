@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use redis_session_core::sessions::{
     CreateError, Data, Device, IdSource, LimitPolicy, MAX_AGENT_BYTES, NewSession, TokenFormat,
 };
-use redis_session_core::token::TokenKind;
-use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
+use redis_session_core::token::{Cause, TokenKind};
+use redis_session_core::{SessionId, Subject, UnixMillis};
 
 use super::command::{Command, no_randomness};
 use super::grammar::{Alternative as _, arguments, bare, choice, counted_fields, key, option, optional, worded};
@@ -69,10 +69,10 @@ impl Command for Create {
             Some(Source::From(jwt)) => {
                 let token = match state.verify(subject, jwt, None, rules.now) {
                     Ok(token) => token,
-                    Err(reason) => return inactive(call.reply(), reason),
+                    Err(cause) => return inactive(call.reply(), Some(jwt), cause),
                 };
                 let (TokenKind::Jwt, Some(expires_at)) = (token.kind, token.expires_at) else {
-                    return inactive(call.reply(), Reason::Type);
+                    return inactive(call.reply(), Some(jwt), Cause::TypeOpaque);
                 };
                 let source = IdSource::Token(token.issued);
                 NewSession { id: token.id, source, expires_at, ..begin(&options, &state, subject, rules.now)? }
@@ -82,7 +82,10 @@ impl Command for Create {
         rules.policy = options.policy.unwrap_or(rules.policy);
         let decision = match key.sessions_or_none().create(new, &rules) {
             Ok(decision) => decision,
-            Err(CreateError::Refused(reason)) => return inactive(call.reply(), reason),
+            Err(CreateError::Refused(reason)) => {
+                let token = if let Some(Source::From(jwt)) = options.source { Some(jwt) } else { None };
+                return inactive(call.reply(), token, reason);
+            }
             Err(CreateError::Exists) => {
                 return Err(Failure::Coded("SESSIONEXISTS", "a live session has this id".into()));
             }

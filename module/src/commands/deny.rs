@@ -3,8 +3,8 @@
 use redis_session_core::{SessionId, UnixMillis};
 
 use super::command::Command;
-use super::grammar::{arguments, key, required, value};
-use super::kinds::{Id, Time};
+use super::grammar::{arguments, key, option, required, value};
+use super::kinds::{ForeignId, Text, Time};
 use super::user::{User, writing};
 use crate::commit::commit;
 use crate::ffi::{Arg, Call, Failure, KeyUse, Spec};
@@ -15,8 +15,9 @@ pub(crate) struct Deny;
 arguments! {
     pub(super) struct Arguments<'a> {
         key: Arg<'a> = key(),
-        id: SessionId = value("id", Id),
+        id: &'a [u8] = value("id", ForeignId),
         until: UnixMillis = required("UNTIL", "unix-time-milliseconds", Time),
+        issuer: Option<&'a str> = option("ISS", "issuer", Text { max: 4096 }),
     }
 }
 
@@ -31,7 +32,12 @@ impl Command for Deny {
 
     type Arguments<'a> = Arguments<'a>;
 
-    fn run<'a>(call: &Call<'a>, Arguments { key, id, until }: Arguments<'a>) -> Result<(), Failure> {
+    fn run<'a>(call: &Call<'a>, Arguments { key, id, until, issuer }: Arguments<'a>) -> Result<(), Failure> {
+        let id = match issuer {
+            Some(issuer) => SessionId::of_issuer(issuer, id),
+            None => SessionId::of_application(id),
+        };
+        let id = id.map_err(|why| Failure::invalid(format!("id {why}")))?;
         let User { mut key, rules, state, .. } = writing(call, key)?;
         drop(state);
         let decision = key.sessions_or_none().deny(id, until, &rules);

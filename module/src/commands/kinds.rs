@@ -54,13 +54,31 @@ impl Kind<'_> for Id {
 
     const REDACTED: Redacted = Redacted::Tokens;
 
-    /// A text with a token in it is refused. A client that sends `Bearer` with a token learns its mistake, instead of that
-    /// nothing was found.
     fn read(&self, what: &str, bytes: &[u8]) -> Result<SessionId, Failure> {
-        if holds_token(bytes) {
-            return Err(Failure::invalid(format!("{what} looks like a token; an id must not")));
-        }
+        no_token(what, bytes)?;
         SessionId::from_text(bytes).map_err(|why| Failure::invalid(format!("{what} {why}")))
+    }
+}
+
+/// What a JWT made elsewhere calls its session: a text of any length.
+pub(super) struct ForeignId;
+
+impl<'a> Kind<'a> for ForeignId {
+    type Value = &'a [u8];
+
+    const REDACTED: Redacted = Redacted::Tokens;
+
+    fn read(&self, what: &str, bytes: &'a [u8]) -> Result<&'a [u8], Failure> {
+        no_token(what, bytes).map(|()| bytes)
+    }
+}
+
+/// A text with a token in it is no id. A client that sends `Bearer` with a token learns its mistake, instead of that
+/// nothing was found.
+fn no_token(what: &str, bytes: &[u8]) -> Result<(), Failure> {
+    match holds_token(bytes) {
+        true => Err(Failure::invalid(format!("{what} looks like a token; an id must not"))),
+        false => Ok(()),
     }
 }
 

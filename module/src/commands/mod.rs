@@ -8,12 +8,14 @@ mod create;
 mod deny;
 mod get;
 mod grammar;
+mod jwks;
 mod keys;
 mod kinds;
 mod list;
 mod parser;
 mod refresh;
 mod regenerate;
+mod reload_keys;
 mod revoke;
 mod revoke_all;
 mod revoke_user;
@@ -30,7 +32,7 @@ use command::entry;
 use crate::ffi::Entry;
 
 /// All commands.
-pub(crate) static TABLE: [Entry; 18] = [
+pub(crate) static TABLE: [Entry; 20] = [
     entry::<create::Create>(),
     entry::<validate::Validate>(),
     entry::<touch::Touch>(),
@@ -48,5 +50,7 @@ pub(crate) static TABLE: [Entry; 18] = [
     entry::<revoke_all::RevokeAll>(),
     entry::<stats::Stats>(),
     entry::<keys::Keys>(),
+    entry::<reload_keys::ReloadKeys>(),
+    entry::<jwks::Jwks>(),
     entry::<apply::Apply>(),
 ];

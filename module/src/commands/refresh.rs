@@ -40,15 +40,16 @@ impl Command for Refresh {
     fn run<'a>(call: &Call<'a>, arguments: Self::Arguments<'a>) -> Result<(), Failure> {
         let Arguments { key, token, ip, agent, device } = arguments;
         let User { subject, mut key, rules, mut state } = writing(call, key)?;
+        let offered = Some(token);
         let token = match state.verify_refresh(subject, token) {
             Ok(token) => token,
-            Err(reason) => return inactive(call.reply(), reason),
+            Err(cause) => return inactive(call.reply(), offered, cause),
         };
         let device = device.map(|fingerprint| Device::of(subject, fingerprint));
         let origin = Origin { ip, agent: agent.filter(|agent| !agent.is_empty()), device };
         let decision = match key.sessions_or_none().refresh(&token, origin, state.agents_as_they_are(), &rules) {
             Ok(decision) => decision,
-            Err(reason) => return inactive(call.reply(), reason),
+            Err(reason) => return inactive(call.reply(), offered, reason),
         };
         let tokens = match &decision.value {
             Refreshed::Granted(grant) => Some(Tokens::mint(&state, subject, grant)?),
@@ -56,7 +57,7 @@ impl Command for Refresh {
         };
         drop(state);
         let (Refreshed::Granted(grant), Some(tokens)) = (commit(&mut key, decision), tokens) else {
-            return inactive(call.reply(), Reason::Reused);
+            return inactive(call.reply(), offered, Reason::Reused);
         };
         tokens.reply(call.reply(), &grant);
         Ok(())

@@ -34,17 +34,17 @@ impl Command for Regenerate {
 
     fn run<'a>(call: &Call<'a>, Arguments { key, old }: Arguments<'a>) -> Result<(), Failure> {
         let User { subject, mut key, rules, mut state } = writing(call, key)?;
-        let old = match old {
-            Named::Id(id) => Presented::id(id),
+        let (old, token) = match old {
+            Named::Id(id) => (Presented::id(id), None),
             Named::Token(token) => match state.verify(subject, token, None, rules.now) {
-                Ok(token) => Presented::from(token),
-                Err(reason) => return inactive(call.reply(), reason),
+                Ok(verified) => (Presented::from(verified), Some(token)),
+                Err(cause) => return inactive(call.reply(), Some(token), cause),
             },
         };
         let new = SessionId::random().map_err(no_randomness)?;
         let decision = match key.sessions_or_none().regenerate(&old, new, state.agents_as_they_are(), &rules) {
             Ok(decision) => decision,
-            Err(reason) => return inactive(call.reply(), reason),
+            Err(reason) => return inactive(call.reply(), token, reason),
         };
         let tokens = Tokens::mint(&state, subject, &decision.value)?;
         drop(state);

@@ -33,8 +33,9 @@ impl Command for RevokeUser {
         let User { subject, mut key, rules, mut state } = writing(call, key)?;
         let except = except.map(|session| named(&mut state, subject, session)).transpose();
         // An application that asks to spare a session must not log its user out by mistake.
-        let except =
-            except.map_err(|reason| Failure::invalid(format!("EXCEPT is not a valid token of this user: {reason}")))?;
+        let except = except.map_err(|cause| {
+            Failure::invalid(format!("EXCEPT is not a valid token of this user: {}", cause.reason()))
+        })?;
         drop(state);
         let decision = key.sessions_or_none().revoke_all(except.as_ref(), &rules);
         let revoked = commit(&mut key, decision);

@@ -1,12 +1,12 @@
 //! The tokens of a session: minting them, and the reply that hands them out.
 
 use redis_session_core::sessions::{Grant, TokenFormat};
-use redis_session_core::token::{Claims, NewToken};
-use redis_session_core::{Reason, Subject, UnixMillis};
+use redis_session_core::token::{Cause, Claims, NewToken};
+use redis_session_core::{Subject, UnixMillis};
 
 use crate::ffi::{Failure, Reply};
+use crate::refusals;
 use crate::state::State;
-use crate::stats;
 
 /// A session's tokens, each with its expiry.
 pub(super) struct Tokens {
@@ -87,11 +87,12 @@ impl Tokens {
     }
 }
 
-/// The reply to a credential that is not good.
-pub(super) fn inactive(reply: Reply, reason: Reason) -> Result<(), Failure> {
-    stats::refused(reason);
+/// The reply to a credential that is not good: a token, unless it is an id.
+pub(super) fn inactive(reply: Reply, token: Option<&[u8]>, cause: impl Into<Cause>) -> Result<(), Failure> {
+    let cause = cause.into();
+    refusals::note(cause, token);
     let reply = reply.map(2);
     reply.name("active").boolean(false);
-    reply.name("reason").text(reason.as_str());
+    reply.name("reason").text(cause.reason().as_str());
     Ok(())
 }

@@ -35,6 +35,6 @@ pub(crate) use options::declare_options;
 pub(crate) use register::{add_category, register, require_api};
 pub(crate) use reply::Reply;
 pub(crate) use server::{clock, log_notice, log_warning};
-pub(crate) use settings::{Setting, SettingKind, Shown, Values, names, register_settings};
+pub(crate) use settings::{Setting, SettingKind, Values, names, register_settings};
 pub(crate) use spec::{Argument, Entry, Form, KeyUse, Spec};
 pub(crate) use value::{Numbers, Type, Value};

@@ -61,7 +61,7 @@ pub(crate) fn register(ctx: &Context, entry: &Entry, category: &str) -> Result<(
     let refused = |what: &str| format!("{}: the server refused its {what}", spec.name);
     let text = |text: &str| CString::new(text).map_err(|error| error.to_string());
     let (name, flags) = (text(spec.name)?, text(spec.flags)?);
-    let keys = c_int::from(spec.key != KeyUse::None);
+    let keys = c_int::from(!matches!(spec.key, KeyUse::None | KeyUse::NoneForAll));
     // SAFETY: both strings end with NUL; the callback has the signature that the server calls.
     let command = unsafe {
         let done = redis!(RedisModule_CreateCommand(
@@ -121,7 +121,7 @@ const SINCE: &str = env!("CARGO_PKG_VERSION");
 /// Without it, the server would take every command for one that reads and writes its key, and refuse `%R~` users.
 fn key_spec(key: KeyUse) -> Option<KeySpec> {
     let flags = match key {
-        KeyUse::None => return None,
+        KeyUse::None | KeyUse::NoneForAll => return None,
         KeyUse::Reads => vec![KeySpecFlags::READ_ONLY, KeySpecFlags::ACCESS],
         KeyUse::Updates => vec![KeySpecFlags::READ_WRITE, KeySpecFlags::ACCESS, KeySpecFlags::UPDATE],
         KeyUse::Inserts => vec![KeySpecFlags::READ_WRITE, KeySpecFlags::ACCESS, KeySpecFlags::INSERT],

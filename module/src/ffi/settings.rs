@@ -20,9 +20,6 @@ pub(crate) trait Values: Sized + 'static {
 
     /// Called once settings have changed that ask for it. If it fails, the server sets the old values again.
     fn reload() -> Result<(), String>;
-
-    /// What CONFIG shows of a setting that has [`Shown`].
-    fn shown(name: &'static str) -> String;
 }
 
 /// One setting: `session.<name>`.
@@ -40,20 +37,9 @@ pub(crate) enum SettingKind<V> {
     /// A whole number within bounds.
     Number { default: i64, min: i64, max: i64, of: fn(&mut V) -> &mut i64 },
     /// A text that passes a test; the test says what is wrong.
-    Text {
-        default: &'static CStr,
-        of: fn(&mut V) -> &mut String,
-        check: fn(&str) -> Result<(), String>,
-        shown: Option<Shown>,
-    },
+    Text { default: &'static CStr, of: fn(&mut V) -> &mut String, check: fn(&str) -> Result<(), String> },
     /// One of some words; kept as the position of the word.
     Word { words: &'static [&'static CStr], of: fn(&mut V) -> &mut usize },
-}
-
-/// For a setting that CONFIG may show in another spelling than it was set in.
-pub(crate) struct Shown {
-    /// Whether two texts mean the same.
-    pub(crate) is_same: fn(&str, &str) -> bool,
 }
 
 /// Registers the settings, then gives each its value: from redis.conf, else from the load arguments, else its default.
@@ -235,11 +221,8 @@ unsafe extern "C" fn get_text<V: Values>(_name: *const c_char, private: *mut c_v
     // SAFETY: the server passes what it was given. It has copied the string before it asks for another.
     unsafe {
         let text = match &setting::<V>(private).kind {
-            SettingKind::Text { of, shown, .. } => {
-                let text = match shown {
-                    Some(_) => V::shown(setting::<V>(private).name),
-                    None => V::read(|values| of(values).clone()),
-                };
+            SettingKind::Text { of, .. } => {
+                let text = V::read(|values| of(values).clone());
                 redis!(RedisModule_CreateString(null_mut(), text.as_ptr().cast(), text.len()))
             }
             SettingKind::Number { .. } | SettingKind::Word { .. } => {
@@ -263,13 +246,10 @@ unsafe extern "C" fn set_text<V: Values>(
     // SAFETY: the server passes what it was given, a string that lives as long as this call, and its place for an error.
     unsafe {
         answer(error, || {
-            if let SettingKind::Text { of, check, shown, .. } = &setting::<V>(private).kind {
+            if let SettingKind::Text { of, check, .. } = &setting::<V>(private).kind {
                 let text =
                     std::str::from_utf8(Arg::borrowed(value).bytes()).map_err(|_| "must be UTF-8 text".to_owned())?;
                 check(text)?;
-                if shown.as_ref().is_some_and(|shown| V::read(|values| (shown.is_same)(of(values), text))) {
-                    return Ok(());
-                }
                 V::change(|values| *of(values) = text.to_owned());
             }
             Ok(())

@@ -17,8 +17,10 @@ pub(crate) struct Spec {
 /// What a command does with its key, the first argument.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyUse {
-    /// It has none.
+    /// It has none, and what it does or tells is for operators.
     None,
+    /// It has none, and what it tells is for everybody.
+    NoneForAll,
     Reads,
     Updates,
     Inserts,
@@ -101,9 +103,9 @@ impl Spec {
     /// The ACL categories, where the server lets modules name them.
     pub(super) fn categories(&self) -> String {
         let kind = match self.key {
-            // As INFO and CONFIG: for operators, not for who may read some keys.
+            // As INFO and CONFIG: not for who may read some keys.
             KeyUse::None => "admin",
-            KeyUse::Reads => "read",
+            KeyUse::NoneForAll | KeyUse::Reads => "read",
             KeyUse::Updates | KeyUse::Inserts | KeyUse::Deletes => "write",
         };
         let speed = if self.flags.split(' ').any(|flag| flag == "fast") { "fast" } else { "slow" };

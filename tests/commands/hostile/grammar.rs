@@ -3,7 +3,7 @@
 use super::Args;
 use super::values::{Kind, Values};
 
-pub(crate) const COMMANDS: [&str; 18] = [
+pub(crate) const COMMANDS: [&str; 20] = [
     "SESSION.CREATE",
     "SESSION.VALIDATE",
     "SESSION.TOUCH",
@@ -21,6 +21,8 @@ pub(crate) const COMMANDS: [&str; 18] = [
     "SESSION.REVOKEALL",
     "SESSION.STATS",
     "SESSION.KEYS",
+    "SESSION.RELOADKEYS",
+    "SESSION.JWKS",
     "SESSION.APPLY",
 ];
 
@@ -82,9 +84,11 @@ const EXCEPT: Options = &[("EXCEPT", Kind::IdOrToken)];
 
 const UNTIL: Options = &[("UNTIL", Kind::Time)];
 
+const DENY: Options = &[("ISS", Kind::Text)];
+
 const BEFORE: Options = &[("BEFORE", Kind::Time), ("CLEAR", Kind::Nothing), ("CUTOFF", Kind::Time)];
 
-const ALL_OPTIONS: [Options; 6] = [CREATE, CHECK, REFRESH, EXCEPT, UNTIL, BEFORE];
+const ALL_OPTIONS: [Options; 7] = [CREATE, CHECK, REFRESH, EXCEPT, UNTIL, DENY, BEFORE];
 
 /// Whether calls are made with this option.
 pub(crate) fn knows_option(word: &str) -> bool {
@@ -161,14 +165,16 @@ impl Grammar {
             30 | 31 => ("SESSION.REVOKE", &[]),
             // Not often, for little is left behind it.
             32 if self.once_in(8) => ("SESSION.REVOKEUSER", EXCEPT),
-            36 => ("SESSION.DENY", &[]),
+            36 => ("SESSION.DENY", DENY),
             37 if self.once_in(4) => ("SESSION.REVOKEALL", BEFORE),
             33 => ("SESSION.STATS", &[]),
+            34 if self.once_in(3) => ("SESSION.JWKS", &[]),
+            34 if self.once_in(3) => ("SESSION.RELOADKEYS", &[]),
             34 => ("SESSION.KEYS", &[]),
             _ => ("SESSION.APPLY", &[]),
         };
         let mut args = vec![self.values.spelled(name)];
-        if matches!(name, "SESSION.STATS" | "SESSION.KEYS") {
+        if matches!(name, "SESSION.STATS" | "SESSION.KEYS" | "SESSION.RELOADKEYS" | "SESSION.JWKS") {
             return args;
         }
         if name != "SESSION.REVOKEALL" {

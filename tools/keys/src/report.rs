@@ -19,21 +19,22 @@ pub(crate) fn added(file: &Path, kid: Option<&str>, key: &Key, older: Option<&Ke
              and by nobody else.\n\nOn each:\n\n{set}{dead}",
         );
     };
+    let again = "    redis-cli SESSION.RELOADKEYS\n";
     let rest = older.keys().len();
     let has = format!("{path} has a new key, {name}, behind {rest} older.");
     if !key.can_sign() {
-        return format!("{has} It only verifies.\n\nOn each server:\n\n{set}");
+        return format!("{has} It only verifies.\n\nOn each server:\n\n{again}");
     }
     if older.signing_key().is_none() {
-        return format!("{has} None of those can sign: this one does.\n\nOn each server:\n\n{set}");
+        return format!("{has} None of those can sign: this one does.\n\nOn each server:\n\n{again}");
     }
     format!(
         "{has} It does not sign yet.\n\n\
-         1. On each server, with this file: know the new key, and sign with the old one still.\n\n{set}\n\
+         1. On each server, with this file: know the new key, and sign with the old one still.\n\n{again}\n\
          2. When all have done that, on each: sign with the new key.\n\n    \
          redis-cli CONFIG SET session.active-kid {name}\n{MAKE_IT_STAY}\n\
          3. When the last token of the key that signed before has expired: take that key's line out of the file, and \
-         set session.keys-file again.\n\n\
+         send SESSION.RELOADKEYS again.\n\n\
          SESSION.KEYS shows which key signs.\n",
         name = shell_word(&name),
     )

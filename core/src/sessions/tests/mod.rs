@@ -298,10 +298,10 @@ fn an_id_is_free_when_its_session_is_dead_and_the_earlier_tokens_stay_dead() {
     pair.create(chosen("a", 10, 3000), rules(10)).unwrap();
     assert_eq!(pair.look_up(&token("a", 0), 10), Err(Reason::Unknown));
     assert!(pair.look_up(&token("a", 11), 10).is_ok(), "it begins after all that the earlier one was");
-    for iat in [0, 1000, 50_000] {
-        let expected = if iat == 0 { Some(Reason::Unknown) } else { None };
-        assert_eq!(pair.check("a", iat, 20).err(), expected, "one that may be of the earlier session");
-    }
+    let check = |iat, latest| pair.primary.look_up(&jwt("a", iat, 9000), &Rules { now: at(20), ..rules(latest) }).err();
+    assert_eq!(check(0, 1000), Some(Reason::Unknown), "one that may be of the earlier session");
+    assert_eq!(check(1000, 1000), None, "ahead of the clock, but not of what the server has seen");
+    assert_eq!(check(2000, 1000), Some(Reason::NotYetValid));
     let session = pair.primary.get(&id("a"), &pair.agents, &rules(20)).unwrap();
     assert_eq!((session.accepts_from, session.token_until), (Some(at(1000)), at(until)));
     // The earlier session is remembered although the later one takes its place, dead or alive.
@@ -343,7 +343,7 @@ fn revoke_all_kills_every_token_issued_until_now_and_none_issued_later() {
 #[test]
 fn revoke_all_kills_what_the_leeway_lets_in() {
     let mut pair = Pair::default();
-    let rules = |now| Rules { leeway: 2000, ..rules(now) };
+    let rules = |now| Rules { leeway: 2000, ahead: 2000, ..rules(now) };
     assert_eq!(pair.primary.look_up(&jwt("a", 3000, 9000), &rules(1500)), Ok(Standing::Absent));
     pair.revoke_all(None, rules(1500));
     let look_up = |iat, now| pair.primary.look_up(&jwt("a", iat, 9000), &rules(now));
@@ -637,7 +637,7 @@ fn what_was_forgotten_too_early_is_not_taken_for_good() {
 
     // One whose `iat` was ahead of the clock, by a leeway that is less by now.
     let mut pair = Pair::default();
-    assert_eq!(pair.revoke(&[jwt("ahead", 31_000, 90_000)], Rules { leeway: 60_000, ..few(1500) }), 1);
+    assert_eq!(pair.revoke(&[jwt("ahead", 31_000, 90_000)], Rules { leeway: 60_000, ahead: 60_000, ..few(1500) }), 1);
     assert_eq!(pair.revoke(&[jwt("b", 0, 90_000), jwt("c", 0, 90_000)], few(2500)), 2);
     assert_eq!(pair.look_up(&jwt("ahead", 31_000, 90_000), 40_000), Err(Reason::Unknown));
 }
@@ -718,7 +718,8 @@ fn nothing_comes_back_with_an_earlier_clock() {
     pair.create(chosen("a", 0, 9000), rules(0)).unwrap();
     pair.revoke_all(None, back(1000, 7000));
     assert_eq!(pair.look_up(&jwt("x", 7000, 9000), 1000), Err(Reason::UserRevoked), "issued before the step");
-    assert_eq!(pair.look_up(&jwt("x", 8000, 9000), 1000), Ok(Standing::Absent));
+    assert_eq!(pair.look_up(&jwt("x", 8000, 9000), 1000), Err(Reason::NotYetValid));
+    assert_eq!(pair.look_up(&jwt("x", 8000, 9000), 8000), Ok(Standing::Absent));
     pair.create(chosen("a", 1000, 9000), back(1000, 7000)).unwrap();
     assert!(pair.primary.look_up(&token("a", 7001), &back(1000, 7000)).is_ok(), "it begins after the cutoff");
     assert_eq!(pair.primary.look_up(&token("a", 0), &back(1000, 7000)), Err(Reason::UserRevoked));

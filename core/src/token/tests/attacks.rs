@@ -341,7 +341,8 @@ fn claims_that_are_no_object_are_refused() {
 fn huge_and_deep_json_is_refused_without_being_read() {
     let policy = TokenPolicy { max_token_bytes: 1024 * 1024, ..TokenPolicy::default() };
     let check = |token: &str| {
-        Verifier::new(Arc::clone(mixed_ring()), policy.clone()).verify(user("42"), token.as_bytes(), None, at(NOW))
+        let mut verifier = Verifier::new(Arc::clone(mixed_ring()), policy.clone());
+        verifier.verify(user("42"), token.as_bytes(), None, at(NOW)).map_err(Cause::reason)
     };
     for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
         for levels in [17, 1000, 50_000] {
@@ -370,11 +371,16 @@ fn a_zero_byte_ends_nothing() {
         for (claims, reason) in [
             (r#"{"sub":"42\u0000","exp":1700000001}"#, Reason::Subject),
             (r#"{"sub":"42\u0000admin","exp":1700000001}"#, Reason::Subject),
-            (r#"{"sub":"42","sid":"one\u0000","exp":1700000001}"#, Reason::Malformed),
             ("{\"sub\":\"42\0\",\"exp\":1700000001}", Reason::Malformed),
         ] {
             assert_eq!(refused(issued(algorithm, header(algorithm), claims)), reason, "{claims:?}");
         }
+        // The application's session ids are texts; other issuers' are hashed with all their bytes.
+        let claims = r#"{"sub":"42","sid":"one\u0000","exp":1700000001}"#;
+        let answer = answer(mixed_ring(), issued(algorithm, header(algorithm), claims));
+        let id = SessionId::of_issuer("", b"one\0").unwrap();
+        let expected = if algorithm.key_type() == "oct" { Err(Reason::Malformed) } else { Ok(id) };
+        assert_eq!(answer.map(|verified| verified.id), expected);
         let header = format!(r#"{{"alg":"{algorithm}\u0000","kid":"{algorithm}"}}"#);
         assert_eq!(refused(issued(algorithm, header, CLAIMS)), Reason::Algorithm);
     }
@@ -386,7 +392,6 @@ fn dates_of_every_wrong_type_are_refused_and_a_token_is_dead_on_its_exp() {
     for algorithm in all() {
         for bad in [
             "\"1700000001\"",
-            "null",
             "true",
             "[]",
             "[1700000001]",

@@ -21,7 +21,7 @@ impl Both {
         let (token, name) = (token.as_bytes(), user(name));
         let plain = self.plain.verify(name, token, audience, now);
         assert_eq!(self.cached.verify(name, token, audience, now), plain);
-        plain
+        plain.map_err(Cause::reason)
     }
 
     fn change(&mut self, change: impl FnOnce(&mut TokenPolicy)) {

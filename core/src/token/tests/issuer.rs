@@ -185,7 +185,9 @@ pub(super) fn good(algorithm: Algorithm) -> String {
 
 /// What a verifier with this ring answers at [`NOW`].
 pub(super) fn answer(ring: &Arc<KeyRing>, token: impl AsRef<[u8]>) -> Result<Verified, Reason> {
-    Verifier::new(Arc::clone(ring), TokenPolicy::default()).verify(user("42"), token.as_ref(), None, at(NOW))
+    Verifier::new(Arc::clone(ring), TokenPolicy::default())
+        .verify(user("42"), token.as_ref(), None, at(NOW))
+        .map_err(Cause::reason)
 }
 
 /// Why the mixed ring refuses this token, as it must.

@@ -136,7 +136,7 @@ fn a_token_that_names_no_key_is_tried_with_those_of_its_algorithm() {
         let input = format!("{}.{}", base64url::encode(header.as_bytes()), base64url::encode(payload.as_bytes()));
         let tag = ring.keys().nth(number).unwrap().secret().unwrap().jwt.tag(input.as_bytes());
         let token = format!("{input}.{}", base64url::encode(tag.as_bytes()));
-        verifier.verify(user("42"), token.as_bytes(), None, at(NOW)).err()
+        verifier.verify(user("42"), token.as_bytes(), None, at(NOW)).map_err(Cause::reason).err()
     };
     for number in 0..8 {
         assert_eq!(answer(number, r#"{"alg":"HS256"}"#), None, "{number}");
@@ -185,13 +185,11 @@ fn claims_of_the_wrong_type_are_malformed() {
         r#""exp":281474976711"#,
         r#""exp":1700000001,"exp":1700000001"#,
         r#""exp":1700000001,"nbf":"1""#,
-        r#""exp":1700000001,"nbf":null"#,
         r#""exp":1700000001,"iat":true"#,
         r#""exp":1700000001,"iss":1"#,
         r#""exp":1700000001,"aud":1"#,
         r#""exp":1700000001,"aud":["a",1]"#,
         r#""exp":1700000001,"jti":1"#,
-        r#""exp":1700000001,"sid":null"#,
         r#""exp":1700000001,"sid":"""#,
         r#""exp":1700000001,"sid":"a\nb","jti":"good""#,
         r#""exp":1700000001,"jti":"a\u0000""#,
@@ -201,8 +199,6 @@ fn claims_of_the_wrong_type_are_malformed() {
     ] {
         assert_eq!(refused(&with(claims)), Some(Reason::Malformed), "{claims}");
     }
-    let long = format!(r#""exp":1700000001,"sid":"{}""#, "x".repeat(129));
-    assert_eq!(refused(&with(&long)), Some(Reason::Malformed));
     assert_eq!(refused(&signed("k256", HEADER, r#"{"sub":42,"exp":1700000001}"#)), Some(Reason::Malformed));
     for payload in ["", "[]", "null", "{}x", "{"] {
         let expected = Some(Reason::Malformed);
@@ -226,14 +222,20 @@ fn a_token_is_dead_on_its_expiry() {
 #[test]
 fn a_token_from_the_future_is_not_yet_valid() {
     let lenient = TokenPolicy { leeway_secs: 10, ..TokenPolicy::default() };
-    for name in ["nbf", "iat"] {
+    for (name, cause) in [("nbf", Cause::NotYetValidNbf), ("iat", Cause::NotYetValidIat)] {
         let starting = |seconds: &str| with(&format!(r#""exp":1800000000,"{name}":{seconds}"#));
-        assert_eq!(refused(&starting("1700000000")), None);
-        assert_eq!(refused(&starting("1700000000.001")), Some(Reason::NotYetValid));
-        assert_eq!(refused(&starting("1700000001")), Some(Reason::NotYetValid));
-        assert!(check_by(&lenient, &starting("1700000010")).is_ok());
-        assert_eq!(check_by(&lenient, &starting("1700000011")), Err(Reason::NotYetValid));
+        let alone = |policy: &TokenPolicy, token: String| {
+            verifier(policy).verify_alone(user("42"), token.as_bytes(), None, at(NOW)).err()
+        };
+        let strict = TokenPolicy::default();
+        assert_eq!(alone(&strict, starting("1700000000")), None);
+        assert_eq!(alone(&strict, starting("1700000000.001")), Some(cause));
+        assert_eq!(alone(&strict, starting("1700000001")), Some(cause));
+        assert_eq!(alone(&lenient, starting("1700000010")), None);
+        assert_eq!(alone(&lenient, starting("1700000011")), Some(cause));
     }
+    // Where there is a session, that decides about the `iat`.
+    assert!(check(&with(r#""exp":1800000000,"iat":1750000000"#)).is_ok());
 }
 
 #[test]
@@ -252,7 +254,7 @@ fn the_issuer_is_compared_if_one_is_set() {
 fn the_audience_of_the_call_comes_before_the_policys() {
     let policy = TokenPolicy { audience: Some("web".into()), ..TokenPolicy::default() };
     let asked = |token: &str, audience: Option<&str>| {
-        verifier(&policy).verify(user("42"), token.as_bytes(), audience, at(NOW)).err()
+        verifier(&policy).verify(user("42"), token.as_bytes(), audience, at(NOW)).map_err(Cause::reason).err()
     };
     let (web, both, none) = (
         with(r#""exp":1700000001,"aud":"web""#),
@@ -328,7 +330,11 @@ fn a_token_of_ours_may_be_ahead_of_the_clock() {
     let ahead = |more: &str| with(&format!(r#""exp":1800000000,"iat":1750000000,"sid":"{SESSION}"{more}"#));
     let jti = format!(r#","jti":"{}""#, own_jti());
     assert_eq!(refused(&ahead(&jti)), None);
-    assert_eq!(refused(&ahead("")), Some(Reason::NotYetValid));
+    let alone = |more: &str| {
+        let token = ahead(more);
+        verifier(&TokenPolicy::default()).verify_alone(user("42"), token.as_bytes(), None, at(NOW)).err()
+    };
+    assert_eq!((alone(&jti), alone("")), (None, Some(Cause::NotYetValidIat)));
     assert_eq!(refused(&ahead(&format!(r#"{jti},"nbf":1750000000"#))), Some(Reason::NotYetValid));
 }
 

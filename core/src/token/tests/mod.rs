@@ -7,6 +7,8 @@ mod caching;
 mod forgeries;
 #[cfg(feature = "public-keys")]
 mod issuer;
+#[cfg(feature = "public-keys")]
+mod issuers;
 mod jwts;
 mod naming;
 mod opaques;
@@ -98,6 +100,11 @@ fn with(claims: &str) -> String {
 }
 
 fn check_by(policy: &TokenPolicy, token: &str) -> Result<Verified, Reason> {
+    cause_by(policy, token).map_err(Cause::reason)
+}
+
+/// The same, with the exact cause.
+fn cause_by(policy: &TokenPolicy, token: &str) -> Result<Verified, Cause> {
     verifier(policy).verify(user("42"), token.as_bytes(), None, at(NOW))
 }
 

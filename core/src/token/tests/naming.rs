@@ -9,18 +9,24 @@ fn named(token: &str) -> Result<Verified, Reason> {
         audience: Some("a".into()),
         ..TokenPolicy::default()
     };
-    verifier(&policy).identify(user("42"), token.as_bytes())
+    verifier(&policy).identify(user("42"), token.as_bytes()).map_err(Cause::reason)
 }
 
 fn of_jwt(issued: Issued, expires_at: u64) -> Result<Verified, Reason> {
     let id = SessionId::from_text(b"s").unwrap();
-    Ok(Verified { id, kind: TokenKind::Jwt, issued, expires_at: Some(UnixMillis::new(expires_at).unwrap()) })
+    Ok(Verified {
+        id,
+        kind: TokenKind::Jwt,
+        maker: Maker::Application,
+        issued,
+        expires_at: Some(UnixMillis::new(expires_at).unwrap()),
+    })
 }
 
 #[test]
 fn every_kind_of_token_names_its_session() {
     let (issued, expires_at) = (Issued::ForSessionOf(at(NOW)), Some(at(NOW + 3600)));
-    let verified = |kind, expires_at| Ok(Verified { id: session(), kind, issued, expires_at });
+    let verified = |kind, expires_at| Ok(Verified { id: session(), kind, maker: Maker::Here, issued, expires_at });
     assert_eq!(named(&jwt()), verified(TokenKind::Jwt, expires_at));
     assert_eq!(named(&opaque()).map(|token| token.kind), Ok(TokenKind::Opaque));
     let refresh = ring().get("k256").unwrap().sign_refresh(user("42"), &session(), 7, at(NOW)).unwrap();
@@ -63,7 +69,7 @@ fn a_token_that_is_not_this_users_or_not_signed_names_none() {
     }
     let long = TokenPolicy { max_token_bytes: 20, ..TokenPolicy::default() };
     for token in [jwt(), opaque(), opaque().replace("rst1", "rsr1")] {
-        assert_eq!(verifier(&long).identify(user("42"), token.as_bytes()), Err(Reason::Malformed), "{token}");
+        assert_eq!(verifier(&long).identify(user("42"), token.as_bytes()), Err(Cause::MalformedTooLong), "{token}");
     }
 }
 
@@ -73,9 +79,9 @@ fn without_keys_nothing_is_good() {
     assert!(verifier.ring().is_none());
     let refresh = ring().get("k256").unwrap().sign_refresh(user("42"), &session(), 7, at(NOW)).unwrap();
     for token in [jwt(), opaque(), refresh] {
-        assert_eq!(verifier.identify(user("42"), token.as_bytes()), Err(Reason::UnknownKey));
-        assert_eq!(verifier.verify(user("42"), token.as_bytes(), None, at(NOW)), Err(Reason::UnknownKey));
-        assert_eq!(verifier.verify_refresh(user("42"), token.as_bytes()), Err(Reason::UnknownKey));
+        assert_eq!(verifier.identify(user("42"), token.as_bytes()), Err(Cause::UnknownKeyKid));
+        assert_eq!(verifier.verify(user("42"), token.as_bytes(), None, at(NOW)), Err(Cause::UnknownKeyKid));
+        assert_eq!(verifier.verify_refresh(user("42"), token.as_bytes()), Err(Cause::UnknownKeyKid));
     }
     verifier.set_ring(ring());
     assert!(verifier.verify(user("42"), jwt().as_bytes(), None, at(NOW)).is_ok());

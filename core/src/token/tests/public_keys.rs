@@ -48,7 +48,7 @@ fn a_token_of_every_public_algorithm_verifies() {
     let ring = mixed_ring();
     for algorithm in PUBLIC {
         let verified = answer(ring, good(algorithm)).unwrap();
-        assert_eq!(verified.id.to_string(), "one");
+        assert_eq!((verified.maker, &verified.id), (Maker::Issuer, &SessionId::of_issuer("", b"one").unwrap()));
         assert_eq!((verified.kind, verified.expires_at), (TokenKind::Jwt, Some(at(NOW + 1))));
         assert_eq!(verified.issued, Issued::InSecondOf(at(NOW)));
     }

@@ -9,6 +9,7 @@ fn a_jwt_of_every_algorithm_verifies() {
         let expected = Verified {
             id: session(),
             kind: TokenKind::Jwt,
+            maker: Maker::Here,
             issued: Issued::ForSessionOf(at(NOW)),
             expires_at: Some(at(NOW + 3600)),
         };
@@ -24,6 +25,7 @@ fn an_opaque_token_of_every_algorithm_verifies() {
         let expected = Verified {
             id: session(),
             kind: TokenKind::Opaque,
+            maker: Maker::Here,
             issued: Issued::ForSessionOf(at(NOW)),
             expires_at: Some(at(NOW + 3600)),
         };

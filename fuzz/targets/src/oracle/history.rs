@@ -81,6 +81,12 @@ fn up_to(time: UnixMillis, leeway: u64) -> Cutoff {
     Cutoff { began: time, iat: time.saturating_add(leeway) }
 }
 
+/// Whether a JWT made elsewhere was issued at a time to come.
+fn is_ahead(presented: &Presented, now: UnixMillis, rules: &Rules) -> bool {
+    let Issued::InSecondOf(iat) = presented.issued else { return false };
+    u128::from(iat.get()) > u128::from(now.get()) + u128::from(rules.ahead)
+}
+
 /// When a JWT must end by itself: with its `exp`, and no later than the horizon after it was issued. A session that is
 /// here knows better when a token made for it ends.
 fn jwt_end(jwt: &Presented, is_here: bool, rules: &Rules) -> Option<UnixMillis> {
@@ -384,6 +390,7 @@ impl History {
         }
         if let Some(known) = known {
             match known.death(rules) {
+                None if is_ahead(presented, rules.latest, rules) => return Err(Reason::NotYetValid),
                 None => return self.look_up_live(known, presented, rules).map(Some),
                 Some((reason, ended)) if presented.issued == Issued::Unsaid || ends(ended, presented.issued) => {
                     return Err(reason);
@@ -397,6 +404,9 @@ impl History {
         }
         if self.dropped.is_some_and(|dropped| ends(dropped.cutoff, presented.issued)) {
             return Err(Reason::Unknown);
+        }
+        if is_ahead(presented, rules.now, rules) {
+            return Err(Reason::NotYetValid);
         }
         let expires = presented.expires_at.filter(|expires| rules.now >= *expires);
         match presented.kind {
@@ -559,7 +569,7 @@ impl History {
         presented.sort_by_key(|presented| Reverse(end(presented)));
         let (mut revoked, mut ended) = (0, Ends::new());
         // What another setting or clock could make good.
-        let lasting = Rules { not_before: Cutoff::default(), leeway: REMEMBERED, ..*rules };
+        let lasting = Rules { not_before: Cutoff::default(), leeway: REMEMBERED, ahead: u64::MAX, ..*rules };
         for presented in presented {
             let id = &presented.id;
             if ended.iter().any(|(known, _)| known == id) {

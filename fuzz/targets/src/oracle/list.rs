@@ -322,6 +322,7 @@ fn assert_token_checks(sessions: &UserSessions, list: &List, session: &Session<'
         let ends = |cutoff: UnixMillis| cutoff > UnixMillis::ZERO && iat.as_secs() <= cutoff.as_secs();
         let is_ended = ends(rules.not_before.iat.max(rules.revoked_before.iat));
         let expected = match session.accepts_from {
+            _ if iat > rules.latest.saturating_add(rules.ahead) => Err(Reason::NotYetValid),
             Some(from) if is_ended || iat < from => unless(is_ended || ends(revoked.iat)),
             _ => Ok(true),
         };

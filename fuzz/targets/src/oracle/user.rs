@@ -449,7 +449,10 @@ impl User {
 
     fn regenerate(&mut self, old: &Presented, new: &SessionId, rules: &Rules) {
         self.ended.present(old);
-        let expected = self.history.look_up(old, rules).and_then(|deadline| deadline.ok_or(Reason::Unknown));
+        let expected = match old.issued {
+            Issued::InSecondOf(_) => Err(Reason::Type),
+            _ => self.history.look_up(old, rules).and_then(|deadline| deadline.ok_or(Reason::Unknown)),
+        };
         let got = self.sessions.regenerate(old, new.clone(), &self.agents, rules);
         assert_eq!(got.as_ref().err(), expected.as_ref().err());
         if let Ok(grant) = got {
