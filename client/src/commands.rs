@@ -159,6 +159,27 @@ session_commands! {
         cmd("SESSION.TOUCH").arg(key).arg(token).arg(options).take()
     }
 
+    /// `SESSION.VALIDATE` with `ID`: whether the session with this id is alive, for frameworks that hold ids and not tokens.
+    /// It changes nothing.
+    ///
+    /// Ids are shown in lists of devices and in logs. So the id must not be the secret in a cookie: take its SHA-256, and
+    /// begin the session with [`CreateOptions::id`] of that. [`ValidateOptions::audience`] and
+    /// [`ValidateOptions::stateless`] do not go with it: the error is
+    /// [`Invalid`](crate::SessionErrorCode::Invalid).
+    fn session_validate_id(key: impl ToSingleRedisArg, id: impl ToSingleRedisArg, options: &ValidateOptions)
+        -> Validation, by replies::validation
+    {
+        cmd("SESSION.VALIDATE").arg(key).arg("ID").arg(id).arg(options).take()
+    }
+
+    /// `SESSION.TOUCH` with `ID`: as [`session_validate_id`], and notes that the session is in use, so that its idle
+    /// timeout starts again.
+    fn session_touch_id(key: impl ToSingleRedisArg, id: impl ToSingleRedisArg, options: &ValidateOptions)
+        -> Validation, by replies::validation
+    {
+        cmd("SESSION.TOUCH").arg(key).arg("ID").arg(id).arg(options).take()
+    }
+
     /// `SESSION.REFRESH`: exchanges a refresh token for new tokens of the same session, the next refresh token among
     /// them. It counts as a use of the session. An old access token is good until it ends.
     ///
@@ -246,12 +267,53 @@ session_commands! {
         id: impl ToSingleRedisArg,
         fields: impl IntoIterator<Item = (impl ToSingleRedisArg, impl ToSingleRedisArg)>
     ) -> u64, by replies::count {
-        let mut command = cmd("SESSION.SET");
-        command.arg(key).arg(id);
-        for (field, value) in fields {
-            command.arg(field).arg(value);
-        }
-        command
+        set(cmd("SESSION.SET").arg(key).arg(id).take(), None, fields)
+    }
+
+    /// `SESSION.SET` with `VERSION`: as [`session_set`], if the session's data has not been changed since it had this
+    /// version. [`Session::version`](crate::Session::version) is what it has. So of several that read, change and write the
+    /// same fields, none undoes what another one did.
+    ///
+    /// The error is [`Conflict`](crate::SessionErrorCode::Conflict) if the data has been changed; then nothing is set, and
+    /// the caller reads again. The others are those of [`session_set`].
+    ///
+    /// ```no_run
+    /// use redis_session::{SessionCommands, SessionErrorCode};
+    ///
+    /// # fn main() -> redis::RedisResult<()> {
+    /// # let mut redis = redis::Client::open("redis://127.0.0.1/")?.get_connection()?;
+    /// # let id = "";
+    /// while let Some(session) = redis.session_get("sessions:42", id)? {
+    ///     let cart = format!("{},book", session.data.text("cart").unwrap_or_default());
+    ///     match redis.session_set_version("sessions:42", id, session.version, [("cart", cart)]) {
+    ///         Err(error) if SessionErrorCode::of(&error) == Some(SessionErrorCode::Conflict) => {} // once more
+    ///         done => return done.map(drop),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn session_set_version(
+        key: impl ToSingleRedisArg,
+        id: impl ToSingleRedisArg,
+        version: u64,
+        fields: impl IntoIterator<Item = (impl ToSingleRedisArg, impl ToSingleRedisArg)>
+    ) -> u64, by replies::count {
+        set(cmd("SESSION.SET").arg(key).arg(id).take(), Some(version), fields)
+    }
+
+    /// `SESSION.INCRBY`: adds to a field of the session with this id that is a decimal number of 64 bits, or is not there,
+    /// which counts as 0. Replies the sum.
+    ///
+    /// The error is [`NoSession`](crate::SessionErrorCode::NoSession) if there is no such live session, and
+    /// [`Invalid`](crate::SessionErrorCode::Invalid) if the field is no such number, or the sum would be none.
+    fn session_incrby(
+        key: impl ToSingleRedisArg,
+        id: impl ToSingleRedisArg,
+        field: impl ToSingleRedisArg,
+        by: i64
+    ) -> i64, by replies::integer {
+        cmd("SESSION.INCRBY").arg(key).arg(id).arg(field).arg(by).take()
     }
 
     /// `SESSION.UNSET`: removes the fields with these names, one or a slice of them, from the session with this id.
@@ -346,6 +408,26 @@ session_commands! {
     }
 }
 
+/// Adds fields to a `SESSION.SET`.
+fn set(
+    mut command: Cmd,
+    version: Option<u64>,
+    fields: impl IntoIterator<Item = (impl ToSingleRedisArg, impl ToSingleRedisArg)>,
+) -> Cmd {
+    let mut fields = fields.into_iter().peekable();
+    let is_version = |field: &_| ToRedisArgs::to_redis_args(field)[..].concat().eq_ignore_ascii_case(b"version");
+    match version {
+        Some(version) => drop(command.arg("VERSION").arg(version)),
+        // The server takes a first field of this name for the option. After the option it is a field.
+        None if fields.peek().is_some_and(|(field, _)| is_version(field)) => drop(command.arg("VERSION").arg("*")),
+        None => {}
+    }
+    for (field, value) in fields {
+        command.arg(field).arg(value);
+    }
+    command
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
@@ -394,6 +476,7 @@ mod tests {
             ("created_at", now.clone()),
             ("last_seen_at", now.clone()),
             ("expires_at", now),
+            ("version", Value::Int(0)),
         ])
     }
 
@@ -415,7 +498,26 @@ mod tests {
         assert_eq!(sent, "SESSION.VALIDATE sessions:42 a.b.c AUD api FULL");
         assert_eq!(*validation.reason().unwrap(), crate::Reason::Revoked);
         let (sent, _) = run!(reply, session_touch("sessions:42", "a.b.c", &ValidateOptions::new()));
-        assert_eq!(sent, "SESSION.TOUCH sessions:42 a.b.c");
+        assert_eq!(sent, "SESSION.TOUCH sessions:42 a.b.c BRIEF");
+        let active = Value::Int(1_790_000_000_000);
+        let (sent, validation) =
+            run!(active.clone(), session_validate_id("sessions:42", "one", &ValidateOptions::new()));
+        assert_eq!(sent, "SESSION.VALIDATE sessions:42 ID one BRIEF");
+        assert_eq!(validation.active().unwrap().expires_at.unix_secs(), 1_790_000_000);
+        let (sent, _) = run!(active, session_touch_id("sessions:42", "one", &ValidateOptions::new().full()));
+        assert_eq!(sent, "SESSION.TOUCH sessions:42 ID one FULL");
+    }
+
+    #[test]
+    fn set_sends_a_version_or_keeps_a_field_of_that_name_from_being_one() {
+        let (sent, count) = run!(Value::Int(1), session_set_version("k", "one", 7, [("cart", 18)]));
+        assert_eq!((sent.as_str(), count), ("SESSION.SET k one VERSION 7 cart 18", 1));
+        let (sent, _) = run!(Value::Int(2), session_set("k", "one", [("Version", 1), ("cart", 2)]));
+        assert_eq!(sent, "SESSION.SET k one VERSION * Version 1 cart 2");
+        let (sent, _) = run!(Value::Int(2), session_set("k", "one", [("cart", 2), ("version", 1)]));
+        assert_eq!(sent, "SESSION.SET k one cart 2 version 1");
+        let (sent, sum) = run!(Value::Int(-3), session_incrby("k", "one", "visits", -5));
+        assert_eq!((sent.as_str(), sum), ("SESSION.INCRBY k one visits -5", -3));
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub enum SessionErrorCode {
     SessionExists,
     /// `NOSESSION`: the session to be changed is not alive.
     NoSession,
+    /// `CONFLICT`: the session's data has another version than
+    /// [`session_set_version`](crate::SessionCommands::session_set_version) expects. Nothing was changed.
+    Conflict,
     /// `NOSIGNINGKEY`: the key ring has no key that can sign, so no token can be made.
     NoSigningKey,
     /// The server does not know the command: it is an ordinary Redis, because a restart or a failover has left the module
@@ -48,12 +51,13 @@ pub enum SessionErrorCode {
 }
 
 impl SessionErrorCode {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Invalid,
         Self::WrongType,
         Self::SessionLimit,
         Self::SessionExists,
         Self::NoSession,
+        Self::Conflict,
         Self::NoSigningKey,
         Self::ModuleMissing,
     ];
@@ -77,6 +81,7 @@ impl SessionErrorCode {
             Self::SessionLimit => "SESSIONLIMIT",
             Self::SessionExists => "SESSIONEXISTS",
             Self::NoSession => "NOSESSION",
+            Self::Conflict => "CONFLICT",
             Self::NoSigningKey => "NOSIGNINGKEY",
             Self::ModuleMissing => "MODULEMISSING",
         }

@@ -123,8 +123,9 @@ impl CreateOptions {
         self
     }
 
-    /// `CLAIMS`: a JSON object of further claims for the JWT, as text or as a `serde_json::Value`. Anyone who holds
-    /// the token can read them.
+    /// `CLAIMS`: a JSON object of what the application says of the user for as long as the session lasts, such as roles, as
+    /// text or as a `serde_json::Value`. Each JWT of the session carries it, so that anyone who holds the token can read
+    /// it. [`Details::claims`](crate::Details::claims) has it for tokens of all kinds.
     #[must_use]
     pub fn claims(mut self, json: impl fmt::Display) -> Self {
         self.claims = Some(json.to_string());
@@ -261,11 +262,20 @@ pub struct ValidateOptions {
     device: Option<Vec<u8>>,
     audience: Option<String>,
     stateless: bool,
-    full: bool,
+    extent: Extent,
+}
+
+/// How much the server replies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Extent {
+    #[default]
+    Brief,
+    WithId,
+    Full,
 }
 
 impl ValidateOptions {
-    /// No further check, and the short reply.
+    /// No further check, and the shortest reply: when the token ends, or why it is not good.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -304,11 +314,21 @@ impl ValidateOptions {
         self
     }
 
-    /// `FULL`: reply with everything that is known of the session,
+    /// Reply with the session's id too, [`ActiveSession::id`](crate::ActiveSession::id). Without this or
+    /// [`full`](Self::full) the command has `BRIEF`.
+    #[must_use]
+    pub fn with_id(mut self) -> Self {
+        if self.extent == Extent::Brief {
+            self.extent = Extent::WithId;
+        }
+        self
+    }
+
+    /// `FULL`: reply with everything that is known of the session, its id and
     /// [`ActiveSession::details`](crate::ActiveSession::details).
     #[must_use]
     pub fn full(mut self) -> Self {
-        self.full = true;
+        self.extent = Extent::Full;
         self
     }
 }
@@ -321,8 +341,10 @@ impl ToRedisArgs for ValidateOptions {
         if self.stateless {
             out.write_arg(b"STATELESS");
         }
-        if self.full {
-            out.write_arg(b"FULL");
+        match self.extent {
+            Extent::Brief => out.write_arg(b"BRIEF"),
+            Extent::WithId => {}
+            Extent::Full => out.write_arg(b"FULL"),
         }
     }
 
@@ -429,7 +451,7 @@ impl fmt::Debug for ValidateOptions {
             .field("device", &hidden(self.device.as_ref()))
             .field("audience", &self.audience)
             .field("stateless", &self.stateless)
-            .field("full", &self.full)
+            .field("extent", &self.extent)
             .finish()
     }
 }
@@ -472,7 +494,7 @@ mod tests {
     #[test]
     fn without_options_nothing_is_sent() {
         assert!(args(&CreateOptions::new()).is_empty());
-        assert!(args(&ValidateOptions::new()).is_empty());
+        assert!(args(&ValidateOptions::new().with_id()).is_empty());
         assert!(args(&RefreshOptions::new()).is_empty());
     }
 
@@ -524,7 +546,7 @@ mod tests {
         let words: [&[u8]; 8] = [b"AGENT", b"\xff\0", b"DEVICE", b"\xfe", b"DATA", b"1", b"\r\n", b"\0\xff"];
         assert_eq!(options.to_redis_args(), words);
         let device: [&[u8]; 2] = [b"DEVICE", b"\0\xff"];
-        assert_eq!(ValidateOptions::new().device([0, 255]).to_redis_args(), device);
+        assert_eq!(ValidateOptions::new().device([0, 255]).with_id().to_redis_args(), device);
         assert_eq!(RefreshOptions::new().device([0, 255]).to_redis_args(), device);
     }
 
@@ -549,7 +571,10 @@ mod tests {
         let options = ValidateOptions::new().ip(Ipv4Addr::LOCALHOST).device("d").audience("api").stateless().full();
         assert_eq!(args(&options), ["IP", "127.0.0.1", "DEVICE", "d", "AUD", "api", "STATELESS", "FULL"]);
         assert_eq!(args(&ValidateOptions::new().full()), ["FULL"]);
-        assert_eq!(args(&ValidateOptions::new().stateless()), ["STATELESS"]);
+        assert_eq!(args(&ValidateOptions::new().stateless()), ["STATELESS", "BRIEF"]);
+        assert_eq!(args(&ValidateOptions::new()), ["BRIEF"]);
+        assert_eq!(args(&ValidateOptions::new().full().with_id()), ["FULL"]);
+        assert_eq!(args(&ValidateOptions::new().with_id().full()), ["FULL"]);
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl From<Timestamp> for SystemTime {
 ///
 /// fn status(validation: Validation) -> (u16, String) {
 ///     match validation {
-///         Validation::Active(session) => (200, format!("session {}", session.id)),
+///         Validation::Active(session) => (200, format!("until {}", session.expires_at.unix_secs())),
 ///         Validation::Inactive(inactive) => (401, inactive.to_string()),
 ///     }
 /// }
@@ -115,9 +115,10 @@ impl Validation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ActiveSession {
-    /// The session's id; of a token that is good [without a session](crate::ValidateOptions::stateless), the id that
-    /// the token has for it.
-    pub id: String,
+    /// The session's id, if [`ValidateOptions::with_id`](crate::ValidateOptions::with_id) or
+    /// [`full`](crate::ValidateOptions::full) asked for it. Of a token that is good
+    /// [without a session](crate::ValidateOptions::stateless), it is the id that the token has for it.
+    pub id: Option<String>,
     /// When the first of its deadlines is, those of the session and that of the token.
     pub expires_at: Timestamp,
     /// The rest, if [`ValidateOptions::full`](crate::ValidateOptions::full) asked for it.
@@ -149,6 +150,10 @@ pub struct Details {
     pub new_ip: bool,
     /// What the application keeps with the session.
     pub data: SessionData,
+    /// How often that has been changed since the session began; `None` without a session.
+    pub version: Option<u64>,
+    /// The JSON object that [`CreateOptions::claims`](crate::CreateOptions::claims) gave it, such as the user's roles.
+    pub claims: Option<String>,
 }
 
 impl Details {
@@ -256,6 +261,17 @@ impl fmt::Display for InactiveReason {
 }
 
 pub(crate) fn validation(reply: Value) -> Result<Validation, ParsingError> {
+    let reply = bare(reply);
+    match reply {
+        Value::Int(_) => {
+            return Ok(Validation::Active(ActiveSession { id: None, expires_at: time(reply)?, details: None }));
+        }
+        Value::BulkString(_) | Value::SimpleString(_) => {
+            let reason = InactiveReason::from_field(reply).ok_or("the reason of a check is no UTF-8 text")?;
+            return Ok(Validation::Inactive(Inactive { reason }));
+        }
+        _ => {}
+    }
     let mut fields = Fields::of("a check", reply)?;
     if !fields.required("active")? {
         return Ok(Validation::Inactive(Inactive { reason: fields.required("reason")? }));
@@ -272,10 +288,12 @@ pub(crate) fn validation(reply: Value) -> Result<Validation, ParsingError> {
             agent: fields.optional("agent")?.map(|Agent(agent)| agent),
             new_ip: fields.optional("new_ip")?.unwrap_or(false),
             data: fields.optional("data")?.unwrap_or_default(),
+            version: fields.optional("version")?,
+            claims: fields.optional("claims")?,
         })),
     };
     Ok(Validation::Active(ActiveSession {
-        id: fields.required("id")?,
+        id: Some(fields.required("id")?),
         expires_at: fields.required("expires_at")?,
         details,
     }))
@@ -303,6 +321,11 @@ pub struct Session {
     pub agent: Option<String>,
     /// What the application keeps with it.
     pub data: SessionData,
+    /// How often that has been changed since the session began, for
+    /// [`session_set_version`](crate::SessionCommands::session_set_version).
+    pub version: u64,
+    /// The JSON object that [`CreateOptions::claims`](crate::CreateOptions::claims) gave it, such as the user's roles.
+    pub claims: Option<String>,
 }
 
 pub(crate) fn session(reply: Value) -> Result<Session, ParsingError> {
@@ -317,6 +340,8 @@ pub(crate) fn session(reply: Value) -> Result<Session, ParsingError> {
         ip: fields.optional("ip")?,
         agent: fields.optional("agent")?.map(|Agent(agent)| agent),
         data: fields.optional("data")?.unwrap_or_default(),
+        version: fields.required("version")?,
+        claims: fields.optional("claims")?,
     })
 }
 
@@ -338,6 +363,13 @@ pub(crate) fn count(reply: Value) -> Result<u64, ParsingError> {
     match bare(reply) {
         Value::Int(count) => u64::try_from(count).map_err(|_| format!("the reply {count} is no count").into()),
         _ => Err("the reply is no count".into()),
+    }
+}
+
+pub(crate) fn integer(reply: Value) -> Result<i64, ParsingError> {
+    match bare(reply) {
+        Value::Int(number) => Ok(number),
+        _ => Err("the reply is no number".into()),
     }
 }
 
@@ -516,6 +548,8 @@ mod tests {
             ("ip", text("203.0.113.7")),
             ("agent", text("Firefox")),
             ("data", names(&[("cart", "17"), ("theme", "dark")])),
+            ("version", Value::Int(2)),
+            ("claims", text(r#"{"role":"editor"}"#)),
         ]
     }
 
@@ -546,9 +580,25 @@ mod tests {
         for yes in [Value::Boolean(true), Value::Int(1)] {
             for reply in both(&[("active", yes), ("id", text("one")), ("expires_at", Value::Int(AT))]) {
                 let session = Validation::from_redis_value(reply).unwrap().active().unwrap();
-                assert_eq!(session, ActiveSession { id: "one".into(), expires_at: at(AT), details: None });
+                assert_eq!(session, ActiveSession { id: Some("one".into()), expires_at: at(AT), details: None });
             }
         }
+    }
+
+    #[test]
+    fn a_brief_check_is_a_deadline_or_a_reason_and_nothing_else() {
+        let active = validation(Value::Int(AT)).unwrap().active().unwrap();
+        assert_eq!(active, ActiveSession { id: None, expires_at: at(AT), details: None });
+        for reason in Reason::ALL {
+            for reply in [text(reason.as_str()), Value::SimpleString(reason.as_str().into())] {
+                assert_eq!(*validation(reply).unwrap().reason().unwrap(), reason);
+            }
+        }
+        for unclear in [Value::Nil, Value::Okay, Value::Boolean(true), Value::Int(-1), Value::Int(1 << 48), array([])] {
+            assert!(validation(unclear).is_err());
+        }
+        assert!(!validation(text("active")).unwrap().is_active());
+        assert!(validation(Value::BulkString(vec![0xff])).is_err());
     }
 
     #[test]
@@ -562,14 +612,15 @@ mod tests {
         for reply in both(&fields) {
             let session = validation(reply).unwrap().into_result().unwrap();
             let details = session.details.unwrap();
-            assert_eq!((session.id.as_str(), details.user.as_str()), ("one", "42"));
+            assert_eq!((session.id.as_deref(), details.user.as_str()), (Some("one"), "42"));
             assert!(details.has_session());
             assert_eq!((details.created_at, details.last_seen_at), (Some(at(AT)), Some(at(AT + 1))));
             assert_eq!((details.idle_expires_at, details.token_expires_at), (Some(at(AT + 2)), Some(at(AT + 1))));
             assert_eq!(details.ip, Some(IpAddr::from([203, 0, 113, 7])));
             assert_eq!(details.agent.as_deref(), Some("Firefox"));
             assert!(details.new_ip);
-            assert_eq!(details.data.text("theme"), Some("dark"));
+            assert_eq!((details.data.text("theme"), details.version), (Some("dark"), Some(2)));
+            assert_eq!(details.claims.as_deref(), Some(r#"{"role":"editor"}"#));
         }
     }
 
@@ -613,7 +664,7 @@ mod tests {
             ("data", map(&[])),
         ]) {
             let session = validation(reply).unwrap().active().unwrap();
-            assert_eq!((session.id.as_str(), session.expires_at), ("one", at(AT)));
+            assert_eq!((session.id.as_deref(), session.expires_at), (Some("one"), at(AT)));
             let details = session.details.unwrap();
             assert_eq!((details.user.as_str(), details.token_expires_at), ("42", Some(at(AT))));
             assert!(!details.has_session());
@@ -654,7 +705,7 @@ mod tests {
             assert_eq!((session.idle_expires_at, session.expires_at), (Some(at(AT + 2)), at(AT + 3)));
             assert_eq!(session.ip, Some(IpAddr::from([203, 0, 113, 7])));
             assert_eq!(session.agent.as_deref(), Some("Firefox"));
-            assert_eq!(session.data.len(), 2);
+            assert_eq!((session.data.len(), session.version), (2, 2));
         }
         assert_eq!(session_if_any(Value::Nil).unwrap(), None);
         assert!(Session::from_redis_value(Value::Nil).is_err());
@@ -712,6 +763,8 @@ mod tests {
         assert_eq!(time_left(Value::Int(-2)), Ok(None));
         assert!(time_left(Value::Int(-1)).is_err());
         assert!(time_left(text("soon")).is_err());
+        assert_eq!(integer(Value::Int(-3)), Ok(-3));
+        assert!(integer(Value::Nil).is_err());
     }
 
     #[test]
@@ -755,7 +808,7 @@ mod tests {
         for reply in
             [Value::Nil, Value::Okay, Value::Int(1), text("x"), array([text("id")]), array([Value::Nil, Value::Nil])]
         {
-            assert!(validation(reply.clone()).is_err());
+            assert!(!validation(reply.clone()).is_ok_and(|answer| answer.is_active() && reply != Value::Int(1)));
             assert!(session(reply.clone()).is_err());
             assert!(sessions(array([reply])).is_err());
         }

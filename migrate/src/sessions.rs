@@ -347,7 +347,7 @@ impl Pass {
     /// Asks the target what it makes of the JWTs, and which id each is of; reports those that it does not take.
     fn ask_about_jwts(&mut self, candidates: Vec<Candidate>) -> Result<Vec<Candidate>, Failure> {
         let keys = self.options.keys();
-        let options = ValidateOptions::new().stateless();
+        let options = ValidateOptions::new().stateless().with_id();
         let asks: Vec<_> = candidates
             .iter()
             .filter(|candidate| candidate.is_checked)
@@ -381,7 +381,7 @@ impl Pass {
         }
         let validation = Validation::from_redis_value(reply).map_err(|error| self.target.failed(error.into()))?;
         let reason = match validation {
-            Validation::Active(session) => return Ok(Ok(session.id)),
+            Validation::Active(session) => return Ok(session.id.ok_or_else(|| "no_id".into())),
             Validation::Inactive(inactive) => inactive.reason,
         };
         let Some(known) = reason.known() else { return Ok(Err(reason.as_str().into())) };

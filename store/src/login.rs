@@ -84,7 +84,7 @@ impl Visitor {
         if let Some(device) = &self.device {
             options = options.device(device.as_slice());
         }
-        if details { options.full() } else { options }
+        if details { options.full() } else { options.with_id() }
     }
 
     pub(crate) fn refresh(&self) -> RefreshOptions {

@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use redis::aio::ConnectionLike;
 use redis_session::{
-    ActiveSession, AsyncSessionCommands as _, Created, KeyPrefix, Reason, Session, Validation, unverified_user,
+    ActiveSession, AsyncSessionCommands as _, Created, KeyPrefix, Reason, Session, SessionData, SessionErrorCode,
+    Validation, unverified_user,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::authenticated::{Assurance, Authenticated};
 use crate::data;
+use crate::error::DataError;
+#[cfg(feature = "encryption")]
+use crate::error::Resealing;
 use crate::error::StoreError;
 #[cfg(feature = "offline")]
 use crate::error::takes_no_changes;
-#[cfg(feature = "encryption")]
-use crate::error::{DataError, Resealing};
 #[cfg(feature = "encryption")]
 use crate::id;
 #[cfg(feature = "offline")]
@@ -209,8 +211,13 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
             answer => answer,
         };
         match answer.map_err(StoreError::from) {
-            Ok(Validation::Active(ActiveSession { id, expires_at, details, .. })) => {
+            Ok(Validation::Active(ActiveSession { id: Some(id), expires_at, details, .. })) => {
                 Ok(Authenticated { user, id, expires_at, assurance: Assurance::Session, details })
+            }
+            // It was asked for.
+            Ok(Validation::Active(_)) => {
+                let what = "the reply of a check has no id";
+                Err(StoreError::Redis((redis::ErrorKind::UnexpectedReturnType, what).into()))
             }
             Ok(Validation::Inactive(inactive)) => Err(StoreError::Refused(inactive)),
             #[cfg(feature = "offline")]
@@ -279,8 +286,8 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// Seals the data of a session for its new id, where they are still sealed for its old one: what is left to do after
     /// [`StoreError::Resealing`]. A second time changes nothing.
     ///
-    /// Until it has succeeded, [`SessionStore::data`] fails for fields of before. What is set in the meantime stays. But do
-    /// not set or remove a field of before in the very moment of the call: it may become again what it was.
+    /// Until it has succeeded, [`SessionStore::data`] fails for fields of before. What is set or removed in the meantime
+    /// stays so, also in the very moment of the call.
     ///
     /// `old_id` is what says whose data are believed, so take it from the error, never from a request.
     ///
@@ -291,10 +298,13 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     #[cfg_attr(docsrs, doc(cfg(feature = "encryption")))]
     pub async fn reseal(&self, user: &str, old_id: &str, new_id: &str) -> Result<(), StoreError> {
         let Some(keys) = &self.data_keys else { return Ok(()) };
-        let session = self.session(user, new_id).await?.ok_or(StoreError::NoSession)?;
-        let (fields, unopened) = keys.reopen(user, old_id, new_id, &session.data);
-        self.put(user, new_id, fields).await?;
-        unopened.map_or(Ok(()), |error| Err(error.into()))
+        loop {
+            let session = self.session(user, new_id).await?.ok_or(StoreError::NoSession)?;
+            let (fields, unopened) = keys.reopen(user, old_id, new_id, &session.data);
+            if self.put_if(user, new_id, session.version, fields).await? {
+                return unopened.map_or(Ok(()), |error| Err(error.into()));
+            }
+        }
     }
 
     /// Once more if Redis was away: a connection that broke may be another by now.
@@ -415,9 +425,12 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     ///     coupon: Option<String>,
     /// }
     ///
-    /// let mut cart: Cart = sessions.data(user, id).await?.unwrap_or_default();
-    /// cart.items.push("a book".into());
-    /// sessions.set_data(user, id, &cart).await?;
+    /// let items = sessions.update_data(user, id, |cart: &mut Cart| {
+    ///     cart.items.push("a book".into());
+    ///     cart.items.len()
+    /// });
+    /// println!("{} items", items.await?);
+    /// let cart: Option<Cart> = sessions.data(user, id).await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -426,11 +439,46 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// [`StoreError::Data`] if the fields are not those of a `T`, or were sealed with a key that is not known.
     pub async fn data<T: DeserializeOwned>(&self, user: &str, id: &str) -> Result<Option<T>, StoreError> {
         let Some(session) = self.session(user, id).await? else { return Ok(None) };
+        Ok(Some(data::read(self.opened(user, id, &session.data)?)?))
+    }
+
+    /// The fields in plain.
+    #[cfg_attr(not(feature = "encryption"), allow(clippy::unused_self))]
+    fn opened(&self, _user: &str, _id: &str, data: &SessionData) -> Result<data::Fields, DataError> {
         #[cfg(feature = "encryption")]
         if let Some(keys) = &self.data_keys {
-            return Ok(Some(data::read(keys.open_all(user, id, &session.data)?)?));
+            return keys.open_all(_user, _id, data);
         }
-        Ok(Some(data::read(data::plain(&session.data)?)?))
+        data::plain(data)
+    }
+
+    /// Changes what the application keeps with a live session: reads it, lets `change` change it, and writes the fields that
+    /// are others then. If somebody else has changed the session's data in between, it begins again, so that no change is
+    /// lost: `change` may be called several times. Fields that `T` does not have stay. The answer is that of the last call.
+    ///
+    /// For an example see [`SessionStore::data`].
+    ///
+    /// # Errors
+    /// [`StoreError::NoSession`] if there is no such live session, [`StoreError::Data`] as for [`SessionStore::data`] and
+    /// [`SessionStore::set_data`].
+    pub async fn update_data<T: DeserializeOwned + Serialize, R: Send>(
+        &self,
+        user: &str,
+        id: &str,
+        mut change: impl FnMut(&mut T) -> R + Send,
+    ) -> Result<R, StoreError> {
+        loop {
+            let session = self.session(user, id).await?.ok_or(StoreError::NoSession)?;
+            let before = self.opened(user, id, &session.data)?;
+            let (answer, fields) = {
+                let mut data: T = data::read(before.clone())?;
+                (change(&mut data), data::write(&data)?)
+            };
+            let changed = fields.into_iter().filter(|field| !before.contains(field)).collect();
+            if self.put_if(user, id, session.version, changed).await? {
+                return Ok(answer);
+            }
+        }
     }
 
     /// Sets fields of a live session: those of `data`, a struct or a map with names. Its other fields stay, and a
@@ -462,17 +510,33 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         if fields.is_empty() {
             return Ok(());
         }
-        #[cfg(feature = "encryption")]
-        let fields = match &self.data_keys {
-            Some(keys) => fields
-                .into_iter()
-                .map(|(name, value)| Ok((keys.seal(user, id, &name, &value)?, name)))
-                .map(|sealed: Result<_, DataError>| sealed.map(|(value, name)| (name, value)))
-                .collect::<Result<_, _>>()?,
-            None => fields,
-        };
+        let fields = self.sealed(user, id, fields)?;
         self.connection().session_set(self.keys.key(user), id, fields).await?;
         Ok(())
+    }
+
+    /// The same if the data has this version still; whether it has.
+    async fn put_if(&self, user: &str, id: &str, version: u64, fields: data::Fields) -> Result<bool, StoreError> {
+        if fields.is_empty() {
+            return Ok(true);
+        }
+        let fields = self.sealed(user, id, fields)?;
+        match self.connection().session_set_version(self.keys.key(user), id, version, fields).await {
+            Err(error) if SessionErrorCode::of(&error) == Some(SessionErrorCode::Conflict) => Ok(false),
+            done => Ok(done.map(|_| true)?),
+        }
+    }
+
+    /// The fields as Redis is to see them.
+    #[cfg_attr(not(feature = "encryption"), allow(clippy::unused_self, clippy::unnecessary_wraps))]
+    fn sealed(&self, _user: &str, _id: &str, fields: data::Fields) -> Result<data::Fields, DataError> {
+        #[cfg(feature = "encryption")]
+        if let Some(keys) = &self.data_keys {
+            let seal =
+                |(name, value): (String, Vec<u8>)| keys.seal(_user, _id, &name, &value).map(|sealed| (name, sealed));
+            return fields.into_iter().map(seal).collect();
+        }
+        Ok(fields)
     }
 
     fn connection(&self) -> C {

@@ -36,6 +36,7 @@ macro_rules! use_every_command {
         };
         let id = login.id;
         assert_eq!($commands::session_set(con, key, &id, [("cart", "17")])$(.$await)?.unwrap(), 1);
+        assert_eq!($commands::session_incrby(con, key, &id, "cart", 1)$(.$await)?.unwrap(), 18);
         assert_eq!($commands::session_unset(con, key, &id, "cart")$(.$await)?.unwrap(), 1);
         assert_eq!($commands::session_get(con, key, &id)$(.$await)?.unwrap().unwrap().id, id);
         assert_eq!($commands::session_list(con, key)$(.$await)?.unwrap().len(), 1);
@@ -209,7 +210,7 @@ fn everybody_is_out_on_the_primaries_that_are_told(cluster: &Cluster) {
 }
 
 /// What stands behind the key, some of it looking like another key.
-const ARGUMENTS: [(&str, &str); 15] = [
+const ARGUMENTS: [(&str, &str); 16] = [
     ("SESSION.CREATE", "ID sessions:1 AGENT sessions:2 DATA 2 sessions:3 sessions:4 key sessions:5 TTL 60"),
     ("SESSION.VALIDATE", "sessions:1 IP 192.0.2.1 DEVICE sessions:2 AUD sessions:3 STATELESS FULL"),
     ("SESSION.TOUCH", "sessions:1 IP 192.0.2.1 DEVICE sessions:2 AUD sessions:3 STATELESS FULL"),
@@ -220,6 +221,7 @@ const ARGUMENTS: [(&str, &str); 15] = [
     ("SESSION.COUNT", ""),
     ("SESSION.TTL", "sessions:1"),
     ("SESSION.SET", "sessions:1 sessions:2 sessions:3 sessions:4 sessions:5"),
+    ("SESSION.INCRBY", "sessions:1 sessions:2 1"),
     ("SESSION.UNSET", "sessions:1 sessions:2 sessions:3"),
     ("SESSION.REVOKE", "sessions:1 sessions:2 sessions:3"),
     ("SESSION.REVOKEUSER", "EXCEPT sessions:1"),

@@ -68,6 +68,8 @@ fn full_answers_with_all_there_is_to_know() {
                     "idle_expires_at",
                     "ip",
                     "agent",
+                    "claims",
+                    "version",
                     "data"
                 ]
             );
@@ -354,4 +356,131 @@ fn a_full_check_answers_raw_data() {
         let answer = ask(con, &format!("SESSION.VALIDATE sessions:42 {token} FULL"));
         assert_eq!(answer.fields("data").bytes("k"), value);
     });
+}
+
+/// Each answer of a check as a text: a deadline as a number, a reason as itself.
+fn brief(con: &mut redis::Connection, line: &str) -> String {
+    match cmd(con, &format!("{line} BRIEF")).unwrap() {
+        Value::Int(deadline) => deadline.to_string(),
+        Value::BulkString(reason) => String::from_utf8(reason).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_brief_answer_is_the_deadline_or_the_reason_of_the_short_one() {
+    let server = trusting_server();
+    on_both_of(&server, |con| {
+        let jwt = login(con, "sessions:42 ID one IDLE 100 DEVICE laptop");
+        let opaque = login(con, "sessions:42 ID two TOKEN OPAQUE");
+        let claims = claims(con, "42", "elsewhere");
+        let elsewhere = sign(&header(), &claims);
+        let dead = login(con, "sessions:42 ID three");
+        cmd(con, "SESSION.REVOKE sessions:42 three").unwrap();
+        for command in BOTH {
+            for asked in [
+                &*jwt,
+                &format!("{jwt} DEVICE laptop IP ::1"),
+                &format!("{jwt} DEVICE phone"),
+                &format!("{jwt} AUD other"),
+                &opaque,
+                &format!("{elsewhere} STATELESS"),
+                &elsewhere,
+                &dead,
+                "nonsense",
+                "ID one",
+                "ID two",
+                "ID three",
+                "ID nobody",
+                "id one DEVICE phone",
+            ] {
+                let line = format!("{command} sessions:42 {asked}");
+                let told = brief(con, &line);
+                // Another touch may come a millisecond later.
+                let answer = ask(con, &line.replace("TOUCH", "VALIDATE"));
+                let expected =
+                    if answer.bool("active") { answer.int("expires_at").to_string() } else { answer.str("reason") };
+                assert_eq!(told, expected, "{line}");
+            }
+        }
+        assert_eq!(brief(con, &format!("SESSION.VALIDATE sessions:43 {jwt}")), "subject");
+    });
+}
+
+#[test]
+fn a_brief_answer_counts_as_any_other() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let token = login(&mut con, "sessions:42 ID one");
+    let before = ask(&mut con, "SESSION.STATS");
+    for command in BOTH {
+        for asked in [&*token, "ID one", "nonsense", "ID nobody"] {
+            brief(&mut con, &format!("{command} sessions:42 {asked}"));
+        }
+    }
+    let after = ask(&mut con, "SESSION.STATS");
+    for name in ["validated", "touched", "refused_malformed", "refused_unknown"] {
+        assert_eq!(after.int(name), before.int(name) + 2, "{name}");
+    }
+}
+
+#[test]
+fn an_id_is_checked_as_a_token_of_its_session_is() {
+    on_both(|_, con| {
+        let created = create(con, "sessions:42 ID one TTL 1000 IDLE 100 TOKEN NONE IP ::1 DATA 1 cart 17");
+        for command in BOTH {
+            let answer = ask(con, &format!("{command} sessions:42 ID one"));
+            assert_eq!(answer.names(), ["active", "id", "expires_at"]);
+            assert_eq!(answer.str("id"), "one");
+            let answer = ask(con, &format!("{command} sessions:42 id one FULL IP 203.0.113.7"));
+            assert!(answer.bool("new_ip") && answer.is_null("token_expires_at"));
+            assert_eq!(answer.fields("data").str("cart"), "17");
+            assert_eq!(ask(con, &format!("{command} sessions:43 ID one")).str("reason"), "unknown");
+        }
+        advance(con, Duration::from_secs(60));
+        let touched = ask(con, "SESSION.TOUCH sessions:42 ID one");
+        let session = ask(con, "SESSION.GET sessions:42 one");
+        assert_eq!(touched.int("expires_at"), session.int("last_seen_at") + 100_000);
+        assert_eq!(session.int("expires_at"), created.int("expires_at"));
+        advance(con, Duration::from_secs(100));
+        for command in BOTH {
+            assert_eq!(verdict_with(con, [command, "sessions:42", "ID", "one"]), "idle");
+        }
+        create(con, "sessions:42 ID two TOKEN NONE");
+        cmd(con, "SESSION.REVOKE sessions:42 two").unwrap();
+        for command in BOTH {
+            assert_eq!(verdict_with(con, [command, "sessions:42", "ID", "two"]), "revoked");
+        }
+    });
+}
+
+#[test]
+fn what_is_about_a_token_does_not_go_with_an_id() {
+    let server = Server::start();
+    let mut con = server.connection();
+    let token = login(&mut con, "sessions:42 ID one");
+    for command in BOTH {
+        for (rest, expected) in [
+            ("ID one AUD api".to_owned(), "ERR AUD does not go with ID: it is about a token"),
+            ("ID one STATELESS".to_owned(), "ERR STATELESS does not go with ID: it is about a token"),
+            ("ID".to_owned(), "ERR ID needs a value"),
+            ("ID one one".to_owned(), "ERR unknown option one"),
+            (format!("ID {token}"), "ERR ID looks like a token; an id must not"),
+        ] {
+            let line = format!("{command} sessions:42 {rest}");
+            assert_eq!(redis_session_tests::error(&mut con, &line), expected, "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_replica_checks_ids_and_touches_none() {
+    let primary = Server::start();
+    let replica = Server::builder().replica_of(&primary).start();
+    let (mut con, mut other) = (primary.connection(), replica.connection());
+    create(&mut con, "sessions:42 ID one");
+    redis_session_tests::wait_until("the replica has the session", || int(&mut other, "EXISTS sessions:42") == 1);
+    assert!(brief(&mut other, "SESSION.VALIDATE sessions:42 ID one").parse::<i64>().is_ok());
+    let refused = redis_session_tests::error(&mut other, "SESSION.TOUCH sessions:42 ID one BRIEF");
+    assert!(refused.starts_with("READONLY"), "{refused}");
 }

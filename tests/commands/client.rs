@@ -86,8 +86,14 @@ fn a_check_short_and_full() {
         let created =
             con.session_create(KEY, &options().ip(HOME).idle(Duration::from_secs(100)).data("k", "v")).unwrap();
         let token = created.token.unwrap();
-        let short = con.session_validate(KEY, &token, &ValidateOptions::new()).unwrap().into_result().unwrap();
-        assert_eq!((short.id.as_str(), short.details.is_none()), (created.id.as_str(), true));
+        let brief = con.session_validate(KEY, &token, &ValidateOptions::new()).unwrap().into_result().unwrap();
+        assert_eq!((brief.id, brief.details.is_none()), (None, true));
+        let asked = ValidateOptions::new().with_id();
+        let short = con.session_validate(KEY, &token, &asked).unwrap().into_result().unwrap();
+        assert_eq!((short.id.as_ref(), short.details.is_none()), (Some(&created.id), true));
+        assert_eq!(short.expires_at, brief.expires_at);
+        let by_id = con.session_validate_id(KEY, &created.id, &ValidateOptions::new()).unwrap().into_result().unwrap();
+        assert_eq!(by_id.expires_at, brief.expires_at);
 
         let asked = ValidateOptions::new().full().ip(Ipv4Addr::LOCALHOST);
         let touched = con.session_touch(KEY, &token, &asked).unwrap().active().unwrap();

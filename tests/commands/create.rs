@@ -463,3 +463,36 @@ fn without_a_key_that_signs_there_are_sessions_but_no_tokens() {
     assert_eq!(int(&mut con, "EXISTS sessions:42"), 0);
     create(&mut con, "sessions:42 TOKEN NONE");
 }
+
+#[test]
+fn what_only_informs_of_a_login_never_refuses_it() {
+    on_both(|_, con| {
+        for (agent, stored) in [
+            (&[b'a'; 600][..], "a".repeat(512)),
+            (b"Fire\xfffox\r\n on\0 Linux", "Fire\u{fffd}fox on Linux".to_owned()),
+            ("\u{20ac}".repeat(171).as_bytes(), "\u{20ac}".repeat(170)),
+        ] {
+            let create = [&b"SESSION.CREATE"[..], b"sessions:42", b"ID", b"one", b"AGENT", agent];
+            cmd_args(con, create).unwrap();
+            assert_eq!(ask(con, "SESSION.GET sessions:42 one").str("agent"), stored);
+            cmd(con, "FLUSHALL").unwrap();
+        }
+        create(con, "sessions:42 ID one");
+        for (ip, stored) in [
+            ("203.0.113.7:51234", "203.0.113.7"),
+            ("203.0.113.7:0", "203.0.113.7"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("fe80::1%eth0", "fe80::1"),
+            ("[fe80::1%25eth0]:80", "fe80::1"),
+            ("[::ffff:203.0.113.7]:80", "203.0.113.7"),
+            ("::ffff:203.0.113.7", "203.0.113.7"),
+        ] {
+            let created = create(con, &format!("sessions:43 ID one IP {ip}"));
+            assert_eq!(ask(con, "SESSION.GET sessions:43 one").str("ip"), stored, "{ip}");
+            let token = created.str("token");
+            assert!(!ask(con, &format!("SESSION.TOUCH sessions:43 {token} FULL IP {stored}")).bool("new_ip"));
+            cmd(con, "DEL sessions:43").unwrap();
+        }
+    });
+}

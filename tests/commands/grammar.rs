@@ -65,6 +65,7 @@ fn example(name: &str) -> String {
         "seconds" => "60",
         "unix-time-milliseconds" => "1000",
         "json" => "{}",
+        "v" => "*",
         "id" | "id-or-token" => "one",
         "token" | "refresh-token" | "jwt" | "field" | "value" | "text" | "fingerprint" | "audience" | "issuer" => name,
         _ => panic!("no example of {name}"),
@@ -76,6 +77,8 @@ fn example(name: &str) -> String {
 struct Command {
     name: String,
     required: Vec<String>,
+    /// Options that have their place before the last required argument.
+    leading: Vec<Argument>,
     options: Vec<Argument>,
     /// Whether its last argument takes all that follows.
     takes_the_rest: bool,
@@ -98,10 +101,14 @@ impl Command {
         let is = |argument: &Fields, flag: &str| {
             argument.has("flags") && argument.strings("flags").iter().any(|found| found == flag)
         };
-        let (options, required): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| is(argument, "optional"));
+        let (mut options, required): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| is(argument, "optional"));
+        let last = arguments.iter().rposition(|argument| !is(argument, "optional")).unwrap_or(0);
+        let first = arguments.iter().position(|argument| is(argument, "optional")).unwrap_or(last);
+        let leading = options.drain(..last.saturating_sub(first)).map(Argument::of).collect();
         let takes_the_rest = required.last().is_some_and(|last| is(last, "multiple"));
         Self {
             required: required.iter().flat_map(|argument| Argument::of(argument).words()).collect(),
+            leading,
             has_fixed_length: options.is_empty() && !takes_the_rest,
             options: options.into_iter().map(Argument::of).collect(),
             takes_the_rest,
@@ -115,7 +122,12 @@ impl Command {
 
     /// The words of its options.
     fn words(&self) -> Vec<String> {
-        self.options.iter().flat_map(Argument::alternatives).filter_map(|option| option.option()).collect()
+        self.leading
+            .iter()
+            .chain(&self.options)
+            .flat_map(Argument::alternatives)
+            .filter_map(|option| option.option())
+            .collect()
     }
 }
 
@@ -137,6 +149,7 @@ fn every_documented_option_is_taken_once_with_its_value_in_any_order() {
     assert_eq!(commands.len(), hostile::COMMANDS.len() - 1);
     for command in commands {
         let mut con = server.connection();
+        cmd(&mut con, "FLUSHALL").unwrap();
         understood(&mut con, &command.with(&[]));
         for option in command.options.iter().flat_map(Argument::alternatives) {
             cmd(&mut con, "FLUSHALL").unwrap();

@@ -38,8 +38,8 @@ const CHAPTER: usize = 15_000;
 const SLACK: i64 = 8 << 20;
 
 /// The codes that errors may have: those of the module, and those of the server for commands like COPY and EXEC.
-const CODES: [&str; 7] =
-    ["ERR", "WRONGTYPE", "SESSIONEXISTS", "SESSIONLIMIT", "NOSESSION", "NOSIGNINGKEY", "EXECABORT"];
+const CODES: [&str; 8] =
+    ["ERR", "WRONGTYPE", "SESSIONEXISTS", "SESSIONLIMIT", "NOSESSION", "CONFLICT", "NOSIGNINGKEY", "EXECABORT"];
 
 /// Reasons that are met again and again.
 const REASONS: [&str; 7] = ["malformed", "signature", "type", "unknown", "revoked", "user_revoked", "evicted"];
@@ -277,11 +277,15 @@ fn judge(name: &str, about: &[Args], reply: &Reply, resp3: bool, is_queued: bool
     let is_right = match (name, reply) {
         (_, Reply::Error(_)) => true,
         (_, reply) if is_queued => *reply == Reply::Text(b"QUEUED".to_vec()),
+        ("SESSION.VALIDATE" | "SESSION.TOUCH", Reply::Int(0..) | Reply::Text(_)) => {
+            about.iter().flatten().any(|arg| arg.eq_ignore_ascii_case(b"BRIEF"))
+        }
         ("SESSION.LIST", reply) => matches!(reply, Reply::List(sessions) if sessions.iter().all(is_map)),
         ("SESSION.GET", reply) => *reply == Reply::Null || is_map(reply),
         ("SESSION.COUNT" | "SESSION.SET" | "SESSION.UNSET" | "SESSION.REVOKE" | "SESSION.REVOKEUSER", reply) => {
             matches!(reply, Reply::Int(0..))
         }
+        ("SESSION.INCRBY", reply) => matches!(reply, Reply::Int(_)),
         ("SESSION.DENY", reply) => matches!(reply, Reply::Int(0 | 1)),
         ("SESSION.REVOKEALL", reply) => matches!(reply, Reply::Int(1..)),
         ("SESSION.TTL", reply) => matches!(reply, Reply::Int(-2 | 0..)),

@@ -2,7 +2,7 @@
 
 use redis_session_tests::{Server, cmd, error, fields};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "SESSION.CREATE sessions:42",
     "SESSION.VALIDATE sessions:42",
     "SESSION.TOUCH sessions:42",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 16] = [
     "SESSION.COUNT",
     "SESSION.TTL sessions:42",
     "SESSION.SET sessions:42 id field",
+    "SESSION.INCRBY sessions:42 id field",
     "SESSION.UNSET sessions:42 id",
     "SESSION.REVOKE sessions:42",
     "SESSION.REVOKEUSER sessions:42",

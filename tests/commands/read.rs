@@ -5,8 +5,19 @@ use std::time::Duration;
 use redis::Value;
 use redis_session_tests::{Server, advance, ask, cmd, create, fields, ids, int, list, now_ms, on_both};
 
-const NAMES: [&str; 9] =
-    ["id", "expires_at", "user", "created_at", "last_seen_at", "idle_expires_at", "ip", "agent", "data"];
+const NAMES: [&str; 11] = [
+    "id",
+    "expires_at",
+    "user",
+    "created_at",
+    "last_seen_at",
+    "idle_expires_at",
+    "ip",
+    "agent",
+    "claims",
+    "version",
+    "data",
+];
 
 #[test]
 fn get_answers_with_the_whole_session() {
@@ -32,7 +43,7 @@ fn get_has_nulls_where_nothing_is_known() {
         create(con, "sessions:42 ID one");
         let session = ask(con, "SESSION.GET sessions:42 one");
         assert_eq!(session.names(), NAMES);
-        for name in ["idle_expires_at", "ip", "agent"] {
+        for name in ["idle_expires_at", "ip", "agent", "claims"] {
             assert_eq!(session.get(name), Some(&Value::Nil), "{name}");
         }
         assert!(session.fields("data").names().is_empty());
@@ -61,10 +72,10 @@ fn the_shapes_of_the_replies_are_those_of_the_protocol() {
 
     let Value::Map(pairs) = cmd(&mut three, "SESSION.GET sessions:42 one").unwrap() else { panic!("no map") };
     assert_eq!(pairs[0], (bytes("id"), bytes("one")));
-    assert_eq!(pairs[8], (bytes("data"), Value::Map(vec![(bytes("k"), bytes("v"))])));
+    assert_eq!(pairs[10], (bytes("data"), Value::Map(vec![(bytes("k"), bytes("v"))])));
     let Value::Array(flat) = cmd(&mut two, "SESSION.GET sessions:42 one").unwrap() else { panic!("no array") };
-    assert_eq!(flat.len(), 18);
-    assert_eq!(flat[17], Value::Array(vec![bytes("k"), bytes("v")]));
+    assert_eq!(flat.len(), 22);
+    assert_eq!(flat[21], Value::Array(vec![bytes("k"), bytes("v")]));
 
     let Value::Array(items) = cmd(&mut three, "SESSION.LIST sessions:42").unwrap() else { panic!("no array") };
     assert_eq!(items, [Value::Map(pairs)]);

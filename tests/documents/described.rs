@@ -56,7 +56,9 @@ fn parts(argument: &Fields) -> Vec<Fields> {
 }
 
 fn grammar_of(argument: &Fields) -> String {
-    grammar(argument, false)
+    let words = grammar(argument, false);
+    // Options have brackets already.
+    if argument.str("type") == "oneof" && !words.starts_with('[') { format!("<{words}>") } else { words }
 }
 
 /// `[field value ...]` where a number before it says how often, else `field value [field value ...]`.

@@ -4,7 +4,7 @@ use std::thread;
 
 use redis::{Connection, Value};
 use redis_session_tests::{
-    Server, advance, advance_to, cmd, cmd_args, create, error, fields, int, list, on_both, refusal, text,
+    Server, advance, advance_to, ask, cmd, cmd_args, create, error, fields, int, list, on_both, refusal, text,
 };
 
 use crate::steps::{KEY, minutes, refresh, session, set};
@@ -55,7 +55,7 @@ fn what_was_set_shows_wherever_the_session_does() {
         let listed = list(cmd(con, "SESSION.LIST sessions:42").unwrap());
         assert_eq!(fields(listed[0].clone()).fields("data").str("cart"), "17");
         for command in ["SESSION.VALIDATE", "SESSION.TOUCH"] {
-            let checked = redis_session_tests::ask(con, &format!("{command} {KEY} {token} FULL"));
+            let checked = ask(con, &format!("{command} {KEY} {token} FULL"));
             assert_eq!(checked.fields("data").str("cart"), "17");
         }
     });
@@ -240,7 +240,10 @@ fn setting_a_field_is_no_use_of_the_session_and_moves_no_deadline() {
         advance(con, minutes(1));
         cmd(con, "SESSION.SET sessions:42 one a 1").unwrap();
         cmd(con, "SESSION.UNSET sessions:42 one a").unwrap();
-        assert_eq!(session(con, "one"), before);
+        let after = session(con, "one");
+        for name in before.names().into_iter().filter(|name| *name != "version") {
+            assert_eq!(after.get(name), before.get(name), "{name}");
+        }
         assert_eq!(int(con, "PEXPIRETIME sessions:42"), before.int("expires_at"));
     });
 }
@@ -299,11 +302,169 @@ fn a_session_that_is_not_there_is_null() {
         create(con, "sessions:42 ID one DATA 1 a 1");
         let shown = session(con, "one");
         let names = shown.names().iter().map(ToString::to_string).collect::<Vec<_>>();
-        let expected =
-            ["id", "expires_at", "user", "created_at", "last_seen_at", "idle_expires_at", "ip", "agent", "data"];
-        assert_eq!(names, expected);
+        let expected = "id expires_at user created_at last_seen_at idle_expires_at ip agent claims version data";
+        assert_eq!(names.join(" "), expected);
         assert_eq!(text(shown.get("user").unwrap()), "42");
         cmd(con, "SESSION.REVOKE sessions:42 one").unwrap();
         assert_eq!(cmd(con, "SESSION.GET sessions:42 one").unwrap(), Value::Nil);
+    });
+}
+
+/// The version that each reply shows for session `one`.
+#[track_caller]
+fn version(con: &mut Connection) -> i64 {
+    let version = session(con, "one").int("version");
+    let listed = list(cmd(con, "SESSION.LIST sessions:42").unwrap()).into_iter().map(fields);
+    assert_eq!(listed.filter(|listed| listed.str("id") == "one").map(|one| one.int("version")).last(), Some(version));
+    assert_eq!(ask(con, "SESSION.VALIDATE sessions:42 ID one FULL").int("version"), version);
+    version
+}
+
+#[test]
+fn the_version_counts_the_changes_of_the_fields() {
+    on_both(|_, con| {
+        create(con, "sessions:42 ID one");
+        assert_eq!(version(con), 0);
+        for (line, expected) in [
+            ("SESSION.SET sessions:42 one a 1 b 2", 1),
+            ("SESSION.SET sessions:42 one a 1", 2),
+            ("SESSION.UNSET sessions:42 one none", 2),
+            ("SESSION.UNSET sessions:42 one a none", 3),
+            ("SESSION.INCRBY sessions:42 one n 5", 4),
+            ("SESSION.UNSET sessions:42 one b n", 5),
+            ("SESSION.TOUCH sessions:42 ID one", 5),
+        ] {
+            cmd(con, line).unwrap();
+            assert_eq!(version(con), expected, "{line}");
+        }
+        cmd(con, "DEBUG RELOAD").unwrap();
+        assert_eq!(version(con), 5);
+        let renewed = ask(con, "SESSION.REGENERATE sessions:42 one").str("id");
+        assert_eq!(session(con, &renewed).int("version"), 5);
+        create(con, "sessions:42 ID one DATA 2 a 1 b 2");
+        assert_eq!(version(con), 1);
+    });
+}
+
+#[test]
+fn a_set_with_another_version_is_a_conflict_and_changes_nothing() {
+    on_both(|server, con| {
+        create(con, "sessions:42 ID one DATA 1 cart 17");
+        assert_eq!(int(con, "SESSION.SET sessions:42 one VERSION 1 cart 18 theme dark"), 2);
+        let digest = server.digest(KEY);
+        for wrong in ["0", "1", "3", "18446744073709551615"] {
+            let text = error(con, &format!("SESSION.SET sessions:42 one version {wrong} cart 19"));
+            assert_eq!(text, "CONFLICT the session's data has been changed: its version is 2");
+        }
+        assert_eq!(server.digest(KEY), digest);
+        assert_eq!(int(con, "SESSION.SET sessions:42 one VERSION 2 cart 19"), 1);
+        assert_eq!(data(con), pairs(&[("cart", "19"), ("theme", "dark")]));
+        cmd(con, "SESSION.REVOKE sessions:42 one").unwrap();
+        let dead = error(con, "SESSION.SET sessions:42 one VERSION 3 cart 20");
+        assert_eq!(dead, "NOSESSION the session is not alive: revoked");
+    });
+}
+
+#[test]
+fn a_version_is_a_number_in_its_place() {
+    on_both(|server, con| {
+        create(con, "sessions:42 ID one DATA 1 a 1");
+        let digest = server.digest(KEY);
+        for wrong in ["-1", "+1", "1.0", "x", "18446744073709551616"] {
+            let text = error(con, &format!("SESSION.SET sessions:42 one VERSION {wrong} a 2"));
+            assert_eq!(text, "ERR VERSION must be * or a whole number from 0 to 18446744073709551615");
+        }
+        for line in ["SESSION.SET sessions:42 one VERSION 1", "SESSION.SET sessions:42 one VERSION 1 a"] {
+            assert!(error(con, line).starts_with("ERR wrong number of arguments"), "{line}");
+        }
+        assert_eq!(server.digest(KEY), digest);
+        // Anywhere else it is the name of a field.
+        assert_eq!(int(con, "SESSION.SET sessions:42 one VERSION * VERSION 7"), 1);
+        assert_eq!(int(con, "SESSION.SET sessions:42 one a 2 version 8"), 2);
+        assert_eq!(data(con), pairs(&[("a", "2"), ("VERSION", "7"), ("version", "8")]));
+    });
+}
+
+#[test]
+fn a_field_is_counted_up_and_down() {
+    on_both(|server, con| {
+        create(con, "sessions:42 ID one DATA 2 visits 41 name Zoe");
+        assert_eq!(int(con, "SESSION.INCRBY sessions:42 one visits 1"), 42);
+        assert_eq!(int(con, "SESSION.INCRBY sessions:42 one visits -50"), -8);
+        assert_eq!(int(con, "SESSION.INCRBY sessions:42 one new 7"), 7);
+        assert_eq!(data(con), pairs(&[("visits", "-8"), ("name", "Zoe"), ("new", "7")]));
+        let digest = server.digest(KEY);
+        for (rest, expected) in [
+            ("one name 1", "ERR the field is not a whole number of 64 bits"),
+            ("one visits -9223372036854775808", "ERR the sum would have more than 64 bits"),
+            ("one new 9223372036854775807", "ERR the sum would have more than 64 bits"),
+            ("one new 9223372036854775808", "ERR n must be a whole number of 64 bits"),
+            ("one new +1", "ERR n must be a whole number of 64 bits"),
+            ("one new 1.5", "ERR n must be a whole number of 64 bits"),
+            ("two new 1", "NOSESSION the session is not alive: unknown"),
+            ("one new", "ERR wrong number of arguments for 'SESSION.INCRBY' command"),
+            ("one new 1 1", "ERR wrong number of arguments for 'SESSION.INCRBY' command"),
+        ] {
+            let line = format!("SESSION.INCRBY sessions:42 {rest}");
+            assert!(error(con, &line).eq_ignore_ascii_case(expected), "{line}: {}", error(con, &line));
+        }
+        assert_eq!(server.digest(KEY), digest);
+        set(con, "session.max-fields 3");
+        let full = error(con, "SESSION.INCRBY sessions:42 one another 1");
+        assert_eq!(full, "ERR the session would have 4 fields, session.max-fields is 3");
+        assert_eq!(int(con, "SESSION.INCRBY sessions:42 one new 1"), 8);
+        set(con, "session.max-fields 1024");
+    });
+}
+
+#[test]
+fn replicas_and_restarts_have_the_same_version_and_sums() {
+    let mut primary = Server::builder().appendonly().start();
+    let replica = Server::builder().replica_of(&primary).start();
+    let mut con = primary.connection();
+    create(&mut con, "sessions:42 ID one DATA 1 n 1");
+    for _ in 0..10 {
+        int(&mut con, "SESSION.INCRBY sessions:42 one n 3");
+    }
+    cmd(&mut con, "SESSION.SET sessions:42 one VERSION 11 a b").unwrap();
+    primary.wait_for_sync(&replica);
+    assert_eq!(replica.digest(KEY), primary.digest(KEY));
+    let mut other = replica.connection();
+    for line in ["SESSION.INCRBY sessions:42 one n 1", "SESSION.SET sessions:42 one VERSION 12 a c"] {
+        assert!(error(&mut other, line).starts_with("READONLY"), "{line}");
+    }
+    assert_eq!((version(&mut other), session(&mut other, "one").fields("data").str("n")), (12, "31".to_owned()));
+    primary.kill();
+    primary.start_again();
+    let mut con = primary.connection();
+    assert_eq!((version(&mut con), data(&mut con)), (12, pairs(&[("n", "31"), ("a", "b")])));
+}
+
+#[test]
+fn claims_are_shown_whatever_the_tokens_are() {
+    on_both(|_, con| {
+        for kind in ["JWT", "OPAQUE", "NONE"] {
+            let claims = r#"{"role":"editor"}"#;
+            let line = format!("sessions:42 ID {kind} REFRESH 600 TOKEN {kind} CLAIMS {claims}");
+            let created = create(con, &line);
+            let shown = |con: &mut Connection, id: &str| {
+                let full = ask(con, &format!("SESSION.VALIDATE sessions:42 ID {id} FULL")).str("claims");
+                assert_eq!(session(con, id).str("claims"), full);
+                let listed = list(cmd(con, "SESSION.LIST sessions:42").unwrap()).into_iter().map(fields);
+                assert_eq!(
+                    listed.filter(|one| one.str("id") == id).map(|one| one.str("claims")).last(),
+                    Some(full.clone())
+                );
+                full
+            };
+            assert_eq!(shown(con, kind), claims);
+            refresh(con, &created.str("refresh_token"));
+            assert_eq!(shown(con, kind), claims);
+            let renewed = ask(con, &format!("SESSION.REGENERATE sessions:42 {kind}")).str("id");
+            assert_eq!(shown(con, &renewed), claims);
+        }
+        create(con, "sessions:42 ID none");
+        assert!(session(con, "none").is_null("claims"));
+        assert!(ask(con, "SESSION.VALIDATE sessions:42 ID none FULL").is_null("claims"));
     });
 }

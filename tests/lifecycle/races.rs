@@ -361,3 +361,27 @@ fn of_many_that_rename_one_session_one_succeeds() {
         },
     );
 }
+
+#[test]
+fn of_many_that_count_at_once_none_is_lost() {
+    let server = Server::start();
+    let mut con = server.connection();
+    create(&mut con, &format!("{KEY} ID one"));
+    let each = 10_000_usize.div_ceil(MANY);
+    thread::scope(|scope| {
+        for _ in 0..MANY {
+            scope.spawn(|| {
+                let mut con = server.connection();
+                let mut last = 0;
+                for _ in 0..each {
+                    let sum = int(&mut con, &format!("SESSION.INCRBY {KEY} one n 1"));
+                    assert!(sum > last);
+                    last = sum;
+                }
+            });
+        }
+    });
+    let all = i64::try_from(MANY * each).unwrap();
+    assert_eq!(int(&mut con, &format!("SESSION.INCRBY {KEY} one n 0")), all);
+    assert_eq!(fields(cmd(&mut con, &format!("SESSION.GET {KEY} one")).unwrap()).int("version"), all + 1);
+}

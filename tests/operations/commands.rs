@@ -8,13 +8,14 @@ pub const KEYLESS: [&str; 5] =
     ["SESSION.REVOKEALL", "SESSION.STATS", "SESSION.KEYS", "SESSION.RELOADKEYS", "SESSION.JWKS"];
 
 /// Every command with a key that clients may use, with its key alone or with what else it must have.
-pub const COMMANDS: [(&str, &str); 14] = [
+pub const COMMANDS: [(&str, &str); 15] = [
     ("SESSION.CREATE", ""),
     ("SESSION.VALIDATE", "token"),
     ("SESSION.TOUCH", "token"),
     ("SESSION.REFRESH", "token"),
     ("SESSION.REGENERATE", "id"),
     ("SESSION.SET", "id field value"),
+    ("SESSION.INCRBY", "id field 1"),
     ("SESSION.UNSET", "id field"),
     ("SESSION.GET", "id"),
     ("SESSION.LIST", ""),

@@ -8,7 +8,7 @@ use redis_session_tests::{Fields, Server, cmd, cmd_args, create, fields, int, li
 use crate::commands::{COMMANDS, KEYLESS, READERS, on_key};
 
 /// Name, arity and flags, as COMMAND INFO tells them.
-const INFO: [(&str, i64, &[&str]); 20] = [
+const INFO: [(&str, i64, &[&str]); 21] = [
     ("SESSION.CREATE", -2, &["denyoom", "module", "write"]),
     ("SESSION.VALIDATE", -3, &["fast", "module", "readonly"]),
     ("SESSION.TOUCH", -3, &["fast", "module", "write"]),
@@ -19,6 +19,7 @@ const INFO: [(&str, i64, &[&str]); 20] = [
     ("SESSION.REFRESH", -3, &["denyoom", "module", "write"]),
     ("SESSION.REGENERATE", 3, &["denyoom", "module", "write"]),
     ("SESSION.SET", -5, &["denyoom", "module", "write"]),
+    ("SESSION.INCRBY", 5, &["denyoom", "module", "write"]),
     ("SESSION.UNSET", -4, &["module", "write"]),
     ("SESSION.REVOKE", -3, &["module", "write"]),
     ("SESSION.REVOKEUSER", -2, &["module", "write"]),
@@ -54,7 +55,7 @@ fn there_are_these_commands_and_no_others() {
     assert_eq!(found, expected);
     let plain = Server::builder().without_module().start();
     let count = |con: &mut Connection| int(con, "COMMAND COUNT");
-    assert_eq!(count(&mut con) - count(&mut plain.connection()), 20);
+    assert_eq!(count(&mut con) - count(&mut plain.connection()), 21);
 }
 
 #[test]
@@ -190,7 +191,7 @@ fn syntax(args: Vec<Value>) -> String {
 fn the_documentation_has_every_argument() {
     let server = Server::start();
     let mut con = server.connection();
-    let check = "key token [IP ip] [DEVICE fingerprint] [AUD audience] [STATELESS] [FULL]";
+    let check = "key token | ID id [IP ip] [DEVICE fingerprint] [AUD audience] [STATELESS] [BRIEF | FULL]";
     for (name, expected) in [
         (
             "SESSION.CREATE",
@@ -206,7 +207,8 @@ fn the_documentation_has_every_argument() {
         ("SESSION.TTL", "key id"),
         ("SESSION.REFRESH", "key refresh-token [IP ip] [AGENT text] [DEVICE fingerprint]"),
         ("SESSION.REGENERATE", "key id-or-token"),
-        ("SESSION.SET", "key id field value ..."),
+        ("SESSION.SET", "key id [VERSION v] field value ..."),
+        ("SESSION.INCRBY", "key id field n"),
         ("SESSION.UNSET", "key id field ..."),
         ("SESSION.REVOKE", "key id-or-token ..."),
         ("SESSION.REVOKEUSER", "key [EXCEPT id-or-token]"),

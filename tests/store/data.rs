@@ -9,7 +9,7 @@ use redis_session::{CreateOptions, Created, TokenFormat};
 use redis_session_store::{
     DataError, DataKeys, Login, Policy, ReconnectingConnection, Resealing, SessionStore, StoreError,
 };
-use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, text};
+use redis_session_tests::{Server, ServerBuilder, amount, cmd, cmd_args, text};
 use serde::{Deserialize, Serialize};
 
 use crate::{Store, login, store, token, verdict};
@@ -156,6 +156,77 @@ async fn a_login_with_sealed_data_is_like_any_other() {
     assert_eq!(sealed.id.len(), plain.id.len());
     assert_ne!(sealed.id, plain.id);
     assert_eq!(verdict(&store, token(&sealed)).await, "active");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_changes_at_once_none_is_lost() {
+    let server = Server::start();
+    for store in [store(&server).await, store(&server).await.encrypt(keys())] {
+        let created = store.login(&Login::new("42").data(&profile()).unwrap()).await.unwrap();
+        let writers = 64;
+        let each = u32::try_from(amount("REDIS_TEST_COMMANDS", 128)).unwrap().div_ceil(writers);
+        let mut tasks = tokio::task::JoinSet::new();
+        for writer in 0..writers {
+            let (store, id) = (store.clone(), created.id.clone());
+            tasks.spawn(async move {
+                for n in 0..each {
+                    let change = |profile: &mut Profile| {
+                        profile.visits += 1;
+                        profile.tags.push(format!("{writer} {n}"));
+                        profile.visits
+                    };
+                    store.update_data("42", &id, change).await.unwrap();
+                }
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.unwrap();
+        }
+        let profile: Profile = store.data("42", &created.id).await.unwrap().unwrap();
+        assert_eq!(profile.visits, 7 + writers * each);
+        let tags: std::collections::HashSet<_> = profile.tags.iter().collect();
+        assert_eq!(tags.len(), 2 + (writers * each) as usize);
+    }
+}
+
+#[tokio::test]
+async fn an_update_leaves_other_fields_alone_and_makes_no_session() {
+    let server = Server::start();
+    let store = store(&server).await;
+    let created = store.login(&Login::new("42").data(&profile()).unwrap()).await.unwrap();
+    store.set_data("42", &created.id, &HashMap::from([("theme", "dark")])).await.unwrap();
+    let version = || async { store.session("42", &created.id).await.unwrap().unwrap().version };
+    let before = version().await;
+    let same = store.update_data("42", &created.id, |profile: &mut Profile| profile.visits).await.unwrap();
+    assert_eq!((same, version().await), (7, before), "nothing was changed, so nothing is written");
+    store.update_data("42", &created.id, |profile: &mut Profile| profile.visits = 8).await.unwrap();
+    let theme: HashMap<String, serde_json::Value> = store.data("42", &created.id).await.unwrap().unwrap();
+    assert_eq!((theme["theme"].as_str(), theme["visits"].as_u64()), (Some("dark"), Some(8)));
+    store.logout(token(&created)).await.unwrap();
+    let dead = store.update_data("42", &created.id, |profile: &mut Profile| profile.visits = 9).await;
+    assert!(matches!(dead, Err(StoreError::NoSession)), "{dead:?}");
+}
+
+/// Somebody else changes a field while the data are sealed for the new id.
+#[tokio::test]
+async fn what_is_set_while_data_are_sealed_for_a_new_id_is_not_undone() {
+    let server = Server::start();
+    let store = store(&server).await.encrypt(keys());
+    let created = login_with_data(&store).await;
+    let (url, set) = (server.url(), std::sync::atomic::AtomicBool::new(false));
+    let racing = watched(&server, move |command| {
+        if command == "SESSION.SET" && !set.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            let mut con = redis::Client::open(url.as_str()).unwrap().get_connection().unwrap();
+            let listed = redis_session_tests::ids(&mut con, "sessions:42");
+            cmd(&mut con, &format!("SESSION.UNSET sessions:42 {} note", listed[0])).unwrap();
+        }
+        Ok(())
+    });
+    let renewed = racing.await.regenerate(token(&created)).await.unwrap();
+    let session = store.session("42", &renewed.id).await.unwrap().unwrap();
+    assert_eq!(session.data.get("note"), None, "it stays removed");
+    let left: HashMap<String, serde_json::Value> = store.data("42", &renewed.id).await.unwrap().unwrap();
+    assert_eq!((left["visits"].as_u64(), left.len()), (Some(7), 3));
 }
 
 type Before = dyn Fn(&str) -> RedisResult<()> + Send + Sync;

@@ -60,8 +60,10 @@ impl UserSessions {
                     session.clone().with_agent(agent).write(&mut bytes);
                     self.store.replace(old, &bytes);
                 }
-                Effect::Set { id, data } => self.change_data(id, |known| known.merged(data)),
-                Effect::Unset { id, names } => self.change_data(id, |known| known.without(names)),
+                Effect::Set { id, version, data } => self.change_data(id, *version, |known| known.merged(data)),
+                Effect::Unset { id, version, names } => {
+                    self.change_data(id, *version, |known| known.without(names));
+                }
                 Effect::Clear { except } => self.store.retain(|record| {
                     let kept = record.is_tombstone() || except.as_ref().is_some_and(|id| record.has_id(IdKey::of(id)));
                     if let Some(agent) = record.agent().filter(|_| !kept) {
@@ -74,10 +76,10 @@ impl UserSessions {
         self.store.settle();
     }
 
-    fn change_data(&mut self, id: &SessionId, change: impl FnOnce(&Data<'_>) -> Data<'static>) {
+    fn change_data(&mut self, id: &SessionId, version: u64, change: impl FnOnce(&Data<'_>) -> Data<'static>) {
         let Some(Record::Session(session)) = self.store.find(id).and_then(RecordRef::decode) else { return };
         let mut bytes = Vec::new();
-        Session { data: change(&session.data), ..session }.write(&mut bytes);
+        Session { data: change(&session.data), version, ..session }.write(&mut bytes);
         self.store.put(&bytes);
     }
 

@@ -74,6 +74,12 @@ pub enum ChangeError {
     TooLarge(usize),
     /// The session would have this many fields, more than it may.
     TooMany(usize),
+    /// The data has this version and not the expected one.
+    Conflict(u64),
+    /// The field to be counted up is no decimal number of 64 bits.
+    NoNumber,
+    /// The number would have more than 64 bits.
+    Overflow,
 }
 
 /// Effects and events in the making.
@@ -338,13 +344,53 @@ impl UserSessions {
         Ok(draft.decide(Grant::to(session, rules.now, false)))
     }
 
-    /// Decides to set fields of a live session.
+    /// Decides to set fields of a live session, if its data has the version that is expected, should there be one.
     ///
     /// # Errors
-    /// If the session is not alive, or would have too many fields or too large ones.
-    pub fn set<'a>(&self, id: &SessionId, data: Data<'a>, rules: &Rules) -> Result<Decision<'a, ()>, ChangeError> {
-        let record = self.live_record(id, rules).map_err(ChangeError::Dead)?;
-        let merged = data_of(record).merged(&data);
+    /// If the session is not alive, its data has another version, or it would have too many fields or too large ones.
+    pub fn set<'a>(
+        &self,
+        id: &SessionId,
+        data: Data<'a>,
+        expected: Option<u64>,
+        rules: &Rules,
+    ) -> Result<Decision<'a, ()>, ChangeError> {
+        let (known, version) = self.live_data(id, rules)?;
+        if expected.is_some_and(|expected| expected != version) {
+            return Err(ChangeError::Conflict(version));
+        }
+        Self::change(id, &known, version, data, rules)
+    }
+
+    /// Decides to add `by` to a field of a live session that is a decimal number; one that is not there counts as 0. The
+    /// answer is the sum.
+    ///
+    /// # Errors
+    /// If the session is not alive, the field is no number, the sum has more than 64 bits, or the session would have too
+    /// many fields or too large ones.
+    pub fn increment(
+        &self,
+        id: &SessionId,
+        field: &[u8],
+        by: i64,
+        rules: &Rules,
+    ) -> Result<Decision<'static, i64>, ChangeError> {
+        let (known, version) = self.live_data(id, rules)?;
+        let number = known.get(field).map_or(Some(0), number).ok_or(ChangeError::NoNumber)?;
+        let sum = number.checked_add(by).ok_or(ChangeError::Overflow)?;
+        // Replicas get the sum: it says the same whenever it is carried out.
+        let data = Data::pack([(field, sum.to_string().as_bytes())]).unwrap_or_default();
+        Self::change(id, &known, version, data, rules).map(|decision| decision.map(|()| sum))
+    }
+
+    fn change<'a>(
+        id: &SessionId,
+        known: &Data<'_>,
+        version: u64,
+        data: Data<'a>,
+        rules: &Rules,
+    ) -> Result<Decision<'a, ()>, ChangeError> {
+        let merged = known.merged(&data);
         let (count, size) = (merged.len(), merged.size());
         if count > rules.data.fields {
             return Err(ChangeError::TooMany(count));
@@ -353,7 +399,11 @@ impl UserSessions {
             return Err(ChangeError::TooLarge(size));
         }
         let events = vec![Event::of(EventKind::Set, Some(id.clone()))];
-        Ok(Decision { effects: vec![Effect::Set { id: id.clone(), data }], events, value: () })
+        Ok(Decision {
+            effects: vec![Effect::Set { id: id.clone(), version: version.saturating_add(1), data }],
+            events,
+            value: (),
+        })
     }
 
     /// Decides to remove the fields of a live session that `names` names; the answer is how many there are.
@@ -366,20 +416,28 @@ impl UserSessions {
         names: Data<'a>,
         rules: &Rules,
     ) -> Result<Decision<'a, usize>, ChangeError> {
-        let record = self.live_record(id, rules).map_err(ChangeError::Dead)?;
-        let data = data_of(record);
+        let (data, version) = self.live_data(id, rules)?;
         let known = data.names();
         let removed = names.iter().filter(|(name, _)| known.contains(name)).count();
         if removed == 0 {
             return Ok(Decision::nothing(0));
         }
         let events = vec![Event::of(EventKind::Unset, Some(id.clone()))];
-        Ok(Decision { effects: vec![Effect::Unset { id: id.clone(), names }], events, value: removed })
+        Ok(Decision {
+            effects: vec![Effect::Unset { id: id.clone(), version: version.saturating_add(1), names }],
+            events,
+            value: removed,
+        })
     }
 
-    fn live_record(&self, id: &SessionId, rules: &Rules) -> Result<RecordRef<'_>, Reason> {
-        let record = self.store.find(id).ok_or(Reason::Unknown)?;
-        rules.status(record).map(|_| record)
+    /// The data of a live session, and its version.
+    fn live_data(&self, id: &SessionId, rules: &Rules) -> Result<(Data<'_>, u64), ChangeError> {
+        let record = self.store.find(id).ok_or(ChangeError::Dead(Reason::Unknown))?;
+        rules.status(record).map_err(ChangeError::Dead)?;
+        match record.decode() {
+            Some(Record::Session(session)) => Ok((session.data, session.version)),
+            Some(Record::Tombstone(_)) | None => Err(ChangeError::Dead(Reason::Unknown)),
+        }
     }
 
     /// Decides to revoke sessions and tokens; the answer is how many of them were good. Dead ones count nothing
@@ -632,6 +690,7 @@ impl<'a> NewSession<'a> {
             tokens: self.tokens,
             token_ttl: self.token_ttl,
             claims: Cow::Borrowed(self.claims),
+            version: u64::from(!self.data.is_empty()),
             data: self.data,
         };
         if let Some(secs) = self.refresh_secs {
@@ -680,9 +739,8 @@ fn owned(record: RecordRef<'_>, agents: &AgentPool) -> Option<Session<'static, C
     Some(session.into_owned().with_agent(agent))
 }
 
-fn data_of(record: RecordRef<'_>) -> Data<'_> {
-    match record.decode() {
-        Some(Record::Session(session)) => session.data,
-        Some(Record::Tombstone(_)) | None => Data::default(),
-    }
+/// The number that a field holds, in its one spelling.
+fn number(value: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(value).ok()?;
+    text.parse().ok().filter(|number: &i64| number.to_string() == text)
 }

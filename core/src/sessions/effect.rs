@@ -10,8 +10,8 @@
 //!           6 | 0                       all sessions go, tombstones stay
 //!           6 | 1 | id                  all sessions but one go
 //!           7 | id | session            insert in the place of the one with that id
-//!           8 | id | data               set these fields of the session
-//!           9 | id | data               remove the fields with these names (and empty values)
+//!           8 | id | version u64 | data set these fields of the session, whose data then has this version
+//!           9 | id | version u64 | data remove the fields with these names (and empty values)
 //!           10 | cutoff                 tombstones up to here were dropped while they were needed
 //! cutoff    began u48 | iat u48 | until u48; zeros: none
 //! id        form u8 | the id as in a record
@@ -80,6 +80,8 @@ pub enum Effect<'a> {
     Set {
         /// Which session.
         id: SessionId,
+        /// The version of its data afterwards.
+        version: u64,
         /// The fields.
         data: Data<'a>,
     },
@@ -87,6 +89,8 @@ pub enum Effect<'a> {
     Unset {
         /// Which session.
         id: SessionId,
+        /// The version of its data afterwards.
+        version: u64,
         /// The names of the fields, with empty values.
         names: Data<'a>,
     },
@@ -174,14 +178,16 @@ pub(crate) fn push(effect: &Effect<'_>, out: &mut Vec<u8>) {
             write_tagged_id(old, out);
             session.write(out);
         }
-        Effect::Set { id, data } => {
+        Effect::Set { id, version, data } => {
             out.push(SET);
             write_tagged_id(id, out);
+            out.extend_from_slice(&version.to_le_bytes());
             data.write(out);
         }
-        Effect::Unset { id, names } => {
+        Effect::Unset { id, version, names } => {
             out.push(UNSET);
             write_tagged_id(id, out);
+            out.extend_from_slice(&version.to_le_bytes());
             names.write(out);
         }
     }
@@ -219,8 +225,8 @@ fn effect<'a>(reader: &mut Reader<'a>) -> Option<Effect<'a>> {
             _ => return None,
         },
         REPLACE => Effect::Replace { old: read_tagged_id(reader)?, session: Session::read(reader)? },
-        SET => Effect::Set { id: read_tagged_id(reader)?, data: Data::read(reader)? },
-        UNSET => Effect::Unset { id: read_tagged_id(reader)?, names: Data::read(reader)? },
+        SET => Effect::Set { id: read_tagged_id(reader)?, version: reader.u64()?, data: Data::read(reader)? },
+        UNSET => Effect::Unset { id: read_tagged_id(reader)?, version: reader.u64()?, names: Data::read(reader)? },
         _ => return None,
     })
 }
@@ -274,8 +280,15 @@ mod tests {
     fn session() -> impl Strategy<Value = Session<'static, Cow<'static, str>>> {
         let times = (time(), time(), time(), any::<u32>(), time());
         let origin = (any::<Option<IpAddr>>(), "[ -~é]{0,60}", prop::option::of(time()));
-        (id(), times, any::<u32>(), origin, tokens(), data(0..4)).prop_map(
-            |(id, times, idle_secs, (ip, agent, accepts_from), (refresh, device, tokens, token_ttl, claims), data)| {
+        (id(), times, any::<u32>(), origin, tokens(), (data(0..4), any::<u64>())).prop_map(
+            |(
+                id,
+                times,
+                idle_secs,
+                (ip, agent, accepts_from),
+                (refresh, device, tokens, token_ttl, claims),
+                (data, version),
+            )| {
                 Session {
                     id,
                     created_at: times.0,
@@ -293,6 +306,7 @@ mod tests {
                     token_ttl,
                     claims: Cow::Owned(claims),
                     data,
+                    version,
                 }
             },
         )
@@ -321,8 +335,8 @@ mod tests {
             cutoff().prop_map(Effect::TombstonesDroppedBefore),
             prop::option::of(id()).prop_map(|except| Effect::Clear { except }),
             (id(), session()).prop_map(|(old, session)| Effect::Replace { old, session }),
-            (id(), data(1..4)).prop_map(|(id, data)| Effect::Set { id, data }),
-            (id(), data(1..4)).prop_map(|(id, names)| Effect::Unset { id, names }),
+            (id(), any::<u64>(), data(1..4)).prop_map(|(id, version, data)| Effect::Set { id, version, data }),
+            (id(), any::<u64>(), data(1..4)).prop_map(|(id, version, names)| Effect::Unset { id, version, names }),
         ];
         prop::collection::vec(one, 0..6)
     }

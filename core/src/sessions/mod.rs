@@ -39,7 +39,7 @@ pub use rule::{Alive, Standing};
 pub use rules::{
     Check, Fingerprint, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, REMEMBERED, Rules,
 };
-pub use session::{Device, EndReason, MAX_AGENT_BYTES, Refresh, Session, TokenFormat, Tombstone};
+pub use session::{Device, EndReason, MAX_AGENT_BYTES, Refresh, Session, TokenFormat, Tombstone, agent_text};
 
 use crate::{SessionId, UnixMillis};
 use record::{Record, RecordRef};

@@ -35,6 +35,10 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
+    pub(crate) fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
     pub(crate) fn time(&mut self) -> Option<UnixMillis> {
         self.array().map(UnixMillis::from_bytes)
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! session   flags u16 | id | created u48 | expires u48 | seen u48 | unreplicated u32 | token_until u48
 //!           | [idle u32] | [ip 4 or 16] | [agent] | [refresh] | [device 16] | [token_ttl u32] | [accepts_from u48]
-//!           | [claims] | [data]
+//!           | [more] | [claims] | [data]
 //! tombstone flags u16 | id | until u48 | began u48 | iat u48
 //!
 //! flags     bits 0-1   id: 0 base64url, 1 UUID, 2 hex (16 bytes each), 3 text (length u8, then the text)
@@ -18,6 +18,7 @@
 //!           bit  11    claims: length u32, then the JSON that each JWT of the session carries
 //!           bit  12    token_ttl: lifetime of its access tokens, seconds
 //!           bits 13-14 its tokens: 0 JWTs, 1 opaque ones, 2 none
+//!           bit  15    more: flags u8, and what they announce: bit 0, version u64, how often the data has changed
 //!           bits 9-11  of a tombstone: the reason
 //! created   when the session began                      u48: Unix milliseconds
 //! expires   its absolute deadline
@@ -56,12 +57,16 @@ const CLAIMS: u16 = 1 << 11;
 const TOKEN_TTL: u16 = 1 << 12;
 const TOKENS_SHIFT: u16 = 13;
 const TOKENS: u16 = 0b11 << TOKENS_SHIFT;
+const MORE: u16 = 1 << 15;
 const REASON_SHIFT: u16 = 9;
 const REASON: u16 = 0b111 << REASON_SHIFT;
 
 const SESSION_BITS: u16 =
-    ID_FORM | IP | IDLE | AGENT | DATA | EXTERNAL | REFRESH | DEVICE | CLAIMS | TOKEN_TTL | TOKENS;
+    ID_FORM | IP | IDLE | AGENT | DATA | EXTERNAL | REFRESH | DEVICE | CLAIMS | TOKEN_TTL | TOKENS | MORE;
 const TOMBSTONE_BITS: u16 = ID_FORM | TOMBSTONE | REASON;
+
+/// The second byte of flags, for what few sessions have.
+const MORE_VERSION: u8 = 1;
 
 /// Created, expires, seen, unreplicated, token_until.
 const TIMES: usize = 6 + 6 + 6 + 4 + 6;
@@ -119,6 +124,7 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
             (DEVICE, self.device.is_some()),
             (CLAIMS, !self.claims.is_empty()),
             (TOKEN_TTL, self.token_ttl.is_some()),
+            (MORE, self.version > 0),
         ] {
             if set {
                 flags |= bit;
@@ -158,6 +164,10 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
         if let Some(time) = self.accepts_from {
             out.extend_from_slice(&time.to_bytes());
         }
+        if self.version > 0 {
+            out.push(MORE_VERSION);
+            out.extend_from_slice(&self.version.to_le_bytes());
+        }
         for text in [self.claims.as_bytes(), self.data.as_bytes()] {
             if !text.is_empty() {
                 out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(0).to_le_bytes());
@@ -190,6 +200,11 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
         let device = if flags & DEVICE != 0 { Some(Device(reader.array()?)) } else { None };
         let token_ttl = if flags & TOKEN_TTL != 0 { Some(reader.u32()?) } else { None };
         let accepts_from = if flags & EXTERNAL != 0 { Some(reader.time()?) } else { None };
+        let version = match flags & MORE {
+            0 => 0,
+            _ if reader.u8()? == MORE_VERSION => reader.u64().filter(|version| *version > 0)?,
+            _ => return None,
+        };
         let tokens = TokenFormat::from_code((flags & TOKENS) >> TOKENS_SHIFT)?;
         let claims = if flags & CLAIMS != 0 { std::str::from_utf8(reader.counted()?).ok()? } else { "" };
         let data = if flags & DATA != 0 { Data::from_bytes(reader.counted()?)? } else { Data::default() };
@@ -210,6 +225,7 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
             token_ttl,
             claims: Cow::Borrowed(claims),
             data,
+            version,
         })
     }
 }
@@ -329,6 +345,11 @@ fn optional_fields(flags: u16) -> impl Iterator<Item = (u16, usize)> {
     fields.into_iter().filter(move |(bit, _)| flags & bit != 0)
 }
 
+/// How many bytes follow a second byte of flags.
+fn more_fields(more: u8) -> usize {
+    if more & MORE_VERSION != 0 { 8 } else { 0 }
+}
+
 /// The bytes of one stored record, which this module wrote itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordRef<'a> {
@@ -358,6 +379,9 @@ impl<'a> RecordRef<'a> {
             length += TOMBSTONE_TIMES;
         } else {
             length += TIMES + optional_fields(flags).map(|(_, size)| size).sum::<usize>();
+            if flags & MORE != 0 {
+                length += 1 + more_fields(*bytes.get(length)?);
+            }
             for bit in [CLAIMS, DATA] {
                 if flags & bit != 0 {
                     let counted = u32::from_le_bytes(*bytes.get(length..)?.first_chunk()?);

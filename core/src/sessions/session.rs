@@ -11,6 +11,31 @@ use crate::{Reason, SessionId, Subject, UnixMillis};
 
 /// The longest user-agent text that is stored, in bytes.
 pub const MAX_AGENT_BYTES: usize = 512;
+
+/// A user agent as it is stored. It only informs, so none is refused: control characters are left out, bytes that are no
+/// UTF-8 become U+FFFD, and what is longer than [`MAX_AGENT_BYTES`] is cut after the last whole character.
+#[must_use]
+pub fn agent_text(bytes: &[u8]) -> Cow<'_, str> {
+    if bytes.len() <= MAX_AGENT_BYTES
+        && let Ok(text) = std::str::from_utf8(bytes)
+        && !text.chars().any(char::is_control)
+    {
+        return Cow::Borrowed(text);
+    }
+    let letters = bytes.utf8_chunks().flat_map(|chunk| {
+        let lost = (!chunk.invalid().is_empty()).then_some(char::REPLACEMENT_CHARACTER);
+        chunk.valid().chars().chain(lost)
+    });
+    let mut agent = String::new();
+    for letter in letters.filter(|letter| !letter.is_control()) {
+        if agent.len() + letter.len_utf8() > MAX_AGENT_BYTES {
+            break;
+        }
+        agent.push(letter);
+    }
+    Cow::Owned(agent)
+}
+
 /// Everything there is to know of one session. `A` is how its user agent is given: [`AgentId`](super::AgentId) in memory, text elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session<'a, A> {
@@ -47,6 +72,8 @@ pub struct Session<'a, A> {
     pub claims: Cow<'a, str>,
     /// The application's fields.
     pub data: Data<'a>,
+    /// How often the fields have been changed since the session began; 0 if it never had any.
+    pub version: u64,
 }
 
 /// The state of a session's refresh token. The token itself is not kept: it is a code over id and generation.
@@ -212,6 +239,7 @@ impl<'a, A> Session<'a, A> {
             token_ttl: self.token_ttl,
             claims: self.claims,
             data: self.data,
+            version: self.version,
         }
     }
 }
@@ -236,4 +264,25 @@ impl<A> Session<'_, A> {
 /// When a session that was last used then dies of not being used.
 pub(crate) fn idle_deadline(last_seen: UnixMillis, idle_secs: u32) -> Option<UnixMillis> {
     (idle_secs > 0).then(|| last_seen.saturating_add(u64::from(idle_secs) * 1000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_is_cut_and_cleaned_and_never_refused() {
+        for (given, stored) in [
+            (&b""[..], ""),
+            (b"Firefox on Linux", "Firefox on Linux"),
+            (b"a\0b\r\nc\x7f\xc2\x9b", "abc"),
+            (b"\xffa\xe2\x82", "\u{fffd}a\u{fffd}"),
+            (&[b'a'; 513], &"a".repeat(512)),
+            (format!("{}\u{20ac}", "a".repeat(510)).as_bytes(), &"a".repeat(510)),
+            (format!("{}\u{20ac}b", "a".repeat(509)).as_bytes(), &format!("{}\u{20ac}", "a".repeat(509))),
+            (format!("\n{}", "a".repeat(512)).as_bytes(), &"a".repeat(512)),
+        ] {
+            assert_eq!(agent_text(given), stored, "{}", given.escape_ascii());
+        }
+    }
 }

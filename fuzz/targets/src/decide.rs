@@ -207,12 +207,17 @@ fn command(kind: u8, input: &mut Input<'_>, user: &User, rules: &mut Rules) -> O
             Command::Regenerate { old, new }
         }
         6 => {
-            let id = id(input);
+            let (id, how) = (id(input), input.u8());
             let bytes = usize::from(input.u8());
             rules.data = DataLimit { bytes, fields: 1 + bytes % 4 };
-            let value = input.bytes(40);
+            if how >= 128 {
+                let by = [1, -1, i64::MAX, i64::MIN][usize::from(how % 4)];
+                return Some(Command::Increment { id, field: [&b"cart"[..], b"role"][usize::from(how / 4 % 2)], by });
+            }
+            let value = if how % 2 == 0 { &b"41"[..] } else { input.bytes(40) };
+            let expected = if how < 64 { None } else { Some(u64::from(how % 8)) };
             let data = Some(data(input, value)).filter(|data| !data.is_empty())?;
-            Command::Set { id, data }
+            Command::Set { id, data, expected }
         }
         7 => Command::Unset { id: id(input), names: data(input, b"") },
         8 => {

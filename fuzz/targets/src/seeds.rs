@@ -55,8 +55,8 @@ fn apply() -> Vec<Vec<u8>> {
             kinds.push(vec![Effect::Replace { old: id("é"), session: session.clone() }]);
             kinds.push(vec![Effect::Replace { old: known.clone(), session }]);
             if !data.is_empty() {
-                kinds.push(vec![Effect::Set { id: id("b"), data: data.clone() }]);
-                kinds.push(vec![Effect::Unset { id: known, names: data }]);
+                kinds.push(vec![Effect::Set { id: id("b"), version: 7, data: data.clone() }]);
+                kinds.push(vec![Effect::Unset { id: known, version: 8, names: data }]);
             }
         }
     }

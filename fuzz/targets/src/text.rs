@@ -112,7 +112,7 @@ fn fields(data: &[u8]) {
     if let Ok(id) = SessionId::from_text(b"a")
         && !packed.is_empty()
     {
-        let effects = [Effect::Set { id, data: packed }];
+        let effects = [Effect::Set { id, version: 1, data: packed }];
         assert_eq!(decode_effects(&encode_effects(&effects)).as_deref(), Ok(&effects[..]));
     }
 }

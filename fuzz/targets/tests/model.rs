@@ -346,7 +346,7 @@ impl Run {
             }
             Step::Set { name, field, value } => {
                 let data = Data::pack([(&[field][..], &value[..])]).expect("a field");
-                Command::Set { id: newest(self, name), data }
+                Command::Set { id: newest(self, name), data, expected: None }
             }
             Step::Unset { name, field } => {
                 let names = Data::pack([(&[field][..], &[][..])]).expect("a name");

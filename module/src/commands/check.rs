@@ -6,31 +6,56 @@ use redis_session_core::sessions::{Check, Fingerprint, Presented, Session, Stand
 use redis_session_core::token::Cause;
 use redis_session_core::{Subject, UnixMillis};
 
-use super::grammar::{arguments, flag, key, option, value};
-use super::kinds::{DeviceFingerprint, Ip, Named, Text, Token};
+use super::grammar::{Alternative as _, arguments, bare, flag, key, option, optional, value_or, worded};
+use super::kinds::{DeviceFingerprint, Id, Ip, Named, Text, Token};
 use super::tokens::inactive;
 use super::user::User;
 use crate::ffi::{Arg, Failure, Reply};
+use crate::refusals;
 use crate::state::State;
 use crate::stats::Counter;
 use crate::stored::Sessions;
 
+/// How much a reply says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// One element: the deadline, or the reason.
+    Brief,
+    /// Everything.
+    Full,
+}
+
 arguments! {
     pub(super) struct Request<'a> {
         key: Arg<'a> = key(),
-        token: &'a [u8] = value("token", Token),
+        named: Named<'a> = value_or("token", Token, worded("ID", "id", Id).to(Named::Id)),
         ip: Option<IpAddr> = option("IP", "ip", Ip),
         device: Option<&'a [u8]> = option("DEVICE", "fingerprint", DeviceFingerprint),
         audience: Option<&'a str> = option("AUD", "audience", Text { max: 4096 }),
         stateless: bool = flag("STATELESS"),
-        full: bool = flag("FULL"),
+        extent: Option<Extent> = optional(bare("BRIEF", Extent::Brief).or(bare("FULL", Extent::Full))),
     }
 }
 
 impl<'a> Request<'a> {
-    /// What the token by itself is worth.
+    /// Refuses options that say something of a token where there is none.
+    pub(super) fn agree(&self) -> Result<(), Failure> {
+        if let Named::Id(_) = self.named {
+            for (word, given) in [("AUD", self.audience.is_some()), ("STATELESS", self.stateless)] {
+                if given {
+                    return Err(Failure::invalid(format!("{word} does not go with ID: it is about a token")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the token by itself is worth. An id is worth what its session is.
     pub(super) fn verify(&self, state: &mut State, subject: Subject<'_>, now: UnixMillis) -> Result<Presented, Cause> {
-        state.verify(subject, self.token, self.audience, now).map(Presented::from)
+        match &self.named {
+            Named::Token(token) => state.verify(subject, token, self.audience, now).map(Presented::from),
+            Named::Id(id) => Ok(Presented::id(id.clone())),
+        }
     }
 
     /// What is asked of its session.
@@ -49,7 +74,18 @@ impl<'a> Request<'a> {
     ) -> Result<(), Failure> {
         let (token, standing) = match answer {
             Ok(answer) => answer,
-            Err(cause) => return inactive(reply, Some(self.token), cause),
+            Err(cause) => {
+                let token = match self.named {
+                    Named::Token(token) => Some(token),
+                    Named::Id(_) => None,
+                };
+                if self.extent != Some(Extent::Brief) {
+                    return inactive(reply, token, cause);
+                }
+                refusals::note(cause, token);
+                reply.text(cause.reason().as_str());
+                return Ok(());
+            }
         };
         passed.add(1);
         let alive = match standing {
@@ -57,11 +93,16 @@ impl<'a> Request<'a> {
             Standing::Absent => None,
         };
         let deadline = alive.map(|alive| alive.deadline).into_iter().chain(token.own_expiry()).min();
-        let reply = reply.map(if self.full { 12 } else { 3 });
+        if self.extent == Some(Extent::Brief) {
+            reply.optional_time(deadline);
+            return Ok(());
+        }
+        let is_full = self.extent == Some(Extent::Full);
+        let reply = reply.map(if is_full { 14 } else { 3 });
         reply.name("active").boolean(true);
         reply.name("id").id(&token.id);
         reply.name("expires_at").optional_time(deadline);
-        if self.full {
+        if is_full {
             let agents = user.state.agents_as_they_are();
             let sessions = user.key.sessions();
             let session = sessions.and_then(|sessions| sessions.get(&token.id, agents, &user.rules));
@@ -76,13 +117,13 @@ impl<'a> Request<'a> {
 
 /// A whole session as a map: the reply of SESSION.GET and an element of that of SESSION.LIST.
 pub(super) fn session(reply: Reply, subject: Subject<'_>, session: &Session<'_, &str>) {
-    let reply = reply.map(9);
+    let reply = reply.map(11);
     reply.name("id").id(&session.id);
     reply.name("expires_at").time(session.expires_at);
     describe(reply, subject, Some(session));
 }
 
-/// Seven entries; null where a token is good without a session.
+/// Nine entries; null where a token is good without a session.
 fn describe(reply: Reply, subject: Subject<'_>, session: Option<&Session<'_, &str>>) {
     reply.name("user").text(subject.as_str());
     reply.name("created_at").optional_time(session.map(|session| session.created_at));
@@ -91,6 +132,9 @@ fn describe(reply: Reply, subject: Subject<'_>, session: Option<&Session<'_, &st
     let ip = session.and_then(|session| session.ip).map(|ip| ip.to_string());
     reply.name("ip").optional_text(ip.as_deref());
     reply.name("agent").optional_text(session.and_then(|session| session.agent));
+    let claims = session.map(|session| &*session.claims).filter(|claims| !claims.is_empty());
+    reply.name("claims").optional_text(claims);
+    reply.name("version").optional_integer(session.map(|session| session.version));
     reply.name("data").map(session.map_or(0, |session| session.data.len()));
     for (field, value) in session.iter().flat_map(|session| session.data.iter()) {
         reply.bytes(field);

@@ -1,16 +1,15 @@
 //! SESSION.CREATE
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
-use redis_session_core::sessions::{
-    CreateError, Data, Device, IdSource, LimitPolicy, MAX_AGENT_BYTES, NewSession, TokenFormat,
-};
+use redis_session_core::sessions::{CreateError, Data, Device, IdSource, LimitPolicy, NewSession, TokenFormat};
 use redis_session_core::token::{Cause, TokenKind};
 use redis_session_core::{SessionId, Subject, UnixMillis};
 
 use super::command::{Command, no_randomness};
 use super::grammar::{Alternative as _, arguments, bare, choice, counted_fields, key, option, optional, worded};
-use super::kinds::{DeviceFingerprint, Id, Ip, OwnClaims, Text, Token, Whole, seconds};
+use super::kinds::{Agent, DeviceFingerprint, Id, Ip, OwnClaims, Token, Whole, seconds};
 use super::tokens::{Tokens, inactive};
 use super::user::{User, writing};
 use crate::commit::commit;
@@ -37,7 +36,7 @@ arguments! {
         policy: Option<LimitPolicy> =
             optional(bare("EVICT", LimitPolicy::Evict).or(bare("REJECT", LimitPolicy::Reject))),
         ip: Option<IpAddr> = option("IP", "ip", Ip),
-        agent: Option<&'a str> = option("AGENT", "text", Text { max: MAX_AGENT_BYTES }),
+        agent: Option<Cow<'a, str>> = option("AGENT", "text", Agent),
         device: Option<&'a [u8]> = option("DEVICE", "fingerprint", DeviceFingerprint),
         data: Option<Data<'static>> = optional(counted_fields("DATA", 65_536)),
         claims: Option<&'a str> = option("CLAIMS", "json", OwnClaims),
@@ -108,10 +107,8 @@ impl Options<'_> {
         if self.is_from() && self.ttl.is_some() {
             return Err(Failure::invalid("TTL does not go with FROM: the token says it"));
         }
-        for (word, given) in [("CLAIMS", self.claims.is_some()), ("TOKENTTL", self.token_ttl.is_some())] {
-            if given && self.tokens() != TokenFormat::Jwt {
-                return Err(Failure::invalid(format!("{word} goes with TOKEN JWT only")));
-            }
+        if self.token_ttl.is_some() && self.tokens() != TokenFormat::Jwt {
+            return Err(Failure::invalid("TOKENTTL goes with TOKEN JWT only"));
         }
         Ok(())
     }
@@ -128,7 +125,7 @@ impl Options<'_> {
 
 /// The session that the options and settings describe.
 fn begin<'a>(
-    options: &Options<'a>,
+    options: &'a Options<'_>,
     state: &State,
     subject: Subject<'_>,
     now: UnixMillis,
@@ -148,6 +145,11 @@ fn begin<'a>(
         let (size, max) = (data.size(), limit.bytes);
         return Err(Failure::invalid(format!("DATA has {size} bytes, session.max-data-bytes is {max}")));
     }
+    let (claims, max) = (options.claims.unwrap_or_default(), settings.max_token_bytes);
+    if i64::try_from(claims.len()).unwrap_or(i64::MAX) > max {
+        let size = claims.len();
+        return Err(Failure::invalid(format!("CLAIMS has {size} bytes, session.max-token-bytes is {max}")));
+    }
     let (id, source) = match &options.source {
         Some(Source::Id(id)) => (id.clone(), IdSource::Caller),
         None | Some(Source::From(_)) => (SessionId::random().map_err(no_randomness)?, IdSource::Random),
@@ -158,7 +160,7 @@ fn begin<'a>(
         expires_at: expires_at.ok_or_else(|| Failure::invalid("TTL ends past the range of times"))?,
         idle_secs: in_range(or_default(options.idle, settings.idle_timeout)),
         ip: options.ip,
-        agent: options.agent.filter(|agent| !agent.is_empty()),
+        agent: options.agent.as_deref().filter(|agent| !agent.is_empty()),
         device: options.device.map(|fingerprint| Device::of(subject, fingerprint)),
         tokens: options.tokens(),
         token_ttl: options.token_ttl.map(in_range),
@@ -166,7 +168,7 @@ fn begin<'a>(
             0 => in_range(or_default(None, settings.refresh_ttl)),
             secs => in_range(secs),
         }),
-        claims: options.claims.unwrap_or_default(),
+        claims,
         data,
     })
 }

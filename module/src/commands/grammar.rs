@@ -178,6 +178,43 @@ impl<'a, K: Kind<'a>> Part<'a> for Value<K> {
     }
 }
 
+/// `name | WORD ...`: a value that must be there, or `alternative` in its place.
+pub(super) fn value_or<K, A>(name: &'static str, kind: K, alternative: A) -> ValueOr<K, A> {
+    ValueOr { value: value(name, kind), alternative }
+}
+
+pub(super) struct ValueOr<K, A> {
+    value: Value<K>,
+    alternative: A,
+}
+
+impl<'a, K: Kind<'a>, A: Alternative<'a>> Part<'a> for ValueOr<K, A>
+where
+    A::Value: From<K::Value>,
+{
+    type Given = A::Value;
+    type Value = A::Value;
+
+    fn describe(&self) -> Option<Argument> {
+        let mut all: Vec<_> = self.value.describe().into_iter().collect();
+        self.alternative.describe(&mut all);
+        let names: Vec<_> = all.iter().map(|argument| argument.name.as_str()).collect();
+        Some(Argument::new(names.join("-or-"), None, Form::OneOf(all)))
+    }
+
+    fn take_next(&self, parser: &mut Parser<'_, 'a>, given: &mut Option<A::Value>) -> Result<(), Failure> {
+        *given = Some(match take_ahead(&self.alternative, parser)? {
+            Some(value) => value,
+            None => A::Value::from(parser.value(self.value.name, &self.value.kind)?),
+        });
+        Ok(())
+    }
+
+    fn finish(&self, given: Option<A::Value>) -> Result<A::Value, Failure> {
+        given.ok_or(Failure::Arity)
+    }
+}
+
 /// `name [name ...]`: values up to the end.
 pub(super) fn values<K>(name: &'static str, kind: K) -> Values<K> {
     Values { name, kind, most: usize::MAX, called: name }
@@ -283,6 +320,45 @@ impl<'a> Part<'a> for Flag {
     fn finish(&self, given: Option<Self::Given>) -> Result<bool, Failure> {
         Ok(given.is_some())
     }
+}
+
+/// `[WORD name]` in this place, before a value that takes all that follows.
+pub(super) fn leading<A>(alternative: A) -> Leading<A> {
+    Leading(alternative)
+}
+
+pub(super) struct Leading<A>(A);
+
+impl<'a, A: Alternative<'a>> Part<'a> for Leading<A> {
+    type Given = A::Value;
+    type Value = Option<A::Value>;
+
+    fn describe(&self) -> Option<Argument> {
+        describe(&self.0).map(Argument::optional)
+    }
+
+    fn take_next(&self, parser: &mut Parser<'_, 'a>, given: &mut Option<A::Value>) -> Result<(), Failure> {
+        *given = take_ahead(&self.0, parser)?;
+        Ok(())
+    }
+
+    fn finish(&self, given: Option<A::Value>) -> Result<Option<A::Value>, Failure> {
+        Ok(given)
+    }
+}
+
+/// Takes what comes next, if it is one of the alternatives.
+fn take_ahead<'a, A: Alternative<'a>>(
+    alternative: &A,
+    parser: &mut Parser<'_, 'a>,
+) -> Result<Option<A::Value>, Failure> {
+    let mut ahead = *parser;
+    let Some(word) = ahead.word() else { return Ok(None) };
+    let chosen = alternative.take(word, &mut ahead)?;
+    if chosen.is_some() {
+        *parser = ahead;
+    }
+    Ok(chosen.map(|chosen| chosen.value))
 }
 
 /// `[WORD name]`

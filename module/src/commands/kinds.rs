@@ -1,8 +1,9 @@
 //! The kinds of values that arguments have: how each is read, checked, documented and kept secret.
 
-use std::net::IpAddr;
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use redis_session_core::sessions::Data;
+use redis_session_core::sessions::{Data, agent_text};
 use redis_session_core::token::{Claims, holds_token, is_token};
 use redis_session_core::{SessionId, UnixMillis};
 
@@ -91,6 +92,12 @@ pub(super) enum Named<'a> {
     Token(&'a [u8]),
 }
 
+impl<'a> From<&'a [u8]> for Named<'a> {
+    fn from(token: &'a [u8]) -> Self {
+        Self::Token(token)
+    }
+}
+
 impl<'a> Kind<'a> for IdOrToken {
     type Value = Named<'a>;
 
@@ -133,6 +140,41 @@ impl Kind<'_> for Whole {
     }
 }
 
+/// A whole number of 64 bits.
+pub(super) struct Integer;
+
+impl Kind<'_> for Integer {
+    type Value = i64;
+
+    const FORM: Form = Form::Integer;
+    const REDACTED: Redacted = Redacted::Never;
+
+    fn read(&self, what: &str, bytes: &[u8]) -> Result<i64, Failure> {
+        let text = std::str::from_utf8(bytes).ok().filter(|text| !text.starts_with('+'));
+        text.and_then(|text| text.parse().ok())
+            .ok_or_else(|| Failure::invalid(format!("{what} must be a whole number of 64 bits")))
+    }
+}
+
+/// The version of a session's data, or `*` for any.
+pub(super) struct DataVersion;
+
+impl Kind<'_> for DataVersion {
+    type Value = Option<u64>;
+
+    const REDACTED: Redacted = Redacted::Never;
+
+    fn read(&self, what: &str, bytes: &[u8]) -> Result<Option<u64>, Failure> {
+        if bytes == b"*" {
+            return Ok(None);
+        }
+        let text = std::str::from_utf8(bytes).ok().filter(|text| !text.starts_with('+'));
+        let version = text.and_then(|text| text.parse().ok());
+        let wrong = || Failure::invalid(format!("{what} must be * or a whole number from 0 to {}", u64::MAX));
+        version.map(Some).ok_or_else(wrong)
+    }
+}
+
 /// A point in time in Unix milliseconds.
 pub(super) struct Time;
 
@@ -168,7 +210,21 @@ impl<'a> Kind<'a> for Text {
     }
 }
 
-/// An IPv4 or IPv6 address.
+/// A user agent, of which none is refused.
+pub(super) struct Agent;
+
+impl<'a> Kind<'a> for Agent {
+    type Value = Cow<'a, str>;
+
+    const REDACTED: Redacted = Redacted::Tokens;
+
+    fn read(&self, _: &str, bytes: &'a [u8]) -> Result<Cow<'a, str>, Failure> {
+        Ok(agent_text(bytes))
+    }
+}
+
+/// An IPv4 or IPv6 address, as it is or as sockets and proxies write it: with a port, in brackets, with a zone. These are
+/// left out.
 pub(super) struct Ip;
 
 impl Kind<'_> for Ip {
@@ -177,11 +233,39 @@ impl Kind<'_> for Ip {
     const REDACTED: Redacted = Redacted::Never;
 
     fn read(&self, what: &str, bytes: &[u8]) -> Result<IpAddr, Failure> {
-        let ip = std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<IpAddr>().ok());
+        let ip = std::str::from_utf8(bytes).ok().and_then(address);
         // One client, one address: a dual-stack socket shows IPv4 peers as ::ffff:a.b.c.d.
         ip.map(|ip| ip.to_canonical())
             .ok_or_else(|| Failure::invalid(format!("{what} must be an IPv4 or IPv6 address")))
     }
+}
+
+fn address(text: &str) -> Option<IpAddr> {
+    if let Some(bracketed) = text.strip_prefix('[') {
+        let (ip, behind) = bracketed.split_once(']')?;
+        let is_port = behind.is_empty() || behind.strip_prefix(':').is_some_and(is_port);
+        return zoned(ip).filter(|_| is_port);
+    }
+    match text.split_once(':') {
+        // Of an IPv6 address the first part has no dot.
+        Some((ip, port)) if ip.contains('.') => ip.parse::<Ipv4Addr>().ok().filter(|_| is_port(port)).map(IpAddr::V4),
+        Some(_) => zoned(text),
+        None => text.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+    }
+}
+
+/// An IPv6 address, perhaps with a zone (RFC 4007 section 11).
+fn zoned(text: &str) -> Option<IpAddr> {
+    let ip = match text.split_once('%') {
+        Some((_, "")) => return None,
+        Some((ip, _)) => ip,
+        None => text,
+    };
+    ip.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 /// What an application knows a device by.

@@ -32,7 +32,7 @@ use command::entry;
 use crate::ffi::Entry;
 
 /// All commands.
-pub(crate) static TABLE: [Entry; 20] = [
+pub(crate) static TABLE: [Entry; 21] = [
     entry::<create::Create>(),
     entry::<validate::Validate>(),
     entry::<touch::Touch>(),
@@ -43,6 +43,7 @@ pub(crate) static TABLE: [Entry; 20] = [
     entry::<count::Count>(),
     entry::<ttl::Ttl>(),
     entry::<set::Set>(),
+    entry::<set::Incrby>(),
     entry::<set::Unset>(),
     entry::<revoke::Revoke>(),
     entry::<revoke_user::RevokeUser>(),

@@ -6,6 +6,7 @@ use super::kinds::{Kind, Redacted};
 use crate::ffi::{Arg, Args, Call, Failure};
 
 /// Takes arguments from front to back.
+#[derive(Clone, Copy)]
 pub(super) struct Parser<'c, 'a> {
     call: &'c Call<'a>,
     args: &'c Args<'a>,

@@ -1,13 +1,14 @@
 //! SESSION.REFRESH
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use redis_session_core::Reason;
-use redis_session_core::sessions::{Device, MAX_AGENT_BYTES, Origin, Refreshed};
+use redis_session_core::sessions::{Device, Origin, Refreshed};
 
 use super::command::Command;
 use super::grammar::{arguments, key, option, value};
-use super::kinds::{DeviceFingerprint, Ip, Text, Token};
+use super::kinds::{Agent, DeviceFingerprint, Ip, Token};
 use super::tokens::{Tokens, inactive};
 use super::user::{User, writing};
 use crate::commit::commit;
@@ -21,7 +22,7 @@ arguments! {
         key: Arg<'a> = key(),
         token: &'a [u8] = value("refresh-token", Token),
         ip: Option<IpAddr> = option("IP", "ip", Ip),
-        agent: Option<&'a str> = option("AGENT", "text", Text { max: MAX_AGENT_BYTES }),
+        agent: Option<Cow<'a, str>> = option("AGENT", "text", Agent),
         device: Option<&'a [u8]> = option("DEVICE", "fingerprint", DeviceFingerprint),
     }
 }
@@ -46,7 +47,7 @@ impl Command for Refresh {
             Err(cause) => return inactive(call.reply(), offered, cause),
         };
         let device = device.map(|fingerprint| Device::of(subject, fingerprint));
-        let origin = Origin { ip, agent: agent.filter(|agent| !agent.is_empty()), device };
+        let origin = Origin { ip, agent: agent.as_deref().filter(|agent| !agent.is_empty()), device };
         let decision = match key.sessions_or_none().refresh(&token, origin, state.agents_as_they_are(), &rules) {
             Ok(decision) => decision,
             Err(reason) => return inactive(call.reply(), offered, reason),

@@ -26,9 +26,11 @@ impl Tokens {
         let key = state.ring().and_then(|ring| ring.signing_key()).ok_or_else(no_key)?;
         let settings = &state.settings;
         if let Some(expires_at) = session.token_expires_at(issued_at, settings.token_secs()) {
-            let claims = match &*session.claims {
-                "" => None,
-                json => Some(Claims::parse(json.as_bytes()).map_err(|why| Failure::invalid(format!("CLAIMS {why}")))?),
+            let claims = match (session.tokens, &*session.claims) {
+                (TokenFormat::Opaque | TokenFormat::None, _) | (_, "") => None,
+                (TokenFormat::Jwt, json) => {
+                    Some(Claims::parse(json.as_bytes()).map_err(|why| Failure::invalid(format!("CLAIMS {why}")))?)
+                }
             };
             let token = match session.tokens {
                 TokenFormat::Opaque => key.sign_opaque(subject, &session.id, session.created_at, session.expires_at),

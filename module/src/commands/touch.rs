@@ -14,7 +14,7 @@ pub(crate) struct Touch;
 impl Command for Touch {
     const SPEC: Spec = Spec {
         name: "SESSION.TOUCH",
-        summary: "Checks a token and whether its session is alive, and slides the session's idle timer.",
+        summary: "Checks a token, or an id, and whether its session is alive, and slides the session's idle timer.",
         complexity: "O(1) for the few sessions that users have; O(log(N)) where N is the number of the user's sessions",
         flags: "write fast",
         key: KeyUse::Updates,
@@ -23,6 +23,7 @@ impl Command for Touch {
     type Arguments<'a> = Request<'a>;
 
     fn run<'a>(call: &Call<'a>, request: Request<'a>) -> Result<(), Failure> {
+        request.agree()?;
         let User { subject, mut key, rules, mut state } = writing(call, request.key)?;
         let answer = request.verify(&mut state, subject, rules.now);
         drop(state);

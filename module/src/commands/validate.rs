@@ -12,7 +12,7 @@ pub(crate) struct Validate;
 impl Command for Validate {
     const SPEC: Spec = Spec {
         name: "SESSION.VALIDATE",
-        summary: "Checks a token and whether its session is alive, and changes nothing.",
+        summary: "Checks a token, or an id, and whether its session is alive, and changes nothing.",
         complexity: "O(1) for the few sessions that users have; O(log(N)) where N is the number of the user's sessions",
         flags: "readonly fast",
         key: KeyUse::Reads,
@@ -21,6 +21,7 @@ impl Command for Validate {
     type Arguments<'a> = Request<'a>;
 
     fn run<'a>(call: &Call<'a>, request: Request<'a>) -> Result<(), Failure> {
+        request.agree()?;
         let User { subject, key, rules, mut state } = reading(call, request.key)?;
         let answer = request.verify(&mut state, subject, rules.now).and_then(|token| {
             let standing = key.sessions_or_none().check(&token, request.check(subject), &rules)?;

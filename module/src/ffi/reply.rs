@@ -69,6 +69,13 @@ impl Reply {
         self.integer(i64::try_from(number).unwrap_or(i64::MAX));
     }
 
+    pub(crate) fn optional_integer(self, number: Option<u64>) {
+        match number {
+            Some(number) => self.integer(i64::try_from(number).unwrap_or(i64::MAX)),
+            None => self.null(),
+        }
+    }
+
     pub(crate) fn time(self, time: UnixMillis) {
         self.integer(time.as_i64());
     }

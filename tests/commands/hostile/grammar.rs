@@ -3,7 +3,7 @@
 use super::Args;
 use super::values::{Kind, Values};
 
-pub(crate) const COMMANDS: [&str; 20] = [
+pub(crate) const COMMANDS: [&str; 21] = [
     "SESSION.CREATE",
     "SESSION.VALIDATE",
     "SESSION.TOUCH",
@@ -14,6 +14,7 @@ pub(crate) const COMMANDS: [&str; 20] = [
     "SESSION.COUNT",
     "SESSION.TTL",
     "SESSION.SET",
+    "SESSION.INCRBY",
     "SESSION.UNSET",
     "SESSION.REVOKE",
     "SESSION.REVOKEUSER",
@@ -75,6 +76,7 @@ const CHECK: Options = &[
     ("DEVICE", Kind::Text),
     ("AUD", Kind::Text),
     ("STATELESS", Kind::Nothing),
+    ("BRIEF", Kind::Nothing),
     ("FULL", Kind::Nothing),
 ];
 
@@ -88,7 +90,9 @@ const DENY: Options = &[("ISS", Kind::Text)];
 
 const BEFORE: Options = &[("BEFORE", Kind::Time), ("CLEAR", Kind::Nothing), ("CUTOFF", Kind::Time)];
 
-const ALL_OPTIONS: [Options; 7] = [CREATE, CHECK, REFRESH, EXCEPT, UNTIL, DENY, BEFORE];
+const VERSION: Options = &[("VERSION", Kind::Few)];
+
+const ALL_OPTIONS: [Options; 8] = [CREATE, CHECK, REFRESH, EXCEPT, UNTIL, DENY, BEFORE, VERSION];
 
 /// Whether calls are made with this option.
 pub(crate) fn knows_option(word: &str) -> bool {
@@ -160,7 +164,8 @@ impl Grammar {
             23 if self.once_in(4) => ("SESSION.LIST", &[]),
             23 | 24 => ("SESSION.COUNT", &[]),
             25 => ("SESSION.TTL", &[]),
-            26 | 27 => ("SESSION.SET", &[]),
+            26 => ("SESSION.INCRBY", &[]),
+            27 => ("SESSION.SET", &[]),
             28 | 29 => ("SESSION.UNSET", &[]),
             30 | 31 => ("SESSION.REVOKE", &[]),
             // Not often, for little is left behind it.
@@ -196,10 +201,22 @@ impl Grammar {
 
     fn positional(&mut self, name: &str) -> Args {
         match name {
+            "SESSION.VALIDATE" | "SESSION.TOUCH" if self.once_in(4) => {
+                vec![self.values.spelled("ID"), self.values.value(Kind::Id)]
+            }
             "SESSION.VALIDATE" | "SESSION.TOUCH" => vec![self.values.value(Kind::Token)],
             "SESSION.REFRESH" => vec![self.values.value(Kind::RefreshToken)],
             "SESSION.REGENERATE" => vec![self.values.value(Kind::IdOrToken)],
             "SESSION.GET" | "SESSION.TTL" => vec![self.values.value(Kind::Id)],
+            "SESSION.INCRBY" => {
+                vec![self.values.value(Kind::Id), self.values.value(Kind::Field), self.values.value(Kind::Number)]
+            }
+            "SESSION.SET" if self.once_in(3) => {
+                let mut args = self.fields(2);
+                let (word, version) = (self.values.spelled("VERSION"), self.values.value(Kind::Few));
+                args.splice(1..1, [word, version]);
+                args
+            }
             "SESSION.SET" => self.fields(2),
             "SESSION.UNSET" => self.fields(1),
             "SESSION.REVOKE" => (0..=self.below(3)).map(|_| self.values.value(Kind::IdOrToken)).collect(),

@@ -170,8 +170,12 @@ impl Pair {
 
     fn set(&mut self, text: &str, fields: &[(&str, &str)], now: u64) -> Result<(), ChangeError> {
         let data = Data::pack(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))).unwrap();
-        let set =
-            self.primary.set(&id(text), data, &Rules { data: DataLimit { bytes: 20, fields: 3 }, ..rules(now) })?;
+        let set = self.primary.set(
+            &id(text),
+            data,
+            None,
+            &Rules { data: DataLimit { bytes: 20, fields: 3 }, ..rules(now) },
+        )?;
         self.carry_out(&set.effects);
         Ok(())
     }
@@ -485,7 +489,7 @@ fn events_tell_what_happens_to_which_session() {
     let again = pair.primary.create(NewSession { agent: None, ..with_agent("b") }, &rules(9500)).unwrap();
     assert_eq!(told(&pair, &again.events), ["Ended(Idle) b phone", "Ended(Expired) c -", "Created b -"]);
     let data = Data::pack([(&b"x"[..], &b"y"[..])]).unwrap();
-    let set = pair.primary.set(&id("b"), data.clone(), &rules(2)).unwrap();
+    let set = pair.primary.set(&id("b"), data.clone(), None, &rules(2)).unwrap();
     assert_eq!(told(&pair, &set.events), ["Set b -"]);
     assert!(pair.primary.unset(&id("b"), data.clone(), &rules(2)).unwrap().events.is_empty());
     pair.carry_out(&encoded(&set.effects));
@@ -1258,7 +1262,7 @@ fn effects_that_are_more_than_a_value_are_refused_as_one() {
         &Effect::Clear { except: None },
         &Effect::Clear { except: Some(id("1")) },
         &Effect::Seen { id: id("1"), at: at(1) },
-        &Effect::Unset { id: id("1"), names: Data::pack([(&b"name"[..], &b""[..])]).unwrap() },
+        &Effect::Unset { id: id("1"), version: 1, names: Data::pack([(&b"name"[..], &b""[..])]).unwrap() },
     ] {
         assert_eq!(decode(&[&revoked, &end(1, 9), more]), Err(DecodeError::Damaged), "{more:?}");
     }
@@ -1321,6 +1325,69 @@ fn the_last_deadline_goes_with_its_record() {
 }
 
 #[test]
+fn a_version_counts_the_changes_of_the_data_and_outlives_them() {
+    let mut pair = Pair::default();
+    let version = |pair: &Pair, text: &str| pair.primary.get(&id(text), &pair.agents, &rules(3)).unwrap().version;
+    pair.create(new("none", 0, 9000), rules(0)).unwrap();
+    let field = Data::pack([(&b"n"[..], &b"1"[..])]).unwrap();
+    pair.create(NewSession { data: field.clone(), ..refreshable("a", 0, 9000, 50) }, rules(0)).unwrap();
+    assert_eq!((version(&pair, "none"), version(&pair, "a")), (0, 1));
+    pair.set("a", &[("b", "1")], 1).unwrap();
+    pair.set("none", &[("b", "1")], 1).unwrap();
+    assert_eq!((version(&pair, "none"), version(&pair, "a")), (1, 2));
+    for expected in [0, 1, 3, u64::MAX] {
+        let refused = pair.primary.set(&id("a"), field.clone(), Some(expected), &rules(1));
+        assert_eq!(refused.map(drop), Err(ChangeError::Conflict(2)));
+    }
+    let set = pair.primary.set(&id("a"), field.clone(), Some(2), &rules(1)).unwrap();
+    pair.carry_out(&encoded(&set.effects));
+    let names = Data::pack([(&b"n"[..], &b""[..]), (&b"b"[..], &b""[..])]).unwrap();
+    let unset = pair.primary.unset(&id("a"), names.clone(), &rules(1)).unwrap();
+    pair.carry_out(&encoded(&unset.effects));
+    assert!(pair.primary.unset(&id("a"), names, &rules(1)).unwrap().effects.is_empty());
+    assert_eq!((version(&pair, "a"), pair.fields("a", 1).len()), (4, 0), "without a field, too");
+    pair.refresh("a", 0, Origin::default(), 2).unwrap();
+    let grant = pair.primary.regenerate(&bare("a"), id("b"), &pair.agents, &rules(2)).unwrap();
+    pair.carry_out(&encoded(&grant.effects));
+    assert_eq!(version(&pair, "b"), 4);
+    let bytes = pair.primary.encode(&pair.agents);
+    let mut agents = AgentPool::new();
+    let read = UserSessions::decode(&bytes, &mut agents).unwrap();
+    assert_eq!(read.get(&id("b"), &agents, &rules(3)).unwrap().version, 4);
+    pair.revoke(&[bare("b")], rules(3));
+    let dead = pair.primary.set(&id("b"), field, Some(4), &rules(3));
+    assert_eq!(dead.map(drop), Err(ChangeError::Dead(Reason::Revoked)));
+}
+
+#[test]
+fn a_field_is_counted_up_if_it_is_a_number() {
+    let mut pair = Pair::default();
+    pair.create(new("a", 0, 9000), rules(0)).unwrap();
+    let add = |pair: &mut Pair, field: &str, by: i64| {
+        let sum = pair.primary.increment(&id("a"), field.as_bytes(), by, &rules(1))?;
+        pair.carry_out(&encoded(&sum.effects));
+        Ok::<_, ChangeError>(sum.value)
+    };
+    assert_eq!([5, -7, 0, i64::MAX].map(|by| add(&mut pair, "n", by).unwrap()), [5, -2, -2, i64::MAX - 2]);
+    assert_eq!(add(&mut pair, "n", 3), Err(ChangeError::Overflow));
+    assert_eq!(add(&mut pair, "m", i64::MIN), Ok(i64::MIN));
+    assert_eq!(add(&mut pair, "m", -1), Err(ChangeError::Overflow));
+    assert_eq!(pair.fields("a", 1)[0], ("n".into(), (i64::MAX - 2).to_string()));
+    pair.create(new("b", 0, 9000), rules(0)).unwrap();
+    for text in ["", "x", "+1", "01", "-0", "1 ", " 1", "1.0", "9223372036854775808", "\u{664}"] {
+        pair.set("b", &[("t", text)], 1).unwrap();
+        let sum = pair.primary.increment(&id("b"), b"t", 1, &rules(1));
+        assert_eq!(sum.map(drop), Err(ChangeError::NoNumber), "{text:?}");
+    }
+    let few = Rules { data: DataLimit { bytes: 999, fields: 2 }, ..rules(1) };
+    assert_eq!(pair.primary.increment(&id("a"), b"o", 1, &few).map(drop), Err(ChangeError::TooMany(3)));
+    let small = Rules { data: DataLimit { bytes: 5, fields: 9 }, ..rules(1) };
+    assert!(matches!(pair.primary.increment(&id("a"), b"o", 1, &small).map(drop), Err(ChangeError::TooLarge(_))));
+    pair.revoke(&[bare("a")], rules(2));
+    assert_eq!(add(&mut pair, "n", 1), Err(ChangeError::Dead(Reason::Revoked)));
+}
+
+#[test]
 fn very_many_fields_are_set_and_removed_at_once() {
     let names: Vec<_> = (0..VERY_MANY).map(|n| format!("field {n}")).collect();
     let data = |names: &[String]| Data::pack(names.iter().map(|name| (name.as_bytes(), &b"v"[..]))).unwrap();
@@ -1330,7 +1397,7 @@ fn very_many_fields_are_set_and_removed_at_once() {
     let rules = Rules { data: DataLimit::NONE, ..rules(1) };
     let half = names.len() / 2;
     for fields in [&names[..half], &names[half / 2..]] {
-        let set = sessions.set(&id("a"), data(fields), &rules).unwrap();
+        let set = sessions.set(&id("a"), data(fields), None, &rules).unwrap();
         sessions.apply(&set.effects, &mut agents);
     }
     assert_eq!(sessions.get(&id("a"), &agents, &rules).unwrap().data.iter().count(), names.len());

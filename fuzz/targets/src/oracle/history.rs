@@ -28,6 +28,8 @@ pub(crate) struct Known {
     pub(crate) agent: Option<String>,
     pub(crate) device: Option<Device>,
     pub(crate) data: Vec<Field>,
+    /// How often they have changed.
+    pub(crate) version: u64,
     /// The earliest `iat` that it accepts, if applications chose its id.
     pub(crate) accepts_from: Option<UnixMillis>,
     /// What is left of it, once it has ended.
@@ -119,6 +121,7 @@ impl Known {
             agent: None,
             device: None,
             data: Vec::new(),
+            version: 0,
             accepts_from: None,
             tombstone: None,
         }
@@ -142,6 +145,7 @@ impl Known {
             agent: session.agent.as_ref().map(|agent| agent.as_ref().to_owned()),
             device: session.device,
             data: fields(&session.data),
+            version: session.version,
             accepts_from: session.accepts_from,
             ..Self::blank(session.id.clone())
         }
@@ -304,6 +308,7 @@ impl Known {
 
     pub(crate) fn set(&mut self, data: &Data<'_>) {
         self.data = merged(&self.data, data);
+        self.version += 1;
     }
 }
 
@@ -462,6 +467,7 @@ impl History {
             agent: new.agent.map(str::to_owned),
             device: new.device,
             data: fields(&new.data),
+            version: u64::from(!new.data.is_empty()),
             ..Known::blank(new.id.clone())
         };
         let token = match new.source {

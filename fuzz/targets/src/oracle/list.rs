@@ -81,13 +81,14 @@ impl Record {
         Cow::Owned(bytes)
     }
 
-    fn change_data(&mut self, change: impl FnOnce(&Data<'_>) -> Vec<(Vec<u8>, Vec<u8>)>) {
+    fn change_data(&mut self, version: u64, change: impl FnOnce(&Data<'_>) -> Vec<(Vec<u8>, Vec<u8>)>) {
         let bytes = [&[1], &self.bytes[..]].concat();
         let effects = decode_effects(&bytes).expect("a record is an effect");
         let Some(Effect::Put(session)) = effects.first() else { panic!("no session: {effects:?}") };
         let mut session = session.clone();
         let fields = change(&session.data);
         session.data = Data::pack(fields.iter().map(|(name, value)| (&name[..], &value[..]))).expect("fields");
+        session.version = version;
         *self = Self::new(&Effect::Put(session));
     }
 }
@@ -152,9 +153,9 @@ impl List {
                     None => self.records.push(record),
                 }
             }
-            Effect::Set { id, data } => {
+            Effect::Set { id, version, data } => {
                 if let Some(record) = self.session_mut(id) {
-                    record.change_data(|known| {
+                    record.change_data(*version, |known| {
                         let mut fields: Vec<_> = known.iter().map(owned).collect();
                         for (name, value) in data.iter().map(owned) {
                             match fields.iter_mut().find(|(known, _)| *known == name) {
@@ -166,9 +167,9 @@ impl List {
                     });
                 }
             }
-            Effect::Unset { id, names } => {
+            Effect::Unset { id, version, names } => {
                 if let Some(record) = self.session_mut(id) {
-                    record.change_data(|known| {
+                    record.change_data(*version, |known| {
                         known.iter().map(owned).filter(|(name, _)| names.iter().all(|(gone, _)| gone != name)).collect()
                     });
                 }

@@ -12,7 +12,7 @@ use redis_session_core::token::{Issued, RefreshToken, TokenKind};
 use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 
 use super::ended::Ended;
-use super::history::{Ends, Field, History, Known, Worth, fields, merged};
+use super::history::{Ends, History, Known, Worth, fields, merged};
 use super::list::{List, assert_same};
 
 /// A command with all that it brings along, but the rules.
@@ -30,7 +30,9 @@ pub enum Command<'a> {
     /// Another id for a session.
     Regenerate { old: Presented, new: SessionId },
     /// Fields to set.
-    Set { id: SessionId, data: Data<'a> },
+    Set { id: SessionId, data: Data<'a>, expected: Option<u64> },
+    /// A field to count up.
+    Increment { id: SessionId, field: &'static [u8], by: i64 },
     /// Fields to remove.
     Unset { id: SessionId, names: Data<'a> },
     /// The end of some sessions.
@@ -123,7 +125,8 @@ impl User {
             Command::Touch { presented, stateless, device } => self.touch(&presented, stateless, device, rules),
             Command::Refresh { id, behind, origin } => self.refresh(id, behind, origin, rules),
             Command::Regenerate { old, new } => self.regenerate(&old, &new, rules),
-            Command::Set { id, data } => self.set(&id, &data, rules),
+            Command::Set { id, data, expected } => self.set(&id, &data, expected, rules),
+            Command::Increment { id, field, by } => self.increment(&id, field, by, rules),
             Command::Unset { id, names } => self.unset(&id, &names, rules),
             Command::Revoke { presented } => self.revoke(&presented, rules),
             Command::Deny { id, until } => self.deny(&id, until, rules),
@@ -288,6 +291,7 @@ impl User {
             assert_eq!((session.ip, session.agent), (known.ip, known.agent.as_deref()));
             assert_eq!((session.device, session.accepts_from), (known.device, known.accepts_from));
             assert_eq!(fields(&session.data), known.data);
+            assert_eq!(session.version, known.version);
         }
         assert!(live.next().is_none(), "no dead session is listed");
         for known in &self.history.known {
@@ -463,42 +467,75 @@ impl User {
         }
     }
 
-    /// The fields of a live session.
-    fn fields(&self, id: &SessionId, rules: &Rules) -> Result<&[Field], ChangeError> {
+    /// A live session whose fields can be changed.
+    fn changeable(&self, id: &SessionId, rules: &Rules) -> Result<&Known, ChangeError> {
         let known = self.history.find(id).ok_or(ChangeError::Dead(Reason::Unknown))?;
         known.status(rules).map_err(ChangeError::Dead)?;
-        Ok(&known.data)
+        Ok(known)
     }
 
-    fn set(&mut self, id: &SessionId, data: &Data<'_>, rules: &Rules) {
-        let expected = self.fields(id, rules).and_then(|known| {
-            let fields = merged(known, data);
+    /// Carries out a decision to set fields, if that is what it must be.
+    fn set_as<T: PartialEq + std::fmt::Debug>(
+        &mut self,
+        id: &SessionId,
+        got: Result<Decision<'_, T>, ChangeError>,
+        expected: Result<(T, Data<'_>), ChangeError>,
+        rules: &Rules,
+    ) {
+        let expected = expected.and_then(|(value, data)| {
+            let fields = merged(&self.changeable(id, rules)?.data, &data);
             if fields.len() > rules.data.fields {
                 return Err(ChangeError::TooMany(fields.len()));
             }
             match fields.iter().map(|(name, value)| name.len() + value.len()).sum() {
                 size if size > rules.data.bytes => Err(ChangeError::TooLarge(size)),
-                _ => Ok(()),
+                _ => Ok((value, data)),
             }
         });
-        let got = self.sessions.set(id, data.clone(), rules);
-        assert_eq!(got.as_ref().err(), expected.as_ref().err());
-        if let Ok(decision) = got {
-            let mut after = self.history.clone();
-            after.find_mut(id).expect("it is alive").set(data);
-            self.commit(&decision, &Ends::new(), after, rules);
+        match (got, expected) {
+            (Ok(decision), Ok((value, data))) => {
+                assert_eq!(decision.value, value);
+                let mut after = self.history.clone();
+                after.find_mut(id).expect("it is alive").set(&data);
+                self.commit(&decision, &Ends::new(), after, rules);
+            }
+            (got, expected) => assert_eq!(got.map(drop), expected.map(drop)),
         }
     }
 
+    fn set(&mut self, id: &SessionId, data: &Data<'_>, version: Option<u64>, rules: &Rules) {
+        let expected = self.changeable(id, rules).and_then(|known| match version {
+            Some(version) if version != known.version => Err(ChangeError::Conflict(known.version)),
+            _ => Ok(((), data.clone())),
+        });
+        let got = self.sessions.set(id, data.clone(), version, rules);
+        self.set_as(id, got, expected, rules);
+    }
+
+    fn increment(&mut self, id: &SessionId, field: &[u8], by: i64, rules: &Rules) {
+        let expected = self.changeable(id, rules).and_then(|known| {
+            let known = known.data.iter().find(|(name, _)| name == field);
+            let text = known.map_or("0", |(_, value)| std::str::from_utf8(value).unwrap_or("no text"));
+            let number = text.parse::<i64>().ok().filter(|_| !text.starts_with(['+', '0']) && !text.starts_with("-0"));
+            let number = if text == "0" { Some(0) } else { number };
+            let sum = i128::from(number.ok_or(ChangeError::NoNumber)?) + i128::from(by);
+            let sum = i64::try_from(sum).map_err(|_| ChangeError::Overflow)?;
+            Ok((sum, Data::pack([(field, sum.to_string().as_bytes())]).expect("a field")))
+        });
+        let got = self.sessions.increment(id, field, by, rules);
+        self.set_as(id, got, expected, rules);
+    }
+
     fn unset(&mut self, id: &SessionId, names: &Data<'_>, rules: &Rules) {
-        let expected = self.fields(id, rules).map(<[_]>::len);
+        let expected = self.changeable(id, rules).map(|known| known.data.len());
         let got = self.sessions.unset(id, names.clone(), rules);
         assert_eq!(got.as_ref().err(), expected.as_ref().err());
         if let (Ok(decision), Ok(before)) = (got, expected) {
             let mut after = self.history.clone();
-            let data = &mut after.find_mut(id).expect("it is alive").data;
-            data.retain(|(name, _)| names.iter().all(|(gone, _)| gone != name));
-            assert_eq!(decision.value, before - data.len());
+            let known = after.find_mut(id).expect("it is alive");
+            known.data.retain(|(name, _)| names.iter().all(|(gone, _)| gone != name));
+            assert_eq!(decision.value, before - known.data.len());
+            known.version += u64::from(decision.value > 0);
             self.commit(&decision, &Ends::new(), after, rules);
         }
     }
