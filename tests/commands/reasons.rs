@@ -136,7 +136,7 @@ fn signed_claims_that_make_no_sense_are_malformed() {
             r#"{"sub":"42","sid":"one","exp":9999999999,"nbf":{}}"#,
             r#"{"sub":"42","sid":"one","exp":9999999999,"aud":1}"#,
             r#"{"sub":"42","sid":"one","exp":9999999999,"iss":["a"]}"#,
-            r#"{"sub":42,"sid":"one","exp":9999999999}"#,
+            r#"{"sub":4.2,"sid":"one","exp":9999999999}"#,
             r#"{"sub":"42","sid":1,"exp":9999999999}"#,
             r#"{"sub":"42","sid":"","exp":9999999999}"#,
             r#"{"sub":"42","sid":"a\u0000b","exp":9999999999}"#,

@@ -63,7 +63,8 @@ causes! {
     MalformedPayload: Malformed = "malformed_payload";
     /// An object in the header or payload has a member twice.
     MalformedDuplicate: Malformed = "malformed_duplicate";
-    /// `iss`, `sub`, `aud`, `jti` or `sid` is no string (`aud`: nor an array of strings; RFC 7519 section 4.1).
+    /// `iss`, `sub`, `aud`, `jti` or `sid` is no string (`aud`: nor an array of strings; `sub`: nor a whole number;
+    /// RFC 7519 section 4.1).
     MalformedClaim: Malformed = "malformed_claim";
     /// `exp`, `nbf` or `iat` is no number from 0 to 2^48 milliseconds (RFC 7519 section 2).
     MalformedDate: Malformed = "malformed_date";

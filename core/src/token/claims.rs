@@ -144,6 +144,13 @@ impl<'de, 'a> Registered<'de, 'a> {
         Ok(text.map(|text| text.0))
     }
 
+    fn user<A: MapAccess<'de>>(&mut self, values: &mut A) -> Result<Option<Cow<'de, str>>, A::Error> {
+        self.wrong = Some(Cause::MalformedClaim);
+        let user = values.next_value::<Option<User<'de>>>()?;
+        self.wrong = None;
+        Ok(user.map(|user| user.0))
+    }
+
     fn date<A: MapAccess<'de>>(&mut self, values: &mut A) -> Result<Option<UnixMillis>, A::Error> {
         self.wrong = Some(Cause::MalformedDate);
         let date = values.next_value::<Option<NumericDate>>()?;
@@ -156,7 +163,7 @@ impl<'de> Members<'de> for Registered<'de, '_> {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A, _: Walk<'_>) -> Result<bool, A::Error> {
         match name {
             "iss" => self.issuer = self.text(values)?,
-            "sub" => self.subject = self.text(values)?,
+            "sub" => self.subject = self.user(values)?,
             "aud" => {
                 self.wrong = Some(Cause::MalformedClaim);
                 self.audience_matches = values.next_value_seed(Audience(self.wanted))?;
@@ -176,6 +183,35 @@ impl<'de> Members<'de> for Registered<'de, '_> {
 /// The `iss` of a payload, for looking up whose keys are to verify the token.
 pub(crate) fn issuer_of(payload: &[u8]) -> Result<Option<Cow<'_, str>>, Cause> {
     Registered::read(payload, Audiences::Any).map(|claims| claims.issuer)
+}
+
+/// A `sub`: a string, or a whole number of 64 bits, which stands for its digits. RFC 7519 section 4.1.2 knows strings
+/// alone, but libraries sign what an application gives them, and that is often the number of a user.
+struct User<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for User<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct UserVisitor;
+        impl<'de> Visitor<'de> for UserVisitor {
+            type Value = User<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a whole number")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<User<'de>, E> {
+                Ok(User(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<User<'de>, E> {
+                Ok(User(Cow::Owned(text.to_owned())))
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<User<'de>, E> {
+                Ok(User(Cow::Owned(number.to_string())))
+            }
+            fn visit_i64<E>(self, number: i64) -> Result<User<'de>, E> {
+                Ok(User(Cow::Owned(number.to_string())))
+            }
+        }
+        deserializer.deserialize_any(UserVisitor)
+    }
 }
 
 /// A string or an array of strings (RFC 7519 section 4.1.3): does it hold one wanted?
@@ -303,6 +339,29 @@ mod tests {
             "0x10",
         ] {
             assert_eq!(expiry(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_user_is_a_string_or_a_whole_number() {
+        let user = |sub: &str| {
+            let payload = format!(r#"{{"sub":{sub}}}"#).into_bytes();
+            Registered::read(&payload, Audiences::Any).map(|claims| claims.subject.map(Cow::into_owned))
+        };
+        for (sub, name) in [
+            (r#""ada""#, "ada"),
+            (r#""\u0061da""#, "ada"),
+            ("42", "42"),
+            ("-7", "-7"),
+            ("0", "0"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("-9223372036854775808", "-9223372036854775808"),
+        ] {
+            assert_eq!(user(sub), Ok(Some(name.to_owned())), "{sub}");
+        }
+        assert_eq!(user("null"), Ok(None));
+        for bad in ["4.0", "1e3", "-0", "18446744073709551616", "true", "[]", "[42]", "{}", "042", "+1", "0x1"] {
+            assert!(user(bad).is_err(), "{bad}");
         }
     }
 

@@ -208,6 +208,14 @@ fn owned(value: &Tree) -> Option<String> {
     value.as_text().map(str::to_owned)
 }
 
+/// A string, or the digits of a whole number.
+fn user(value: &Tree) -> Option<String> {
+    match value {
+        Tree::Number(number) => number.as_u64().map(|n| n.to_string()).or(number.as_i64().map(|n| n.to_string())),
+        value => owned(value),
+    }
+}
+
 fn date(value: &Tree) -> Option<UnixMillis> {
     let Tree::Number(number) = value else { return None };
     if let Some(seconds) = number.as_u64() {
@@ -235,7 +243,7 @@ impl Payload {
         let audience = claim(&members, "aud", audience)?.unwrap_or_default();
         Some(Self {
             issuer: claim(&members, "iss", owned)?,
-            subject: claim(&members, "sub", owned)?,
+            subject: claim(&members, "sub", user)?,
             session: claim(&members, "sid", owned)?,
             token_id: claim(&members, "jti", owned)?,
             expires_at: claim(&members, "exp", date)?,

@@ -199,7 +199,7 @@ fn claims_of_the_wrong_type_are_malformed() {
     ] {
         assert_eq!(refused(&with(claims)), Some(Reason::Malformed), "{claims}");
     }
-    assert_eq!(refused(&signed("k256", HEADER, r#"{"sub":42,"exp":1700000001}"#)), Some(Reason::Malformed));
+    assert_eq!(refused(&signed("k256", HEADER, r#"{"sub":4.2,"exp":1700000001}"#)), Some(Reason::Malformed));
     for payload in ["", "[]", "null", "{}x", "{"] {
         let expected = Some(Reason::Malformed);
         assert_eq!(refused(&signed("k256", HEADER, payload)), expected, "{payload}");
@@ -273,6 +273,9 @@ fn the_subject_is_the_unescaped_text() {
     let of = |sub: &str| refused(&signed("k256", HEADER, format!(r#"{{"exp":1700000001{sub}}}"#)));
     assert_eq!(of(r#","sub":"42""#), None);
     assert_eq!(of(r#","sub":"\u00342""#), None);
+    // Applications sign the number of a user too.
+    assert_eq!(of(r#","sub":42"#), None);
+    assert_eq!(of(r#","sub":43"#), Some(Reason::Subject));
     for sub in ["", r#","sub":"""#, r#","sub":"43""#, r#","sub":"42 ""#, r#","sub":"42\u0000""#] {
         assert_eq!(of(sub), Some(Reason::Subject), "{sub}");
     }
