@@ -27,6 +27,11 @@ impl Blacklists {
         self.users.contains_key(&digest(user.as_bytes())) || self.has(token, None)
     }
 
+    /// Whether there was any token.
+    pub(crate) fn has_tokens(&self) -> bool {
+        !self.tokens.is_empty()
+    }
+
     /// Whether a session was logged out.
     pub(crate) fn end(&self, candidate: &Candidate) -> bool {
         let until = self.users.get(&digest(candidate.user.as_bytes()));

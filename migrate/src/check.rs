@@ -118,9 +118,11 @@ impl Pass {
         print!("{}", check.summary(&self.options, naive));
         let needed = check.issuers.needed();
         if !needed.is_empty() {
-            let text = issuers::file(&needed, self.record.read("issuers.json").as_deref());
-            let path = self.record.write("issuers.json", &text)?;
-            println!("\nWhat session.issuers-file needs is in {}.", path.display());
+            println!();
+            if let Some(text) = issuers::file(&needed, self.record.read("issuers.json").as_deref()) {
+                let path = self.record.write("issuers.json", &text)?;
+                println!("What session.issuers-file needs is in {}.", path.display());
+            }
             for entry in needed {
                 print!("{}", entry.instructions());
             }

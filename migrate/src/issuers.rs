@@ -27,10 +27,14 @@ struct Issuer {
     audiences: BTreeSet<Option<String>>,
 }
 
-/// An entry that is needed.
+/// What is needed for the JWTs of an issuer.
+///
+/// An entry with an `iss` is of somebody who publishes keys, so it takes no secrets: those of an application that writes an
+/// `iss` belong into the server's own key file.
 pub(crate) struct Entry {
     iss: Option<String>,
     jwks: String,
+    is_own: bool,
     json: String,
     kids: BTreeSet<String>,
     algs: BTreeSet<String>,
@@ -86,7 +90,8 @@ impl Issuer {
         }
         json.push('}');
         let (kids, algs) = (self.kids.clone(), self.algs.clone());
-        Entry { iss: iss.map(str::to_owned), jwks, json, kids, algs }
+        let is_own = iss.is_some() && algs.iter().all(|alg| alg.starts_with("HS"));
+        Entry { iss: iss.map(str::to_owned), jwks, is_own, json, kids, algs }
     }
 }
 
@@ -100,8 +105,11 @@ fn file_name(iss: Option<&str>) -> String {
     if name.is_empty() { "issuer.json".into() } else { name + ".json" }
 }
 
-/// A file of these entries, and of those of `old` for other issuers.
-pub(crate) fn file(entries: &[Entry], old: Option<&[u8]>) -> String {
+/// A file of these entries, and of those of `old` for other issuers; `None` if no entry is needed.
+pub(crate) fn file(entries: &[Entry], old: Option<&[u8]>) -> Option<String> {
+    if entries.iter().all(|entry| entry.is_own) {
+        return None;
+    }
     #[derive(Deserialize)]
     struct File<'a> {
         #[serde(borrow)]
@@ -116,9 +124,9 @@ pub(crate) fn file(entries: &[Entry], old: Option<&[u8]>) -> String {
         let named: Option<Named> = serde_json::from_str(json).ok();
         named.is_some_and(|named| entries.iter().all(|entry| entry.iss != named.iss))
     });
-    let lines: Vec<_> =
-        others.chain(entries.iter().map(|entry| &*entry.json)).map(|json| format!("  {json}")).collect();
-    format!("{{\"issuers\":[\n{}\n]}}\n", lines.join(",\n"))
+    let new = entries.iter().filter(|entry| !entry.is_own).map(|entry| &*entry.json);
+    let lines: Vec<_> = others.chain(new).map(|json| format!("  {json}")).collect();
+    Some(format!("{{\"issuers\":[\n{}\n]}}\n", lines.join(",\n")))
 }
 
 impl Entry {
@@ -129,19 +137,30 @@ impl Entry {
             Some(iss) => format!("JWTs with the iss {iss:?}"),
             None => "JWTs without an iss".into(),
         };
-        let mut text = format!("{whose} need the entry\n  {json}\n");
+        let mut text = if self.is_own {
+            format!("{whose} need the application's secret, which is in the file SECRET, in session.keys-file:\n")
+        } else {
+            format!("{whose} need the entry\n  {json}\n")
+        };
+        let file = if self.is_own { "KEYS-FILE" } else { jwks };
         let secrets: Vec<_> = algs.iter().filter(|alg| alg.starts_with("HS")).collect();
         let kids: Vec<_> = match self.kids.iter().map(|kid| format!(" --kid {}", quoted(kid))).collect::<Vec<_>>() {
             none if none.is_empty() => vec![String::new()],
             kids => kids,
         };
         if !secrets.is_empty() {
-            text +=
-                &format!("and {jwks} beside that file, with the application's secret, which is in the file SECRET:\n");
+            if !self.is_own {
+                text += &format!(
+                    "and {jwks} beside that file, with the application's secret, which is in the file SECRET:\n"
+                );
+            }
             let imports = secrets.iter().flat_map(|alg| kids.iter().map(move |kid| (alg, kid)));
             text.extend(imports.map(|(alg, kid)| {
-                format!("  redis-session-keys import --secret --alg {alg}{kid} --from SECRET {jwks}\n")
+                format!("  redis-session-keys import --secret --alg {alg}{kid} --from SECRET {file}\n")
             }));
+            if self.is_own {
+                text += "  redis-cli SESSION.RELOADKEYS\nsession.issuer must not be set, or be that iss.\n";
+            }
             let least = secrets.iter().map(|alg| bytes_of(alg)).max().unwrap_or_default();
             text += &format!("A secret of less than {least} bytes is refused: move its sessions with --opaque-jwts.\n");
         }
@@ -207,7 +226,7 @@ mod tests {
                 Command::new("bash").args(["-c", &line.replacen("redis-session-keys", "printf '%s|'", 1)]).output();
             String::from_utf8(printed.unwrap().stdout).unwrap()
         };
-        let words = |kid: &str, alg: &str| format!("import|--secret|--alg|{alg}|--kid|{kid}|--from|SECRET|shop.json|");
+        let words = |kid: &str, alg: &str| format!("import|--secret|--alg|{alg}|--kid|{kid}|--from|SECRET|KEYS-FILE|");
         let shown = "it's $(false) `x`?";
         let expected = [(shown, "HS256"), ("v1", "HS256"), (shown, "HS512"), ("v1", "HS512")];
         assert_eq!(

@@ -82,7 +82,9 @@ impl Pass {
             let phase = self.record.state.phase;
             let next = match phase {
                 Phase::Blacklist => {
-                    let prefix = self.options.prefixes.blacklist.clone();
+                    // What comes later is for the second look, and the next pass.
+                    let prefix = if self.blacklists.has_tokens() { &*self.options.prefixes.blacklist } else { "" };
+                    let prefix = prefix.to_owned();
                     self.scan("revoked tokens", &prefix, |tally| &mut tally.blacklist, Self::deny)?;
                     Phase::Sessions
                 }

@@ -54,9 +54,10 @@ fn shapes() -> Vec<Made> {
     let text = |made: &Value, name: &str| made[name].as_str().unwrap().to_owned();
     let mut shapes: Vec<_> = committed
         .map(|made| Made { library: text(&made, "library"), claims: text(&made, "claims") })
-        .filter(|made| made.claims.contains(r#""sub":""#))
+        .filter(|made| made.claims.contains(r#""sub":"#))
         .collect();
     shapes.push(Made { library: "jsonwebtoken (Rust)".into(), claims: format!(r#"{{"sub":"42","exp":{FAR}}}"#) });
+    shapes.push(Made { library: "jsonwebtoken (Rust)".into(), claims: format!(r#"{{"sub":42,"exp":{FAR}}}"#) });
     shapes
 }
 
@@ -108,6 +109,8 @@ fn follow(server: &Server, folder: &Path, secret: &str) {
         put(entry["jwks"].as_str().unwrap(), &set_of(std::slice::from_ref(&key)));
     }
     put("issuers.json", &text);
+    cmd(&mut server.connection(), "CONFIG SET session.issuers-file issuers.json").unwrap();
+    // For JWTs with an iss.
     load(server, &[own(), key]).unwrap();
 }
 
