@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use redis::Connection;
 use redis_session_tests::{
-    Server, ServerBuilder, cmd, create, fields, jwk_set, list, module_path, text, verdict, wait_until,
+    Server, ServerBuilder, cmd, create, fields, jwk_set, list, module_path, program_path, text, verdict, wait_until,
 };
 
 use crate::commands::{COMMANDS, READERS, get, is_denied, on_key};
@@ -52,6 +53,13 @@ fn the_file_starts_a_server_that_keeps_sessions() {
 
 #[test]
 fn the_lines_of_the_packages_start_a_server_that_keeps_sessions() {
+    // The key file as the page has it made, but for its place: without a file it is written to standard output.
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/install.md")).unwrap();
+    let line = page.lines().find_map(|line| line.strip_prefix("runuser -u redis -- redis-session-keys ")).unwrap();
+    let arguments = line.strip_suffix(" /etc/redis/session-keys.json").unwrap().split(' ');
+    let made = Command::new(program_path("redis-session-keys")).args(arguments).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let keys = String::from_utf8(made.stdout).unwrap();
     for name in ["session.conf", "container/redis.conf"] {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging").join(name);
         let conf = fs::read_to_string(file).unwrap();
@@ -69,7 +77,7 @@ fn the_lines_of_the_packages_start_a_server_that_keeps_sessions() {
             }
         }
         assert!(module, "{name}");
-        let builder = ServerBuilder::new().without_module().file("keys.json", jwk_set(&["one"]));
+        let builder = ServerBuilder::new().without_module().file("keys.json", keys.clone());
         let mut server = builder.config(lines.join("\n")).start();
         create(&mut server.connection(), "sessions:42");
         server.kill();
