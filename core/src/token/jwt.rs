@@ -341,8 +341,9 @@ impl<'de> Members<'de> for Header<'de> {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A, _: Walk<'_>) -> Result<bool, A::Error> {
         match name {
             "alg" => self.algorithm = Some(values.next_value::<Text<'de>>()?.0),
-            "kid" => self.kid = Some(values.next_value::<Text<'de>>()?.0),
-            "typ" => self.typ = Some(values.next_value::<Text<'de>>()?.0),
+            // Serializers that write absent members as null are common.
+            "kid" => self.kid = values.next_value::<Option<Text<'de>>>()?.map(|text| text.0),
+            "typ" => self.typ = values.next_value::<Option<Text<'de>>>()?.map(|text| text.0),
             // No extension is understood, the unencoded payload included (RFC 7515 section 4.1.11, RFC 7797).
             "crit" | "b64" => {
                 self.has_extension = true;

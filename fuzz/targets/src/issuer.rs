@@ -196,8 +196,8 @@ fn typed<T>(members: &[(String, Tree)], name: &str, read: fn(&Tree) -> Option<T>
     member(members, name).map_or(Some(None), |value| read(value).map(Some))
 }
 
-/// The same of a claim, which is not there if it is null.
-fn claim<T>(members: &[(String, Tree)], name: &str, read: fn(&Tree) -> Option<T>) -> Option<Option<T>> {
+/// The same, where null means that it is not there.
+fn optional<T>(members: &[(String, Tree)], name: &str, read: fn(&Tree) -> Option<T>) -> Option<Option<T>> {
     match member(members, name) {
         Some(Tree::Null) => Some(None),
         _ => typed(members, name, read),
@@ -240,15 +240,15 @@ fn audience(value: &Tree) -> Option<Vec<String>> {
 impl Payload {
     pub(crate) fn read(json: &[u8], wanted: Option<&str>) -> Option<Self> {
         let members = strict_object(json)?;
-        let audience = claim(&members, "aud", audience)?.unwrap_or_default();
+        let audience = optional(&members, "aud", audience)?.unwrap_or_default();
         Some(Self {
-            issuer: claim(&members, "iss", owned)?,
-            subject: claim(&members, "sub", user)?,
-            session: claim(&members, "sid", owned)?,
-            token_id: claim(&members, "jti", owned)?,
-            expires_at: claim(&members, "exp", date)?,
-            not_before: claim(&members, "nbf", date)?,
-            issued_at: claim(&members, "iat", date)?,
+            issuer: optional(&members, "iss", owned)?,
+            subject: optional(&members, "sub", user)?,
+            session: optional(&members, "sid", owned)?,
+            token_id: optional(&members, "jti", owned)?,
+            expires_at: optional(&members, "exp", date)?,
+            not_before: optional(&members, "nbf", date)?,
+            issued_at: optional(&members, "iat", date)?,
             audience_matches: wanted.is_some_and(|wanted| audience.iter().any(|audience| audience == wanted)),
         })
     }
@@ -314,8 +314,9 @@ fn check(
 
 /// The keys that may have signed a JWT with this header; `None` stands for those whose public parts alone are known here.
 fn signers(header: &[(String, Tree)]) -> Result<Vec<Option<&'static Key>>, Reason> {
-    let names = ["alg", "kid", "typ"].map(|name| typed(header, name, owned));
-    let [Some(algorithm), Some(kid), Some(_)] = names else { return Err(Reason::Malformed) };
+    let algorithm = typed(header, "alg", owned);
+    let [kid, typ] = ["kid", "typ"].map(|name| optional(header, name, owned));
+    let (Some(algorithm), Some(kid), Some(_)) = (algorithm, kid, typ) else { return Err(Reason::Malformed) };
     if member(header, "crit").is_some() || member(header, "b64").is_some() {
         return Err(Reason::Malformed);
     }

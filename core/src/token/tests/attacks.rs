@@ -318,7 +318,7 @@ fn a_kid_is_a_name_and_neither_path_nor_query() {
             assert_eq!(refused(issued(algorithm, &header, CLAIMS)), Reason::UnknownKey, "{kid:.80}");
         }
     }
-    for kid in ["null", "1", r#"["RS256"]"#, r#"{"kid":"RS256"}"#, "\"\\ud800\""] {
+    for kid in ["1", r#"["RS256"]"#, r#"{"kid":"RS256"}"#, "\"\\ud800\""] {
         let header = format!(r#"{{"alg":"RS256","kid":{kid}}}"#);
         assert_eq!(refused(issued(Algorithm::Rs256, &header, CLAIMS)), Reason::Malformed, "{kid}");
     }
