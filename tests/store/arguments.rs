@@ -91,6 +91,8 @@ macro_rules! errors {
             session_register(key(), jwt(), &create()),
             session_validate(key(), jwt(), &validate()),
             session_touch(key(), jwt(), &validate()),
+            session_validate_id(key(), id(), &validate()),
+            session_touch_id(key(), id(), &validate()),
             session_refresh(key(), refresh_token(), &refresh()),
             session_regenerate(key(), jwt()),
             session_get(key(), id()),
@@ -98,6 +100,8 @@ macro_rules! errors {
             session_count(key()),
             session_ttl(key(), id()),
             session_set(key(), id(), [(format!("{MARK}-field"), format!("{MARK}-value"))]),
+            session_set_version(key(), id(), 7, [(format!("{MARK}-field"), format!("{MARK}-value"))]),
+            session_incrby(key(), id(), format!("{MARK}-field"), 1),
             session_unset(key(), id(), &[format!("{MARK}-field")]),
             session_revoke(key(), &[id(), jwt(), refresh_token()]),
             session_revoke_user(key()),
@@ -151,6 +155,8 @@ async fn store_errors(url: &str) -> Vec<(&'static str, StoreError)> {
         note("session", store().session(&user, &id).await.err());
         note("data", store().data::<HashMap<String, String>>(&user, &id).await.err());
         note("set_data", store().set_data(&user, &id, &data).await.err());
+        let change = |data: &mut HashMap<String, String>| data.clear();
+        note("update_data", store().update_data(&user, &id, change).await.err());
         note("remove_data", store().remove_data(&user, &id, &[&format!("{MARK}-field")]).await.err());
     }
     errors
