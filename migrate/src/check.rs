@@ -171,7 +171,7 @@ impl Pass {
 
     fn ask_about(&mut self, candidates: Vec<Candidate>, check: &mut Check) -> Result<(), Failure> {
         let keys = self.options.keys();
-        let options = ValidateOptions::new().stateless();
+        let options = ValidateOptions::new().stateless().with_id();
         let ask = |Candidate { user, token, .. }: &Candidate| {
             let key = keys.key(user);
             Ask::new(&*key, session_validate(&*key, &token[..], &options))
