@@ -139,6 +139,13 @@ impl CreateOptions {
         self
     }
 
+    /// `TOKEN`, unless [`CreateOptions::token`] has chosen one.
+    #[must_use]
+    pub fn or_token(mut self, kind: TokenFormat) -> Self {
+        self.token = self.token.or(Some(kind));
+        self
+    }
+
     /// `TOKENTTL`: how long the token can be used, at most as long as the session. Sent in whole seconds, rounded
     /// up. Default: `session.token-ttl`.
     #[must_use]
@@ -519,6 +526,8 @@ mod tests {
             (new().token(TokenFormat::Jwt), &["TOKEN", "JWT"]),
             (new().token(TokenFormat::Opaque), &["TOKEN", "OPAQUE"]),
             (new().token(TokenFormat::None), &["TOKEN", "NONE"]),
+            (new().or_token(TokenFormat::Opaque), &["TOKEN", "OPAQUE"]),
+            (new().token(TokenFormat::Jwt).or_token(TokenFormat::Opaque), &["TOKEN", "JWT"]),
             (new().token_ttl(seconds(60)), &["TOKENTTL", "60"]),
             (new().refresh(seconds(86_400)), &["REFRESH", "86400"]),
             (new().refresh(Duration::from_millis(1500)), &["REFRESH", "2"]),

@@ -116,8 +116,7 @@ pub enum DataError {
     /// The field was not sealed, or with a key that is not known, or for another session, or it was changed.
     #[cfg(feature = "encryption")]
     Sealed,
-    /// The operating system gave no randomness to seal with.
-    #[cfg(feature = "encryption")]
+    /// The operating system gave no randomness, for a session's id or to seal with.
     Randomness,
 }
 
@@ -210,7 +209,6 @@ impl fmt::Display for DataError {
             Self::Json(why) => write!(f, "session data: {why}"),
             #[cfg(feature = "encryption")]
             Self::Sealed => f.write_str("a field of the session cannot be opened"),
-            #[cfg(feature = "encryption")]
             Self::Randomness => f.write_str("the operating system gave no randomness"),
         }
     }

@@ -95,7 +95,6 @@ mod authenticated;
 mod connect;
 mod data;
 mod error;
-#[cfg(feature = "encryption")]
 mod id;
 #[cfg(feature = "offline")]
 mod local;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use redis_session::{Inactive, InactiveReason, Timestamp};
-use redis_session_core::token::{Issued, KeyRing, KeyRingError, TokenKind, TokenPolicy, Verifier};
+use redis_session_core::token::{Cause, Issued, KeyRing, KeyRingError, TokenKind, TokenPolicy, Verifier};
 use redis_session_core::{Reason, Subject, UnixMillis};
 
 use crate::authenticated::{Assurance, Authenticated};
@@ -21,7 +21,8 @@ use crate::authenticated::{Assurance, Authenticated};
 ///   [`not_before`](Self::not_before).
 ///
 /// And a check slides no idle timeout. Keep access tokens short-lived, for until the last one expires is how long a
-/// session can outlive its logout. Opaque tokens are refused, because they are nothing without their session.
+/// session can outlive its logout. Of an opaque token it can say nothing, for it is nothing without its session, nor of a
+/// JWT without `exp` or of a key that it does not have: then the answer is that Redis is away.
 ///
 /// With public keys (RS256, PS256, ES256 and their longer kin, EdDSA) the application holds no secret. With the server's
 /// own key file it holds what signs tokens: guard it as the server's.
@@ -123,20 +124,27 @@ impl LocalVerifier {
         self
     }
 
-    /// What the token by itself is worth, now.
-    pub(super) fn verify(&self, user: &str, token: &str) -> Result<Authenticated, Inactive> {
+    /// What the token by itself is worth, now; `None` if that cannot be said.
+    pub(crate) fn verify(&self, user: &str, token: &str) -> Result<Option<Authenticated>, Inactive> {
         self.verify_at(user, token, unix_millis(SystemTime::now()))
     }
 
-    fn verify_at(&self, user: &str, token: &str, now: UnixMillis) -> Result<Authenticated, Inactive> {
+    fn verify_at(&self, user: &str, token: &str, now: UnixMillis) -> Result<Option<Authenticated>, Inactive> {
+        // Good or not, it names a session that nobody knows of here.
+        if token.starts_with("rst1.") {
+            return Ok(None);
+        }
         let refused = |reason: Reason| Inactive::from(InactiveReason::from_name(reason.as_str()));
         let subject = Subject::new(user.as_bytes()).map_err(|_| refused(Reason::Malformed))?;
         // With room of its own, so that checks need not wait for each other.
         let verified = self.verifier.clone().verify_alone(subject, token.as_bytes(), None, now);
-        let verified = verified.map_err(|cause| refused(cause.reason()))?;
+        let verified = match verified.map_err(Cause::reason) {
+            Err(Reason::UnknownKey) => return Ok(None),
+            verified => verified.map_err(refused)?,
+        };
         // Without an end of its own, a token is worth what its session is, and that is not known.
         let (TokenKind::Jwt, Some(expires_at)) = (verified.kind, verified.expires_at) else {
-            return Err(refused(Reason::Type));
+            return Ok(None);
         };
         let issued = match verified.issued {
             Issued::InSecondOf(time) | Issued::ForSessionOf(time) => time,
@@ -145,13 +153,13 @@ impl LocalVerifier {
         if issued < self.not_before {
             return Err(refused(Reason::UserRevoked));
         }
-        Ok(Authenticated {
+        Ok(Some(Authenticated {
             user: user.to_owned(),
             id: verified.id.to_string(),
             expires_at: Timestamp::from_unix_millis(expires_at.get()).ok_or_else(|| refused(Reason::Malformed))?,
             assurance: Assurance::TokenOnly,
             details: None,
-        })
+        }))
     }
 }
 

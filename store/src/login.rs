@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::data;
 use crate::error::StoreError;
+use crate::id;
 use crate::policy::Policy;
 
 /// Where a request comes from, as far as an application wants to know.
@@ -102,7 +103,8 @@ impl Visitor {
     }
 }
 
-/// A user who has shown who they are, and is to be logged in.
+/// A user who has shown who they are, and is to be logged in: once. Each value has a random id for its session, so make a
+/// new one for each login, and use it again only to [try again](crate::SessionStore::login).
 ///
 /// ```
 /// use redis_session_store::{Login, StoreError, Visitor};
@@ -117,6 +119,8 @@ impl Visitor {
 #[derive(Clone)]
 pub struct Login {
     pub(crate) user: String,
+    /// `None` if the operating system gave no randomness.
+    pub(crate) id: Option<String>,
     pub(crate) fields: Vec<(String, Vec<u8>)>,
     visitor: Visitor,
     remember: bool,
@@ -139,8 +143,8 @@ impl Login {
     /// This user.
     #[must_use]
     pub fn new(user: impl Into<String>) -> Self {
-        let (user, visitor) = (user.into(), Visitor::default());
-        Self { user, fields: Vec::new(), visitor, remember: false, claims: None }
+        let (user, id, visitor) = (user.into(), id::random().ok(), Visitor::default());
+        Self { user, id, fields: Vec::new(), visitor, remember: false, claims: None }
     }
 
     /// From there.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redis_session::CreateOptions;
+use redis_session::{CreateOptions, TokenFormat};
 
 /// What every login of an application has in common.
 ///
@@ -19,9 +19,10 @@ use redis_session::CreateOptions;
 /// let policy = Policy::new(ordinary).remembered(remembered);
 /// ```
 ///
-/// A JWT lasts for the server's `session.token-ttl`, an hour, unless the options have a
-/// [`token_ttl`](CreateOptions::token_ttl), and a cookie with it no longer. For cookies, choose
-/// [`TokenFormat::Opaque`](redis_session::TokenFormat::Opaque): such a token lasts as long as its session.
+/// The token is opaque unless the options choose another kind: it is short enough for a cookie and lasts as long as its
+/// session. A [JWT](redis_session::TokenFormat::Jwt), which other services can read and check, lasts for the server's
+/// `session.token-ttl`, an hour, unless the options have a [`token_ttl`](CreateOptions::token_ttl); so choose it with a
+/// [`refresh`](CreateOptions::refresh) token.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub(crate) ordinary: CreateOptions,
@@ -30,7 +31,7 @@ pub struct Policy {
 }
 
 impl Default for Policy {
-    /// The server's settings, and 30 days for who asks to be remembered.
+    /// Opaque tokens, the server's settings, and 30 days for who asks to be remembered.
     fn default() -> Self {
         Self::new(CreateOptions::new())
     }
@@ -40,6 +41,7 @@ impl Policy {
     /// A login as these options say. Who asks to be remembered has the same, and 30 days instead of their lifetime.
     #[must_use]
     pub fn new(ordinary: CreateOptions) -> Self {
+        let ordinary = ordinary.or_token(TokenFormat::Opaque);
         let remembered = ordinary.clone().ttl(Duration::from_secs(30 * 86_400));
         Self { ordinary, remembered, details: false }
     }
@@ -47,7 +49,7 @@ impl Policy {
     /// A login with [`Login::remember`](crate::Login::remember).
     #[must_use]
     pub fn remembered(mut self, options: CreateOptions) -> Self {
-        self.remembered = options;
+        self.remembered = options.or_token(TokenFormat::Opaque);
         self
     }
 

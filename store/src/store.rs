@@ -19,8 +19,6 @@ use crate::error::Resealing;
 use crate::error::StoreError;
 #[cfg(feature = "offline")]
 use crate::error::takes_no_changes;
-#[cfg(feature = "encryption")]
-use crate::id;
 #[cfg(feature = "offline")]
 use crate::local::LocalVerifier;
 use crate::login::{Login, Visitor};
@@ -152,27 +150,35 @@ impl<C> SessionStore<C> {
 impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// Logs a user in: a new session, and its tokens.
     ///
+    /// If the answer is lost, nobody knows whether there is a session now. So call this again with the same [`Login`]: it
+    /// has an id for the session, by which the server tells that there was an earlier try, whose session gives way to the
+    /// new one. However often it is tried, the user has one more device in the end.
+    ///
     /// # Errors
     /// [`StoreError::Limit`] if the user has as many sessions as the policy allows and it says to refuse more,
     /// [`StoreError::Unavailable`] and [`StoreError::Redis`] as always.
     pub async fn login(&self, login: &Login) -> Result<Created, StoreError> {
-        let mut options = login.options(&self.policy);
-        #[cfg(feature = "encryption")]
-        if let Some(keys) = &self.data_keys
-            && !login.fields.is_empty()
-        {
-            // What is sealed is bound to the session's id, so the id must be known before.
-            let id = id::random().map_err(DataError::sealing)?;
-            for (name, value) in &login.fields {
-                options = options.data(name.as_bytes(), keys.seal(&login.user, &id, name, value)?);
-            }
-            options = options.id(id);
-            return Ok(self.connection().session_create(self.keys.key(&login.user), &options).await?);
-        }
+        let id = login.id.as_deref().ok_or(DataError::Randomness)?;
+        let key = self.keys.key(&login.user);
+        let mut options = login.options(&self.policy).id(id);
         for (name, value) in &login.fields {
+            #[cfg(feature = "encryption")]
+            if let Some(keys) = &self.data_keys {
+                options = options.data(name.as_bytes(), keys.seal(&login.user, id, name, value)?);
+                continue;
+            }
             options = options.data(name.as_bytes(), value.as_slice());
         }
-        Ok(self.connection().session_create(self.keys.key(&login.user), &options).await?)
+        let mut connection = self.connection();
+        match connection.session_create(&key, &options).await {
+            Err(error) if SessionErrorCode::of(&error) == Some(SessionErrorCode::SessionExists) => {
+                // The id is random, so it can only be an earlier try of this login, or the same command, sent again by a
+                // connection to a cluster. Its tokens are lost, and no two sessions are to be in the list of devices.
+                connection.session_revoke(&key, id).await?;
+                Ok(connection.session_create(&key, &options).await?)
+            }
+            created => Ok(created?),
+        }
     }
 
     /// Checks a token and its session, and changes nothing: for requests that the user does not make, and for replicas.
@@ -222,7 +228,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
             Ok(Validation::Inactive(inactive)) => Err(StoreError::Refused(inactive)),
             #[cfg(feature = "offline")]
             Err(error @ (StoreError::Unavailable(_) | StoreError::ModuleMissing)) => match &self.local {
-                Some(verifier) => verifier.verify(&user, token).map_err(StoreError::Refused),
+                Some(verifier) => verifier.verify(&user, token).map_err(StoreError::Refused)?.ok_or(error),
                 None => Err(error),
             },
             Err(error) => Err(error),

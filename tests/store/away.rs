@@ -67,7 +67,7 @@ async fn a_store_can_be_made_before_redis_is_there() {
 #[tokio::test]
 async fn with_a_local_verifier_a_jwt_is_good_by_itself_and_that_is_said() {
     let mut server = server();
-    let store = SessionStore::connect(server.url()).unwrap().when_away(verifier());
+    let store = SessionStore::connect(server.url()).unwrap().policy(Policy::new(for_secs(600))).when_away(verifier());
     let created = store.login(&Login::new("42")).await.unwrap();
     let session = store.touch(token(&created), &Visitor::new()).await.unwrap();
     assert_eq!(session.assurance, Assurance::Session, "Redis is asked while it is there");
@@ -89,11 +89,11 @@ async fn with_a_local_verifier_a_jwt_is_good_by_itself_and_that_is_said() {
 async fn a_local_verifier_lets_nobody_in_whom_redis_would_not() {
     // The verifier goes by this process's clock, which nobody moves.
     let mut server = durable().clock_behind(Duration::from_secs(60)).start();
-    let store = SessionStore::connect(server.url()).unwrap().when_away(verifier());
+    let store = SessionStore::connect(server.url()).unwrap().policy(Policy::new(for_secs(600))).when_away(verifier());
     let policy = |kind| Policy::new(CreateOptions::new().token(kind));
     let opaque = store.clone().policy(policy(TokenFormat::Opaque)).login(&Login::new("42")).await.unwrap();
     let short = store.clone().policy(Policy::new(for_secs(1))).login(&Login::new("42")).await.unwrap();
-    let refreshable = Policy::new(CreateOptions::new().refreshable());
+    let refreshable = Policy::new(for_secs(600).refreshable());
     let good = store.clone().policy(refreshable).login(&Login::new("42")).await.unwrap();
     let mut forged = token(&good).to_owned();
     forged.truncate(forged.len() - 4);
@@ -101,7 +101,6 @@ async fn a_local_verifier_lets_nobody_in_whom_redis_would_not() {
     server.kill();
     let refresh_token = good.refresh_token.as_deref().unwrap();
     for (token, reason) in [
-        (token(&opaque), Reason::Type),
         (token(&short), Reason::TokenExpired),
         (forged.as_str(), Reason::Signature),
         (refresh_token, Reason::Type),
@@ -110,12 +109,17 @@ async fn a_local_verifier_lets_nobody_in_whom_redis_would_not() {
         let refused = store.touch(token, &Visitor::new()).await.unwrap_err();
         assert!(matches!(&refused, StoreError::Refused(inactive) if inactive.reason == reason), "{reason}: {refused}");
     }
+    // What it cannot tell is left to Redis, so that an outage logs nobody out.
+    assert!(is_unavailable(&store.touch(token(&opaque), &Visitor::new()).await));
+    let other_keys = LocalVerifier::from_jwk_set(jwk_set(&["another"])).unwrap();
+    assert!(is_unavailable(&store.clone().when_away(other_keys).touch(token(&good), &Visitor::new()).await));
     for (verifier, reason) in [
         (verifier().issuer("https://issuer.example"), Reason::Issuer),
         (verifier().audience("another"), Reason::Audience),
         (verifier().token_type("at+jwt"), Reason::Type),
     ] {
-        let elsewhere = SessionStore::connect(server.url()).unwrap().when_away(verifier);
+        let elsewhere =
+            SessionStore::connect(server.url()).unwrap().policy(Policy::new(for_secs(600))).when_away(verifier);
         let refused = elsewhere.touch(token(&good), &Visitor::new()).await.unwrap_err();
         assert!(matches!(&refused, StoreError::Refused(inactive) if inactive.reason == reason), "{reason}: {refused}");
     }
@@ -318,7 +322,7 @@ async fn a_server_that_takes_no_changes_now_is_away_for_what_changes_something()
 #[tokio::test]
 async fn with_a_local_verifier_a_server_that_takes_no_changes_is_still_asked() {
     let mut server = server_without_snapshots();
-    let store = SessionStore::connect(server.url()).unwrap().when_away(verifier());
+    let store = SessionStore::connect(server.url()).unwrap().policy(Policy::new(for_secs(600))).when_away(verifier());
     let created = store.login(&Login::new("42")).await.unwrap();
     let logged_out = store.login(&Login::new("42")).await.unwrap();
     assert!(store.logout(token(&logged_out)).await.unwrap());

@@ -207,3 +207,54 @@ async fn a_logout_of_what_is_no_token_is_a_success() {
         assert!(!store.logout(garbage).await.unwrap(), "{garbage}");
     }
 }
+
+#[tokio::test]
+async fn a_login_that_is_tried_again_is_one_device() {
+    let server = Server::start();
+    let (store, mut connection) = (store(&server).await, server.connection());
+    let data = std::collections::HashMap::from([("theme".to_owned(), "dark".to_owned())]);
+    let sealing = store.clone().encrypt(redis_session_store::DataKeys::new("one", [1; 32]).unwrap());
+    for store in [store, sealing] {
+        let attempt = Login::new("42").data(&data).unwrap();
+        let lost = store.login(&attempt).await.unwrap();
+        let again = store.login(&attempt).await.unwrap();
+        let once_more = store.login(&attempt).await.unwrap();
+        assert_eq!((&lost.id, &again.id), (&again.id, &once_more.id));
+        assert_eq!(store.count("42").await.unwrap(), 1, "one device");
+        for dead in [&lost, &again] {
+            assert_eq!(verdict(&store, token(dead)).await, "unknown", "the lost answer lets nobody in");
+        }
+        assert_eq!(verdict(&store, token(&once_more)).await, "active");
+        assert_eq!(store.data("42", &once_more.id).await.unwrap().as_ref(), Some(&data));
+        login(&store, "42").await;
+        assert_eq!(store.count("42").await.unwrap(), 2, "another login is another device");
+        cmd(&mut connection, "SESSION.REVOKEUSER sessions:42").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_login_whose_answer_was_lost_can_be_tried_again() {
+    let server = Server::start();
+    let forwarder = crate::forwarder::Forwarder::to(server.port());
+    let store = redis_session_store::SessionStore::connect(forwarder.url()).unwrap();
+    assert_eq!(store.count("42").await.unwrap(), 0);
+    let attempt = Login::new("42");
+    forwarder.cut_replies_to(5);
+    let lost = store.login(&attempt).await.unwrap_err();
+    assert!(matches!(lost, StoreError::Unavailable(_)), "{lost:?}");
+    forwarder.cut_replies_to(usize::MAX);
+    assert_eq!(
+        cmd(&mut server.connection(), "SESSION.COUNT sessions:42").unwrap(),
+        redis::Value::Int(1),
+        "it was done"
+    );
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let created = loop {
+        match store.login(&attempt).await {
+            Ok(created) => break created,
+            Err(error) => assert!(std::time::Instant::now() < deadline, "{error}"),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    assert_eq!(store.devices("42").await.unwrap().iter().map(|one| &one.id).collect::<Vec<_>>(), [&created.id]);
+}

@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redis_session::Reason;
-use redis_session_store::{Assurance, LocalVerifier, SessionStore, StoreError, Visitor};
+use redis_session_store::{Assurance, LocalVerifier, Policy, SessionStore, StoreError, Visitor};
 use redis_session_tests::issuer::{HS256, header, set_of, sign};
 use redis_session_tests::{Server, advance_to, cmd, now_ms};
 
-use crate::{login, store, token};
+use crate::{for_secs, login, store, token};
 
 /// What is said of a token while there is no Redis.
 async fn alone(not_before: Option<SystemTime>, token: &str) -> Result<Assurance, StoreError> {
@@ -36,7 +36,7 @@ fn server() -> Server {
 async fn what_not_before_ends_on_the_server_it_ends_without() {
     let server = server();
     let mut con = server.connection();
-    let store = store(&server).await;
+    let store = store(&server).await.policy(Policy::new(for_secs(3600)));
     let before = login(&store, "42").await;
     let began = now_ms(&mut con);
     // A JWT tells its second alone, so the next one.

@@ -12,7 +12,7 @@ mod web;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis_session::{CreateOptions, Created};
+use redis_session::{CreateOptions, Created, TokenFormat};
 use redis_session_store::{Login, SessionStore, StoreError, Visitor};
 use redis_session_tests::Server;
 
@@ -45,5 +45,5 @@ fn secs(secs: u64) -> Duration {
 }
 
 fn for_secs(ttl: u64) -> CreateOptions {
-    CreateOptions::new().ttl(secs(ttl))
+    CreateOptions::new().ttl(secs(ttl)).token(TokenFormat::Jwt)
 }

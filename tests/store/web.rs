@@ -10,7 +10,7 @@ use axum::http::request::Builder;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post};
-use redis_session::TokenFormat;
+use redis_session::{Reason, TokenFormat};
 use redis_session_store::{DataKeys, LocalVerifier, Login, Policy, ReconnectingConnection, SessionStore, Visitor};
 use redis_session_tests::{Server, ServerBuilder, jwk_set};
 use redis_session_web::{Rejection, Session, SessionCookie, SessionLayer};
@@ -35,7 +35,7 @@ async fn log_in(
     user: String,
 ) -> Result<Response, Rejection> {
     let login = sessions.login(&Login::new(user).visitor(&visitor)).await?;
-    let response = Response::builder().header(header::SET_COOKIE, SessionCookie::new("session").set(&login));
+    let response = Response::builder().header(header::SET_COOKIE, SessionCookie::new("session").set(&login, true));
     Ok(response.body(Body::from(login.token.unwrap())).unwrap())
 }
 
@@ -81,7 +81,9 @@ fn bearer(path: &str, token: &str) -> Builder {
 
 async fn challenge(app: &Router, request: Builder) -> (u16, String) {
     let answer = send(app, request, "").await;
-    assert_eq!(answer.body, "", "nothing is told");
+    let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    assert!(body["error"].is_string(), "{body}");
+    assert_eq!(body.get("error_description").is_some(), body.get("reason").is_some());
     assert_eq!(answer.headers.get(header::CACHE_CONTROL).unwrap(), "no-store");
     (answer.status, answer.headers.get(header::WWW_AUTHENTICATE).map_or("", |value| value.to_str().unwrap()).to_owned())
 }
@@ -100,8 +102,10 @@ async fn a_login_opens_what_a_logout_closes() {
     assert_eq!(send(&app, Request::get("/me").header(header::COOKIE, cookie), "").await.body, "42 Session");
     assert_eq!(sessions.devices("42").await.unwrap()[0].agent.as_deref(), Some("phone"));
     assert_eq!(send(&app, Request::post("/logout").header(header::COOKIE, cookie), "").await.status, 204);
-    let refused = (401, "Bearer error=\"invalid_token\"".into());
+    let refused = (401, "Bearer error=\"invalid_token\", error_description=\"revoked\"".into());
     assert_eq!(challenge(&app, bearer("/me", &login.body)).await, refused);
+    let told = r#"{"error":"invalid_token","error_description":"revoked","reason":"revoked"}"#;
+    assert_eq!(send(&app, bearer("/me", &login.body), "").await.body, told);
     assert_eq!(challenge(&app, Request::get("/me").header(header::COOKIE, cookie)).await, refused);
     assert_eq!(send(&app, bearer("/", &login.body), "").await.body, "somebody");
 }
@@ -116,7 +120,7 @@ async fn no_cache_keeps_an_answer_with_the_cookie() {
         let says = headers.get("x-cache").map(|value| (header::CACHE_CONTROL, value.clone()));
         let mut answer: HeaderMap = says.into_iter().collect();
         answer.append(header::SET_COOKIE, "other=1".parse().unwrap());
-        answer.append(header::SET_COOKIE, SessionCookie::new("session").set(&login));
+        answer.append(header::SET_COOKIE, SessionCookie::new("session").set(&login, true));
         answer
     };
     let app: Router = Router::new()
@@ -157,6 +161,112 @@ async fn what_is_no_bearer_token_is_refused() {
     let both = bearer("/me", "nonsense").header(header::COOKIE, format!("__Host-session={login}"));
     assert_eq!(challenge(&app, both).await.0, 401, "the header counts");
     assert_eq!(send(&app, bearer("/me", &login), "").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_for_others_does_not_get_in_the_way() {
+    let server = Server::start();
+    let sessions = sessions(&server);
+    let app = app(&sessions, layer(&sessions));
+    let login = send(&app, Request::post("/login"), "42").await.body;
+    let cookie = format!("__Host-session={login}");
+    for value in ["Basic NDI6NDI=", "Bearer", "Negotiate abc", "nonsense"] {
+        let both = || Request::get("/me").header(header::AUTHORIZATION, value).header(header::COOKIE, &cookie);
+        assert_eq!(send(&app, both(), "").await.status, 200, "{value}: the cookie counts");
+        let foreign = both().method("POST").uri("/logout").header("sec-fetch-site", "cross-site");
+        assert_eq!(challenge(&app, foreign).await, (403, String::new()), "{value}: the check stays on");
+    }
+    let proxied = bearer("/me", &login).header(header::AUTHORIZATION, "Basic NDI6NDI=");
+    assert_eq!(send(&app, proxied, "").await.status, 200);
+    let beside = [b"other=\xe9\xff; ".as_slice(), cookie.as_bytes(), b"; \xfe=1"].concat();
+    assert_eq!(send(&app, Request::get("/me").header(header::COOKIE, beside.as_slice()), "").await.status, 200);
+    let odd = b"__Host-session=\xe9".as_slice();
+    assert_eq!(challenge(&app, Request::get("/me").header(header::COOKIE, odd)).await.0, 401);
+}
+
+#[tokio::test]
+async fn a_cookie_lasts_as_long_as_its_session_or_the_browser_is_open() {
+    let server = Server::start();
+    let sessions = sessions(&server);
+    let cookie = SessionCookie::new("session");
+    for (remember, days) in [(false, 1), (true, 30)] {
+        let login = sessions.login(&Login::new("42").remember(remember)).await.unwrap();
+        assert!(token(&login).starts_with("rst1."), "the default");
+        assert_eq!(login.token_expires_at, Some(login.expires_at));
+        let lasting = cookie.set(&login, true).to_str().unwrap().to_owned();
+        let (_, age) = lasting.split_once("; Max-Age=").unwrap();
+        assert!((1..=days * 86_400).rev().take(60).any(|secs| age == secs.to_string()), "{age} of {days} days");
+        assert!(!cookie.set(&login, false).to_str().unwrap().contains("Max-Age"));
+        assert!(lasting.len() < 500, "{}", lasting.len());
+    }
+    // The quick start signed users out after an hour.
+    let app = app(&sessions, layer(&sessions));
+    let login = send(&app, Request::post("/login"), "42").await.body;
+    server.advance(std::time::Duration::from_secs(23 * 3600));
+    assert_eq!(send(&app, bearer("/me", &login), "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_cookie_that_no_browser_keeps_is_warned_of() {
+    let server = Server::start();
+    let (log, _guard) = Log::begin();
+    let claims = format!(r#"{{"x":"{}"}}"#, "x".repeat(3500));
+    let sessions = sessions(&server).policy(Policy::new(for_secs(600)));
+    let login = sessions.login(&Login::new("42").claims(claims)).await.unwrap();
+    let _ = SessionCookie::new("session").set(&login, true);
+    assert!(log.text().contains("4096 bytes") && !log.text().contains(token(&login)), "{}", log.text());
+}
+
+#[tokio::test]
+async fn an_insecure_cookie_is_for_loopback_alone() {
+    let server = Server::start();
+    let sessions = sessions(&server);
+    let cookie = SessionCookie::new("session").insecure_on_loopback();
+    let app = app(&sessions, SessionLayer::new(sessions.clone()).cookie(cookie.clone()));
+    let login = sessions.login(&Login::new("42")).await.unwrap();
+    let set = cookie.set(&login, false).to_str().unwrap().to_owned();
+    assert!(set.starts_with("session=rst1.") && !set.contains("Secure"), "{set}");
+    let me =
+        |host| Request::get("/me").header(header::HOST, host).header(header::COOKIE, set.split(';').next().unwrap());
+    assert_eq!(send(&app, me("localhost:8080"), "").await.status, 200);
+    assert_eq!(send(&app, me("127.0.0.1:8080"), "").await.status, 200);
+    assert_eq!(send(&app, me("app.example"), "").await.status, 500);
+    assert_eq!(send(&app, Request::post("/login").header(header::HOST, "app.example"), "42").await.status, 500);
+}
+
+#[tokio::test]
+async fn people_are_sent_to_log_in_and_programs_are_told() {
+    let server = Server::start();
+    let sessions = sessions(&server);
+    let app = app(&sessions, layer(&sessions).login_redirect("/sign-in").unwrap());
+    let html = |request: Builder| request.header(header::ACCEPT, "text/html,application/xhtml+xml");
+    let answer = send(&app, html(Request::get("/")), "").await;
+    assert_eq!((answer.status, answer.headers.get(header::LOCATION).unwrap().to_str().unwrap()), (303, "/sign-in"));
+    assert_eq!(send(&app, html(bearer("/", "nonsense")), "").await.status, 303);
+    assert_eq!(challenge(&app, Request::get("/")).await.0, 401);
+    assert_eq!(challenge(&app, html(Request::post("/logout"))).await.0, 401);
+    let login = sessions.login(&Login::new("42")).await.unwrap();
+    assert_eq!(send(&app, html(bearer("/", token(&login))), "").await.body, "42");
+    assert!(layer(&sessions).login_redirect("/\n").is_err());
+}
+
+#[tokio::test]
+async fn a_claim_can_be_required() {
+    let server = Server::start();
+    let sessions = sessions(&server).policy(Policy::new(for_secs(600)));
+    let app = app(&sessions, layer(&sessions).require_claim("role", "admin"));
+    let log_in = async |claims: &str| {
+        let login = sessions.login(&Login::new("42").claims(claims)).await.unwrap();
+        send(&app, bearer("/me", token(&login)), "").await.status
+    };
+    assert_eq!(log_in(r#"{"role":"admin"}"#).await, 200);
+    assert_eq!(log_in(r#"{"role":["editor","admin"]}"#).await, 200);
+    for claims in [r#"{"role":"editor"}"#, r#"{"role":["administrator"]}"#, r#"{"rule":"admin"}"#, "{}"] {
+        assert_eq!(log_in(claims).await, 403, "{claims}");
+    }
+    assert_eq!(challenge(&app, Request::get("/me")).await.0, 401);
+    let opaque = sessions.clone().policy(Policy::default()).login(&Login::new("42")).await.unwrap();
+    assert_eq!(send(&app, bearer("/me", token(&opaque)), "").await.status, 403, "an opaque token has no claims");
 }
 
 #[tokio::test]
@@ -201,6 +311,7 @@ async fn why_a_token_was_refused_is_for_the_log() {
         let agent = refused.visitor.known_agent().unwrap_or("nothing");
         log.lock().unwrap().push(format!("{} {} of {user} with {agent}", parts.uri.path(), refused.reason));
     });
+    let layer = layer.reason_text(|reason| (*reason != Reason::UserRevoked).then_some("You are out."));
     let app = app(&sessions, layer);
     let mut answers = Vec::new();
     for user in ["42", "43"] {
@@ -215,7 +326,10 @@ async fn why_a_token_was_refused_is_for_the_log() {
     let forged = format!("{}AAAA", &token(&good)[..token(&good).len() - 4]);
     answers.push(challenge(&app, bearer("/me", &forged)).await);
     answers.push(challenge(&app, bearer("/me", "nonsense")).await);
-    assert!(answers.iter().all(|answer| *answer == answers[0]), "strangers are told the same: {answers:?}");
+    assert_eq!(answers[2], (401, "Bearer error=\"invalid_token\"".to_owned()));
+    assert_eq!(answers[2], answers[3], "strangers are told the same");
+    assert!(answers[0].1.ends_with("error_description=\"You are out.\""), "{}", answers[0].1);
+    assert!(answers[1].1.ends_with("error_description=\"user_revoked\""), "{}", answers[1].1);
     let expected = [
         "/me revoked of 42 with phone",
         "/me user_revoked of 43 with phone",
@@ -278,15 +392,23 @@ async fn while_redis_is_away_nobody_is_let_in_unless_the_application_says_so() {
     let verifier = LocalVerifier::from_jwk_set(jwk_set(&["one"])).unwrap();
     let open = closed.clone().when_away(verifier);
     let login = closed.login(&Login::new("42")).await.unwrap();
+    let opaque = closed.clone().policy(Policy::default()).login(&Login::new("42")).await.unwrap();
     server.kill();
     let closed = app(&closed, layer(&closed));
     let answer = send(&closed, bearer("/me", token(&login)), "").await;
-    assert_eq!((answer.status, answer.body.as_str()), (503, ""));
+    assert_eq!((answer.status, answer.body.as_str()), (503, r#"{"error":"temporarily_unavailable"}"#));
     assert!(answer.headers.contains_key(header::RETRY_AFTER));
     let page = send(&closed, bearer("/", token(&login)), "").await;
     assert_eq!(page.status, 503, "whether somebody is logged in is not known");
     assert_eq!(send(&closed, Request::get("/"), "").await.body, "somebody");
-    assert_eq!(send(&app(&open, layer(&open)), bearer("/me", token(&login)), "").await.body, "42 TokenOnly");
+    let open = app(&open, layer(&open));
+    assert_eq!(send(&open, bearer("/me", token(&login)), "").await.body, "42 TokenOnly");
+    for opaque in [token(&opaque), "rst1.NDI.AAECAwQFBgcICQoLDA0ODw.c2ln"] {
+        let cookie = format!("__Host-session={opaque}");
+        let answer = send(&open, Request::get("/me").header(header::COOKIE, cookie), "").await;
+        assert_eq!(answer.status, 503, "an outage logs nobody out");
+        assert!(!answer.headers.contains_key(header::SET_COOKIE));
+    }
 }
 
 #[tokio::test]

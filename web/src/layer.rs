@@ -1,20 +1,22 @@
 //! The layer: takes the token from a request and asks about it, once.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use redis::aio::ConnectionLike;
 use redis_session_store::redis_session::{Inactive, InactiveReason, Reason, unverified_user};
 use redis_session_store::{Assurance, SessionStore, StoreError, Visitor};
+use serde_json::Value;
 use tracing::field::{Empty, display};
 use tracing::{Instrument as _, Span};
 
 use crate::cookie::SessionCookie;
 use crate::origin;
-use crate::rejection::Rejection;
+use crate::rejection::{Refusal, Rejection};
 use crate::session::Session;
 
 /// Checks the token of each request, once, and puts the session into its extensions: see [the crate](crate).
@@ -44,6 +46,7 @@ pub struct SessionLayer<C> {
 
 type ClientIp = dyn Fn(&Parts) -> Option<IpAddr> + Send + Sync;
 type OnRefused = dyn Fn(&Parts, &Refused) + Send + Sync;
+type ReasonText = dyn Fn(&InactiveReason) -> Option<Cow<'static, str>> + Send + Sync;
 
 /// A token that was refused: what a line in the audit log says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +67,9 @@ struct Options {
     device_headers: Vec<HeaderName>,
     client_ip: Option<Arc<ClientIp>>,
     on_refused: Option<Arc<OnRefused>>,
+    reason_text: Option<Arc<ReasonText>>,
+    login_page: Option<HeaderValue>,
+    claims: Vec<(String, Value)>,
     required: bool,
     only_validates: bool,
 }
@@ -90,12 +96,12 @@ impl<C> SessionLayer<C> {
         self
     }
 
-    /// Take the token from this cookie where there is no header.
+    /// Take the token from this cookie where there is no `Authorization: Bearer`.
     ///
     /// A browser sends cookies with what other sites make it send, too. So a request that may change something (any but
-    /// `GET`, `HEAD` and `OPTIONS`) and has no header `Authorization` is answered 403 if the browser says that it comes
-    /// from elsewhere, be there a cookie or not: a login that another site makes is one as well. Let no `GET` change
-    /// anything.
+    /// `GET`, `HEAD` and `OPTIONS`) and brings no Bearer token, which no browser adds by itself, is answered 403 if the
+    /// browser says that it comes from elsewhere, be there a cookie or not: a login that another site makes is one as
+    /// well. Let no `GET` change anything.
     #[must_use]
     pub fn cookie(self, cookie: SessionCookie) -> Self {
         self.with(|options| options.cookie = Some(cookie))
@@ -127,6 +133,54 @@ impl<C> SessionLayer<C> {
         self.with(|options| options.on_refused = Some(Arc::new(hook)))
     }
 
+    /// What to tell a user of the reason for which a genuine token was refused, instead of the reason's name: in the
+    /// answer's `error_description`. Of a token that was never good nothing is told.
+    ///
+    /// ```
+    /// use redis_session_store::redis_session::Reason;
+    /// # use redis_session_web::SessionLayer;
+    ///
+    /// # fn example(layer: SessionLayer<redis::aio::MultiplexedConnection>) {
+    /// let layer = layer.reason_text(|reason| match reason.known()? {
+    ///     Reason::Idle | Reason::Expired => Some("Your session has ended. Please log in."),
+    ///     Reason::Evicted => Some("You have logged in on too many other devices. Please log in."),
+    ///     _ => None,
+    /// });
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn reason_text<T: Into<Cow<'static, str>>>(
+        self,
+        text: impl Fn(&InactiveReason) -> Option<T> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|options| options.reason_text = Some(Arc::new(move |reason| text(reason).map(Into::into))))
+    }
+
+    /// Let no request through unless its session's token has this claim with this value, or with an array that has it:
+    /// else 403. Only JWTs have claims.
+    ///
+    /// ```
+    /// # use redis_session_web::SessionLayer;
+    /// # fn example(layer: SessionLayer<redis::aio::MultiplexedConnection>) {
+    /// let for_admins = layer.require_claim("role", "admin");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn require_claim(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        let claim = (name.into(), value.into());
+        self.with(|options| options.claims.push(claim)).required()
+    }
+
+    /// Send people to this page of the application who come without a session: where one is [required](Self::required), a
+    /// `GET` that takes HTML is answered 303.
+    ///
+    /// # Errors
+    /// If the page's address cannot be in a header.
+    pub fn login_redirect(self, page: &str) -> Result<Self, http::header::InvalidHeaderValue> {
+        let page = HeaderValue::try_from(page)?;
+        Ok(self.with(|options| options.login_page = Some(page)).required())
+    }
+
     /// Let no request through without a session, whatever its handler takes.
     #[must_use]
     pub fn required(self) -> Self {
@@ -145,6 +199,10 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionLayer<C> {
     /// further.
     pub(crate) async fn admit(&self, parts: &mut Parts) -> Result<(), Rejection> {
         let options = &self.options;
+        if !options.cookie_may_serve(parts) {
+            tracing::error!("the session's cookie is not secure, and this is no request to loopback");
+            return Err(Rejection::Mistake);
+        }
         if options.is_foreign(parts) {
             tracing::warn!(method = %parts.method, "a request that another site made was refused");
             return Err(Rejection::Foreign);
@@ -152,8 +210,11 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionLayer<C> {
         let visitor = options.visitor(parts);
         let span = tracing::debug_span!("session", outcome = Empty);
         match options.check(&self.store, parts, &visitor, &span).instrument(span.clone()).await {
+            Ok(session) if !options.claims.iter().all(|(name, value)| session.has_claim(name, value)) => {
+                return Err(Rejection::Forbidden);
+            }
             Ok(session) => _ = parts.extensions.insert(session),
-            Err(rejection) if options.required => return Err(rejection),
+            Err(rejection) if options.required => return Err(options.redirect(parts, &rejection).unwrap_or(rejection)),
             Err(rejection) => _ = parts.extensions.insert(rejection),
         }
         parts.extensions.insert(visitor);
@@ -183,8 +244,20 @@ impl Options {
 
     fn is_foreign(&self, parts: &Parts) -> bool {
         self.cookie.is_some()
-            && !parts.headers.contains_key(header::AUTHORIZATION)
+            && bearer_tokens(&parts.headers).next().is_none()
             && origin::is_foreign(parts, &self.trusted_origins)
+    }
+
+    fn cookie_may_serve(&self, parts: &Parts) -> bool {
+        !self.cookie.as_ref().is_some_and(SessionCookie::is_for_loopback) || origin::is_loopback(parts)
+    }
+
+    fn redirect(&self, parts: &Parts, rejection: &Rejection) -> Option<Rejection> {
+        let page = self.login_page.as_ref()?;
+        let accepts = parts.headers.get(header::ACCEPT)?.to_str().ok()?;
+        let is_person = matches!(parts.method, Method::GET | Method::HEAD) && accepts.contains("text/html");
+        let may_log_in = matches!(rejection, Rejection::Missing | Rejection::Refused(_));
+        (is_person && may_log_in).then(|| Rejection::Redirect(page.clone()))
     }
 
     /// No cache may keep a token, or hand it to somebody else (OWASP session management, "Web Content Caching"). What the
@@ -208,9 +281,10 @@ impl Options {
             span.record("outcome", display(&reason));
             if let Some(hook) = &self.on_refused {
                 let user = if reason.is_of_genuine_token() { unverified_user(token) } else { None };
-                hook(parts, &Refused { reason, user, visitor: visitor.clone() });
+                hook(parts, &Refused { reason: reason.clone(), user, visitor: visitor.clone() });
             }
-            Rejection::Refused
+            let text = self.reason_text.as_ref().and_then(|text| text(&reason));
+            Rejection::Refused(Refusal { reason, text })
         };
         let malformed = |()| refused(InactiveReason::Known(Reason::Malformed), "");
         let Some(token) = self.token(&parts.headers).map_err(malformed)? else {
@@ -236,23 +310,31 @@ impl Options {
         }
     }
 
-    /// The token that a request brings; an error if what it brings cannot be one.
+    /// The token that a request brings; an error if it brings several, or what cannot be one.
     fn token(&self, headers: &HeaderMap) -> Result<Option<String>, ()> {
-        let mut given = headers.get_all(header::AUTHORIZATION).iter();
+        let mut given = bearer_tokens(headers);
         match (given.next(), given.next()) {
-            (Some(value), None) => bearer(value.to_str().map_err(|_| ())?).map(Some).ok_or(()),
+            (Some(token), None) => Ok(Some(token.to_owned())),
             (Some(_), Some(_)) => Err(()),
             (None, _) => self.cookie.as_ref().map_or(Ok(None), |cookie| cookie.token(headers)),
         }
     }
 }
 
-/// The token of an `Authorization` header (RFC 6750 section 2.1; the scheme is not case-sensitive: RFC 9110 section
-/// 11.1).
-fn bearer(value: &str) -> Option<String> {
+/// The well-formed tokens of `Authorization: Bearer`. Other schemes are for others, such as a proxy's `Basic`.
+fn bearer_tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| bearer(value.as_bytes()))
+}
+
+/// RFC 6750 section 2.1; the scheme is not case-sensitive: RFC 9110 section 11.1.
+fn bearer(value: &[u8]) -> Option<&str> {
+    let value = std::str::from_utf8(value).ok()?;
     let (scheme, token) = value.split_once(' ')?;
-    let token = token.trim_start_matches(' ');
-    (scheme.eq_ignore_ascii_case("Bearer") && !token.is_empty()).then(|| token.to_owned())
+    let token = token.trim_matches(' ');
+    let letters = token.trim_end_matches('=');
+    let is_b64token =
+        !letters.is_empty() && letters.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte));
+    (scheme.eq_ignore_ascii_case("Bearer") && is_b64token).then_some(token)
 }
 
 /// Names and values, one to a line: neither has line breaks.
@@ -284,10 +366,15 @@ mod tests {
             ("Bearer ", None),
             ("Basic abc", None),
             ("Bearerabc", None),
+            ("Bearer a b", None),
+            ("Bearer a,b", None),
+            ("Bearer ==", None),
+            ("Bearer abc==", Some("abc==")),
             ("", None),
         ] {
-            assert_eq!(bearer(value).as_deref(), token, "{value}");
+            assert_eq!(bearer(value.as_bytes()), token, "{value}");
         }
+        assert_eq!(bearer(b"Bearer \xff"), None);
     }
 
     #[test]

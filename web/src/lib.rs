@@ -26,7 +26,7 @@
 //! ) -> Result<Response, Rejection> {
 //!     // ... once the password was right:
 //!     let login = sessions.login(&Login::new(name).visitor(&visitor)).await?;
-//!     Ok(([(SET_COOKIE, cookie().set(&login))], StatusCode::NO_CONTENT).into_response())
+//!     Ok(([(SET_COOKIE, cookie().set(&login, false))], StatusCode::NO_CONTENT).into_response())
 //! }
 //!
 //! async fn logout(State(sessions): State<Sessions>, session: Session) -> Result<Response, Rejection> {
@@ -52,8 +52,12 @@
 //! ```
 //!
 //! The layer also puts a [`Visitor`](redis_session_store::Visitor) there, for a login: where the request comes from, as
-//! the layer was told to see it. A request without a good token gets a [`Rejection`]: 401 with `WWW-Authenticate` and no
-//! more. The reason goes to the log and to [`SessionLayer::on_refused`]. While Redis is away the answer is 503.
+//! the layer was told to see it. A request without a good token gets a [`Rejection`]: 401 with `WWW-Authenticate` (RFC
+//! 6750 section 3) and a JSON object. If the token is genuine they say why it is not good any more, by the
+//! reason's name or by a [text](SessionLayer::reason_text) of yours. Every reason goes to [`SessionLayer::on_refused`].
+//! While Redis is away the answer is 503.
+//!
+//! A cookie holds an opaque token unless the store's policy asks for JWTs. Such a token lasts as long as its session.
 //!
 //! A cookie comes with requests that other sites make, too. `SameSite=Lax`, the default, keeps it out of those that
 //! change something, as long as no `GET` does; and the layer refuses those by what the browser says of them: see
@@ -74,7 +78,7 @@ mod session;
 pub use cookie::{SameSite, SessionCookie};
 pub use layer::{Refused, SessionLayer};
 pub use redis_session_store;
-pub use rejection::Rejection;
+pub use rejection::{Refusal, Rejection};
 pub use service::SessionService;
 pub use session::Session;
 

@@ -1,5 +1,7 @@
 //! Requests that another site made a browser send.
 
+use std::net::IpAddr;
+
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, header};
 
@@ -28,12 +30,26 @@ pub(crate) fn is_foreign(parts: &Parts, trusted: &[HeaderValue]) -> bool {
 
 /// Without the scheme, which a server behind a proxy does not know.
 fn is_of_this_host(origin: &HeaderValue, parts: &Parts) -> bool {
-    let host = match parts.headers.get(header::HOST) {
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    host(parts).zip(origin).is_some_and(|(host, (_, origin))| origin.eq_ignore_ascii_case(host))
+}
+
+/// Whether the request is to this machine itself, by the host that it names: `localhost`, a name below it (RFC 6761
+/// section 6.3) or a loopback address.
+pub(crate) fn is_loopback(parts: &Parts) -> bool {
+    let Some(host) = host(parts) else { return false };
+    let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
+    let name = if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host };
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let name = name.to_ascii_lowercase();
+    address.map_or_else(|_| name == "localhost" || name.ends_with(".localhost"), |address| address.is_loopback())
+}
+
+fn host(parts: &Parts) -> Option<&str> {
+    match parts.headers.get(header::HOST) {
         Some(host) => host.to_str().ok(),
         None => parts.uri.authority().map(http::uri::Authority::as_str),
-    };
-    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-    host.zip(origin).is_some_and(|(host, (_, origin))| origin.eq_ignore_ascii_case(host))
+    }
 }
 
 #[cfg(test)]
@@ -90,6 +106,25 @@ mod tests {
         for method in ["GET", "HEAD", "OPTIONS"] {
             assert!(!foreign(method, &[("sec-fetch-site", "cross-site"), ("origin", "https://other.example")]));
         }
+    }
+
+    #[test]
+    fn loopback_is_what_names_this_machine() {
+        let to = |host: &str| {
+            let request = Request::builder().header("host", host);
+            is_loopback(&request.body(()).unwrap().into_parts().0)
+        };
+        for host in
+            ["localhost", "localhost:8080", "LOCALHOST", "app.localhost:1", "127.0.0.1", "127.9.9.9:80", "[::1]:80"]
+        {
+            assert!(to(host), "{host}");
+        }
+        for host in
+            ["", "example.com", "localhost.example.com", "127.0.0.1.example.com", "10.0.0.1:80", "[::2]", "0.0.0.0"]
+        {
+            assert!(!to(host), "{host}");
+        }
+        assert!(!is_loopback(&Request::new(()).into_parts().0));
     }
 
     #[test]

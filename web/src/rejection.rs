@@ -1,61 +1,127 @@
 //! What a request is answered where there is no session to go on with.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use redis_session_store::StoreError;
+use redis_session_store::redis_session::{InactiveReason, Reason};
 
-/// Why there is no session. As an answer it is a status and no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why there is no session. As an answer it is a status and a JSON object with an `error`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rejection {
     /// The request brought no token: 401.
     Missing,
-    /// The request brought one that is not good: 401.
-    Refused,
+    /// The request brought one that is not good: 401, and why, if it was once good.
+    Refused(Refusal),
+    /// The session is good, but not for this: 403. See [`SessionLayer::require_claim`](crate::SessionLayer::require_claim).
+    Forbidden,
     /// Another site made the browser send the request: 403. See [`SessionLayer::cookie`](crate::SessionLayer::cookie).
     Foreign,
     /// The user has as many sessions as the policy allows, and it says to refuse more: 409.
     Limit,
     /// Sessions cannot be checked at the moment: 503.
     Unavailable,
+    /// Log in there first: 303. See [`SessionLayer::login_redirect`](crate::SessionLayer::login_redirect).
+    Redirect(HeaderValue),
     /// A mistake in the application, which the log names: 500. A route has no [`SessionLayer`](crate::SessionLayer), or
     /// Redis refused a command.
     Mistake,
 }
 
+/// Why a token was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// Why. It is told to the user if the token is genuine, and else kept from strangers.
+    pub reason: InactiveReason,
+    /// What the application has to say of it: see [`SessionLayer::reason_text`](crate::SessionLayer::reason_text).
+    pub text: Option<Cow<'static, str>>,
+}
+
+impl<R: Into<InactiveReason>> From<R> for Refusal {
+    fn from(reason: R) -> Self {
+        Self { reason: reason.into(), text: None }
+    }
+}
+
+impl Refusal {
+    /// The reason, if it can be told.
+    fn told(&self) -> Option<&str> {
+        self.reason.is_of_genuine_token().then(|| self.reason.as_str())
+    }
+
+    /// What people are told: the application's text, or the reason's name.
+    fn description(&self) -> Option<&str> {
+        self.told().map(|reason| self.text.as_deref().unwrap_or(reason))
+    }
+
+    /// RFC 6750 section 3: `error_description` takes ASCII without quotes and backslashes.
+    fn challenge(&self) -> HeaderValue {
+        let is_allowed = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
+        let described = self.description().map(|text| text.chars().filter(is_allowed).collect::<String>());
+        let described = described.filter(|text| !text.is_empty());
+        let described = described.map_or_else(String::new, |text| format!(", error_description=\"{text}\""));
+        HeaderValue::try_from(format!("Bearer error=\"invalid_token\"{described}"))
+            .unwrap_or(HeaderValue::from_static("Bearer error=\"invalid_token\""))
+    }
+}
+
 impl Rejection {
     /// The status.
     #[must_use]
-    pub const fn status(self) -> StatusCode {
+    pub const fn status(&self) -> StatusCode {
         match self {
-            Self::Missing | Self::Refused => StatusCode::UNAUTHORIZED,
-            Self::Foreign => StatusCode::FORBIDDEN,
+            Self::Missing | Self::Refused(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden | Self::Foreign => StatusCode::FORBIDDEN,
             Self::Limit => StatusCode::CONFLICT,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Redirect(_) => StatusCode::SEE_OTHER,
             Self::Mistake => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What it is called in the answer.
+    const fn error(&self) -> &'static str {
+        match self {
+            Self::Missing | Self::Redirect(_) => "login_required",
+            Self::Refused(_) => "invalid_token",
+            Self::Forbidden => "insufficient_scope",
+            Self::Foreign => "cross_site_request",
+            Self::Limit => "too_many_sessions",
+            Self::Unavailable => "temporarily_unavailable",
+            Self::Mistake => "server_error",
         }
     }
 
     /// The answer.
     #[must_use]
-    pub fn response(self) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::default());
+    pub fn response(&self) -> Response<Full<Bytes>> {
+        let body = match self {
+            Self::Refused(refusal) if refusal.told().is_some() => serde_json::json!({
+                "error": self.error(), "reason": refusal.told(), "error_description": refusal.description(),
+            }),
+            _ => serde_json::json!({ "error": self.error() }),
+        };
+        let mut response = Response::new(Full::from(body.to_string()));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        // RFC 6750 section 3: no error code unless there was a token.
-        let challenge = match self {
-            Self::Missing => Some("Bearer"),
-            Self::Refused => Some("Bearer error=\"invalid_token\""),
-            _ => None,
-        };
-        if let Some(challenge) = challenge {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-        }
-        if self == Self::Unavailable {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        match self {
+            // RFC 6750 section 3: no error code unless there was a token.
+            Self::Missing => _ = headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            Self::Refused(refusal) => _ = headers.insert(WWW_AUTHENTICATE, refusal.challenge()),
+            Self::Forbidden => {
+                let challenge = HeaderValue::from_static("Bearer error=\"insufficient_scope\"");
+                headers.insert(WWW_AUTHENTICATE, challenge);
+            }
+            Self::Unavailable => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
+            Self::Redirect(location) => _ = headers.insert(LOCATION, location.clone()),
+            Self::Foreign | Self::Limit | Self::Mistake => {}
         }
         response
     }
@@ -67,10 +133,10 @@ impl From<StoreError> for Rejection {
         match error {
             StoreError::Refused(inactive) => {
                 tracing::info!(reason = %inactive.reason, "a credential was refused");
-                Self::Refused
+                Self::Refused(inactive.reason.into())
             }
             StoreError::Limit => Self::Limit,
-            StoreError::NoSession => Self::Refused,
+            StoreError::NoSession => Self::Refused(Reason::Unknown.into()),
             error @ (StoreError::Unavailable(_) | StoreError::ModuleMissing) => {
                 tracing::error!(%error, "sessions cannot be asked for");
                 Self::Unavailable
@@ -80,5 +146,25 @@ impl From<StoreError> for Rejection {
                 Self::Mistake
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn challenge(reason: Reason, text: Option<&'static str>) -> HeaderValue {
+        Refusal { reason: reason.into(), text: text.map(Into::into) }.challenge()
+    }
+
+    #[test]
+    fn why_is_told_of_genuine_tokens_alone() {
+        let invalid = "Bearer error=\"invalid_token\"";
+        assert_eq!(challenge(Reason::Signature, None), invalid);
+        assert_eq!(challenge(Reason::Signature, Some("You are out.")), invalid);
+        assert_eq!(challenge(Reason::Revoked, None), format!("{invalid}, error_description=\"revoked\""));
+        let odd = challenge(Reason::Evicted, Some("Too \"many\"\r\n \\ Gerätẽ"));
+        assert_eq!(odd, format!("{invalid}, error_description=\"Too many  Gert\""));
+        assert_eq!(challenge(Reason::Evicted, Some("é")), invalid);
     }
 }

@@ -4,13 +4,16 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Extensions;
 use redis_session_store::Authenticated;
+use serde_json::Value;
 
 use crate::rejection::Rejection;
 
 /// The session of the request, which a [`SessionLayer`](crate::SessionLayer) has checked and put into the request's
-/// extensions. It has the fields of [`Authenticated`].
+/// extensions. It has the fields of [`Authenticated`]: `user`, `id` and so on.
 ///
 /// With axum it is an argument of a handler (feature `axum`). A handler that takes one is not run without. One that takes
 /// an `Option<Session>` is, unless Redis is away. Elsewhere, [`Session::of`] gets it from the extensions.
@@ -29,7 +32,7 @@ impl Session {
     pub fn of(extensions: &Extensions) -> Result<Self, Rejection> {
         match (extensions.get::<Self>(), extensions.get::<Rejection>()) {
             (Some(session), _) => Ok(session.clone()),
-            (None, Some(rejection)) => Err(*rejection),
+            (None, Some(rejection)) => Err(rejection.clone()),
             (None, None) => {
                 tracing::error!("a session is asked for where there is no SessionLayer");
                 Err(Rejection::Mistake)
@@ -44,7 +47,7 @@ impl Session {
     pub fn optional_of(extensions: &Extensions) -> Result<Option<Self>, Rejection> {
         match Self::of(extensions) {
             Ok(session) => Ok(Some(session)),
-            Err(Rejection::Missing | Rejection::Refused) => Ok(None),
+            Err(Rejection::Missing | Rejection::Refused(_)) => Ok(None),
             Err(rejection) => Err(rejection),
         }
     }
@@ -53,6 +56,22 @@ impl Session {
     #[must_use]
     pub fn token(&self) -> &str {
         &self.0.1
+    }
+
+    /// A claim of the token, which was verified with it. An opaque token has none.
+    #[must_use]
+    pub fn claim(&self, name: &str) -> Option<Value> {
+        let payload = URL_SAFE_NO_PAD.decode(self.token().split('.').nth(1)?).ok()?;
+        serde_json::from_slice::<Value>(&payload).ok()?.get_mut(name).map(Value::take)
+    }
+
+    /// Whether a claim of the token is this value, or an array with it.
+    #[must_use]
+    pub fn has_claim(&self, name: &str, value: &Value) -> bool {
+        match self.claim(name) {
+            Some(Value::Array(values)) => values.contains(value),
+            claim => claim.as_ref() == Some(value),
+        }
     }
 }
 

@@ -38,12 +38,13 @@ pub(crate) struct App {
 impl App {
     pub(crate) fn new(settings: &Settings, accounts: Accounts) -> Result<Self, Box<dyn Error>> {
         let redis = ReconnectingConnection::new(settings.redis_url.as_str())?;
-        // Opaque: a cookie is short then, and good for as long as its session is.
-        let browser = CreateOptions::new().token(TokenFormat::Opaque).idle(settings.session.idle);
-        let remembered = CreateOptions::new().token(TokenFormat::Opaque).ttl(settings.remember_ttl);
+        // Their tokens are opaque, as a store's are: a cookie is short then, and good for as long as its session is.
+        let browser = CreateOptions::new().idle(settings.session.idle);
+        let remembered = CreateOptions::new().ttl(settings.remember_ttl);
         let browsers = Policy::new(browser.ttl(settings.session.ttl)).remembered(remembered);
         // A JWT that other services can read, for minutes; and a refresh token to stay signed in with.
-        let app = CreateOptions::new().ttl(settings.app_ttl).token_ttl(settings.token_ttl).refresh(settings.app_ttl);
+        let app = CreateOptions::new().token(TokenFormat::Jwt).token_ttl(settings.token_ttl);
+        let app = app.ttl(settings.app_ttl).refresh(settings.app_ttl);
         let sessions = SessionStore::new(redis.clone());
         Ok(Self {
             app_sessions: sessions.clone().policy(Policy::new(app)),

@@ -67,7 +67,7 @@ pub(crate) async fn begin(
         app.sessions.logout(before.token()).await?;
     }
     audit::signed_in("Signed in", &account, visitor, &created);
-    let header = app.cookie.set(&created);
+    let header = app.cookie.set(&created, remember);
     Ok(Begun { header, user: account.id, session: created.id, expires_at: created.expires_at.unix_secs() })
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn home(
         Ok(session) => Ok(html(markup(&app, &session, done).await?).into_response()),
         Err(Rejection::Missing) => Ok(html(view::sign_in(done, "")).into_response()),
         // A session that ended elsewhere, or with time. The cookie is worth nothing any more.
-        Err(Rejection::Refused) => {
+        Err(Rejection::Refused(_)) => {
             let notice = Notice::Problem(Problem::SignedOut.text());
             Ok(([(SET_COOKIE, app.cookie.clear())], html(view::sign_in(Some(notice), ""))).into_response())
         }

@@ -119,20 +119,22 @@ fn html(markup: Markup) -> ([(header::HeaderName, HeaderValue); 1], String) {
     ([(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))], markup.into_string())
 }
 
-/// The session layer answers with a status alone: here is the page for people.
+/// The session layer answers for programs: here is the page for people.
 pub(crate) async fn for_people(response: Response) -> Response {
-    let is_bare = !response.headers().contains_key(header::CONTENT_TYPE);
+    let is_page = |kind: &HeaderValue| kind.as_bytes().starts_with(b"text/html");
+    let is_for_people = response.headers().get(header::CONTENT_TYPE).is_some_and(is_page);
     let markup = match response.status() {
         StatusCode::UNAUTHORIZED => view::sign_in(Some(Notice::Problem(Problem::SignedOut.text())), ""),
         StatusCode::FORBIDDEN => view::problem("Another site asked for this. Nothing has been done."),
         StatusCode::SERVICE_UNAVAILABLE => view::problem(Problem::Unavailable.text()),
         _ => return response,
     };
-    if !is_bare {
+    if is_for_people {
         return response;
     }
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.remove(header::CONTENT_TYPE);
     (parts, html(markup)).into_response()
 }
 
