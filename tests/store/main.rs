@@ -1,5 +1,6 @@
 //! The client's `SessionStore`, as an application uses it.
 
+mod actix;
 mod arguments;
 mod away;
 mod data;

@@ -51,6 +51,9 @@
 //! # }
 //! ```
 //!
+//! With actix-web (feature `actix`) the same layer is a middleware, for `App::wrap`, and the same [`Session`] an argument of
+//! a handler.
+//!
 //! The layer also puts a [`Visitor`](redis_session_store::Visitor) there, for a login: where the request comes from, as
 //! the layer was told to see it. A request without a good token gets a [`Rejection`]: 401 with `WWW-Authenticate` (RFC
 //! 6750 section 3) and a JSON object. If the token is genuine they say why it is not good any more, by the
@@ -66,6 +69,8 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "actix")]
+mod actix;
 #[cfg(feature = "axum")]
 mod axum;
 mod cookie;
@@ -75,6 +80,9 @@ mod rejection;
 mod service;
 mod session;
 
+#[cfg(feature = "actix")]
+#[cfg_attr(docsrs, doc(cfg(feature = "actix")))]
+pub use actix::SessionMiddleware;
 pub use cookie::{SameSite, SessionCookie};
 pub use layer::{Refused, SessionLayer};
 pub use redis_session_store;

@@ -1,6 +1,7 @@
 //! What a request is answered where there is no session to go on with.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -97,16 +98,20 @@ impl Rejection {
         }
     }
 
-    /// The answer.
-    #[must_use]
-    pub fn response(&self) -> Response<Full<Bytes>> {
-        let body = match self {
+    pub(crate) fn json(&self) -> String {
+        match self {
             Self::Refused(refusal) if refusal.told().is_some() => serde_json::json!({
                 "error": self.error(), "reason": refusal.told(), "error_description": refusal.description(),
             }),
             _ => serde_json::json!({ "error": self.error() }),
-        };
-        let mut response = Response::new(Full::from(body.to_string()));
+        }
+        .to_string()
+    }
+
+    /// The answer.
+    #[must_use]
+    pub fn response(&self) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::from(self.json()));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -126,6 +131,14 @@ impl Rejection {
         response
     }
 }
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.error())
+    }
+}
+
+impl std::error::Error for Rejection {}
 
 /// What is the matter goes to the log.
 impl From<StoreError> for Rejection {

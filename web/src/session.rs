@@ -30,7 +30,11 @@ impl Session {
     /// # Errors
     /// What to answer: see [`Rejection`].
     pub fn of(extensions: &Extensions) -> Result<Self, Rejection> {
-        match (extensions.get::<Self>(), extensions.get::<Rejection>()) {
+        Self::found(extensions.get(), extensions.get())
+    }
+
+    pub(crate) fn found(session: Option<&Self>, rejection: Option<&Rejection>) -> Result<Self, Rejection> {
+        match (session, rejection) {
             (Some(session), _) => Ok(session.clone()),
             (None, Some(rejection)) => Err(rejection.clone()),
             (None, None) => {
