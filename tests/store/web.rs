@@ -265,8 +265,14 @@ async fn a_claim_can_be_required() {
         assert_eq!(log_in(claims).await, 403, "{claims}");
     }
     assert_eq!(challenge(&app, Request::get("/me")).await.0, 401);
-    let opaque = sessions.clone().policy(Policy::default()).login(&Login::new("42")).await.unwrap();
-    assert_eq!(send(&app, bearer("/me", token(&opaque)), "").await.status, 403, "an opaque token has no claims");
+    let claims = Login::new("42").claims(r#"{"role":"admin"}"#);
+    let opaque = sessions.clone().policy(Policy::default()).login(&claims).await.unwrap();
+    assert_eq!(send(&app, bearer("/me", token(&opaque)), "").await.status, 403, "what is not asked for is not known");
+    let detailed = sessions.clone().policy(Policy::default().details());
+    let app = self::app(&detailed, layer(&detailed).require_claim("role", "admin"));
+    assert_eq!(send(&app, bearer("/me", token(&opaque)), "").await.status, 200);
+    let other = detailed.login(&Login::new("42").claims(r#"{"role":"editor"}"#)).await.unwrap();
+    assert_eq!(send(&app, bearer("/me", token(&other)), "").await.status, 403);
 }
 
 #[tokio::test]

@@ -156,8 +156,8 @@ impl<C> SessionLayer<C> {
         self.with(|options| options.reason_text = Some(Arc::new(move |reason| text(reason).map(Into::into))))
     }
 
-    /// Let no request through unless its session's token has this claim with this value, or with an array that has it:
-    /// else 403. Only JWTs have claims.
+    /// Let no request through unless its session has this claim with this value, or with an array that has it: else 403.
+    /// See [`Session::claim`] for whose claims are known.
     ///
     /// ```
     /// # use redis_session_web::SessionLayer;

@@ -62,14 +62,19 @@ impl Session {
         &self.0.1
     }
 
-    /// A claim of the token, which was verified with it. An opaque token has none.
+    /// A claim of the session, as [`Login::claims`](redis_session_store::Login::claims) gave it, or of its JWT, which was
+    /// verified. Those of an opaque token are known if the store's policy asks for
+    /// [details](redis_session_store::Policy::details).
     #[must_use]
     pub fn claim(&self, name: &str) -> Option<Value> {
-        let payload = URL_SAFE_NO_PAD.decode(self.token().split('.').nth(1)?).ok()?;
-        serde_json::from_slice::<Value>(&payload).ok()?.get_mut(name).map(Value::take)
+        let claims = match self.details.as_ref().and_then(|details| details.claims.as_deref()) {
+            Some(claims) => claims.as_bytes().to_vec(),
+            None => URL_SAFE_NO_PAD.decode(self.token().split('.').nth(1)?).ok()?,
+        };
+        serde_json::from_slice::<Value>(&claims).ok()?.get_mut(name).map(Value::take)
     }
 
-    /// Whether a claim of the token is this value, or an array with it.
+    /// Whether a claim is this value, or an array with it.
     #[must_use]
     pub fn has_claim(&self, name: &str, value: &Value) -> bool {
         match self.claim(name) {
