@@ -154,8 +154,6 @@ async fn store_errors(url: &str) -> Vec<(&'static str, StoreError)> {
         note("count", store().count(&user).await.err());
         note("session", store().session(&user, &id).await.err());
         note("data", store().data::<HashMap<String, String>>(&user, &id).await.err());
-        let change = |data: &mut HashMap<String, String>| data.clear();
-        note("update_data", store().update_data(&user, &id, change).await.err());
         note("set_data", store().set_data(&user, &id, &data).await.err());
         let change = |data: &mut HashMap<String, String>| data.clear();
         note("update_data", store().update_data(&user, &id, change).await.err());
