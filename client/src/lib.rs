@@ -18,7 +18,7 @@
 //! // Each request: is the token genuine, and its session alive? The token alone tells where to ask.
 //! let Some(key) = keys.key_of_token(&token) else { return Ok(()) }; // 401
 //! match redis.session_touch(key, &token, &ValidateOptions::new())? {
-//!     Validation::Active(session) => println!("session {}", session.id),
+//!     Validation::Active(session) => println!("until {:?}", session.expires_at),
 //!     Validation::Inactive(inactive) => println!("401: {}", inactive.reason),
 //! }
 //!
