@@ -1,4 +1,4 @@
-//! That what is compared does the same job: whoever has logged in passes until they have logged out.
+//! All layouts that are compared do the same job: a user who has logged in passes until they log out.
 
 #[allow(dead_code)]
 mod contenders;

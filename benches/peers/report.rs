@@ -328,7 +328,7 @@ fn number(value: f64) -> String {
     text
 }
 
-/// A ratio, be it small.
+/// A ratio, which may be small.
 fn share(ratio: f64) -> String {
     if ratio < 0.01 { "< 0.01".to_owned() } else { format!("{ratio:.2}") }
 }

@@ -14,7 +14,7 @@ use crate::population::{Random, login, populate};
 const PER_USER: usize = 4;
 
 /// How many sessions are checked, spread over all: more than the module remembers tokens (16,384), so that it computes
-/// some of their signatures anew.
+/// some of their signatures again.
 const CHECKED: usize = 20_000;
 
 /// A walk through all sessions takes seconds where there are many, and one for each session more.

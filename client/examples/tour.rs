@@ -95,7 +95,7 @@ impl Tour {
             self.redis.session_validate(&key, &laptop_token, &ValidateOptions::new().with_id())?.into_result()?;
         check(session.id.as_ref() == Some(&laptop.id), "active, and it is the laptop's session")?;
 
-        step("The same check, and the idle timeout starts anew");
+        step("The same check, and the idle timeout starts again");
         let touched = self.redis.session_touch(&key, &laptop_token, &ValidateOptions::new())?;
         check(touched.is_active(), "active")?;
 

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::jwt::Jwt;
 
-/// More than these are not told apart: whoever makes JWTs for so many audiences does not mean them as such.
+/// More than these are not told apart: an application with JWTs for so many audiences does not mean them as such.
 const MOST: usize = 8;
 
 /// What was seen of the JWTs, by their `iss`.

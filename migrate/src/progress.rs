@@ -1,4 +1,4 @@
-//! How far it is, for whoever is waiting.
+//! How far the run is, for the person who waits.
 
 use std::io::{IsTerminal as _, stderr};
 use std::time::{Duration, Instant};

@@ -108,8 +108,8 @@ fn contents(path: &Path) -> Result<(Vec<u8>, Metadata), String> {
     Ok((bytes, metadata))
 }
 
-/// Refuses a file that others than its owner can write, and one with secrets that others can read, as `ssh` does. Whoever
-/// writes it decides who may log in as anybody.
+/// Refuses a file that others than its owner can write, and one with secrets that others can read, as `ssh` does. Its
+/// writer decides who may log in as anybody.
 ///
 /// Root may give a file with secrets to the group of the server, to read: that is how packages, and secrets that are
 /// mounted into containers, have it.

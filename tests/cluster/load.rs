@@ -246,7 +246,7 @@ impl Client {
         (self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % bound
     }
 
-    /// Sends a command over a connection that is made anew after an error, and remembers what came of it.
+    /// Sends a command over a connection that is made again after an error, and remembers what came of it.
     fn run<T: FromRedisValue>(
         &mut self,
         name: &'static str,

@@ -216,7 +216,7 @@ fn a_token_among_an_applications_values_is_not_told_either() {
     told.holds_none_of(&tokens);
 }
 
-/// As from a header, a JSON text or a form: whoever sends it hears of it, and nobody else hears anything.
+/// As from a header, a JSON text or a form: the sender learns of it, and nobody else does.
 #[test]
 fn a_token_with_something_around_it_is_refused_and_not_told() {
     let server = Server::start();

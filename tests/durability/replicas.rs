@@ -247,7 +247,7 @@ fn a_replicas_own_log_holds_what_it_received() {
     let primary = quiet().start();
     let mut replica = quiet().replica_of(&primary).appendonly().start();
     primary.wait_for_sync(&replica);
-    // It begins its log anew with what the synchronisation brought.
+    // It begins its log again with what the synchronisation brought.
     wait_until("the replica has a log again", || {
         replica.info("persistence", "aof_enabled") == "1"
             && replica.info("persistence", "aof_rewrite_in_progress") == "0"
@@ -282,7 +282,7 @@ fn a_diskless_synchronisation_replaces_what_the_replica_had() {
     }
 }
 
-/// A replica that falls behind takes in everything anew, while it goes on answering from what it had.
+/// A replica that falls behind takes in everything again, and meanwhile answers from its old data.
 #[test]
 fn a_synchronisation_that_breaks_off_leaves_what_was_there() {
     let primary = quiet().config("repl-backlog-size 16kb\nrdbcompression no").start();

@@ -14,7 +14,7 @@ pub fn assert_all_survives(mut server: Server, restart: impl FnOnce(&mut Server)
     let (stored_before, listed_before) = (stored(&server), listed(&server));
     let process = server.info("server", "run_id");
     restart(&mut server);
-    assert_ne!(server.info("server", "run_id"), process, "the server was to start anew");
+    assert_ne!(server.info("server", "run_id"), process, "the server was to start again");
     assert_eq!(stored(&server), stored_before);
     assert_eq!(listed(&server), listed_before);
     assert_verdicts(&mut server.connection(), &credentials);

@@ -63,7 +63,7 @@ fn keycloak_45647_of_many_refreshes_of_one_token_all_get_the_one_successor() {
         |_, token, con| refresh_once(token, con),
         |token, granted, con| {
             assert_eq!(granted.len(), MANY);
-            // To the letter: the refresh token, the JWT and their times.
+            // Exactly the same: the refresh token, the JWT and their times.
             assert!(granted.iter().all(|other| *other == granted[0]), "{granted:?}");
             let successor = granted[0].str("refresh_token");
             assert_eq!((generation(token), generation(&successor)), (0, 1));

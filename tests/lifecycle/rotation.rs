@@ -53,7 +53,7 @@ fn within_the_grace_the_one_that_was_used_before_gets_the_same_successors() {
             let first = refresh(con, &token);
             let digest = server.digest(KEY);
             for _ in 0..3 {
-                // To the letter: the identifiers, both tokens and their times.
+                // Exactly the same: the identifiers, both tokens and their times.
                 assert_eq!(refresh(con, &token), first);
             }
             assert_eq!(server.digest(KEY), digest);

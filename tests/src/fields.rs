@@ -67,7 +67,7 @@ impl Fields {
         self.0.iter().find(|(field, _)| field == name).map(|(_, value)| value)
     }
 
-    /// Whether the reply has a field, be it null.
+    /// Whether the reply has a field, which may be null.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }

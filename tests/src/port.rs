@@ -45,7 +45,7 @@ impl Port {
         Some(Self { number, _claim: Some(claim) })
     }
 
-    /// This one, whoever has it.
+    /// This one, even if another test has it.
     pub(crate) fn unclaimed(number: u16) -> Self {
         Self { number, _claim: None }
     }

@@ -160,7 +160,7 @@ fn a_slots_primary_is_named_once_all_nodes_know_its_epoch() {
     };
     let before = epoch_of_to_as_seen_by(to);
 
-    // Whoever takes a slot tells all others at once by a PONG. This node hears of it by the next PING only.
+    // A node that takes a slot tells all others at once by a PONG. This node hears of it by the next PING only.
     let late = 2;
     cmd(&mut cluster.nodes()[late].connection(), "DEBUG DROP-CLUSTER-PACKET-FILTER 1").unwrap();
     cluster.move_slot(slot, to);

@@ -141,7 +141,7 @@ async fn sealed_data_outlive_a_new_id_and_a_new_key() {
     let renewed = after.regenerate(token(&created)).await.unwrap();
     assert_eq!(after.data("42", &renewed.id).await.unwrap(), Some(profile()));
     let only_new = plain.encrypt(DataKeys::new("two", [2; 32]).unwrap());
-    assert_eq!(only_new.data("42", &renewed.id).await.unwrap(), Some(profile()), "sealed anew, with the first key");
+    assert_eq!(only_new.data("42", &renewed.id).await.unwrap(), Some(profile()), "sealed again, with the first key");
     assert_eq!(verdict(&only_new, token(&renewed)).await, "active");
 }
 

@@ -109,7 +109,7 @@ pub enum IssuerProblem {
     Unreadable {
         /// The path of the key set.
         path: String,
-        /// What whoever read it says.
+        /// The reason that the reader of the file gives.
         why: String,
     },
     /// Its key set is none.

@@ -21,7 +21,7 @@ pub(crate) struct PublicKey {
 }
 
 /// The moduli that are taken, in bits: RFC 7518 section 3.3 asks for 2048, and the check of one signature under a longer
-/// one than 4096 costs the server's only thread 300 microseconds, whoever made it.
+/// one than 4096 costs the server's only thread 300 microseconds, also if it is forged.
 pub(crate) const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
 impl PublicKey {

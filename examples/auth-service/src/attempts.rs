@@ -33,7 +33,7 @@ impl Attempts {
 
     /// Counts an attempt from an address; after too many, for how long there may be no more.
     pub(crate) async fn at_address(&self, ip: Option<IpAddr>) -> RedisResult<Option<Duration>> {
-        // Whoever has a /64 network has all addresses in it.
+        // The owner of a /64 network has all addresses in it.
         let network = match ip.map(|ip| ip.to_canonical()) {
             Some(IpAddr::V6(ip)) => (u128::from(ip) >> 64).to_string(),
             Some(ip) => ip.to_string(),
@@ -42,7 +42,7 @@ impl Attempts {
         self.count(&format!("attempts:address:{network}"), self.limits.per_address).await
     }
 
-    /// The password was right. What came from the address stays counted: whoever has an account could try others' with
+    /// The password was right. What came from the address stays counted: the owner of an account could try others' with
     /// it.
     pub(crate) async fn forget_account(&self, name: &str) -> RedisResult<()> {
         redis::cmd("DEL").arg(account_key(name)).exec_async(&mut self.redis.clone()).await

@@ -69,7 +69,7 @@ async fn serve(settings: &Settings, accounts: Accounts) -> Result<(), Box<dyn Er
     });
     tokio::select! {
         served = server => served?,
-        // Whoever is slower than this would keep the service from ever stopping.
+        // A slower client would keep the service from ever stopping.
         () = async {
             let _ = stopping.wait_for(|stop| *stop).await;
             tokio::time::sleep(Duration::from_secs(10)).await;

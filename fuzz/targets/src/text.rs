@@ -8,7 +8,7 @@ use redis_session_core::{KeyForm, Reason, SessionId, Subject, base64url};
 use crate::input::Input;
 use crate::issuer::{self, Payload};
 
-/// A text is an id, a user, base64url, a token's shape, just when it keeps the rule; and comes back to the letter.
+/// A text is an id, a user, base64url, a token's shape, exactly if it keeps the rule, and comes back unchanged.
 pub fn text(data: &[u8]) {
     session_id(data);
     subject(data);
@@ -32,7 +32,7 @@ fn session_id(data: &[u8]) {
     let Ok(id) = id else { return };
     assert_eq!(id.to_string().as_bytes(), data);
     let bytes = encode_effects(&[Effect::Forget(id.clone())]);
-    assert_eq!(decode_effects(&bytes).as_deref(), Ok(&[Effect::Forget(id)][..]), "an id is stored to the letter");
+    assert_eq!(decode_effects(&bytes).as_deref(), Ok(&[Effect::Forget(id)][..]), "an id is stored unchanged");
 }
 
 fn is_user(data: &[u8]) -> bool {

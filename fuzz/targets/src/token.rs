@@ -26,7 +26,7 @@ thread_local! {
     static VERIFIER: RefCell<Verifier> = RefCell::new(Verifier::new(Arc::clone(&RING), TokenPolicy::default()));
 }
 
-/// A token is good just when its definition says so, with all that it says; none is that was not signed to the letter;
+/// A token is good exactly if its definition says so, with all that it says; none is that was not signed as it stands;
 /// and the cache changes no answer.
 ///
 /// The bytes: what kind of token, which key signs and under which name, what is asked for, a change, and its parts with

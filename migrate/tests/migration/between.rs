@@ -64,6 +64,6 @@ fn pass(mut from: TcpStream, mut to: TcpStream, mut before: impl FnMut(&[u8])) {
             }
         }
     }
-    // What was sent is done also if whoever sent it is gone.
+    // The server carries out a command although its client is gone.
     let _ = to.shutdown(Shutdown::Write);
 }

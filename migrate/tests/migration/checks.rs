@@ -63,7 +63,7 @@ fn jwts_that_would_not_be_taken_are_counted_by_cause_and_nothing_is_moved() {
         assert!(!run.stdout.contains("eyJ"), "{run:?}");
     }
     assert!(stopped.stderr.contains("nothing was moved: 4 tokens would not be taken"), "{stopped:?}");
-    assert!(!migration.path().join("state.json").exists(), "the next run decides anew");
+    assert!(!migration.path().join("state.json").exists(), "the next run decides again");
 
     assert_eq!(migration.run("--apply --skip-bad-tokens").code, 3);
     assert_eq!(live(&server), 2);

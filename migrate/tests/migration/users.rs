@@ -39,7 +39,7 @@ fn grants(words: &[String]) -> Vec<String> {
     words.iter().filter(|word| word.starts_with(['+', '~', '%'])).cloned().collect()
 }
 
-/// Makes the user anew, with these words.
+/// Makes the user again, with these words.
 fn set_user(con: &mut Connection, user: &str, words: &[String]) {
     let () = redis::cmd("ACL").arg("SETUSER").arg(user).arg("reset").arg(words).query(con).unwrap();
 }

@@ -247,7 +247,7 @@ fn an_extension_that_must_be_understood_is_refused_and_so_is_an_unencoded_payloa
     }
 }
 
-/// RFC 8725 section 3.10, RFC 7515 sections 4.1.2 to 4.1.8: whoever brings his key along has signed with it.
+/// RFC 8725 section 3.10, RFC 7515 sections 4.1.2 to 4.1.8: an attacker who brings a key along has signed with it.
 #[test]
 fn a_key_that_a_token_brings_along_checks_nothing() {
     let random = SystemRandom::new();
@@ -359,7 +359,7 @@ fn huge_and_deep_json_is_refused_without_being_read() {
     assert_eq!(refused(&token), Reason::Malformed, "longer than the 8192 bytes that are the default");
 }
 
-/// RFC 7519 section 4.1.2 compares strings to the letter, also behind a zero byte.
+/// RFC 7519 section 4.1.2 compares strings character by character, also after a zero byte.
 #[test]
 fn a_zero_byte_ends_nothing() {
     for algorithm in all() {

@@ -75,7 +75,7 @@ fn somebody_signs_up_and_in_and_ends_another_device() {
 fn a_page_that_is_open_shows_devices_as_they_come_and_go() {
     let (_redis, service) = started();
     let browser = signed_in(&service);
-    // Loading the page anew would lose this.
+    // Loading the page again would lose this.
     browser.run("window.same = true");
     let mut phone = device(&service, PHONE, "198.51.100.23");
     browser.wait_for("this device and 1 other");
