@@ -196,9 +196,9 @@ impl UserSessions {
                 session.token_until = session.token_until.max(rules.remembered_until(known, ended));
             }
         }
-        // A clock that has stepped back may end the session before it begins. Its end is remembered past that time, so
-        // that no later session of this id begins in the same millisecond.
-        session.token_until = session.token_until.max(session.created_at);
+        // A clock that has stepped back may end the session before it begins. It is remembered past the millisecond of its
+        // begin, so that no later session of this id begins in the same one.
+        session.token_until = session.token_until.max(session.created_at.saturating_add(1));
         if let Some(token) = token {
             // It must be good without a session. A spent record says nothing about it any more.
             let known = known.filter(|known| !rules.is_spent(*known));

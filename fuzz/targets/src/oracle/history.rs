@@ -515,7 +515,7 @@ impl History {
             known.token_until = known.token_until.max(remembered.remembered_until(ended, rules));
         }
         // With a clock that has stepped back, it may end before it begins. No later one may begin in the same millisecond.
-        known.token_until = known.token_until.max(known.created);
+        known.token_until = known.token_until.max(known.created.saturating_add(1));
         if let Some(token) = token {
             self.look_up_in(remembered, &token, rules).map_err(CreateError::Refused)?;
             match token.issued {
