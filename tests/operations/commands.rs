@@ -64,7 +64,7 @@ pub fn user(server: &Server, name: &str, rules: &str) -> Connection {
     con
 }
 
-/// Whether the command is refused for want of a permission.
+/// Whether the command is refused because the user lacks a permission.
 #[track_caller]
 pub fn is_denied(con: &mut Connection, line: &str) -> bool {
     match cmd(con, line) {

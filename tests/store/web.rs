@@ -440,7 +440,7 @@ fn a_session_prints_no_token() {
 #[tokio::test]
 async fn no_log_tells_a_secret() {
     let (log, _guard) = Log::begin();
-    // That nothing is seen must not be for want of looking.
+    // The log takes every level: an empty one would tell nothing either.
     tracing::trace!("the lowest level");
     ::log::trace!("and by the other way");
 

@@ -46,7 +46,7 @@ impl<'de> Members<'de> for Names<'de> {
             "kid" => &mut self.kid,
             _ => return Ok(false),
         };
-        *place = Some(values.next_value::<Text<'de>>()?.0);
+        *place = values.next_value::<Option<Text<'de>>>()?.map(|text| text.0);
         Ok(true)
     }
 }
@@ -114,6 +114,7 @@ mod tests {
         let label = |header: &str, payload: &str| Label::of(jwt(header, payload).as_bytes()).to_string();
         assert_eq!(label("{}", "{}"), "alg none, kid none, iss none");
         assert_eq!(label(r#"{"alg":"none","kid":7}"#, r#"{"iss":[]}"#), r#"alg "none", kid none, iss none"#);
+        assert_eq!(label(r#"{"kid":null,"alg":"RS256"}"#, "{}"), r#"alg "RS256", kid none, iss none"#);
         assert_eq!(label("no JSON", "no JSON"), "alg none, kid none, iss none");
         assert_eq!(Label::of(b"Bearer x").to_string(), "no token");
         assert_eq!(Label::of(&[b'A'; 65_537]).to_string(), "a token too long to look at");

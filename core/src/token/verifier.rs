@@ -169,10 +169,7 @@ impl Verifier {
     /// # Ok::<(), getrandom::Error>(())
     /// ```
     pub fn verify_refresh(&mut self, subject: Subject<'_>, token: &[u8]) -> Result<RefreshToken, Cause> {
-        let ring = self.ring.as_deref().ok_or(Cause::UnknownKeyKid)?;
-        if token.len() > self.policy.max_token_bytes {
-            return Err(Cause::MalformedTooLong);
-        }
+        let ring = ring_for(token, self.ring.as_deref(), &self.policy)?;
         opaque::check_refresh(ring, subject, token, &mut self.scratch)
     }
 
@@ -192,10 +189,7 @@ impl Verifier {
 
     /// Everything that is checked of an access token but the times.
     fn check(&mut self, subject: Subject<'_>, token: &[u8], asked: jwt::Asked<'_>) -> Result<Checked, Cause> {
-        let ring = self.ring.as_deref().ok_or(Cause::UnknownKeyKid)?;
-        if token.len() > self.policy.max_token_bytes {
-            return Err(Cause::MalformedTooLong);
-        }
+        let ring = ring_for(token, self.ring.as_deref(), &self.policy)?;
         if token.starts_with(shape::OPAQUE.as_bytes()) {
             return opaque::check(ring, subject, token, &mut self.scratch);
         }
@@ -205,6 +199,12 @@ impl Verifier {
         let trust = Trust { ring, issuers: &self.issuers, policy: &self.policy };
         jwt::check(trust, asked, subject, token, &mut self.scratch)
     }
+}
+
+/// The keys to check a token with, if there are some and it is not too long to be looked at.
+fn ring_for<'r>(token: &[u8], ring: Option<&'r KeyRing>, policy: &TokenPolicy) -> Result<&'r KeyRing, Cause> {
+    let ring = ring.ok_or(Cause::UnknownKeyKid)?;
+    if token.len() > policy.max_token_bytes { Err(Cause::MalformedTooLong) } else { Ok(ring) }
 }
 
 impl Clone for Verifier {

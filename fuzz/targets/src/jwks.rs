@@ -28,7 +28,7 @@ pub fn jwks(data: &[u8]) {
             };
             assert_eq!(ring.signing_key().map(Key::kid), signing.map(Key::kid));
             assert!(active.is_none() || signing.is_some());
-            // What is published is what an issuer may give out, and all of it is of use.
+            // The published set holds nothing that an issuer keeps to itself, and no key that is of no use.
             let published = ring.public_jwks();
             assert!(!keys.iter().flat_map(|jwk| hidden(jwk)).any(|text| is_quoted(&published, text, keys, active)));
             let published = KeyRing::of_issuer(published.as_bytes(), IssuerKeys::default()).expect("a set");

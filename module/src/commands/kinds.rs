@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use redis_session_core::sessions::{Data, agent_text};
 use redis_session_core::token::{Claims, holds_token, is_token};
@@ -132,12 +133,15 @@ impl Kind<'_> for Whole {
 
     fn read(&self, what: &str, bytes: &[u8]) -> Result<u64, Failure> {
         let Self { min, max } = *self;
-        // As in the server's own commands: digits and perhaps a minus sign, but no plus sign and no spaces.
-        let text = std::str::from_utf8(bytes).ok().filter(|text| !text.starts_with('+'));
-        let number = text.and_then(|text| text.parse::<i64>().ok()).filter(|number| (min..=max).contains(number));
+        let number = number::<i64>(bytes).filter(|number| (min..=max).contains(number));
         let number = number.and_then(|number| u64::try_from(number).ok());
         number.ok_or_else(|| Failure::invalid(format!("{what} must be a whole number from {min} to {max}")))
     }
+}
+
+/// A number as in the server's own commands: digits and perhaps a minus sign, but no plus sign and no spaces.
+fn number<T: FromStr>(bytes: &[u8]) -> Option<T> {
+    std::str::from_utf8(bytes).ok().filter(|text| !text.starts_with('+')).and_then(|text| text.parse().ok())
 }
 
 /// A whole number of 64 bits.
@@ -150,9 +154,7 @@ impl Kind<'_> for Integer {
     const REDACTED: Redacted = Redacted::Never;
 
     fn read(&self, what: &str, bytes: &[u8]) -> Result<i64, Failure> {
-        let text = std::str::from_utf8(bytes).ok().filter(|text| !text.starts_with('+'));
-        text.and_then(|text| text.parse().ok())
-            .ok_or_else(|| Failure::invalid(format!("{what} must be a whole number of 64 bits")))
+        number(bytes).ok_or_else(|| Failure::invalid(format!("{what} must be a whole number of 64 bits")))
     }
 }
 
@@ -168,10 +170,8 @@ impl Kind<'_> for DataVersion {
         if bytes == b"*" {
             return Ok(None);
         }
-        let text = std::str::from_utf8(bytes).ok().filter(|text| !text.starts_with('+'));
-        let version = text.and_then(|text| text.parse().ok());
         let wrong = || Failure::invalid(format!("{what} must be * or a whole number from 0 to {}", u64::MAX));
-        version.map(Some).ok_or_else(wrong)
+        number(bytes).map(Some).ok_or_else(wrong)
     }
 }
 

@@ -46,7 +46,7 @@ arguments! {
 impl Command for Set {
     const SPEC: Spec = Spec {
         name: "SESSION.SET",
-        summary: "Sets fields of a live session, if its data has not changed since if that is asked, and returns how many.",
+        summary: "Sets fields of a live session and returns how many. With VERSION, only if its data has that version.",
         complexity: "O(N) where N is the number of bytes of the session's fields",
         flags: "write deny-oom",
         key: KeyUse::Updates,
