@@ -16,7 +16,7 @@ run: setup ## build the module and start redis-server with it in the foreground 
 
 FILE ?= data/keys.json
 ALG ?= HS256
-keys: setup ## make a key file, or put a new key behind those it has (FILE=data/keys.json, ALG=EdDSA)
+keys: setup ## make a key file, or add a new key after those it has (FILE=data/keys.json, ALG=EdDSA)
 	@cargo run --locked --release --quiet -p redis-session-keys -- $(if $(wildcard $(FILE)),rotate,new --alg $(ALG)) '$(FILE)'
 
 demo: setup ## a tour of the commands, against a throw-away server
@@ -46,7 +46,7 @@ check: setup ## before each commit: formatting, clippy, the tests of core, the c
 test: setup ## all that a change must pass on the default server; integration tests start servers of their own
 	@scripts/test
 
-nightly: setup ## before a release: every suite on every server, browser, memcheck, soak, fuzz
+nightly: setup ## before a release: every suite on every server, packages, browser, memcheck, soak, fuzz
 	@scripts/nightly
 
 test-package: setup ## build the packages and try them: lintian, a fresh Debian with systemd, a container
