@@ -15,9 +15,8 @@ run: setup ## build the module and start redis-server with it in the foreground 
 	@scripts/run
 
 FILE ?= data/keys.json
-ALG ?= HS256
 keys: setup ## make a key file, or add a new key after those it has (FILE=data/keys.json, ALG=EdDSA)
-	@cargo run --locked --release --quiet -p redis-session-keys -- $(if $(wildcard $(FILE)),rotate,new --alg $(ALG)) '$(FILE)'
+	@cargo run --locked --release --quiet -p redis-session-keys -- $(if $(wildcard $(FILE)),rotate $(if $(ALG),--alg $(ALG)),new --alg $(or $(ALG),HS256)) '$(FILE)'
 
 demo: setup ## a tour of the commands, against a throw-away server
 	@scripts/demo

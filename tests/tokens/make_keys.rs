@@ -11,11 +11,12 @@ use crate::foreign::answer;
 
 /// What `make keys` prints. The program is the one that was built with the tests, not for a release.
 #[track_caller]
-fn make_keys(file: &Path) -> String {
+fn make_keys(file: &Path, settings: &[&str]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let argument = format!("FILE={}", file.display());
-    let plan = Command::new("make").args(["--no-print-directory", "-n", "keys", &argument]).current_dir(root).output();
-    let plan = String::from_utf8(plan.unwrap().stdout).unwrap();
+    let mut make = Command::new("make");
+    make.args(["--no-print-directory", "-n", "keys", &argument]).args(settings).current_dir(root);
+    let plan = String::from_utf8(make.output().unwrap().stdout).unwrap();
     let (command, file) = plan.lines().last().and_then(|line| line.split_once(" -- ")).expect("a command");
     let cargo = "cargo run --locked --release --quiet -p redis-session-keys";
     assert_eq!(command, cargo, "{plan}");
@@ -99,7 +100,7 @@ impl Pair {
 fn following_it_changes_keys_without_logging_anybody_out_whoever_is_restarted_meanwhile() {
     let mut pair = Pair::start();
     let file = pair.0[0].dir().join("keys.json");
-    let report = make_keys(&file);
+    let report = make_keys(&file, &[]);
     for server in [0, 1] {
         pair.follow(server, &report, "On each:");
     }
@@ -108,7 +109,7 @@ fn following_it_changes_keys_without_logging_anybody_out_whoever_is_restarted_me
 
     // The second time, session.active-kid names a key already.
     for _ in 0..2 {
-        let report = make_keys(&file);
+        let report = make_keys(&file, &[]);
         // It finds the new file before it was told of it.
         pair.restart(0);
         assert_eq!(pair.log_in(&mut tokens), signs);
@@ -142,4 +143,17 @@ fn following_it_changes_keys_without_logging_anybody_out_whoever_is_restarted_me
     for server in &pair.0 {
         assert!(!server.log_contains("can be read by others"));
     }
+}
+
+#[test]
+fn it_makes_and_adds_keys_of_the_algorithm_that_is_asked_for() {
+    let server = Server::start();
+    let (file, mut con) = (server.dir().join("keys.json"), server.connection());
+    make_keys(&file, &["ALG=EdDSA"]);
+    make_keys(&file, &[]);
+    make_keys(&file, &["ALG=HS512"]);
+    cmd(&mut con, "CONFIG SET session.keys-file keys.json").unwrap();
+    let keys = list(fields(cmd(&mut con, "SESSION.KEYS").unwrap()).get("keys").unwrap().clone());
+    let algorithms: Vec<_> = keys.into_iter().map(|key| fields(key).str("alg")).collect();
+    assert_eq!(algorithms, ["EdDSA", "EdDSA", "HS512"]);
 }
