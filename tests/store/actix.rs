@@ -52,7 +52,7 @@ fn a_login_opens_what_a_logout_closes_and_an_outage_is_503() {
                 .route("/", web::get().to(page))
                 .route("/login", web::post().to(log_in))
                 .route("/logout", web::post().to(log_out))
-                .wrap(layer),
+                .wrap(layer.clone()),
         )
         .await;
         let missing = call_service(&app, TestRequest::get().uri("/me").to_request()).await;
@@ -88,6 +88,15 @@ fn a_login_opens_what_a_logout_closes_and_an_outage_is_503() {
         let bearer =
             || TestRequest::get().uri("/").insert_header(("authorization", format!("Bearer {}", token(&login))));
         assert_eq!(read_body(call_service(&app, bearer().to_request()).await).await, "43");
+        // Of two layers the inner one decides.
+        let (with, without) = (layer.clone(), SessionLayer::new(sessions.clone()));
+        for (inner, outer, status) in [(&with, &without, 200), (&without, &with, 401)] {
+            let nested = App::new().route("/me", web::get().to(me)).wrap(inner.clone()).wrap(outer.clone());
+            let nested = init_service(nested).await;
+            let cookie = format!("__Host-session={}", token(&login));
+            let request = TestRequest::get().uri("/me").insert_header(("cookie", cookie)).to_request();
+            assert_eq!(call_service(&nested, request).await.status().as_u16(), status);
+        }
         server.kill();
         assert_eq!(call_service(&app, bearer().to_request()).await.status(), 503, "an outage is no stranger");
     });

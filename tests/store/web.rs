@@ -268,11 +268,28 @@ async fn a_claim_can_be_required() {
     let claims = Login::new("42").claims(r#"{"role":"admin"}"#);
     let opaque = sessions.clone().policy(Policy::default()).login(&claims).await.unwrap();
     assert_eq!(send(&app, bearer("/me", token(&opaque)), "").await.status, 403, "what is not asked for is not known");
+    // The second part of an opaque token is the user, whose name is no claim.
+    let named = Login::new(r#" {"role":"admin"}"#);
+    let named = sessions.clone().policy(Policy::default()).login(&named).await.unwrap();
+    assert_eq!(send(&app, bearer("/me", token(&named)), "").await.status, 403);
     let detailed = sessions.clone().policy(Policy::default().details());
     let app = self::app(&detailed, layer(&detailed).require_claim("role", "admin"));
     assert_eq!(send(&app, bearer("/me", token(&opaque)), "").await.status, 200);
     let other = detailed.login(&Login::new("42").claims(r#"{"role":"editor"}"#)).await.unwrap();
     assert_eq!(send(&app, bearer("/me", token(&other)), "").await.status, 403);
+}
+
+#[tokio::test]
+async fn of_two_layers_the_inner_one_decides() {
+    let server = Server::start();
+    let sessions = sessions(&server);
+    let login = sessions.login(&Login::new("42")).await.unwrap();
+    let cookie = format!("__Host-session={}", token(&login));
+    let (with, without) = (layer(&sessions), SessionLayer::new(sessions.clone()));
+    for (inner, outer, status) in [(&with, &without, 200), (&without, &with, 401)] {
+        let app: Router = Router::new().route("/me", get(me)).layer(inner.clone()).layer(outer.clone());
+        assert_eq!(send(&app, Request::get("/me").header(header::COOKIE, &cookie), "").await.status, status);
+    }
 }
 
 #[tokio::test]
@@ -372,7 +389,7 @@ async fn another_site_cannot_use_the_cookie_nor_log_anybody_in() {
     assert_eq!(send(&app, other, "43").await.status, 403, "not even without a cookie");
     assert_eq!(sessions.count("42").await.unwrap() + sessions.count("43").await.unwrap(), 1);
     let link = Request::get("/me").header("sec-fetch-site", "cross-site").header(header::COOKIE, &cookie);
-    assert_eq!(send(&app, link, "").await.status, 200, "who follows a link is logged in");
+    assert_eq!(send(&app, link, "").await.status, 200, "a user who follows a link is logged in");
     let trusting = layer(&sessions).trusted_origins(["https://app.example".parse().unwrap()]);
     let from_app = post("/logout", "cross-site").header(header::ORIGIN, "https://app.example");
     assert_eq!(send(&self::app(&sessions, trusting), from_app, "").await.status, 204);
@@ -440,7 +457,7 @@ fn a_session_prints_no_token() {
 #[tokio::test]
 async fn no_log_tells_a_secret() {
     let (log, _guard) = Log::begin();
-    // The log takes every level: an empty one would tell nothing either.
+    // An empty log would prove nothing.
     tracing::trace!("the lowest level");
     ::log::trace!("and by the other way");
 

@@ -73,6 +73,9 @@ where
             };
             {
                 let mut extensions = request.extensions_mut();
+                // As `Session::put` does it.
+                extensions.remove::<Session>();
+                extensions.remove::<Rejection>();
                 found.remove::<Session>().map(|session| extensions.insert(session));
                 found.remove::<Rejection>().map(|rejection| extensions.insert(rejection));
                 found.remove::<Visitor>().map(|visitor| extensions.insert(visitor));

@@ -100,8 +100,8 @@ impl<C> SessionLayer<C> {
     ///
     /// A browser sends cookies with what other sites make it send, too. So a request that may change something (any but
     /// `GET`, `HEAD` and `OPTIONS`) and brings no Bearer token, which no browser adds by itself, is answered 403 if the
-    /// browser says that it comes from elsewhere, be there a cookie or not: a login that another site makes is one as
-    /// well. Let no `GET` change anything.
+    /// browser says that it comes from elsewhere. That holds without a cookie too, as another site can make a browser log
+    /// in. Let no `GET` change anything.
     #[must_use]
     pub fn cookie(self, cookie: SessionCookie) -> Self {
         self.with(|options| options.cookie = Some(cookie))
@@ -171,8 +171,8 @@ impl<C> SessionLayer<C> {
         self.with(|options| options.claims.push(claim)).required()
     }
 
-    /// Send people to this page of the application who come without a session: where one is [required](Self::required), a
-    /// `GET` that takes HTML is answered 303.
+    /// Send people who have no session to this page of the application. A session is [required](Self::required) then, and
+    /// a `GET` that takes HTML and has none is answered 303.
     ///
     /// # Errors
     /// If the page's address cannot be in a header.
@@ -213,9 +213,8 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionLayer<C> {
             Ok(session) if !options.claims.iter().all(|(name, value)| session.has_claim(name, value)) => {
                 return Err(Rejection::Forbidden);
             }
-            Ok(session) => _ = parts.extensions.insert(session),
             Err(rejection) if options.required => return Err(options.redirect(parts, &rejection).unwrap_or(rejection)),
-            Err(rejection) => _ = parts.extensions.insert(rejection),
+            checked => Session::put(checked, &mut parts.extensions),
         }
         parts.extensions.insert(visitor);
         Ok(())

@@ -25,6 +25,16 @@ impl Session {
         Self(Arc::new((session, token)))
     }
 
+    /// Puts what a layer found into a request's extensions, in the place of what a layer further out found.
+    pub(crate) fn put(checked: Result<Self, Rejection>, extensions: &mut Extensions) {
+        extensions.remove::<Self>();
+        extensions.remove::<Rejection>();
+        match checked {
+            Ok(session) => _ = extensions.insert(session),
+            Err(rejection) => _ = extensions.insert(rejection),
+        }
+    }
+
     /// The session that the layer put into these extensions, or else why there is none.
     ///
     /// # Errors
@@ -63,13 +73,13 @@ impl Session {
     }
 
     /// A claim of the session, as [`Login::claims`](redis_session_store::Login::claims) gave it, or of its JWT, which was
-    /// verified. Those of an opaque token are known if the store's policy asks for
+    /// verified. An opaque token has no claims: those of its session are known if the store's policy asks for
     /// [details](redis_session_store::Policy::details).
     #[must_use]
     pub fn claim(&self, name: &str) -> Option<Value> {
         let claims = match self.details.as_ref().and_then(|details| details.claims.as_deref()) {
             Some(claims) => claims.as_bytes().to_vec(),
-            None => URL_SAFE_NO_PAD.decode(self.token().split('.').nth(1)?).ok()?,
+            None => URL_SAFE_NO_PAD.decode(payload_of_jwt(self.token())?).ok()?,
         };
         serde_json::from_slice::<Value>(&claims).ok()?.get_mut(name).map(Value::take)
     }
@@ -82,6 +92,14 @@ impl Session {
             claim => claim.as_ref() == Some(value),
         }
     }
+}
+
+/// The second of a JWT's three parts (RFC 7515 section 7.1). An opaque token has four, and its second is the user, whose
+/// name may be any text.
+fn payload_of_jwt(token: &str) -> Option<&str> {
+    let mut parts = token.split('.');
+    let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
+    parts.next().is_none().then_some(payload)
 }
 
 impl Deref for Session {
