@@ -25,7 +25,8 @@ use redis::{Cmd, ConnectionLike, RedisResult, ToRedisArgs, ToSingleRedisArg, Val
 use crate::error::redact_of;
 use crate::keys::{self, KeyRing};
 use crate::options::{CreateOptions, RefreshOptions, ValidateOptions};
-use crate::replies::{self, Session, Timestamp, Validation};
+use crate::replies::{self, Session, Validation};
+use crate::time::{Timestamp, unix_millis};
 use crate::tokens::{self, Created, Grant};
 
 /// One definition of each command: its documentation, arguments, reply, how to write the one and read the other.
@@ -49,9 +50,8 @@ macro_rules! session_commands {
         /// # Errors
         /// Every method fails if the connection does, if the server refuses the command (see
         /// [`SessionErrorCode`](crate::SessionErrorCode)), and if its reply is none of this command. No error shows an
-        /// argument of the command. A command whose
-        /// connection broke may have been done: a login that must not be done twice brings its own
-        /// [`CreateOptions::id`].
+        /// argument of the command. A command whose connection broke may have been done: a login that must not be done
+        /// twice brings its own [`CreateOptions::id`].
         pub trait SessionCommands: ConnectionLike + Sized {
             $(
                 $(#[doc = $doc])+
@@ -345,7 +345,7 @@ session_commands! {
     /// `SESSION.DENY`: denies the JWTs of this user that name this id as their `sid` or `jti`, for as long as any of them
     /// lives: `until` is the latest `exp`. A live session with this id ends. Replies whether anything was to do.
     ///
-    /// It is for who has an id and no token. [`SessionCommands::session_revoke`] takes the token itself.
+    /// It is for an application that has an id and no token. [`SessionCommands::session_revoke`] takes the token itself.
     ///
     /// ```no_run
     /// use std::time::{Duration, SystemTime};
@@ -362,7 +362,7 @@ session_commands! {
     fn session_deny(key: impl ToSingleRedisArg, id: impl ToSingleRedisArg, until: SystemTime)
         -> bool, by replies::truth
     {
-        cmd("SESSION.DENY").arg(key).arg(id).arg("UNTIL").arg(replies::unix_millis(until)).take()
+        cmd("SESSION.DENY").arg(key).arg(id).arg("UNTIL").arg(unix_millis(until)).take()
     }
 
     /// `SESSION.REVOKEALL`: logs out all users of this server and its replicas. No session and no token from before is
@@ -378,7 +378,7 @@ session_commands! {
     /// `SESSION.REVOKEALL` with `BEFORE`: the same for what began before this moment. If it lies ahead, all logins until
     /// then are dead, too. The moment of an earlier call stays if it is later.
     fn session_revoke_all_before(before: SystemTime) -> Timestamp, by replies::time {
-        cmd("SESSION.REVOKEALL").arg("BEFORE").arg(replies::unix_millis(before)).take()
+        cmd("SESSION.REVOKEALL").arg("BEFORE").arg(unix_millis(before)).take()
     }
 
     /// `SESSION.REVOKEALL` with `CLEAR`: takes back what lies ahead of the moment that

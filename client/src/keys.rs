@@ -3,7 +3,7 @@
 use redis::{ParsingError, Value};
 
 use crate::fields::{Fields, FromField, bare};
-use crate::replies::Timestamp;
+use crate::time::Timestamp;
 
 /// The keys that sign and verify tokens on a server: the reply of `SESSION.KEYS`. There are no secrets in it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -148,6 +148,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod commands;
+mod data;
 mod error;
 mod fields;
 mod keys;
@@ -158,19 +159,22 @@ mod routing;
 mod subject;
 #[cfg(test)]
 mod testing;
+mod time;
 mod tokens;
 
 #[cfg(feature = "aio")]
 pub use commands::AsyncSessionCommands;
 pub use commands::SessionCommands;
+pub use data::SessionData;
 pub use error::{SessionErrorCode, redact};
 pub use keys::{Key, KeyRing};
 pub use options::{CreateOptions, LimitPolicy, RefreshOptions, TokenFormat, ValidateOptions};
-pub use reason::Reason;
+pub use reason::{Inactive, InactiveReason, Reason};
 pub use redis;
-pub use replies::{ActiveSession, Details, Inactive, InactiveReason, Session, SessionData, Timestamp, Validation};
+pub use replies::{ActiveSession, Details, Session, Validation};
 pub use routing::KeyPrefix;
 pub use subject::unverified_user;
+pub use time::Timestamp;
 pub use tokens::{Created, Grant};
 
 /// The Rust of this package's README, to be compiled as it stands there.

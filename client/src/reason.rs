@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use redis::Value;
+
+use crate::fields::FromField;
+
 /// Why a token is not good, in the order in which the server checks. The server replies with [`Reason::as_str`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -103,5 +107,108 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// A token that is not good, and why. It is an error to return where a session is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Inactive {
+    /// Why.
+    pub reason: InactiveReason,
+}
+
+impl<R: Into<InactiveReason>> From<R> for Inactive {
+    fn from(reason: R) -> Self {
+        Self { reason: reason.into() }
+    }
+}
+
+impl fmt::Display for Inactive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no active session: {}", self.reason)
+    }
+}
+
+impl std::error::Error for Inactive {}
+
+/// Why a token is not good: one of the [`Reason`]s, or one that a newer server has added.
+///
+/// ```
+/// use redis_session::{InactiveReason, Reason};
+///
+/// fn message(reason: &InactiveReason) -> &'static str {
+///     match reason.known() {
+///         Some(Reason::UserRevoked) => "You have logged out on all devices.",
+///         Some(Reason::Evicted) => "You have logged in on too many other devices.",
+///         _ => "Please log in again.",
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum InactiveReason {
+    /// A reason that this version knows.
+    Known(Reason),
+    /// Another reason, by its name.
+    Other(String),
+}
+
+impl InactiveReason {
+    /// The reason with this name, as `token_expired`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Self {
+        Reason::from_name(name).map_or_else(|| Self::Other(name.to_owned()), Self::Known)
+    }
+
+    /// The reason, if this version knows it.
+    #[must_use]
+    pub const fn known(&self) -> Option<Reason> {
+        match self {
+            Self::Known(reason) => Some(*reason),
+            Self::Other(_) => None,
+        }
+    }
+
+    /// The name that the server has for it, as `token_expired`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Known(reason) => reason.as_str(),
+            Self::Other(name) => name,
+        }
+    }
+
+    /// Whether the token is genuine, for all that it is not good: signed with a key of the server, so that its user is
+    /// the one that it names.
+    #[must_use]
+    pub fn is_of_genuine_token(&self) -> bool {
+        use Reason::{Algorithm, Malformed, Signature, UnknownKey};
+        self.known().is_some_and(|reason| !matches!(reason, Malformed | Algorithm | UnknownKey | Signature))
+    }
+}
+
+impl From<Reason> for InactiveReason {
+    fn from(reason: Reason) -> Self {
+        Self::Known(reason)
+    }
+}
+
+impl PartialEq<Reason> for InactiveReason {
+    fn eq(&self, other: &Reason) -> bool {
+        self.known() == Some(*other)
+    }
+}
+
+impl fmt::Display for InactiveReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromField for InactiveReason {
+    const IS: &'static str = "reason";
+
+    fn from_field(value: Value) -> Option<Self> {
+        String::from_field(value).map(|name| Self::from_name(&name))
     }
 }

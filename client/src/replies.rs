@@ -1,60 +1,15 @@
 //! What the server answers.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use redis::{ParsingError, Value};
 
+use crate::data::SessionData;
 use crate::fields::{Fields, FromField, bare, from_redis_value};
-use crate::reason::Reason;
-
-/// A point in time of the server's clock, exact to the millisecond.
-///
-/// ```
-/// # fn show(session: &redis_session::Session) {
-/// let until = session.expires_at.to_system_time(); // for std, chrono, jiff, time
-/// let exp = session.expires_at.unix_secs(); // as in a JWT
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(u64);
-
-impl Timestamp {
-    /// The server's times have 48 bits.
-    const MAX: u64 = (1 << 48) - 1;
-
-    /// This many milliseconds after the Unix epoch; `None` from 2^48 on.
-    #[must_use]
-    pub const fn from_unix_millis(millis: u64) -> Option<Self> {
-        if millis <= Self::MAX { Some(Self(millis)) } else { None }
-    }
-
-    /// Milliseconds since the Unix epoch, less than 2^48.
-    #[must_use]
-    pub const fn unix_millis(self) -> u64 {
-        self.0
-    }
-
-    /// Whole seconds since the Unix epoch, rounded down.
-    #[must_use]
-    pub const fn unix_secs(self) -> u64 {
-        self.0 / 1000
-    }
-
-    /// The same moment as the standard library has it.
-    #[must_use]
-    pub fn to_system_time(self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_millis(self.unix_millis())
-    }
-}
-
-impl From<Timestamp> for SystemTime {
-    fn from(timestamp: Timestamp) -> Self {
-        timestamp.to_system_time()
-    }
-}
+use crate::reason::{Inactive, InactiveReason};
+use crate::time::Timestamp;
 
 /// Whether a token is good: the reply of `SESSION.VALIDATE` and `SESSION.TOUCH`.
 ///
@@ -162,101 +117,6 @@ impl Details {
     #[must_use]
     pub const fn has_session(&self) -> bool {
         self.created_at.is_some()
-    }
-}
-
-/// A token that is not good, and why. It is an error to return where a session is needed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Inactive {
-    /// Why.
-    pub reason: InactiveReason,
-}
-
-impl<R: Into<InactiveReason>> From<R> for Inactive {
-    fn from(reason: R) -> Self {
-        Self { reason: reason.into() }
-    }
-}
-
-impl fmt::Display for Inactive {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no active session: {}", self.reason)
-    }
-}
-
-impl std::error::Error for Inactive {}
-
-/// Why a token is not good: one of the [`Reason`]s, or one that a newer server has added.
-///
-/// ```
-/// use redis_session::{InactiveReason, Reason};
-///
-/// fn message(reason: &InactiveReason) -> &'static str {
-///     match reason.known() {
-///         Some(Reason::UserRevoked) => "You have logged out on all devices.",
-///         Some(Reason::Evicted) => "You have logged in on too many other devices.",
-///         _ => "Please log in again.",
-///     }
-/// }
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum InactiveReason {
-    /// A reason that this version knows.
-    Known(Reason),
-    /// Another reason, by its name.
-    Other(String),
-}
-
-impl InactiveReason {
-    /// The reason with this name, as `token_expired`.
-    #[must_use]
-    pub fn from_name(name: &str) -> Self {
-        Reason::from_name(name).map_or_else(|| Self::Other(name.to_owned()), Self::Known)
-    }
-
-    /// The reason, if this version knows it.
-    #[must_use]
-    pub const fn known(&self) -> Option<Reason> {
-        match self {
-            Self::Known(reason) => Some(*reason),
-            Self::Other(_) => None,
-        }
-    }
-
-    /// The name that the server has for it, as `token_expired`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Known(reason) => reason.as_str(),
-            Self::Other(name) => name,
-        }
-    }
-
-    /// Whether the token is genuine, for all that it is not good: signed with a key of the server, so that its user is
-    /// the one that it names.
-    #[must_use]
-    pub fn is_of_genuine_token(&self) -> bool {
-        use Reason::{Algorithm, Malformed, Signature, UnknownKey};
-        self.known().is_some_and(|reason| !matches!(reason, Malformed | Algorithm | UnknownKey | Signature))
-    }
-}
-
-impl From<Reason> for InactiveReason {
-    fn from(reason: Reason) -> Self {
-        Self::Known(reason)
-    }
-}
-
-impl PartialEq<Reason> for InactiveReason {
-    fn eq(&self, other: &Reason) -> bool {
-        self.known() == Some(*other)
-    }
-}
-
-impl fmt::Display for InactiveReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
@@ -381,12 +241,6 @@ pub(crate) fn time(reply: Value) -> Result<Timestamp, ParsingError> {
     Timestamp::from_field(bare(reply)).ok_or_else(|| "the reply is no time".into())
 }
 
-/// A moment as arguments have it. One that lies between two milliseconds is the later.
-pub(crate) fn unix_millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).min(Timestamp::MAX)
-}
-
 pub(crate) fn stats(reply: Value) -> Result<BTreeMap<String, u64>, ParsingError> {
     let wrong = || ParsingError::from("the reply is no map of figures");
     let figures = bare(reply).into_map_iter().map_err(|_| wrong())?;
@@ -407,81 +261,9 @@ pub(crate) fn time_left(reply: Value) -> Result<Option<Duration>, ParsingError> 
     }
 }
 
-/// What an application keeps with a session: fields and their values, both any bytes, in the server's order.
-///
-/// ```
-/// # fn show(session: &redis_session::Session) {
-/// let cart: Option<u64> = session.data.text("cart").and_then(|id| id.parse().ok());
-/// for (field, value) in session.data.iter() {
-///     println!("{} has {} bytes", field.escape_ascii(), value.len());
-/// }
-/// # }
-/// ```
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct SessionData(Vec<(Vec<u8>, Vec<u8>)>);
-
-impl SessionData {
-    /// The value of this field.
-    #[must_use]
-    pub fn get(&self, field: impl AsRef<[u8]>) -> Option<&[u8]> {
-        let field = field.as_ref();
-        self.iter().find_map(|(name, value)| (name == field).then_some(value))
-    }
-
-    /// The value of this field, if it is UTF-8.
-    #[must_use]
-    pub fn text(&self, field: impl AsRef<[u8]>) -> Option<&str> {
-        std::str::from_utf8(self.get(field)?).ok()
-    }
-
-    /// Every field and its value.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.0.iter().map(|(field, value)| (field.as_slice(), value.as_slice()))
-    }
-
-    /// The number of fields.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there are no fields.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl fmt::Debug for SessionData {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        f.debug_map().entries(self.iter().map(|(field, value)| (text(field), text(value)))).finish()
-    }
-}
-
-impl IntoIterator for SessionData {
-    type Item = (Vec<u8>, Vec<u8>);
-    type IntoIter = std::vec::IntoIter<Self::Item>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
-    }
-}
-
 from_redis_value! {
     Validation = validation;
     Session = session;
-}
-
-impl FromField for Timestamp {
-    const IS: &'static str = "time in Unix milliseconds";
-
-    fn from_field(value: Value) -> Option<Self> {
-        match value {
-            Value::Int(millis) => Self::from_unix_millis(u64::try_from(millis).ok()?),
-            _ => None,
-        }
-    }
 }
 
 /// A session's agent, for show: one odd `User-Agent` header must not make a whole list of sessions unreadable.
@@ -496,31 +278,12 @@ impl FromField for Agent {
     }
 }
 
-impl FromField for InactiveReason {
-    const IS: &'static str = "reason";
-
-    fn from_field(value: Value) -> Option<Self> {
-        String::from_field(value).map(|name| Self::from_name(&name))
-    }
-}
-
-impl FromField for SessionData {
-    const IS: &'static str = "map of strings";
-
-    fn from_field(value: Value) -> Option<Self> {
-        let fields = value.into_map_iter().ok()?;
-        fields
-            .map(|(field, value)| Some((Vec::from_field(field)?, Vec::from_field(value)?)))
-            .collect::<Option<_>>()
-            .map(Self)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use redis::FromRedisValue as _;
 
     use super::*;
+    use crate::reason::Reason;
     use crate::testing::{array, both, map, text};
 
     const AT: i64 = 1_790_000_000_123;
@@ -533,7 +296,7 @@ mod tests {
         Value::Map(fields.iter().map(|(field, value)| (text(field), text(value))).collect())
     }
 
-    fn error<T: fmt::Debug>(result: Result<T, ParsingError>) -> String {
+    fn error<T: std::fmt::Debug>(result: Result<T, ParsingError>) -> String {
         result.unwrap_err().to_string()
     }
 
@@ -551,28 +314,6 @@ mod tests {
             ("version", Value::Int(2)),
             ("claims", text(r#"{"role":"editor"}"#)),
         ]
-    }
-
-    #[test]
-    fn a_moment_between_two_milliseconds_is_the_later() {
-        let at = |nanos| SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos);
-        assert_eq!([at(0), at(1), at(1_000_000), at(1_000_001)].map(unix_millis), [0, 1, 1, 2]);
-        assert_eq!(unix_millis(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), 0);
-        let end_of_times = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
-        assert_eq!(unix_millis(end_of_times), (1 << 48) - 1);
-        assert_eq!(time(Value::Int(7)).unwrap(), self::at(7));
-        assert!(time(Value::Int(1 << 48)).is_err());
-        assert_eq!([0, 1].map(|count| truth(Value::Int(count)).unwrap()), [false, true]);
-    }
-
-    #[test]
-    fn a_timestamp_keeps_its_milliseconds() {
-        assert_eq!(at(AT).unix_millis(), 1_790_000_000_123);
-        assert_eq!(at(AT).unix_secs(), 1_790_000_000);
-        let since = SystemTime::from(at(AT)).duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        assert_eq!(since.as_millis(), 1_790_000_000_123);
-        assert!(at(AT) < at(AT + 1));
-        assert!(at((1 << 48) - 1).to_system_time() > SystemTime::UNIX_EPOCH);
     }
 
     #[test]
@@ -706,6 +447,7 @@ mod tests {
             assert_eq!(session.ip, Some(IpAddr::from([203, 0, 113, 7])));
             assert_eq!(session.agent.as_deref(), Some("Firefox"));
             assert_eq!((session.data.len(), session.version), (2, 2));
+            assert_eq!(session.claims.as_deref(), Some(r#"{"role":"editor"}"#));
         }
         assert_eq!(session_if_any(Value::Nil).unwrap(), None);
         assert!(Session::from_redis_value(Value::Nil).is_err());
@@ -754,10 +496,13 @@ mod tests {
     }
 
     #[test]
-    fn counts_and_times_left_are_read() {
+    fn counts_and_times_are_read() {
         assert_eq!(count(Value::Int(3)), Ok(3));
         assert!(count(Value::Int(-1)).is_err());
         assert!(count(Value::Nil).is_err());
+        assert_eq!(time(Value::Int(7)).unwrap(), at(7));
+        assert!(time(Value::Int(1 << 48)).is_err());
+        assert_eq!([0, 1].map(|count| truth(Value::Int(count)).unwrap()), [false, true]);
         assert_eq!(time_left(Value::Int(1500)), Ok(Some(Duration::from_millis(1500))));
         assert_eq!(time_left(Value::Int(0)), Ok(Some(Duration::ZERO)));
         assert_eq!(time_left(Value::Int(-2)), Ok(None));
@@ -805,10 +550,12 @@ mod tests {
 
     #[test]
     fn what_is_no_map_is_an_error() {
-        for reply in
-            [Value::Nil, Value::Okay, Value::Int(1), text("x"), array([text("id")]), array([Value::Nil, Value::Nil])]
-        {
-            assert!(!validation(reply.clone()).is_ok_and(|answer| answer.is_active() && reply != Value::Int(1)));
+        let odd = [Value::Nil, Value::Okay, array([text("id")]), array([Value::Nil, Value::Nil])];
+        for reply in odd.clone() {
+            assert!(validation(reply).is_err());
+        }
+        // Of a check, these are whole replies.
+        for reply in odd.into_iter().chain([Value::Int(1), text("x")]) {
             assert!(session(reply.clone()).is_err());
             assert!(sessions(array([reply])).is_err());
         }

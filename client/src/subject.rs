@@ -14,8 +14,8 @@ const MAX_USER_BYTES: usize = 255;
 const PREFIXES: [&[u8]; 2] = [b"rst1.", b"rsr1."];
 
 /// The user that a token claims to be of: a JWT's `sub`, a whole number as its digits, or the user part of a token that
-/// starts with `rst1.` or `rsr1.`. `None` if the text is no such token, is longer than 64 KiB, or if no user can be called that: a user has 1 to
-/// 255 bytes of UTF-8 without control characters, the first of them no `{`.
+/// starts with `rst1.` or `rsr1.`. `None` if the text is no such token, if it is longer than 64 KiB, or if no user can
+/// be called that: a user has 1 to 255 bytes of UTF-8 without control characters, the first of them no `{`.
 ///
 /// **Nothing is verified.** Anyone can write a token with any user in it. Trust the name once
 /// [`session_validate`](crate::SessionCommands::session_validate) with that user's key has answered that the token
@@ -64,7 +64,7 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// Takes `sub` from an object. Two of them are an error: who reads the first and who reads the last see two users.
+/// Takes `sub` from an object. Two of them are an error: a reader of the first and a reader of the last see two users.
 struct Subject;
 
 impl<'de> Visitor<'de> for Subject {

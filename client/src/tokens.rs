@@ -5,7 +5,8 @@ use std::fmt;
 use redis::{ParsingError, Value};
 
 use crate::fields::{Fields, from_redis_value};
-use crate::replies::{Inactive, InactiveReason, Timestamp};
+use crate::reason::{Inactive, InactiveReason};
+use crate::time::Timestamp;
 
 /// A session's new tokens: the reply of `SESSION.CREATE`, and what a [`Grant`] brings.
 ///

@@ -120,14 +120,6 @@ pub enum DataError {
     Randomness,
 }
 
-impl DataError {
-    #[cfg(feature = "encryption")]
-    #[allow(clippy::needless_pass_by_value)] // for map_err
-    pub(crate) fn sealing(_error: impl fmt::Display) -> Self {
-        Self::Randomness
-    }
-}
-
 impl StoreError {
     /// Whether this is for a 401: the credential is not good.
     #[must_use]

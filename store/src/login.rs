@@ -121,7 +121,7 @@ pub struct Login {
     pub(crate) user: String,
     /// `None` if the operating system gave no randomness.
     pub(crate) id: Option<String>,
-    pub(crate) fields: Vec<(String, Vec<u8>)>,
+    pub(crate) fields: data::Fields,
     visitor: Visitor,
     remember: bool,
     claims: Option<String>,

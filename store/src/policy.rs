@@ -31,14 +31,15 @@ pub struct Policy {
 }
 
 impl Default for Policy {
-    /// Opaque tokens, the server's settings, and 30 days for who asks to be remembered.
+    /// Opaque tokens, the server's settings, and 30 days for users who ask to be remembered.
     fn default() -> Self {
         Self::new(CreateOptions::new())
     }
 }
 
 impl Policy {
-    /// A login as these options say. Who asks to be remembered has the same, and 30 days instead of their lifetime.
+    /// A login as these options say. A user who asks to be remembered has the same, and 30 days instead of their
+    /// lifetime.
     #[must_use]
     pub fn new(ordinary: CreateOptions) -> Self {
         let ordinary = ordinary.or_token(TokenFormat::Opaque);

@@ -80,7 +80,7 @@ impl DataKeys {
     pub(crate) fn seal(&self, user: &str, id: &str, field: &str, value: &[u8]) -> Result<Vec<u8>, DataError> {
         let (kid, cipher) = self.0.first().ok_or(DataError::Randomness)?;
         let mut nonce = [0; NONCE];
-        getrandom::fill(&mut nonce).map_err(DataError::sealing)?;
+        getrandom::fill(&mut nonce).map_err(|_| DataError::Randomness)?;
         let mut sealed = header(kid);
         let aad = associated(&sealed, user, id, field);
         let ciphertext =

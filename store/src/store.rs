@@ -512,7 +512,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         Ok(self.connection().session_unset(self.keys.key(user), id, fields).await?)
     }
 
-    async fn put(&self, user: &str, id: &str, fields: Vec<(String, Vec<u8>)>) -> Result<(), StoreError> {
+    async fn put(&self, user: &str, id: &str, fields: data::Fields) -> Result<(), StoreError> {
         if fields.is_empty() {
             return Ok(());
         }

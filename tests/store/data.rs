@@ -381,7 +381,7 @@ async fn sealing_is_tried_again_where_a_connection_breaks() {
 }
 
 #[tokio::test]
-async fn a_field_sealed_with_an_unknown_key_waits_for_who_has_it() {
+async fn a_field_sealed_with_an_unknown_key_waits_for_a_store_that_has_it() {
     let server = Server::start();
     let plain = store(&server).await;
     let one = plain.clone().encrypt(keys());
@@ -402,7 +402,7 @@ async fn a_field_sealed_with_an_unknown_key_waits_for_who_has_it() {
 }
 
 #[tokio::test]
-async fn data_of_another_session_are_not_sealed_anew() {
+async fn data_of_another_session_are_not_sealed_again() {
     let server = Server::start();
     let store = store(&server).await.encrypt(keys());
     let (created, other) = (login_with_data(&store).await, login_with_data(&store).await);

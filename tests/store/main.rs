@@ -1,4 +1,4 @@
-//! The client's `SessionStore`, as an application uses it.
+//! A `SessionStore` and the web layer on it, as an application uses them.
 
 mod actix;
 mod arguments;

@@ -13,7 +13,7 @@ const MOST_BYTES: usize = 4096;
 /// Which requests from other sites the cookie goes with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SameSite {
-    /// With none, not even with a link to this site: who follows one looks logged out.
+    /// With none, not even with a link to this site: a user who follows one looks logged out.
     Strict,
     /// With links to this site, and with nothing that changes something.
     #[default]

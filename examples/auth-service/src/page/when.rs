@@ -7,7 +7,7 @@ use redis_session::Timestamp;
 use time::UtcDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// How long ago a moment is, with the moment itself for who asks.
+/// How long ago a moment is, with the moment itself as its title.
 pub(super) fn ago(then: Timestamp) -> Markup {
     let then = then.to_system_time();
     let passed = SystemTime::now().duration_since(then).unwrap_or_default();

@@ -74,7 +74,7 @@ fn cookie(client: &Client) -> String {
 #[track_caller]
 fn assert_untold(service: &Service, tokens: &[String]) {
     let log = service.log();
-    // The log is there: an empty one would tell nothing either.
+    // An empty log would prove nothing.
     assert!(log.contains("Signed in"), "{log}");
     let form = PASSWORD.replace(' ', "+");
     let passwords = [PASSWORD, &form, REDIS_PASSWORD, WRONG_PASSWORD, WRONG_FIELD];

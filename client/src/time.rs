@@ -1,0 +1,100 @@
+//! Points in time, as the server's replies and its commands have them.
+
+use std::time::{Duration, SystemTime};
+
+use redis::Value;
+
+use crate::fields::FromField;
+
+/// A point in time of the server's clock, exact to the millisecond.
+///
+/// ```
+/// # fn show(session: &redis_session::Session) {
+/// let until = session.expires_at.to_system_time(); // for std, chrono, jiff, time
+/// let exp = session.expires_at.unix_secs(); // as in a JWT
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The server's times have 48 bits.
+    const MAX: u64 = (1 << 48) - 1;
+
+    /// This many milliseconds after the Unix epoch; `None` from 2^48 on.
+    #[must_use]
+    pub const fn from_unix_millis(millis: u64) -> Option<Self> {
+        if millis <= Self::MAX { Some(Self(millis)) } else { None }
+    }
+
+    /// Milliseconds since the Unix epoch, less than 2^48.
+    #[must_use]
+    pub const fn unix_millis(self) -> u64 {
+        self.0
+    }
+
+    /// Whole seconds since the Unix epoch, rounded down.
+    #[must_use]
+    pub const fn unix_secs(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// The same moment as the standard library has it.
+    #[must_use]
+    pub fn to_system_time(self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(self.unix_millis())
+    }
+}
+
+impl From<Timestamp> for SystemTime {
+    fn from(timestamp: Timestamp) -> Self {
+        timestamp.to_system_time()
+    }
+}
+
+impl FromField for Timestamp {
+    const IS: &'static str = "time in Unix milliseconds";
+
+    fn from_field(value: Value) -> Option<Self> {
+        match value {
+            Value::Int(millis) => Self::from_unix_millis(u64::try_from(millis).ok()?),
+            _ => None,
+        }
+    }
+}
+
+/// A moment as arguments have it. One that lies between two milliseconds is the later.
+pub(crate) fn unix_millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).min(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: i64 = 1_790_000_000_123;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_field(Value::Int(millis)).unwrap()
+    }
+
+    #[test]
+    fn a_timestamp_keeps_its_milliseconds() {
+        assert_eq!(at(AT).unix_millis(), 1_790_000_000_123);
+        assert_eq!(at(AT).unix_secs(), 1_790_000_000);
+        let since = SystemTime::from(at(AT)).duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(since.as_millis(), 1_790_000_000_123);
+        assert!(at(AT) < at(AT + 1));
+        assert!(at((1 << 48) - 1).to_system_time() > SystemTime::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn a_moment_between_two_milliseconds_is_the_later() {
+        let at = |nanos| SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos);
+        assert_eq!([at(0), at(1), at(1_000_000), at(1_000_001)].map(unix_millis), [0, 1, 1, 2]);
+        assert_eq!(unix_millis(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), 0);
+        let end_of_times = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
+        assert_eq!(unix_millis(end_of_times), (1 << 48) - 1);
+    }
+}
