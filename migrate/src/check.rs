@@ -152,10 +152,9 @@ impl Pass {
             // What the JWT says of its user is looked at, not for how long the session lasts.
             match self.understand(key, token, value, Some(Duration::from_secs(1))) {
                 Ok((candidate, _)) => candidates.push(candidate),
-                Err((_, NotMoved { reason, detail })) if reason == "subject" => {
-                    let detail = detail
-                        .map_or_else(String::new, |_| "the JSON's sub, or a JWT in it, is of another user".into());
-                    check.fault(&reason, detail, &id);
+                // Its detail names the user: a count has no use for it.
+                Err((_, NotMoved { reason, .. })) if reason == "subject" => {
+                    check.fault(&reason, "the JSON's sub, or a JWT in it, is of another user".into(), &id);
                 }
                 // It is none that JWTs are to blame for.
                 Err(_) => {}

@@ -18,7 +18,7 @@ pub(crate) struct Issuers(BTreeMap<Option<String>, Issuer>);
 /// What was seen of one issuer's.
 #[derive(Default)]
 struct Issuer {
-    /// How many were not taken for want of a key.
+    /// How many were not taken because their key is not there.
     keyless: u64,
     algs: BTreeSet<String>,
     kids: BTreeSet<String>,
@@ -30,7 +30,7 @@ struct Issuer {
 /// What is needed for the JWTs of an issuer.
 ///
 /// An entry with an `iss` is of somebody who publishes keys, so it takes no secrets: those of an application that writes an
-/// `iss` belong into the server's own key file.
+/// `iss` belong in the server's own key file.
 pub(crate) struct Entry {
     iss: Option<String>,
     jwks: String,

@@ -231,22 +231,22 @@ impl Record {
                 let why = "--delete-moved was used here, so a missing key no longer means a logout";
                 return Err(Failure::Folder { file: dir, why: why.into() });
             }
-            let begins_anew = old.phase == Phase::Done || old.runs != runs;
+            let begins_again = old.phase == Phase::Done || old.runs != runs;
             if old.phase == Phase::Done {
                 said = Some(format!("pass {}", old.pass + 1));
-            } else if begins_anew {
+            } else if begins_again {
                 said = Some("the source was started again, or is another: the pass begins again".to_owned());
             } else {
                 said = Some(format!("pass {} goes on", old.pass));
             }
             let pass = if old.phase == Phase::Done { old.pass + 1 } else { old.pass };
             let State { unconfirmed, has_deleted, moved_bytes, .. } = old;
-            state = if begins_anew {
+            state = if begins_again {
                 State { pass, unconfirmed, has_deleted, moved_bytes, ..state }
             } else {
                 State { unconfirmed, ..old }
             };
-            if begins_anew {
+            if begins_again {
                 // Before the list below is emptied.
                 state.unconfirmed.extend(cut_off(&dir, state.moved_bytes)?);
                 append(&dir.join("moved"), &dir.join("moved.next"))?;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use redis::Value;
 use redis_session_tests::{Server, advance, ask, cmd, create, fields, ids, int, list, now_ms, on_both};
 
-const NAMES: [&str; 11] = [
+/// What a session is told by.
+pub(crate) const NAMES: [&str; 11] = [
     "id",
     "expires_at",
     "user",

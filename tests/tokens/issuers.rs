@@ -6,8 +6,10 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use redis::Connection;
 use redis_session_core::SessionId;
 use redis_session_core::base64url;
-use redis_session_tests::issuer::{ES256, Key, RS256, claims, own, set_of};
-use redis_session_tests::{Fields, Server, cmd, cmd_args, create, error, fields, ids, list, verdict, wait_until};
+use redis_session_tests::issuer::{ED_X, ES256, HS256, Key, RS256, SECRET, claims, own, set_of};
+use redis_session_tests::{
+    Server, ask, cmd, cmd_args, create, error, fields, ids, int, jwk_set, list, now_ms, text, verdict, wait_until,
+};
 use serde_json::{Value, json};
 
 use crate::foreign::answer;
@@ -30,7 +32,7 @@ fn file(entries: &Value) -> String {
 }
 
 fn app() -> Value {
-    json!({ "kty": "oct", "kid": "old", "alg": "HS256", "k": base64url::encode(&redis_session_tests::issuer::SECRET) })
+    json!({ "kty": "oct", "kid": "old", "alg": "HS256", "k": base64url::encode(&SECRET) })
 }
 
 fn server() -> Server {
@@ -61,11 +63,6 @@ fn by(key: Key, con: &mut Connection, iss: Option<&str>, sid: &str) -> String {
 
 fn of_issuer(iss: &str, sid: &str) -> String {
     SessionId::of_issuer(iss, sid.as_bytes()).unwrap().to_string()
-}
-
-#[track_caller]
-fn ask(con: &mut Connection, line: &str) -> Fields {
-    fields(cmd(con, line).unwrap())
 }
 
 /// RFC 8725 section 3.8.
@@ -109,7 +106,7 @@ fn tokens_that_the_application_has_signed_go_on_with_their_sessions() {
     let server = server();
     let mut con = server.connection();
     create(&mut con, "sessions:42 ID one TOKEN NONE");
-    let token = by(redis_session_tests::issuer::HS256, &mut con, None, "one");
+    let token = by(HS256, &mut con, None, "one");
     assert_eq!(answer(&mut con, &token, &[]), "active");
     assert_eq!(ask(&mut con, &format!("SESSION.REGENERATE {KEY} {token}")).str("reason"), "type");
     // Ours have no `iss` either, unless that is set.
@@ -160,7 +157,7 @@ fn both_files_are_read_again_in_one_step_or_not_at_all() {
     let a = by(ES256, &mut con, Some(A), "s");
     assert_eq!(answer(&mut con, &a, &["STATELESS"]), "active");
     // A new ring, and a key set that is broken: neither is taken.
-    server.write("keys.json", redis_session_tests::jwk_set(&["new"]));
+    server.write("keys.json", jwk_set(&["new"]));
     server.write("issuers/a.json", "{}");
     let why = error(&mut con, "SESSION.RELOADKEYS");
     assert!(why.contains("session.issuers-file issuers.json: issuer \"https://a.example\": issuers/a.json"), "{why}");
@@ -175,7 +172,6 @@ fn both_files_are_read_again_in_one_step_or_not_at_all() {
     server.write("issuers.json", file(&json!([])));
     cmd(&mut con, "SESSION.RELOADKEYS").unwrap();
     assert_eq!(answer(&mut con, &a, &["STATELESS"]), "unknown_key");
-    cmd(&mut con, "CONFIG SET session.issuers-file ''").ok();
     cmd_args(&mut con, ["CONFIG", "SET", "session.issuers-file", ""]).unwrap();
     assert!(ask(&mut con, "SESSION.KEYS").is_null("issuers_file"));
 }
@@ -185,12 +181,11 @@ fn both_files_are_read_again_in_one_step_or_not_at_all() {
 fn the_public_keys_are_published() {
     let server = server();
     let mut con = server.connection();
-    let jwks = |con: &mut Connection| -> Value {
-        serde_json::from_str(&redis_session_tests::text(&cmd(con, "SESSION.JWKS").unwrap())).unwrap()
-    };
+    let jwks =
+        |con: &mut Connection| -> Value { serde_json::from_str(&text(&cmd(con, "SESSION.JWKS").unwrap())).unwrap() };
     assert_eq!(jwks(&mut con), json!({ "keys": [] }));
     let private = json!({
-        "kty": "OKP", "kid": "ours", "crv": "Ed25519", "x": redis_session_tests::issuer::ED_X,
+        "kty": "OKP", "kid": "ours", "crv": "Ed25519", "x": ED_X,
         "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
     });
     server.write("keys.json", set_of(&[private, own(), RS256.jwk()]));
@@ -206,7 +201,7 @@ fn the_public_keys_are_published() {
     let again = ask(&mut con, &format!("SESSION.REFRESH {KEY} {}", ours.str("refresh_token")));
     let moved = ask(&mut con, &format!("SESSION.REGENERATE {KEY} {}", again.str("token")));
     assert_eq!(verdict(&mut con, KEY, &moved.str("token")), "active");
-    // Anybody who may ask for anything may ask for them.
+    // A user who may do nothing else may ask for them.
     cmd(&mut con, "ACL SETUSER gateway on nopass resetkeys -@all +session.jwks").unwrap();
     let mut gateway = server.connection();
     cmd(&mut gateway, "AUTH gateway x").unwrap();
@@ -221,10 +216,8 @@ fn a_sid_of_an_issuer_is_denied_as_that_issuers() {
     let (a, b) = (by(ES256, &mut con, Some(A), "s"), by(RS256, &mut con, Some(B), "s"));
     cmd(&mut con, &format!("SESSION.CREATE {KEY} FROM {a}")).unwrap();
     create(&mut con, "sessions:42 ID s TOKEN NONE");
-    let until = redis_session_tests::now_ms(&mut con) + 7_200_000;
-    let deny = |con: &mut Connection, more: &str| {
-        redis_session_tests::int(con, &format!("SESSION.DENY {KEY} s UNTIL {until}{more}"))
-    };
+    let until = now_ms(&mut con) + 7_200_000;
+    let deny = |con: &mut Connection, more: &str| int(con, &format!("SESSION.DENY {KEY} s UNTIL {until}{more}"));
     assert_eq!([deny(&mut con, &format!(" ISS {A}")), deny(&mut con, &format!(" ISS {A}"))], [1, 0]);
     assert_eq!(answer(&mut con, &a, &["STATELESS"]), "revoked");
     assert_eq!(answer(&mut con, &b, &["STATELESS"]), "active");
@@ -233,7 +226,7 @@ fn a_sid_of_an_issuer_is_denied_as_that_issuers() {
     assert!(ids(&mut con, KEY).is_empty());
     // Ids of any length: those of the application are taken by their hash then.
     let long = "x".repeat(200);
-    let token = by(redis_session_tests::issuer::HS256, &mut con, None, &long);
+    let token = by(HS256, &mut con, None, &long);
     assert_eq!(answer(&mut con, &token, &["STATELESS"]), "active");
     cmd(&mut con, &format!("SESSION.DENY {KEY} {long} UNTIL {until}")).unwrap();
     assert_eq!(answer(&mut con, &token, &["STATELESS"]), "revoked");
@@ -330,7 +323,6 @@ fn a_key_set_may_be_a_link() {
 fn what_is_refused_is_told_by_its_cause_and_not_too_often() {
     let server = server();
     let mut con = server.connection();
-    let stats = |con: &mut Connection| fields(cmd(con, "SESSION.STATS").unwrap());
     let mut no_exp = claims(&mut con, "42", "s");
     no_exp.as_object_mut().unwrap().remove("exp");
     no_exp["iss"] = A.into();
@@ -338,7 +330,7 @@ fn what_is_refused_is_told_by_its_cause_and_not_too_often() {
     for _ in 0..5 {
         assert_eq!(answer(&mut con, &token, &["STATELESS"]), "malformed");
     }
-    let counted = stats(&mut con);
+    let counted = ask(&mut con, "SESSION.STATS");
     assert_eq!((counted.int("malformed_exp_missing"), counted.int("refused_malformed")), (5, 5));
     let line = r#"session: refused for malformed_exp_missing: alg "ES256", kid "ES256", iss "https://a.example""#;
     let lines = || server.log().lines().filter(|logged| logged.contains(line)).map(str::to_owned).collect::<Vec<_>>();

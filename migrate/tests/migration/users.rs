@@ -44,7 +44,7 @@ fn set_user(con: &mut Connection, user: &str, words: &[String]) {
     let () = redis::cmd("ACL").arg("SETUSER").arg(user).arg("reset").arg(words).query(con).unwrap();
 }
 
-/// Whether it went no further for want of a permission: its own, or a script's.
+/// Whether it went no further because a permission was missing: its own, or a script's.
 fn is_denied(run: &Run) -> bool {
     let said = ["NoPerm", "has no permissions", "executing the script can't run"];
     run.code == 1 && said.iter().any(|said| run.stderr.contains(said))

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fs::{self, File, Permissions};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -13,16 +13,21 @@ pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
 
 /// What is in a file, if it is there.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Box<dyn Error>> {
-    let mut bytes = Vec::new();
     match File::open(path) {
-        Ok(file) => file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?,
-        Err(error) if error.kind() == ErrorKind::NotFound && path.parent().is_none_or(is_folder) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
+        Ok(file) => read_all(file).map(Some),
+        Err(error) if error.kind() == ErrorKind::NotFound && path.parent().is_none_or(is_folder) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// All there is to read, if it is no more than a server reads.
+pub(crate) fn read_all(source: impl Read) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut bytes = Vec::new();
+    source.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(format!("is longer than {MAX_BYTES} bytes").into());
     }
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 fn is_folder(path: &Path) -> bool {

@@ -7,7 +7,7 @@ mod pem;
 mod report;
 
 use std::error::Error;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -95,12 +95,8 @@ fn take_in(import: &Import) -> Result<String, Box<dyn Error>> {
     let old = if file::read(&import.file)?.is_some() { Some(present(&import.file)?) } else { None };
     let ring = old.as_ref().map(|(_, ring)| ring);
     let source = match &import.from {
-        Some(path) => file::read(path)?.ok_or_else(|| format!("{}: No such file", path.display()))?,
-        None => {
-            let mut bytes = Vec::new();
-            io::stdin().take(file::MAX_BYTES).read_to_end(&mut bytes)?;
-            bytes
-        }
+        Some(path) => about(path, || file::read(path)?.ok_or_else(|| "No such file".into()))?,
+        None => about(Path::new("standard input"), || file::read_all(io::stdin()))?,
     };
     let (jwk, algorithm) = if import.is_secret {
         let algorithm = import.algorithm.unwrap_or(Algorithm::Hs256);

@@ -10,7 +10,7 @@ const MAKE_IT_STAY: &str = "    redis-cli CONFIG REWRITE\n";
 /// What to do next with a key that was added to a file, which had these keys before.
 pub(crate) fn added(file: &Path, kid: Option<&str>, key: &Key, older: Option<&KeyRing>) -> String {
     let path = shell_word(&file.display().to_string());
-    let name = kid.map_or_else(|| "without a kid".to_owned(), |kid| kid.to_owned());
+    let name = kid.unwrap_or("without a kid");
     let set = format!("    redis-cli CONFIG SET session.keys-file {path}\n{MAKE_IT_STAY}");
     let Some(older) = older else {
         let dead = if key.can_sign() { "\nTokens that were signed with a random key are dead then.\n" } else { "" };
@@ -36,7 +36,7 @@ pub(crate) fn added(file: &Path, kid: Option<&str>, key: &Key, older: Option<&Ke
          3. When the last token of the key that signed before has expired: take that key's line out of the file, and \
          send SESSION.RELOADKEYS again.\n\n\
          SESSION.KEYS shows which key signs.\n",
-        name = shell_word(&name),
+        name = shell_word(name),
     )
 }
 

@@ -455,6 +455,13 @@ fn what_is_no_key_is_refused_with_the_reason() {
     }
     let said = refused_with(&["import", "--from", "no-such.pem", path], b"");
     assert!(said.contains("no-such.pem: No such file"), "{said}");
+    // A secret is not cut.
+    let (source, long) = (dir.path().join("long"), vec![b'x'; (1 << 20) + 1]);
+    fs::write(&source, &long).unwrap();
+    let said = refused_with(&["import", "--secret", "--from", source.to_str().unwrap(), path], b"");
+    assert!(said.contains("/long: is longer than 1048576 bytes"), "{said}");
+    let said = refused_with(&["import", "--secret", path], &long);
+    assert!(said.contains("standard input: is longer than 1048576 bytes"), "{said}");
     assert!(!file.exists());
 }
 

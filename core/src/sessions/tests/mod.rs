@@ -1186,6 +1186,27 @@ fn an_id_that_comes_again_does_not_bring_the_earlier_sessions_tokens_back() {
 }
 
 #[test]
+fn an_id_does_not_begin_twice_in_a_millisecond_that_the_clock_passes_again() {
+    let phone = |now| NewSession { source: IdSource::Caller, ..refreshable("phone", now, 1000, 50) };
+    for swept in [&[1000][..], &[1000, 9000], &[9001], &[1000, 9001], &[9002]] {
+        let mut pair = Pair::default();
+        // The clock has been at 9000, and the session ends before it is there again.
+        pair.create(phone(0), Rules { latest: at(9000), ..rules(0) }).unwrap();
+        let earlier = RefreshToken { id: id("phone"), generation: 0, session_began_at: at(9001) };
+        assert!(pair.primary.refresh(&earlier, Origin::default(), &pair.agents, &rules(500)).is_ok());
+        // A restart has forgotten the latest time.
+        for now in swept {
+            pair.purge(rules(*now));
+        }
+        let now = 9001.max(*swept.last().unwrap());
+        pair.create(phone(now), rules(now)).unwrap();
+        let refresh = pair.primary.refresh(&earlier, Origin::default(), &pair.agents, &rules(now)).map(drop);
+        assert_eq!(refresh, Err(Reason::Unknown), "{swept:?}");
+        assert_eq!(pair.look_up(&token("phone", 9001), now), Err(Reason::Unknown), "{swept:?}");
+    }
+}
+
+#[test]
 fn a_token_of_an_earlier_session_with_the_id_revokes_nothing_of_the_later_one() {
     let mut pair = Pair::default();
     pair.revoke_all(None, rules(500));

@@ -100,6 +100,15 @@ pub(super) fn private_jwk(algorithm: Algorithm) -> Value {
     key
 }
 
+/// The key with a member changed; null takes it out.
+pub(super) fn changed(mut key: Value, name: &str, value: Value) -> Value {
+    match value {
+        Value::Null => drop(key.as_object_mut().unwrap().remove(name)),
+        value => key[name] = value,
+    }
+    key
+}
+
 /// A key `HS256` that signs, and the issuer's public keys.
 pub(super) fn mixed_ring() -> &'static Arc<KeyRing> {
     static RING: LazyLock<Arc<KeyRing>> = LazyLock::new(new_mixed_ring);

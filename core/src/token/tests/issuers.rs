@@ -1,6 +1,6 @@
 //! Several issuers: whose keys may vouch for what, and which sessions their tokens reach.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -177,13 +177,16 @@ fn each_issuers_sessions_are_its_own() {
     let long = "x".repeat(2000);
     for sid in ["s", SESSION, "eyJhbGciOiJub25lIn0.e30.AA", "a\n\u{0}b", &long] {
         let a = ask(&mut verifier, &by(Algorithm::Es256, "k", json!({ "iss": A, "sid": sid }))).unwrap();
-        assert_eq!((a.maker, a.id), (Maker::Issuer, of_issuer(A, sid)));
+        assert_eq!((a.maker, &a.id), (Maker::Issuer, &of_issuer(A, sid)));
         let b = json!({ "iss": B, "aud": "api", "jti": sid });
         let b = ask(&mut verifier, &by(Algorithm::EdDsa, "k", b)).unwrap();
-        assert_eq!((b.maker, b.id), (Maker::Issuer, of_issuer(B, sid)));
+        assert_eq!((b.maker, &b.id), (Maker::Issuer, &of_issuer(B, sid)));
         let partner = json!({ "iss": "https://c.example", "sid": sid });
         let partner = ask(&mut verifier, &by(Algorithm::Rs256, "partner", partner)).unwrap();
-        assert_eq!((partner.maker, partner.id), (Maker::Issuer, of_issuer("https://c.example", sid)));
+        assert_eq!((partner.maker, &partner.id), (Maker::Issuer, &of_issuer("https://c.example", sid)));
+        let application = SessionId::of_application(sid.as_bytes()).ok();
+        let ids = HashSet::from([Some(a.id), Some(b.id), Some(partner.id), application]);
+        assert_eq!(ids.len(), 4, "{sid:?} is another session with each");
     }
     for iss in [Some(A), None] {
         let empty = json!({ "iss": iss, "sid": "" });

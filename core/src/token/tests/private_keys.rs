@@ -10,12 +10,7 @@ fn ring(algorithm: Algorithm) -> Arc<KeyRing> {
 }
 
 fn changed(algorithm: Algorithm, name: &str, value: Value) -> Value {
-    let mut key = private_jwk(algorithm);
-    match value {
-        Value::Null => drop(key.as_object_mut().unwrap().remove(name)),
-        value => key[name] = value,
-    }
-    key
+    issuer::changed(private_jwk(algorithm), name, value)
 }
 
 /// Why a set with this key is refused, whatever else is in it.

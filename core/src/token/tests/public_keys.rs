@@ -5,14 +5,8 @@ use serde_json::{Value, json};
 use super::issuer::{ED_X, N, PUBLIC, RSA, X, Y, answer, good, header, issued, jwk, mixed_ring, ring_of};
 use super::*;
 
-/// A key with a member changed; null takes it out.
 fn changed(algorithm: Algorithm, name: &str, value: Value) -> Value {
-    let mut key = jwk(algorithm);
-    match value {
-        Value::Null => drop(key.as_object_mut().unwrap().remove(name)),
-        value => key[name] = value,
-    }
-    key
+    issuer::changed(jwk(algorithm), name, value)
 }
 
 /// Why the key is left out, which costs the good ones beside it nothing.
