@@ -365,6 +365,32 @@ session_commands! {
         cmd("SESSION.DENY").arg(key).arg(id).arg("UNTIL").arg(unix_millis(until)).take()
     }
 
+    /// `SESSION.DENY` with `ISS`: as [`session_deny`], for the tokens that another issuer made. `issuer` is their `iss`,
+    /// and `id` the `sid` (or else the `jti`) as that issuer writes it. This is for the issuer's
+    /// [back-channel logout](https://openid.net/specs/openid-connect-backchannel-1_0.html).
+    ///
+    /// ```no_run
+    /// use std::time::{Duration, SystemTime};
+    /// use redis_session::SessionCommands;
+    ///
+    /// # fn main() -> redis::RedisResult<()> {
+    /// # let mut redis = redis::Client::open("redis://127.0.0.1/")?.get_connection()?;
+    /// // The logout token was good: it has this `iss`, `sub` and `sid`. The issuer's tokens live for a day.
+    /// let (iss, sub, sid) = ("https://id.example.com/", "42", "08a5019c-17e1-4977-8f42-65a12843ea02");
+    /// let until = SystemTime::now() + Duration::from_secs(86_400);
+    /// redis.session_deny_of_issuer(format!("sessions:{sub}"), sid, until, iss)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn session_deny_of_issuer(
+        key: impl ToSingleRedisArg,
+        id: impl ToSingleRedisArg,
+        until: SystemTime,
+        issuer: impl ToSingleRedisArg
+    ) -> bool, by replies::truth {
+        cmd("SESSION.DENY").arg(key).arg(id).arg("UNTIL").arg(unix_millis(until)).arg("ISS").arg(issuer).take()
+    }
+
     /// `SESSION.REVOKEALL`: logs out all users of this server and its replicas. No session and no token from before is
     /// good any more, JWTs of other issuers included. Everybody can log in again at once. Replies the moment before which
     /// everything is dead.
@@ -397,6 +423,21 @@ session_commands! {
     /// answer of one node.
     fn session_keys() -> KeyRing, by keys::key_ring {
         cmd("SESSION.KEYS")
+    }
+
+    /// `SESSION.JWKS`: the public keys that check the JWTs made on this server, as a JWK Set (RFC 7517 section 5) to serve
+    /// at `/.well-known/jwks.json`. There are none of secrets. On a cluster it is the answer of one node.
+    fn session_jwks() -> String, by replies::text {
+        cmd("SESSION.JWKS")
+    }
+
+    /// `SESSION.RELOADKEYS`: reads `session.keys-file` and `session.issuers-file` again. Replies what is in use then.
+    ///
+    /// The error is [`Invalid`](crate::SessionErrorCode::Invalid) if a file cannot be used; then all keys stay as they
+    /// were. It is for one server: send it to each replica and each node of a cluster, with
+    /// [`route_command`](https://docs.rs/redis/latest/redis/cluster/struct.ClusterConnection.html#method.route_command).
+    fn session_reload_keys() -> KeyRing, by keys::key_ring {
+        cmd("SESSION.RELOADKEYS")
     }
 
     /// `SESSION.REVOKEUSER` with `EXCEPT`: logs the user out everywhere but in the session with this id or token, as
@@ -620,6 +661,19 @@ mod tests {
         assert_eq!((sent.as_str(), denied), ("SESSION.DENY sessions:42 one UNTIL 1790000000001", true));
         let (sent, denied) = run!(Value::Int(0), session_deny("k", b"one", SystemTime::UNIX_EPOCH));
         assert_eq!((sent.as_str(), denied), ("SESSION.DENY k one UNTIL 0", false));
+        let (sent, denied) = run!(Value::Int(1), session_deny_of_issuer("k", "one", until, "https://id.example"));
+        assert_eq!((sent.as_str(), denied), ("SESSION.DENY k one UNTIL 1790000000001 ISS https://id.example", true));
+    }
+
+    #[test]
+    fn keys_are_published_as_text_and_reloaded_as_a_ring() {
+        let (sent, set) = run!(text(r#"{"keys":[]}"#), session_jwks());
+        assert_eq!((sent.as_str(), set.as_str()), ("SESSION.JWKS", r#"{"keys":[]}"#));
+        assert!(SessionCommands::session_jwks(&mut Scripted::new(Value::Nil)).is_err());
+        let reply = map(&[("loaded_at", Value::Int(7)), ("keys", array([]))]);
+        let (sent, ring) = run!(reply.clone(), session_reload_keys());
+        assert_eq!((sent.as_str(), ring.loaded_at.unix_millis()), ("SESSION.RELOADKEYS", 7));
+        assert_eq!(run!(reply, session_keys()).0, "SESSION.KEYS");
     }
 
     #[test]

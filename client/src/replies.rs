@@ -241,6 +241,10 @@ pub(crate) fn time(reply: Value) -> Result<Timestamp, ParsingError> {
     Timestamp::from_field(bare(reply)).ok_or_else(|| "the reply is no time".into())
 }
 
+pub(crate) fn text(reply: Value) -> Result<String, ParsingError> {
+    String::from_field(bare(reply)).ok_or_else(|| "the reply is no text".into())
+}
+
 pub(crate) fn stats(reply: Value) -> Result<BTreeMap<String, u64>, ParsingError> {
     let wrong = || ParsingError::from("the reply is no map of figures");
     let figures = bare(reply).into_map_iter().map_err(|_| wrong())?;

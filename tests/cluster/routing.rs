@@ -47,6 +47,7 @@ macro_rules! use_every_command {
         assert_eq!($commands::session_revoke_user(con, key)$(.$await)?.unwrap(), 1);
         let until = UNIX_EPOCH + Duration::from_secs(4_102_444_800);
         assert!($commands::session_deny(con, key, &id, until)$(.$await)?.unwrap());
+        assert!($commands::session_deny_of_issuer(con, key, &id, until, "https://id.example")$(.$await)?.unwrap());
     }};
 }
 

@@ -10,8 +10,9 @@ use redis_session::{
     TokenFormat, ValidateOptions, Validation,
 };
 use redis_session_tests::{Server, cmd, on_both};
+use serde_json::{Value, json};
 
-use redis_session_tests::issuer::{payload, tampered};
+use redis_session_tests::issuer::{ES256, own, payload, set_of, tampered};
 
 const KEY: &str = "sessions:42";
 const HOME: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
@@ -185,6 +186,72 @@ fn denying_an_id_and_revoking_everyone() {
     });
 }
 
+/// A server with a secret of its own, and an issuer with a public key.
+fn with_an_issuer() -> Server {
+    Server::builder()
+        .file("keys.json", set_of(&[own()]))
+        .file("issuer.json", set_of(&[ES256.jwk(), json!({ "kty": "EC", "crv": "P-999" })]))
+        .file("issuers.json", json!({ "issuers": [{ "iss": ISSUER, "jwks": "issuer.json" }] }).to_string())
+        .config("session.keys-file keys.json\nsession.issuers-file issuers.json")
+        .start()
+}
+
+const ISSUER: &str = "https://id.example/";
+
+fn of_the_issuer(now_ms: u64) -> String {
+    let now = now_ms / 1000;
+    ES256.sign(&ES256.header(), &json!({ "iss": ISSUER, "sub": "42", "sid": "one", "iat": now, "exp": now + 60 }))
+}
+
+#[test]
+fn denying_what_another_issuer_calls_a_session() {
+    let server = with_an_issuer();
+    for mut con in [server.connection(), server.connection_resp3()] {
+        let login = con.session_create(KEY, &options().id("one")).unwrap();
+        let token = of_the_issuer(login.expires_at.unix_millis() - 86_400_000);
+        let until = login.expires_at.to_system_time();
+        let stateless = ValidateOptions::new().stateless();
+        assert!(con.session_validate(KEY, &token, &stateless).unwrap().is_active());
+        assert!(con.session_deny_of_issuer(KEY, "one", until, ISSUER).unwrap());
+        assert!(!con.session_deny_of_issuer(KEY, "one", until, ISSUER).unwrap());
+        let refused = con.session_validate(KEY, &token, &stateless).unwrap();
+        assert_eq!(*refused.reason().unwrap(), Reason::Revoked);
+        assert_eq!(reason(&mut con, &login.token.unwrap()), None, "an id of ours is not meant");
+        cmd(&mut con, "FLUSHALL").unwrap();
+    }
+}
+
+#[test]
+fn keys_are_published_and_read_again() {
+    let server = with_an_issuer();
+    let private = json!({ "kty": "OKP", "crv": "Ed25519", "kid": "new", "alg": "EdDSA",
+        "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
+    for mut con in [server.connection(), server.connection_resp3()] {
+        server.write("keys.json", set_of(&[own()]));
+        let ring = con.session_reload_keys().unwrap();
+        assert_eq!(ring, con.session_keys().unwrap());
+        assert!(ring.issuers_file.as_deref().is_some_and(|file| file.ends_with("issuers.json")), "{ring:?}");
+        let issuers: Vec<_> = ring.keys.iter().map(|key| key.issuer.as_deref()).collect();
+        assert_eq!(issuers, [None, Some(ISSUER), Some(ISSUER)]);
+        assert_eq!((&ring.keys[0].thumbprint, ring.keys[0].fingerprint.is_some()), (&None, true));
+        assert_eq!(ring.keys[1].thumbprint, ring.keys[1].fingerprint);
+        assert!(ring.keys[2].ignored.is_some() && ring.keys[2].fingerprint.is_none());
+        assert_eq!(con.session_jwks().unwrap(), r#"{"keys":[]}"#, "of a secret there is nothing to publish");
+
+        server.write("keys.json", set_of(&[private.clone(), own()]));
+        let reloaded = con.session_reload_keys().unwrap();
+        assert_eq!(reloaded.active_kid.as_deref(), Some("new"));
+        let published: Value = serde_json::from_str(&con.session_jwks().unwrap()).unwrap();
+        assert_eq!(published["keys"].as_array().unwrap().len(), 1);
+        assert_eq!((&published["keys"][0]["x"], &published["keys"][0]["d"]), (&private["x"], &Value::Null));
+
+        server.write("keys.json", "no keys");
+        let error = con.session_reload_keys().unwrap_err();
+        assert_eq!(SessionErrorCode::of(&error), Some(SessionErrorCode::Invalid));
+        assert_eq!(con.session_keys().unwrap().keys, reloaded.keys);
+    }
+}
+
 #[test]
 fn errors_have_codes() {
     on_both(|_, con| {
@@ -286,7 +353,9 @@ async fn asynchronous_connections_have_the_same_commands() {
         assert_eq!(con.session_list(KEY).await.unwrap()[0].id, "three");
         assert_eq!(con.session_count(KEY).await.unwrap(), 3);
         assert!(con.session_stats().await.unwrap()["created"] >= 3);
-        assert_eq!(con.session_keys().await.unwrap().keys.len(), 1);
+        let ring = con.session_keys().await.unwrap();
+        assert_eq!((ring.keys.len(), con.session_reload_keys().await.unwrap().keys), (1, ring.keys));
+        assert_eq!(con.session_jwks().await.unwrap(), r#"{"keys":[]}"#);
         assert!(con.session_ttl(KEY, "one").await.unwrap().is_some());
         assert_eq!(con.session_revoke(KEY, &["two"]).await.unwrap(), 1);
         assert_eq!(con.session_revoke_others(KEY, &token).await.unwrap(), 1);
@@ -294,6 +363,7 @@ async fn asynchronous_connections_have_the_same_commands() {
         let answer = con.session_validate(KEY, &token, &asked).await.unwrap();
         assert_eq!(*answer.reason().unwrap(), Reason::UserRevoked);
         assert!(con.session_deny(KEY, "four", created.expires_at.into()).await.unwrap());
+        assert!(con.session_deny_of_issuer(KEY, "four", created.expires_at.into(), ISSUER).await.unwrap());
         let everyone = con.session_revoke_all().await.unwrap();
         assert!(con.session_revoke_all_before(everyone.into()).await.unwrap() >= everyone);
         assert!(con.session_revoke_all_clear().await.unwrap() >= everyone);

@@ -107,11 +107,14 @@ macro_rules! errors {
             session_revoke_user(key()),
             session_revoke_others(key(), jwt()),
             session_deny(key(), id(), SystemTime::now()),
+            session_deny_of_issuer(key(), id(), SystemTime::now(), format!("{MARK}-issuer")),
             session_revoke_all(),
             session_revoke_all_before(SystemTime::now()),
             session_revoke_all_clear(),
             session_stats(),
             session_keys(),
+            session_jwks(),
+            session_reload_keys(),
         )
     };
     (@each $connect:expr, $wait:tt, $($name:ident($($arg:expr),*),)*) => {{
@@ -288,7 +291,7 @@ async fn a_server_that_is_loading() {
     wait_until("the server is loading", || server.info("persistence", "loading") == "1");
     let seen = run(&server.url(), || server.connection()).await;
     assert_eq!(server.info("persistence", "loading"), "1", "until the end");
-    // SESSION.STATS and SESSION.KEYS have no key and are answered.
+    // SESSION.STATS, SESSION.KEYS and SESSION.JWKS have no key and are answered.
     seen.assert_all(60, "oading");
 }
 
