@@ -21,8 +21,8 @@ keys: setup ## make a key file, or add a new key after those it has (FILE=data/k
 demo: setup ## a tour of the commands, against a throw-away server
 	@scripts/demo
 
-example: setup ## start the example, a login service with a page, and a throw-away server for it (PORT=8080)
-	@scripts/example
+example: setup ## start an application of examples/ and a throw-away server for it (APP=fastapi, else auth-service; PORT=8080)
+	@scripts/example $(APP)
 
 migrate: setup ## move live sessions here from plain keys; without --apply, a dry run (ARGS="--source redis://10.0.0.1/")
 	@cargo run --locked --release --quiet -p redis-session-migrate -- $(ARGS)

@@ -174,7 +174,7 @@ impl Library {
 }
 
 /// Prints to the terminal even where a test's own output is kept back.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

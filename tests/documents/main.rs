@@ -1,5 +1,6 @@
 //! That the documents tell the truth: what they say of commands, settings and replies, against a real server.
 
+mod applications;
 mod console;
 mod described;
 mod generated;

@@ -1,0 +1,82 @@
+//! The applications of examples/ that are not written in Rust: their own tests, against a server of this harness.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use redis_session_tests::{Server, skipped};
+use tempfile::TempDir;
+
+use crate::languages::say;
+use crate::markdown::{file, path};
+
+/// What an application is written in.
+enum Language {
+    Python,
+}
+
+struct Application {
+    name: &'static str,
+    language: Language,
+    /// The arguments of its language's program that run its tests.
+    tests: &'static [&'static str],
+}
+
+const FASTAPI: Application =
+    Application { name: "fastapi", language: Language::Python, tests: &["-m", "unittest", "-v"] };
+
+impl Application {
+    fn folder(&self) -> PathBuf {
+        path("examples").join(self.name)
+    }
+
+    fn libraries(&self) -> PathBuf {
+        path(".cache/clients").join(self.name)
+    }
+
+    fn program(&self) -> Command {
+        match self.language {
+            Language::Python => {
+                let mut python = Command::new("python3");
+                python.env("PYTHONPATH", self.libraries()).env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUTF8", "1");
+                python
+            }
+        }
+    }
+
+    /// Whether the libraries are here, in the versions that the application's list names, and the language itself.
+    fn is_here(&self) -> bool {
+        let list = match self.language {
+            Language::Python => "requirements.txt",
+        };
+        let wanted = file(&format!("examples/{}/{list}", self.name));
+        fs::read_to_string(self.libraries().join(list)).is_ok_and(|there| there == wanted)
+            && self.program().arg("--version").output().is_ok_and(|output| output.status.success())
+    }
+
+    /// Runs the application's own tests against a server, and shows which passed.
+    #[track_caller]
+    fn test(&self) {
+        let name = self.name;
+        if !self.is_here() {
+            let why = "its libraries are not here; scripts/client-libraries installs them";
+            return skipped(&format!("examples/{name}: {why}"));
+        }
+        let server = Server::start();
+        let folder = TempDir::with_prefix("redis-session-applications-").expect("a temporary folder");
+        let output = folder.path().join("output");
+        let to_file = || File::options().create(true).append(true).open(&output).expect("the output");
+        let mut command = self.program();
+        command.args(self.tests).current_dir(self.folder()).stdin(Stdio::null()).stdout(to_file()).stderr(to_file());
+        command.env("REDIS_URL", server.url()).env("TMPDIR", folder.path());
+        let status = command.status().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let output = fs::read_to_string(output).expect("output in UTF-8");
+        assert!(status.success(), "examples/{name}: {status}\n{output}");
+        say(&format!("examples/{name}:\n{output}"));
+    }
+}
+
+#[test]
+fn the_fastapi_application_does_what_its_tests_say() {
+    FASTAPI.test();
+}
