@@ -10,7 +10,8 @@ the methods return their answers, with an asynchronous one they return awaitable
     sessions.touch(login["token"])["reason"]  # "revoked"
 
 A bad token is an answer: `active` is False and `reason` says why. An error (redis.RedisError) means that the question
-could not be asked, so let nobody in. Times in answers are Unix milliseconds, time spans in arguments are seconds.
+could not be asked, so let nobody in. Times in answers are Unix milliseconds, time spans in arguments are seconds. Data
+values are JSON.
 """
 
 import base64
@@ -69,10 +70,21 @@ def as_map(reply):
     for name in {"active", "new_ip", "new_device"} & fields.keys():
         fields[name] = bool(fields[name])
     if "data" in fields:
-        fields["data"] = as_map(fields["data"])
+        fields["data"] = {name: parsed(value) for name, value in as_map(fields["data"]).items()}
     if fields.get("claims") is not None:
         fields["claims"] = json.loads(fields["claims"])
     return fields
+
+
+def parsed(text):
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text  # what another program has stored as it is
+
+
+def _written(data):
+    return [part for name, value in data.items() for part in (name, json.dumps(value))]
 
 
 def _arguments(options):
@@ -101,7 +113,7 @@ class Sessions:
             options["claims"] = json.dumps(claims)
         command = ["SESSION.CREATE", key(user), *_arguments({"from": jwt, **options})]
         if data:
-            command += ["DATA", len(data), *(part for field in data.items() for part in field)]
+            command += ["DATA", len(data), *_written(data)]
         return self._send(as_map, *command)
 
     def _ask(self, command, token, options):
@@ -144,9 +156,7 @@ class Sessions:
     def set(self, user, id, fields, version=None):
         """Sets fields of a live session. With a version, fails with CONFLICT if the data has another one."""
         version = "*" if version is None else version
-        return self._send(
-            int, "SESSION.SET", key(user), id, "VERSION", version, *(p for f in fields.items() for p in f)
-        )
+        return self._send(int, "SESSION.SET", key(user), id, "VERSION", version, *_written(fields))
 
     def unset(self, user, id, *names):
         return self._send(int, "SESSION.UNSET", key(user), id, *names)

@@ -1,4 +1,5 @@
-//! Data that Redis cannot read: each field sealed by the client.
+//! Data that Redis cannot read: each field sealed by the client, in the format that docs/sealed-data.md specifies for all
+//! languages.
 //!
 //! ```text
 //! sealed value   version 1 | length of kid u8 | kid | nonce (24) | XChaCha20-Poly1305 ciphertext | tag (16)
@@ -171,6 +172,27 @@ mod tests {
             [("43", "id", "cart"), ("42", "ie", "cart"), ("42", "id", "name"), ("4", "2id", "cart")]
         {
             assert!(keys().open(user, id, field, &sealed).is_err(), "{user} {id} {field}");
+        }
+    }
+
+    /// The vectors that all languages share, and that docs/sealed-data.md explains.
+    #[test]
+    fn the_test_vectors_open() {
+        let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/sealed-data.json")).unwrap();
+        let vectors: serde_json::Value = serde_json::from_slice(&file).unwrap();
+        let bytes = |hex: &serde_json::Value| -> Vec<u8> {
+            let hex = hex.as_str().unwrap().as_bytes();
+            hex.chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
+        };
+        let values = vectors["values"].as_array().unwrap();
+        assert!(values.len() > 2);
+        for value in values {
+            let text = |name: &str| value[name].as_str().unwrap();
+            let key = bytes(&vectors["keys"][text("kid")]).try_into().unwrap();
+            let keys = DataKeys::new(text("kid"), key).unwrap();
+            let (user, id, field) = (text("user"), text("id"), text("field"));
+            assert_eq!(associated(&header(text("kid")), user, id, field), bytes(&value["aad"]));
+            assert_eq!(keys.open(user, id, field, &bytes(&value["sealed"])).unwrap(), bytes(&value["value"]));
         }
     }
 

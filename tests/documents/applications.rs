@@ -13,6 +13,7 @@ use crate::markdown::{file, path};
 /// What an application is written in.
 enum Language {
     Python,
+    Node,
 }
 
 struct Application {
@@ -24,6 +25,9 @@ struct Application {
 
 const FASTAPI: Application =
     Application { name: "fastapi", language: Language::Python, tests: &["-m", "unittest", "-v"] };
+
+const EXPRESS: Application =
+    Application { name: "express", language: Language::Node, tests: &["--test", "--test-reporter=spec"] };
 
 impl Application {
     fn folder(&self) -> PathBuf {
@@ -41,6 +45,8 @@ impl Application {
                 python.env("PYTHONPATH", self.libraries()).env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUTF8", "1");
                 python
             }
+            // Its libraries are in examples/NAME/node_modules, a link that scripts/client-libraries makes.
+            Language::Node => Command::new("node"),
         }
     }
 
@@ -48,6 +54,7 @@ impl Application {
     fn is_here(&self) -> bool {
         let list = match self.language {
             Language::Python => "requirements.txt",
+            Language::Node => "package-lock.json",
         };
         let wanted = file(&format!("examples/{}/{list}", self.name));
         fs::read_to_string(self.libraries().join(list)).is_ok_and(|there| there == wanted)
@@ -79,4 +86,9 @@ impl Application {
 #[test]
 fn the_fastapi_application_does_what_its_tests_say() {
     FASTAPI.test();
+}
+
+#[test]
+fn the_express_application_does_what_its_tests_say() {
+    EXPRESS.test();
 }

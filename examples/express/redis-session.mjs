@@ -1,0 +1,204 @@
+// Sessions in a Redis server with the module redis-session: copy this file into your project, and sealed-data.mjs if
+// Redis must not be able to read your sessions' data.
+//
+//   const client = connect('redis://localhost:6379');
+//   const sessions = new Sessions(client);
+//   const login = await sessions.create('42', { ip: '203.0.113.7', token: 'OPAQUE' });
+//   (await sessions.touch(login.token)).active; // true
+//   await sessions.revoke('42', login.id); // 1
+//   (await sessions.touch(login.token)).reason; // 'revoked'
+//
+// A bad token is an answer: `active` is false and `reason` says why. An error means that the question could not be asked
+// (`code` is UNAVAILABLE) or was refused (`code` is the first word of the server's error). Let nobody in then.
+// Times in answers are Unix milliseconds, time spans in arguments are seconds. Data values are JSON.
+
+import { randomBytes } from 'node:crypto';
+import { createClient, ErrorReply, RESP_TYPES } from 'redis';
+
+const PREFIX = 'sessions:';
+
+// A command may have been carried out when its reply is lost, and a login must not happen twice. So nothing waits for a
+// server that is away, and nothing is sent twice. The client connects by itself, again and again.
+export function connect(url) {
+  const client = createClient({
+    url, RESP: 3, disableOfflineQueue: true, pingInterval: 1000, socket: { connectTimeout: 1000, socketTimeout: 3000 },
+    commandOptions: { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
+  });
+  client.on('error', (error) => console.error('redis:', error.message));
+  client.connect().catch(() => {}); // closed before it was open
+  return client;
+}
+
+export class SessionError extends Error {
+  constructor(cause) {
+    super(cause.message, { cause });
+    this.code = cause instanceof ErrorReply ? cause.message.split(' ')[0] : 'UNAVAILABLE';
+  }
+}
+
+// Sends a command. A reply's strings are buffers.
+export async function send(client, ...command) {
+  try {
+    return await client.sendCommand(command.map((part) => (Buffer.isBuffer(part) ? part : String(part))));
+  } catch (error) {
+    throw new SessionError(error);
+  }
+}
+
+export function key(user) {
+  if (!/^[^\p{Cc}\p{Cs}{][^\p{Cc}\p{Cs}]*$/u.test(user) || Buffer.byteLength(user) > 255) {
+    throw new RangeError('a user has 1 to 255 bytes without control characters, and does not begin with a brace');
+  }
+  return PREFIX + user;
+}
+
+// The key to ask about a token, or null for what is no token. Only the server verifies the token.
+export function keyOf(token) {
+  try {
+    const text = Buffer.from(token.split('.')[1], 'base64url').toString();
+    const user = /^rs[tr]1\./.test(token) ? text : JSON.parse(text).sub;
+    return key(Number.isSafeInteger(user) ? String(user) : user);
+  } catch {
+    return null;
+  }
+}
+
+const text = (value) => (Buffer.isBuffer(value) ? value.toString() : value);
+const isTrue = (value) => value === true || value === 1;
+
+// A map of either protocol: RESP2 sends maps as flat arrays, and booleans as 1 and 0.
+function asMap(reply) {
+  if (reply === null) return null;
+  const pairs = Array.isArray(reply)
+    ? reply.flatMap((name, i) => (i % 2 ? [] : [[text(name), reply[i + 1]]])) : Object.entries(reply);
+  const fields = Object.fromEntries(pairs.map(([name, value]) => [name, text(value)]));
+  for (const name of ['active', 'new_ip', 'new_device']) if (name in fields) fields[name] = isTrue(fields[name]);
+  if (Array.isArray(fields.evicted)) fields.evicted = fields.evicted.map(text);
+  if (fields.claims) fields.claims = JSON.parse(fields.claims);
+  return fields;
+}
+
+// `{ ttl: 60, device: undefined, full: true }` as `TTL 60 FULL`.
+const options = (given) => Object.entries(given).flatMap(([name, value]) => {
+  if (value === undefined || value === null || value === false) return [];
+  return value === true ? [name.toUpperCase()] : [name.toUpperCase(), value];
+});
+
+function parsed(bytes) {
+  try {
+    return JSON.parse(bytes);
+  } catch {
+    return bytes.toString(); // what another program has stored as it is
+  }
+}
+
+export class Sessions {
+  #client;
+  #keys;
+
+  // `keys`: the DataKeys of sealed-data.mjs, if data are to be sealed.
+  constructor(client, { keys } = {}) {
+    this.#client = client;
+    this.#keys = keys;
+  }
+
+  #send(...command) {
+    return send(this.#client, ...command);
+  }
+
+  #written(user, id, data) {
+    return Object.entries(data).flatMap(([name, value]) => {
+      const bytes = Buffer.from(JSON.stringify(value));
+      return [name, this.#keys ? this.#keys.seal(user, id, name, bytes) : bytes];
+    });
+  }
+
+  #session(reply) {
+    const session = asMap(reply);
+    if (!session?.data) return session;
+    const { user, id } = session;
+    const raw = Array.isArray(session.data)
+      ? session.data.flatMap((name, i, all) => (i % 2 ? [] : [[text(name), all[i + 1]]])) : Object.entries(session.data);
+    const open = (name, value) => (this.#keys ? this.#keys.open(user, id, name, value) : value);
+    session.data = Object.fromEntries(raw.map(([name, value]) => [name, parsed(open(name, value))]));
+    return session;
+  }
+
+  // Begins a session. Options: id, from, ttl, idle, max, reject, ip, agent, device, token, tokenttl, refresh; and the
+  // objects data and claims.
+  async create(user, { data, claims, ...given } = {}) {
+    const command = ['SESSION.CREATE', key(user)];
+    if (data && Object.keys(data).length > 0) {
+      given.id ??= randomBytes(16).toString('base64url'); // sealed data are bound to the id
+      const written = this.#written(user, given.id, data);
+      command.push('DATA', written.length / 2, ...written);
+    }
+    if (claims) command.push('CLAIMS', JSON.stringify(claims));
+    return asMap(await this.#send(...command, ...options(given)));
+  }
+
+  async #ask(command, token, given) {
+    const k = keyOf(token);
+    if (k === null) return { active: false, reason: 'malformed' };
+    return { user: k.slice(PREFIX.length), ...this.#session(await this.#send(command, k, token, ...options(given))) };
+  }
+
+  // Checks a token. Options: ip, device, aud, stateless, full.
+  validate(token, given = {}) {
+    return this.#ask('SESSION.VALIDATE', token, given);
+  }
+
+  // Checks a token as `validate` does, and restarts the idle timeout.
+  touch(token, given = {}) {
+    return this.#ask('SESSION.TOUCH', token, given);
+  }
+
+  // Exchanges a refresh token for new tokens. Options: ip, agent, device.
+  refresh(token, given = {}) {
+    return this.#ask('SESSION.REFRESH', token, given);
+  }
+
+  // Checks a session whose id comes from a trusted place, and restarts the idle timeout.
+  async touchId(user, id, given = {}) {
+    return this.#session(await this.#send('SESSION.TOUCH', key(user), 'ID', id, ...options(given)));
+  }
+
+  // A live session, or null.
+  async get(user, id) {
+    return this.#session(await this.#send('SESSION.GET', key(user), id));
+  }
+
+  // The user's live sessions, newest first.
+  async list(user) {
+    return (await this.#send('SESSION.LIST', key(user))).map((session) => this.#session(session));
+  }
+
+  // Sets fields of a live session. With a version, fails with CONFLICT if the data has another one.
+  set(user, id, data, version = '*') {
+    return this.#send('SESSION.SET', key(user), id, 'VERSION', version, ...this.#written(user, id, data));
+  }
+
+  unset(user, id, ...names) {
+    return this.#send('SESSION.UNSET', key(user), id, ...names);
+  }
+
+  // Ends sessions, and returns how many were alive.
+  revoke(user, ...idsOrTokens) {
+    return this.#send('SESSION.REVOKE', key(user), ...idsOrTokens);
+  }
+
+  // Ends the session of a token, even of one that has expired.
+  async revokeToken(token) {
+    const k = keyOf(token);
+    return k === null ? 0 : this.#send('SESSION.REVOKE', k, token);
+  }
+
+  // Ends all sessions of a user, or all but the one whose id or token `spare` is.
+  revokeUser(user, spare) {
+    return this.#send('SESSION.REVOKEUSER', key(user), ...options({ except: spare }));
+  }
+
+  async stats() {
+    return asMap(await this.#send('SESSION.STATS'));
+  }
+}
