@@ -36,6 +36,7 @@ fn new(number: u32, now: UnixMillis) -> NewSession<'static> {
         tokens: TokenFormat::Jwt,
         token_ttl: None,
         refresh_secs: None,
+        level: 0,
         claims: "",
     }
 }

@@ -14,8 +14,8 @@ use std::time::{Duration, SystemTime};
 
 use redis::{Cmd, Connection, ConnectionLike, RedisError, RedisResult, Value};
 use redis_session::{
-    CreateOptions, Created, InactiveReason, KeyPrefix, LimitPolicy, Reason, RefreshOptions, SessionCommands,
-    SessionErrorCode, Timestamp, TokenFormat, ValidateOptions,
+    CreateOptions, Created, InactiveReason, KeyPrefix, LimitPolicy, Reason, RefreshOptions, RegenerateOptions,
+    SessionCommands, SessionErrorCode, Timestamp, TokenFormat, ValidateOptions,
 };
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -137,7 +137,8 @@ impl Tour {
         check(again.refresh_token == refreshed.refresh_token, "a second tab, just as quick, gets the same one")?;
 
         step("The user becomes an administrator: a new id and new tokens, so that no old one has the new rights");
-        let laptop = self.redis.session_regenerate(&key, &laptop_token)?.into_result()?;
+        let laptop =
+            self.redis.session_regenerate(&key, &laptop_token, &RegenerateOptions::new().level(2))?.into_result()?;
         self.check_inactive(&key, &laptop_token, Reason::Revoked)?;
         let refused = self.redis.session_refresh(&key, &second_refresh_token, &from_laptop)?;
         check_reason(refused.reason(), Reason::Revoked)?;

@@ -24,7 +24,7 @@ use redis::{Cmd, ConnectionLike, RedisResult, ToRedisArgs, ToSingleRedisArg, Val
 
 use crate::error::redact_of;
 use crate::keys::{self, KeyRing};
-use crate::options::{CreateOptions, RefreshOptions, ValidateOptions};
+use crate::options::{CreateOptions, RefreshOptions, RegenerateOptions, ValidateOptions};
 use crate::replies::{self, Session, Validation};
 use crate::time::{Timestamp, unix_millis};
 use crate::tokens::{self, Created, Grant};
@@ -195,25 +195,27 @@ session_commands! {
         cmd("SESSION.REFRESH").arg(key).arg(refresh_token).arg(options).take()
     }
 
-    /// `SESSION.REGENERATE`: gives the session with this id or access token a new id and new tokens; the old ones are
-    /// dead at once. This is for when the user's rights change, so that nothing known from before has the new ones.
+    /// `SESSION.REGENERATE`: the user has signed in again. Gives the session with this id or access token a new id and new
+    /// tokens, and what the options say; the old ones are dead at once. This is for another factor, a password that was
+    /// asked for once more, and changes of the user's rights: nothing known from before has the new ones.
     ///
     /// ```no_run
-    /// use redis_session::SessionCommands;
+    /// use redis_session::{RegenerateOptions, SessionCommands};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let mut redis = redis::Client::open("redis://127.0.0.1/")?.get_connection()?;
     /// # let token = "";
     /// // The second factor was right.
-    /// let session = redis.session_regenerate("sessions:42", token)?.into_result()?;
-    /// redis.session_set("sessions:42", &session.id, [("second_factor", "yes")])?;
+    /// let session = redis.session_regenerate("sessions:42", token, &RegenerateOptions::new().level(2))?.into_result()?;
     /// # Ok(())
     /// # }
     /// ```
-    fn session_regenerate(key: impl ToSingleRedisArg, id_or_token: impl ToSingleRedisArg)
-        -> Grant, by tokens::grant
-    {
-        cmd("SESSION.REGENERATE").arg(key).arg(id_or_token).take()
+    fn session_regenerate(
+        key: impl ToSingleRedisArg,
+        id_or_token: impl ToSingleRedisArg,
+        options: &RegenerateOptions
+    ) -> Grant, by tokens::grant {
+        cmd("SESSION.REGENERATE").arg(key).arg(id_or_token).arg(options).take()
     }
 
     /// `SESSION.GET`: the live session with this id, if there is one.
@@ -518,6 +520,7 @@ mod tests {
             ("last_seen_at", now.clone()),
             ("expires_at", now),
             ("version", Value::Int(0)),
+            ("auth_time", Value::Int(1_790_000_000_000)),
         ])
     }
 
@@ -586,9 +589,10 @@ mod tests {
         assert_eq!(sent, "SESSION.REFRESH sessions:42 rsr1.x");
         assert_eq!(*grant.reason().unwrap(), crate::Reason::Reused);
 
-        let (sent, grant) = run!(granted, session_regenerate("sessions:42", "a.b.c"));
-        assert_eq!((sent.as_str(), grant.is_granted()), ("SESSION.REGENERATE sessions:42 a.b.c", true));
-        assert!(!run!(refused, session_regenerate("sessions:42", "one")).1.is_granted());
+        let (sent, grant) =
+            run!(granted, session_regenerate("sessions:42", "a.b.c", &RegenerateOptions::new().level(2)));
+        assert_eq!((sent.as_str(), grant.is_granted()), ("SESSION.REGENERATE sessions:42 a.b.c LEVEL 2", true));
+        assert!(!run!(refused, session_regenerate("sessions:42", "one", &RegenerateOptions::new())).1.is_granted());
     }
 
     #[test]

@@ -168,7 +168,7 @@ pub use commands::SessionCommands;
 pub use data::SessionData;
 pub use error::{SessionErrorCode, redact};
 pub use keys::{Key, KeyRing};
-pub use options::{CreateOptions, LimitPolicy, RefreshOptions, TokenFormat, ValidateOptions};
+pub use options::{CreateOptions, LimitPolicy, RefreshOptions, RegenerateOptions, TokenFormat, ValidateOptions};
 pub use reason::{Inactive, InactiveReason, Reason};
 pub use redis;
 pub use replies::{ActiveSession, Details, Session, Validation};

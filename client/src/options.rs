@@ -38,6 +38,7 @@ pub struct CreateOptions {
     device: Option<Vec<u8>>,
     data: Vec<(Vec<u8>, Vec<u8>)>,
     claims: Option<String>,
+    level: Option<u8>,
     token: Option<TokenFormat>,
     token_ttl: Option<Duration>,
     /// Zero is `session.refresh-ttl`.
@@ -132,6 +133,14 @@ impl CreateOptions {
         self
     }
 
+    /// `LEVEL`: how strongly the user has signed in, an Authenticator Assurance Level of NIST SP 800-63B: 1 to 3. A check
+    /// can [ask for one](ValidateOptions::level). Default: it is not said.
+    #[must_use]
+    pub fn level(mut self, level: u8) -> Self {
+        self.level = Some(level);
+        self
+    }
+
     /// `TOKEN`: which credential to make. Default: the server's.
     #[must_use]
     pub fn token(mut self, kind: TokenFormat) -> Self {
@@ -201,6 +210,7 @@ impl ToRedisArgs for CreateOptions {
             }
         }
         option(out, "CLAIMS", self.claims.as_deref());
+        option(out, "LEVEL", self.level);
         option(out, "TOKEN", self.token.map(TokenFormat::as_str));
         option(out, "TOKENTTL", self.token_ttl.map(whole_seconds));
         option(out, "REFRESH", self.refresh.map(whole_seconds));
@@ -268,6 +278,8 @@ pub struct ValidateOptions {
     ip: Option<IpAddr>,
     device: Option<Vec<u8>>,
     audience: Option<String>,
+    level: Option<u8>,
+    max_age: Option<Duration>,
     stateless: bool,
     extent: Extent,
 }
@@ -311,6 +323,25 @@ impl ValidateOptions {
         self
     }
 
+    /// `LEVEL`: how strongly the user must have signed in, 1 to 3. If it was less, or
+    /// [`CreateOptions::level`] did not say it, the token is not active, for [`Reason::Level`](crate::Reason::Level): have
+    /// the user sign in with another factor, and call
+    /// [`session_regenerate`](crate::SessionCommands::session_regenerate).
+    #[must_use]
+    pub fn level(mut self, level: u8) -> Self {
+        self.level = Some(level);
+        self
+    }
+
+    /// `MAXAGE`: for how long a sign-in is recent enough. If it was longer ago, the token is not active, for
+    /// [`Reason::Stale`](crate::Reason::Stale): have the user sign in again, and call
+    /// [`session_regenerate`](crate::SessionCommands::session_regenerate). Sent in whole seconds, rounded up.
+    #[must_use]
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age);
+        self
+    }
+
     /// `STATELESS`: take a JWT whose session is not here, such as one that another issuer has made, for good, unless
     /// it, or its user since it was made, has been revoked. Its
     /// [`expires_at`](crate::ActiveSession::expires_at) is that of the token alone. To revoke such a JWT, give
@@ -345,6 +376,8 @@ impl ToRedisArgs for ValidateOptions {
         option(out, "IP", self.ip.map(|ip| ip.to_string()));
         option(out, "DEVICE", self.device.as_deref());
         option(out, "AUD", self.audience.as_deref());
+        option(out, "LEVEL", self.level);
+        option(out, "MAXAGE", self.max_age.map(whole_seconds));
         if self.stateless {
             out.write_arg(b"STATELESS");
         }
@@ -444,6 +477,7 @@ impl fmt::Debug for CreateOptions {
             .field("device", &hidden(self.device.as_ref()))
             .field("data", &format_args!("({} fields)", self.data.len()))
             .field("claims", &self.claims)
+            .field("level", &self.level)
             .field("token", &self.token)
             .field("token_ttl", &self.token_ttl)
             .field("refresh", &self.refresh)
@@ -457,6 +491,8 @@ impl fmt::Debug for ValidateOptions {
             .field("ip", &self.ip)
             .field("device", &hidden(self.device.as_ref()))
             .field("audience", &self.audience)
+            .field("level", &self.level)
+            .field("max_age", &self.max_age)
             .field("stateless", &self.stateless)
             .field("extent", &self.extent)
             .finish()
@@ -469,6 +505,93 @@ impl fmt::Debug for RefreshOptions {
             .field("ip", &self.ip)
             .field("agent", &shown(self.agent.as_ref()))
             .field("device", &hidden(self.device.as_ref()))
+            .finish()
+    }
+}
+
+/// The options of `SESSION.REGENERATE`: what the session is to be now that its user has signed in again. What is not set
+/// stays as it is.
+///
+/// ```
+/// use redis_session::RegenerateOptions;
+///
+/// // The second factor was right.
+/// let options = RegenerateOptions::new().level(2).claims(r#"{"role":"admin"}"#);
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct RegenerateOptions {
+    claims: Option<String>,
+    level: Option<u8>,
+    ttl: Option<Duration>,
+    ip: Option<IpAddr>,
+    agent: Option<Vec<u8>>,
+}
+
+impl RegenerateOptions {
+    /// As it was, but for its id, its tokens and the time of the sign-in.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// `CLAIMS`: what the application says of the user from now on, as [`CreateOptions::claims`].
+    #[must_use]
+    pub fn claims(mut self, json: impl fmt::Display) -> Self {
+        self.claims = Some(json.to_string());
+        self
+    }
+
+    /// `LEVEL`: how strongly the user has signed in now, as [`CreateOptions::level`].
+    #[must_use]
+    pub fn level(mut self, level: u8) -> Self {
+        self.level = Some(level);
+        self
+    }
+
+    /// `TTL`: how long the session can last from now on, as [`CreateOptions::ttl`]. Nothing else moves its end.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// `IP`: the address that the user has signed in from now.
+    #[must_use]
+    pub fn ip(mut self, ip: impl Into<IpAddr>) -> Self {
+        self.ip = Some(ip.into());
+        self
+    }
+
+    /// `AGENT`: what the user has signed in with now.
+    #[must_use]
+    pub fn agent(mut self, agent: impl Into<Vec<u8>>) -> Self {
+        self.agent = Some(agent.into());
+        self
+    }
+}
+
+impl ToRedisArgs for RegenerateOptions {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        option(out, "CLAIMS", self.claims.as_deref());
+        option(out, "LEVEL", self.level);
+        option(out, "TTL", self.ttl.map(whole_seconds));
+        option(out, "IP", self.ip.map(|ip| ip.to_string()));
+        option(out, "AGENT", self.agent.as_deref());
+    }
+
+    fn num_of_args(&self) -> usize {
+        self.to_redis_args().len()
+    }
+}
+
+impl fmt::Debug for RegenerateOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegenerateOptions")
+            .field("claims", &self.claims)
+            .field("level", &self.level)
+            .field("ttl", &self.ttl)
+            .field("ip", &self.ip)
+            .field("agent", &shown(self.agent.as_ref()))
             .finish()
     }
 }
@@ -523,6 +646,7 @@ mod tests {
             (new().data("cart", "17").data("theme", ""), &["DATA", "2", "cart", "17", "theme", ""]),
             (new().claims(r#"{"role":"editor"}"#), &["CLAIMS", r#"{"role":"editor"}"#]),
             (new().claims(serde_json::json!({"role": "editor"})), &["CLAIMS", r#"{"role":"editor"}"#]),
+            (new().level(2), &["LEVEL", "2"]),
             (new().token(TokenFormat::Jwt), &["TOKEN", "JWT"]),
             (new().token(TokenFormat::Opaque), &["TOKEN", "OPAQUE"]),
             (new().token(TokenFormat::None), &["TOKEN", "NONE"]),
@@ -582,6 +706,12 @@ mod tests {
         assert_eq!(args(&ValidateOptions::new().full()), ["FULL"]);
         assert_eq!(args(&ValidateOptions::new().stateless()), ["STATELESS", "BRIEF"]);
         assert_eq!(args(&ValidateOptions::new()), ["BRIEF"]);
+        let step_up = ValidateOptions::new().level(2).max_age(Duration::from_millis(1500));
+        assert_eq!(args(&step_up), ["LEVEL", "2", "MAXAGE", "2", "BRIEF"]);
+        assert!(args(&RegenerateOptions::new()).is_empty());
+        let again = RegenerateOptions::new().claims("{}").level(3).ttl(Duration::from_secs(60)).ip(Ipv4Addr::LOCALHOST);
+        let words = ["CLAIMS", "{}", "LEVEL", "3", "TTL", "60", "IP", "127.0.0.1", "AGENT", "a"];
+        assert_eq!(args(&again.agent("a")), words);
         assert_eq!(args(&ValidateOptions::new().full().with_id()), ["FULL"]);
         assert_eq!(args(&ValidateOptions::new().with_id().full()), ["FULL"]);
     }

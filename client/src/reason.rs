@@ -47,11 +47,17 @@ pub enum Reason {
     Reused,
     /// Offered by another device than the one the session is bound to.
     Device,
+    /// The user has not signed in as strongly as [`ValidateOptions::level`](crate::ValidateOptions::level) asks: have them
+    /// sign in again, with another factor.
+    Level,
+    /// The user signed in longer ago than [`ValidateOptions::max_age`](crate::ValidateOptions::max_age) asks: have them
+    /// sign in again.
+    Stale,
 }
 
 impl Reason {
     /// Every reason, in checking order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Malformed,
         Self::Algorithm,
         Self::UnknownKey,
@@ -70,6 +76,8 @@ impl Reason {
         Self::Evicted,
         Self::Reused,
         Self::Device,
+        Self::Level,
+        Self::Stale,
     ];
 
     /// The name used in replies.
@@ -94,6 +102,8 @@ impl Reason {
             Self::Evicted => "evicted",
             Self::Reused => "reused",
             Self::Device => "device",
+            Self::Level => "level",
+            Self::Stale => "stale",
         }
     }
 

@@ -109,6 +109,10 @@ pub struct Details {
     pub version: Option<u64>,
     /// The JSON object that [`CreateOptions::claims`](crate::CreateOptions::claims) gave it, such as the user's roles.
     pub claims: Option<String>,
+    /// When the user signed in last; `None` without a session.
+    pub auth_time: Option<Timestamp>,
+    /// How strongly, 1 to 3; `None` if [`CreateOptions::level`](crate::CreateOptions::level) did not say it.
+    pub level: Option<u8>,
 }
 
 impl Details {
@@ -150,6 +154,8 @@ pub(crate) fn validation(reply: Value) -> Result<Validation, ParsingError> {
             data: fields.optional("data")?.unwrap_or_default(),
             version: fields.optional("version")?,
             claims: fields.optional("claims")?,
+            auth_time: fields.optional("auth_time")?,
+            level: fields.optional("level")?.map(|Level(level)| level),
         })),
     };
     Ok(Validation::Active(ActiveSession {
@@ -186,6 +192,11 @@ pub struct Session {
     pub version: u64,
     /// The JSON object that [`CreateOptions::claims`](crate::CreateOptions::claims) gave it, such as the user's roles.
     pub claims: Option<String>,
+    /// When the user signed in last: as the session began, or by
+    /// [`session_regenerate`](crate::SessionCommands::session_regenerate).
+    pub auth_time: Timestamp,
+    /// How strongly, 1 to 3; `None` if [`CreateOptions::level`](crate::CreateOptions::level) did not say it.
+    pub level: Option<u8>,
 }
 
 pub(crate) fn session(reply: Value) -> Result<Session, ParsingError> {
@@ -202,6 +213,8 @@ pub(crate) fn session(reply: Value) -> Result<Session, ParsingError> {
         data: fields.optional("data")?.unwrap_or_default(),
         version: fields.required("version")?,
         claims: fields.optional("claims")?,
+        auth_time: fields.required("auth_time")?,
+        level: fields.optional("level")?.map(|Level(level)| level),
     })
 }
 
@@ -270,6 +283,20 @@ from_redis_value! {
     Session = session;
 }
 
+/// How strongly a user has signed in.
+struct Level(u8);
+
+impl FromField for Level {
+    const IS: &'static str = "level";
+
+    fn from_field(value: Value) -> Option<Self> {
+        match value {
+            Value::Int(level) => u8::try_from(level).ok().map(Self),
+            _ => None,
+        }
+    }
+}
+
 /// A session's agent, for show: one odd `User-Agent` header must not make a whole list of sessions unreadable.
 struct Agent(String);
 
@@ -316,6 +343,8 @@ mod tests {
             ("agent", text("Firefox")),
             ("data", names(&[("cart", "17"), ("theme", "dark")])),
             ("version", Value::Int(2)),
+            ("auth_time", Value::Int(AT)),
+            ("level", Value::Int(2)),
             ("claims", text(r#"{"role":"editor"}"#)),
         ]
     }
@@ -365,6 +394,7 @@ mod tests {
             assert_eq!(details.agent.as_deref(), Some("Firefox"));
             assert!(details.new_ip);
             assert_eq!((details.data.text("theme"), details.version), (Some("dark"), Some(2)));
+            assert_eq!((details.auth_time, details.level), (Some(at(AT)), Some(2)));
             assert_eq!(details.claims.as_deref(), Some(r#"{"role":"editor"}"#));
         }
     }

@@ -7,7 +7,7 @@
 //! sessions/    one user's sessions: begin, check, use, refresh, revoke; their bytes
 //! token/       JWTs, opaque session tokens and refresh tokens, and the keys they are made with
 //! id.rs        session ids          subject.rs   users           reason.rs   why something is not active
-//! time.rs      points in time       base64url.rs strict base64url
+//! time.rs      points in time       base64url.rs strict base64url      json_text.rs writing JSON
 //! ```
 //!
 //! ```
@@ -19,7 +19,7 @@
 //! let id = SessionId::random()?;
 //! let login = NewSession {
 //!     id: id.clone(), source: IdSource::Random, expires_at: rules(1000).now, idle_secs: 60, ip: None, agent: None,
-//!     device: None, tokens: TokenFormat::Jwt, token_ttl: None, refresh_secs: None, claims: "", data: Data::default(),
+//!     device: None, tokens: TokenFormat::Jwt, token_ttl: None, refresh_secs: None, claims: "", level: 0, data: Data::default(),
 //! };
 //!
 //! // What a login changes is decided first and carried out then, here and on every replica.
@@ -34,6 +34,7 @@
 
 pub mod base64url;
 mod id;
+mod json_text;
 mod reason;
 pub mod sessions;
 mod subject;
@@ -41,6 +42,7 @@ mod time;
 pub mod token;
 
 pub use id::{SessionId, SessionIdError};
+pub use json_text::JsonText;
 pub use reason::Reason;
 pub use subject::{KeyForm, Subject, SubjectError};
 pub use time::UnixMillis;

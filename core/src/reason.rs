@@ -45,11 +45,15 @@ pub enum Reason {
     Reused,
     /// Offered by another device than the one the session is bound to.
     Device,
+    /// The user has not signed in as strongly as is asked.
+    Level,
+    /// The user signed in longer ago than is asked.
+    Stale,
 }
 
 impl Reason {
     /// Every reason, in checking order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Malformed,
         Self::Algorithm,
         Self::UnknownKey,
@@ -68,6 +72,8 @@ impl Reason {
         Self::Evicted,
         Self::Reused,
         Self::Device,
+        Self::Level,
+        Self::Stale,
     ];
 
     /// The name used in replies.
@@ -92,6 +98,8 @@ impl Reason {
             Self::Evicted => "evicted",
             Self::Reused => "reused",
             Self::Device => "device",
+            Self::Level => "level",
+            Self::Stale => "stale",
         }
     }
 

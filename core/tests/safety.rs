@@ -16,8 +16,8 @@ use std::env;
 
 use proptest::prelude::*;
 use redis_session_core::sessions::{
-    AgentPool, Check, CreateError, Cutoff, Data, Decision, IdSource, NewSession, Origin, Presented, Refreshed, Rules,
-    Standing, TokenFormat, UserSessions, decode_effects, encode_effects,
+    AgentPool, Check, CreateError, Cutoff, Data, Decision, IdSource, NewSession, Origin, Presented, Refreshed, Renewal,
+    Rules, Standing, TokenFormat, UserSessions, decode_effects, encode_effects,
 };
 use redis_session_core::token::{Issued, RefreshToken, TokenKind};
 use redis_session_core::{Reason, SessionId, UnixMillis};
@@ -66,6 +66,7 @@ enum Step {
     Regenerate {
         pick: usize,
         by_id: bool,
+        ttl: Option<u64>,
     },
     Touch {
         pick: usize,
@@ -115,7 +116,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (maker(), 0..4u8).prop_map(|(maker, id)| Step::Deny { maker, id }),
         1 => any::<bool>().prop_map(|clear| Step::RevokeAll { clear }),
         3 => pick().prop_map(|pick| Step::Refresh { pick }),
-        2 => (pick(), any::<bool>()).prop_map(|(pick, by_id)| Step::Regenerate { pick, by_id }),
+        2 => (pick(), any::<bool>(), prop::option::of(1..2000u64))
+            .prop_map(|(pick, by_id, ttl)| Step::Regenerate { pick, by_id, ttl }),
         1 => pick().prop_map(|pick| Step::Touch { pick }),
         2 => Just(Step::Sweep),
         4 => prop::option::of(0..100u32).prop_map(|back| Step::NotBefore { back }),
@@ -224,7 +226,7 @@ impl Run {
         if !self.is_in_time(credential) {
             return Err(Reason::TokenExpired);
         }
-        self.value.check(&credential.presented, Check { stateless, device: None }, &self.rules)
+        self.value.check(&credential.presented, Check { stateless, ..Check::default() }, &self.rules)
     }
 
     fn is_good(&self, credential: &Credential) -> bool {
@@ -414,7 +416,7 @@ impl Run {
                 self.value.apply(&read, &mut self.agents);
                 self.replicate(&read);
             }
-            Step::Regenerate { pick, by_id } => {
+            Step::Regenerate { pick, by_id, ttl } => {
                 let Some(credential) = self.pick(pick) else { return };
                 let old =
                     if by_id { Presented::id(credential.presented.id.clone()) } else { credential.presented.clone() };
@@ -422,6 +424,8 @@ impl Run {
                     return;
                 }
                 let new = SessionId::from_text(format!("n{}", self.step).as_bytes()).expect("an id");
+                let expires_at = ttl.map(|secs| self.rules.now.saturating_add(secs * 1000));
+                let new = Renewal { expires_at, level: Some(1), ..Renewal::of(new) };
                 if let Ok(decision) = self.value.regenerate(&old, new, &self.agents, &self.rules) {
                     assert!(!matches!(old.issued, Issued::InSecondOf(_)), "tokens from elsewhere mint nothing");
                     self.end("regenerated", |run, credential| {
@@ -525,7 +529,7 @@ impl Run {
                     );
                 }
                 // What only session.not-before refuses may come back with it.
-                let check = Check { stateless, device: None };
+                let check = Check { stateless, ..Check::default() };
                 let refused = self.value.check(&credential.presented, check, &lasting);
                 let is_end =
                     matches!(refused, Err(Reason::Revoked | Reason::UserRevoked | Reason::Evicted | Reason::Reused));
@@ -558,6 +562,7 @@ fn new_session(
         tokens,
         token_ttl: None,
         refresh_secs: refresh.then_some(900),
+        level: 0,
         claims: "",
         data: Data::default(),
     }

@@ -54,14 +54,14 @@ pub enum StoreError {
 /// alone.
 ///
 /// ```no_run
-/// use redis_session::Created;
+/// use redis_session::{Created, RegenerateOptions};
 /// use redis_session_store::{Resealing, SessionStore, StoreError};
 ///
 /// # async fn example(
 /// #     sessions: SessionStore<redis::aio::MultiplexedConnection>, token: &str,
 /// #     later: std::sync::mpsc::Sender<(String, String, String)>,
 /// # ) -> Result<Created, StoreError> {
-/// match sessions.regenerate(token).await {
+/// match sessions.regenerate(token, &RegenerateOptions::new()).await {
 ///     Err(StoreError::Resealing(left)) => {
 ///         eprintln!("{left}"); // for the log
 ///         let Resealing { created, user, old_id, .. } = *left;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use redis_session::{CreateOptions, RefreshOptions, ValidateOptions};
 use serde::Serialize;
@@ -10,6 +11,13 @@ use crate::data;
 use crate::error::StoreError;
 use crate::id;
 use crate::policy::Policy;
+
+/// What a store asks of a user's sign-in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Demand {
+    pub(crate) level: Option<u8>,
+    pub(crate) max_age: Option<Duration>,
+}
 
 /// Where a request comes from, as far as an application wants to know.
 ///
@@ -77,8 +85,14 @@ impl Visitor {
         self.agent.as_deref()
     }
 
-    pub(crate) fn check(&self, details: bool) -> ValidateOptions {
+    pub(crate) fn check(&self, details: bool, demand: Demand) -> ValidateOptions {
         let mut options = ValidateOptions::new();
+        if let Some(level) = demand.level {
+            options = options.level(level);
+        }
+        if let Some(age) = demand.max_age {
+            options = options.max_age(age);
+        }
         if let Some(ip) = self.ip {
             options = options.ip(ip);
         }
@@ -125,6 +139,7 @@ pub struct Login {
     visitor: Visitor,
     remember: bool,
     claims: Option<String>,
+    level: Option<u8>,
 }
 
 /// Leaves the data out.
@@ -144,7 +159,7 @@ impl Login {
     #[must_use]
     pub fn new(user: impl Into<String>) -> Self {
         let (user, id, visitor) = (user.into(), id::random().ok(), Visitor::default());
-        Self { user, id, fields: Vec::new(), visitor, remember: false, claims: None }
+        Self { user, id, fields: Vec::new(), visitor, remember: false, claims: None, level: None }
     }
 
     /// From there.
@@ -161,7 +176,17 @@ impl Login {
         self
     }
 
-    /// A JSON object whose members every JWT of the session carries.
+    /// How strongly the user has signed in, an Authenticator Assurance Level of NIST SP 800-63B: 1 for a password alone, 2
+    /// for a second factor as well, 3 for one in hardware that resists phishing. See
+    /// [`SessionStore::require_level`](crate::SessionStore::require_level).
+    #[must_use]
+    pub fn level(mut self, level: u8) -> Self {
+        self.level = Some(level);
+        self
+    }
+
+    /// What the application says of the user, such as roles: a JSON object. The session keeps it, and every JWT of the
+    /// session carries its members.
     #[must_use]
     pub fn claims(mut self, json: impl fmt::Display) -> Self {
         self.claims = Some(json.to_string());
@@ -187,6 +212,9 @@ impl Login {
         }
         if let Some(device) = &self.visitor.device {
             options = options.device(device.as_slice());
+        }
+        if let Some(level) = self.level {
+            options = options.level(level);
         }
         match &self.claims {
             Some(claims) => options.claims(claims),

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis_session::{
-    ActiveSession, AsyncSessionCommands as _, Created, KeyPrefix, Reason, Session, SessionData, SessionErrorCode,
-    Validation, unverified_user,
+    ActiveSession, AsyncSessionCommands as _, Created, KeyPrefix, Reason, RegenerateOptions, Session, SessionData,
+    SessionErrorCode, Validation, unverified_user,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,7 +22,7 @@ use crate::error::StoreError;
 use crate::error::takes_no_changes;
 #[cfg(feature = "offline")]
 use crate::local::LocalVerifier;
-use crate::login::{Login, Visitor};
+use crate::login::{Demand, Login, Visitor};
 use crate::policy::Policy;
 #[cfg(feature = "encryption")]
 use crate::seal::DataKeys;
@@ -71,6 +72,7 @@ pub struct SessionStore<C> {
     connection: C,
     keys: KeyPrefix,
     policy: Arc<Policy>,
+    demand: Demand,
     #[cfg(feature = "offline")]
     local: Option<Arc<LocalVerifier>>,
     #[cfg(feature = "encryption")]
@@ -90,6 +92,7 @@ impl<C> SessionStore<C> {
             connection,
             keys: KeyPrefix::default(),
             policy: Arc::default(),
+            demand: Demand::default(),
             #[cfg(feature = "offline")]
             local: None,
             #[cfg(feature = "encryption")]
@@ -109,6 +112,62 @@ impl<C> SessionStore<C> {
     pub fn keys(mut self, keys: KeyPrefix) -> Self {
         self.keys = keys;
         self
+    }
+
+    /// A store whose checks demand that the user has signed in at least so strongly: an Authenticator Assurance Level of
+    /// NIST SP 800-63B, 1 to 3, as [`Login::level`] or [`RegenerateOptions::level`] said it. A weaker sign-in is
+    /// refused, for [`Reason::Level`]: ask for another factor, then [`regenerate`](Self::regenerate) the session. Keep one
+    /// such store beside the ordinary one, for what needs it.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use redis_session_store::redis_session::{Reason, RegenerateOptions};
+    /// use redis_session_store::{SessionStore, StoreError, Visitor};
+    ///
+    /// # async fn example(
+    /// #     sessions: SessionStore<redis::aio::MultiplexedConnection>, token: &str,
+    /// # ) -> Result<(), StoreError> {
+    /// let payments = sessions.clone().require_level(2).require_sign_in_within(Duration::from_secs(900));
+    /// match payments.touch(token, &Visitor::new()).await {
+    ///     Ok(session) => println!("user {} may pay", session.user),
+    ///     Err(StoreError::Refused(why)) if why.reason == Reason::Level || why.reason == Reason::Stale => {
+    ///         // Ask for the second factor. Once it was right:
+    ///         let renewed = sessions.regenerate(token, &RegenerateOptions::new().level(2)).await?;
+    ///         println!("a new cookie with {:?}", renewed.token_expires_at);
+    ///     }
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// While Redis is away, such a store lets nobody in, whatever [`when_away`](Self::when_away) says: how the user has
+    /// signed in is known to the session alone.
+    #[must_use]
+    pub fn require_level(mut self, level: u8) -> Self {
+        self.demand.level = Some(level);
+        self
+    }
+
+    /// A store whose checks demand that the user has signed in so recently: logged in, or
+    /// [`regenerated`](Self::regenerate) the session. An earlier sign-in is refused, for [`Reason::Stale`]: ask for the
+    /// password again. No use of the session makes its sign-in younger. See [`require_level`](Self::require_level).
+    #[must_use]
+    pub fn require_sign_in_within(mut self, age: Duration) -> Self {
+        self.demand.max_age = Some(age);
+        self
+    }
+
+    /// What [`require_level`](Self::require_level) demands.
+    #[must_use]
+    pub fn required_level(&self) -> Option<u8> {
+        self.demand.level
+    }
+
+    /// What [`require_sign_in_within`](Self::require_sign_in_within) demands.
+    #[must_use]
+    pub fn required_sign_in_within(&self) -> Option<Duration> {
+        self.demand.max_age
     }
 
     /// While Redis is away, let `verifier` tell whether a JWT is good. See [`Assurance::TokenOnly`] for what that does
@@ -201,7 +260,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
 
     async fn check(&self, token: &str, visitor: &Visitor, touches: bool) -> Result<Authenticated, StoreError> {
         let user = user_of(token)?;
-        let options = visitor.check(self.policy.details);
+        let options = visitor.check(self.policy.details, self.demand);
         let key = self.keys.key(&user);
         let mut connection = self.connection();
         let answer = match touches {
@@ -226,6 +285,9 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
                 Err(StoreError::Redis((redis::ErrorKind::UnexpectedReturnType, what).into()))
             }
             Ok(Validation::Inactive(inactive)) => Err(StoreError::Refused(inactive)),
+            // A token alone does not tell how its user has signed in since.
+            #[cfg(feature = "offline")]
+            Err(error) if self.demand != Demand::default() => Err(error),
             #[cfg(feature = "offline")]
             Err(error @ (StoreError::Unavailable(_) | StoreError::ModuleMissing)) => match &self.local {
                 Some(verifier) => verifier.verify(&user, token).map_err(StoreError::Refused)?.ok_or(error),
@@ -261,31 +323,36 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         grant.into_result().map_err(StoreError::Refused)
     }
 
-    /// Gives the session of this access token a new id and new tokens, as after a change of the user's rights. Its data
-    /// stay. The new tokens must reach the user: the old ones are dead.
+    /// The user has signed in again, with another factor or the same, or has other rights: gives the session of this access
+    /// token a new id and new tokens, and what `options` say, such as a level and roles. Its data stay. The new tokens must
+    /// reach the user: the old ones are dead.
+    ///
+    /// Call it once the credentials were right, and never to keep a session going: it makes the sign-in recent.
     ///
     /// # Errors
     /// [`StoreError::Refused`] if the token is not good. With the feature `encryption`, a store that seals data fails with
     /// `StoreError::Resealing` if there are new tokens, but some data are still sealed for the old id; the tokens are in
     /// the error.
-    pub async fn regenerate(&self, token: &str) -> Result<Created, StoreError> {
+    pub async fn regenerate(&self, token: &str, options: &RegenerateOptions) -> Result<Created, StoreError> {
         let user = user_of(token)?;
         #[cfg(feature = "encryption")]
         if self.data_keys.is_some() {
             // The new tokens do not tell which id the data were sealed for.
-            let old = self.check(token, &Visitor::new(), false).await?;
-            let created = self.exchange(&user, token).await?;
+            // Whatever this store demands of a sign-in, this is one.
+            let plain = Self { demand: Demand::default(), ..self.clone() };
+            let old = plain.check(token, &Visitor::new(), false).await?;
+            let created = self.exchange(&user, token, options).await?;
             return match self.reseal_twice(&user, &old.id, &created.id).await {
                 // It has ended already, as a check of the new token will say.
                 Ok(()) | Err(StoreError::NoSession) => Ok(created),
                 Err(cause) => Err(StoreError::Resealing(Box::new(Resealing { created, user, old_id: old.id, cause }))),
             };
         }
-        self.exchange(&user, token).await
+        self.exchange(&user, token, options).await
     }
 
-    async fn exchange(&self, user: &str, token: &str) -> Result<Created, StoreError> {
-        let grant = self.connection().session_regenerate(self.keys.key(user), token).await?;
+    async fn exchange(&self, user: &str, token: &str, options: &RegenerateOptions) -> Result<Created, StoreError> {
+        let grant = self.connection().session_regenerate(self.keys.key(user), token, options).await?;
         grant.into_result().map_err(StoreError::Refused)
     }
 
@@ -354,13 +421,14 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// how many other sessions.
     ///
     /// ```no_run
+    /// # use redis_session_store::redis_session::RegenerateOptions;
     /// # use redis_session_store::{SessionStore, StoreError, Visitor};
     /// # async fn example(
     /// #     sessions: SessionStore<redis::aio::MultiplexedConnection>, token: &str,
     /// # ) -> Result<(), StoreError> {
     /// // The password was changed. Nobody who knew the old one stays, and the old token of this session goes too.
     /// let session = sessions.authenticate(token, &Visitor::new()).await?;
-    /// let renewed = sessions.regenerate(token).await?;
+    /// let renewed = sessions.regenerate(token, &RegenerateOptions::new()).await?;
     /// sessions.logout_others(&session.user, &renewed.id).await?;
     /// # Ok(())
     /// # }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use redis_session::redis::RedisResult;
 use redis_session::redis::cluster::{ClusterClient, ClusterConnection, NodeAddress};
 use redis_session::{
-    CreateOptions, Created, Grant, Reason, RefreshOptions, SessionCommands, SessionErrorCode, TokenFormat,
-    ValidateOptions,
+    CreateOptions, Created, Grant, Reason, RefreshOptions, RegenerateOptions, SessionCommands, SessionErrorCode,
+    TokenFormat, ValidateOptions,
 };
 use redis_session_tests::issuer::foreign;
 use redis_session_tests::{Cluster, cmd};
@@ -87,7 +87,9 @@ fn a_login_with_an_id_of_its_own_is_made_once(lossy: &Lossy, con: &mut ClusterCo
     assert_eq!(SessionErrorCode::of(&error), Some(SessionErrorCode::SessionExists));
     assert_eq!(con.session_count(KEY).unwrap(), 1);
     // Its tokens are lost with the answer; this makes new ones.
-    let Grant::Granted(login) = con.session_regenerate(KEY, "0e37df36-f698-11e6-8dd4-cb9ced3df976").unwrap() else {
+    let Grant::Granted(login) =
+        con.session_regenerate(KEY, "0e37df36-f698-11e6-8dd4-cb9ced3df976", &RegenerateOptions::new()).unwrap()
+    else {
         panic!("the session is not there")
     };
     assert_eq!(reason(con, login.token), None);
@@ -144,12 +146,13 @@ fn a_refresh_gets_the_same_tokens(lossy: &Lossy, con: &mut ClusterConnection) {
 
 fn a_regenerated_session_is_out_of_reach(lossy: &Lossy, con: &mut ClusterConnection) {
     let login = login(con);
-    let grant = lossy.lose("SESSION.REGENERATE", || con.session_regenerate(KEY, &login.id)).unwrap();
+    let grant =
+        lossy.lose("SESSION.REGENERATE", || con.session_regenerate(KEY, &login.id, &RegenerateOptions::new())).unwrap();
     assert_eq!(grant.reason().map(|reason| reason.known().unwrap()), Some(Reason::Revoked));
     // It lives on under an id that nobody knows but SESSION.LIST.
     assert_eq!(con.session_count(KEY).unwrap(), 1);
     let id = con.session_list(KEY).unwrap().remove(0).id;
-    assert!(con.session_regenerate(KEY, id).unwrap().is_granted());
+    assert!(con.session_regenerate(KEY, id, &RegenerateOptions::new()).unwrap().is_granted());
     assert_eq!(con.session_revoke_user(KEY).unwrap(), 1);
 }
 

@@ -6,8 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use redis_session::commands::session_create;
 use redis_session::redis::{ConnectionLike, from_redis_value, pipe};
 use redis_session::{
-    AsyncSessionCommands, CreateOptions, Created, Grant, KeyPrefix, Reason, RefreshOptions, SessionCommands,
-    TokenFormat, ValidateOptions,
+    AsyncSessionCommands, CreateOptions, Created, Grant, KeyPrefix, Reason, RefreshOptions, RegenerateOptions,
+    SessionCommands, TokenFormat, ValidateOptions,
 };
 use redis_session_tests::{Cluster, Server, cmd, cmd_args, list, text};
 
@@ -31,7 +31,7 @@ macro_rules! use_every_command {
         let refresh_token = login.refresh_token.unwrap();
         let grant = $commands::session_refresh(con, key, &refresh_token, &RefreshOptions::new())$(.$await)?.unwrap();
         assert!(grant.is_granted());
-        let Grant::Granted(login) = $commands::session_regenerate(con, key, &token)$(.$await)?.unwrap() else {
+        let Grant::Granted(login) = $commands::session_regenerate(con, key, &token, &RegenerateOptions::new())$(.$await)?.unwrap() else {
             panic!("{key} was not regenerated")
         };
         let id = login.id;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use redis_session::redis::cmd;
-use redis_session::{CreateOptions, Created, KeyPrefix, Reason};
+use redis_session::{CreateOptions, Created, KeyPrefix, Reason, RegenerateOptions};
 use redis_session_store::{DataKeys, Login, Policy, SessionStore, StoreError, Visitor};
 
 use crate::links::{client, runtime};
@@ -76,7 +76,7 @@ where
     let laptop = store.login(&Login::new(user).visitor(&Visitor::new().agent("laptop"))).await.unwrap();
     let phone = store.refresh(phone.refresh_token.as_deref().unwrap(), &visitor).await.unwrap();
     assert_eq!(store.touch(token(&phone), &visitor).await.unwrap().id, phone.id);
-    let renewed = store.regenerate(token(&phone)).await.unwrap();
+    let renewed = store.regenerate(token(&phone), &RegenerateOptions::new()).await.unwrap();
     assert_refused(store.authenticate(token(&phone), &visitor).await, Reason::Revoked);
     assert_eq!(store.data(user, &renewed.id).await.unwrap(), Some(data));
     let devices = store.devices(user).await.unwrap();

@@ -326,7 +326,7 @@ fn a_jwt_says_whose_session_it_is_and_until_when() {
         let created = create(con, "sessions:42");
         let claims = payload(&created.str("token"));
         let names: Vec<_> = claims.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(names, ["exp", "iat", "jti", "sid", "sub"]);
+        assert_eq!(names, ["auth_time", "exp", "iat", "jti", "sid", "sub"]);
         assert_eq!(claims["sub"], json!("42"));
         assert_eq!(claims["sid"], json!(created.str("id")));
         assert_eq!(claims["exp"].as_i64().unwrap() * 1000, created.int("token_expires_at"));
@@ -360,7 +360,7 @@ fn claims_are_in_the_jwt_to_the_letter() {
             for (name, value) in own.as_object().unwrap() {
                 assert_eq!(claims[name], *value);
             }
-            assert_eq!(claims.as_object().unwrap().len(), own.as_object().unwrap().len() + 5);
+            assert_eq!(claims.as_object().unwrap().len(), own.as_object().unwrap().len() + 6);
             assert_eq!(verdict(con, "sessions:42", &token), "active");
         }
     });

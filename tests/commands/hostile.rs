@@ -276,12 +276,13 @@ fn judge(name: &str, about: &[Args], reply: &Reply, resp3: bool, is_queued: bool
         }
         _ => false,
     };
+    let given = |word: &[u8]| about.iter().flatten().any(|arg| arg.eq_ignore_ascii_case(word));
+    let is_json = |text: &[u8]| given(b"JSON") && serde_json::from_slice::<serde_json::Value>(text).is_ok();
     let is_right = match (name, reply) {
         (_, Reply::Error(_)) => true,
         (_, reply) if is_queued => *reply == Reply::Text(b"QUEUED".to_vec()),
-        ("SESSION.VALIDATE" | "SESSION.TOUCH", Reply::Int(0..) | Reply::Text(_)) => {
-            about.iter().flatten().any(|arg| arg.eq_ignore_ascii_case(b"BRIEF"))
-        }
+        (_, Reply::Text(text)) if is_json(text) && is_ours => true,
+        ("SESSION.VALIDATE" | "SESSION.TOUCH", Reply::Int(0..) | Reply::Text(_)) => given(b"BRIEF"),
         ("SESSION.LIST", reply) => matches!(reply, Reply::List(sessions) if sessions.iter().all(is_map)),
         ("SESSION.GET", reply) => *reply == Reply::Null || is_map(reply),
         ("SESSION.COUNT" | "SESSION.SET" | "SESSION.UNSET" | "SESSION.REVOKE" | "SESSION.REVOKEUSER", reply) => {

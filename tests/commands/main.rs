@@ -5,6 +5,7 @@
 //! grammar, misuse, secrets, hostile                    what it refuses, and what it never tells
 //! keyspace, key_expiry, watchers, many, races          one key per user: as a key, watched, large, and contended
 //! key_form                                             and one spelling of it
+//! json                                                 replies as one JSON text
 //! client                                               the same through the client crate
 //! ```
 
@@ -14,6 +15,7 @@ mod create;
 mod deny;
 mod grammar;
 mod hostile;
+mod json;
 mod key_expiry;
 mod key_form;
 mod keyspace;

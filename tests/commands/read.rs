@@ -6,7 +6,7 @@ use redis::Value;
 use redis_session_tests::{Server, advance, ask, cmd, create, fields, ids, int, list, now_ms, on_both};
 
 /// What a session is told by.
-pub(crate) const NAMES: [&str; 11] = [
+pub(crate) const NAMES: [&str; 13] = [
     "id",
     "expires_at",
     "user",
@@ -16,6 +16,8 @@ pub(crate) const NAMES: [&str; 11] = [
     "ip",
     "agent",
     "claims",
+    "auth_time",
+    "level",
     "version",
     "data",
 ];
@@ -44,7 +46,7 @@ fn get_has_nulls_where_nothing_is_known() {
         create(con, "sessions:42 ID one");
         let session = ask(con, "SESSION.GET sessions:42 one");
         assert_eq!(session.names(), NAMES);
-        for name in ["idle_expires_at", "ip", "agent", "claims"] {
+        for name in ["idle_expires_at", "ip", "agent", "claims", "level"] {
             assert_eq!(session.get(name), Some(&Value::Nil), "{name}");
         }
         assert!(session.fields("data").names().is_empty());
@@ -73,10 +75,10 @@ fn the_shapes_of_the_replies_are_those_of_the_protocol() {
 
     let Value::Map(pairs) = cmd(&mut three, "SESSION.GET sessions:42 one").unwrap() else { panic!("no map") };
     assert_eq!(pairs[0], (bytes("id"), bytes("one")));
-    assert_eq!(pairs[10], (bytes("data"), Value::Map(vec![(bytes("k"), bytes("v"))])));
+    assert_eq!(pairs[12], (bytes("data"), Value::Map(vec![(bytes("k"), bytes("v"))])));
     let Value::Array(flat) = cmd(&mut two, "SESSION.GET sessions:42 one").unwrap() else { panic!("no array") };
-    assert_eq!(flat.len(), 22);
-    assert_eq!(flat[21], Value::Array(vec![bytes("k"), bytes("v")]));
+    assert_eq!(flat.len(), 26);
+    assert_eq!(flat[25], Value::Array(vec![bytes("k"), bytes("v")]));
 
     let Value::Array(items) = cmd(&mut three, "SESSION.LIST sessions:42").unwrap() else { panic!("no array") };
     assert_eq!(items, [Value::Map(pairs)]);

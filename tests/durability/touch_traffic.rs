@@ -31,6 +31,7 @@ fn user(id: SessionId, idle_secs: u32, agents: &mut AgentPool) -> UserSessions {
         tokens: TokenFormat::Opaque,
         token_ttl: None,
         refresh_secs: None,
+        level: 0,
         claims: "",
         data: Data::default(),
     };

@@ -302,7 +302,8 @@ fn a_session_that_is_not_there_is_null() {
         create(con, "sessions:42 ID one DATA 1 a 1");
         let shown = session(con, "one");
         let names = shown.names().iter().map(ToString::to_string).collect::<Vec<_>>();
-        let expected = "id expires_at user created_at last_seen_at idle_expires_at ip agent claims version data";
+        let expected =
+            "id expires_at user created_at last_seen_at idle_expires_at ip agent claims auth_time level version data";
         assert_eq!(names.join(" "), expected);
         assert_eq!(text(shown.get("user").unwrap()), "42");
         cmd(con, "SESSION.REVOKE sessions:42 one").unwrap();

@@ -21,6 +21,7 @@ mod device;
 mod fields;
 mod from;
 mod key_expiry;
+mod levels;
 mod limits;
 mod misuse;
 mod namesakes;

@@ -154,7 +154,6 @@ fn a_command_with_too_few_or_too_many_arguments_is_refused() {
         "SESSION.REFRESH sessions:42",
         "SESSION.REGENERATE",
         "SESSION.REGENERATE sessions:42",
-        "SESSION.REGENERATE sessions:42 one two",
         "SESSION.UNSET sessions:42 one",
         "SESSION.SET sessions:42 one a",
     ] {

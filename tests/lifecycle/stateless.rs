@@ -52,11 +52,21 @@ fn what_is_not_known_without_a_session_is_null() {
         let (token, exp) = foreign(con, "one");
         for command in ["SESSION.VALIDATE", "SESSION.TOUCH"] {
             let answer = ask(con, &format!("{command} {KEY} {token} FULL STATELESS IP ::1 DEVICE phone"));
-            assert_eq!(answer.names().len(), 14);
+            assert_eq!(answer.names().len(), 16);
             assert_eq!((answer.int("expires_at"), answer.int("token_expires_at")), (exp, exp));
             assert_eq!((answer.str("user"), answer.str("id")), ("42".into(), "one".into()));
             assert!(!answer.bool("new_ip"));
-            for name in ["created_at", "last_seen_at", "idle_expires_at", "ip", "agent", "claims", "version"] {
+            for name in [
+                "created_at",
+                "last_seen_at",
+                "idle_expires_at",
+                "ip",
+                "agent",
+                "claims",
+                "auth_time",
+                "level",
+                "version",
+            ] {
                 assert!(answer.has(name) && answer.is_null(name), "{name}");
             }
             assert!(answer.fields("data").names().is_empty());

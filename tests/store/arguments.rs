@@ -12,8 +12,8 @@ use axum::http::{Request, header};
 use axum::routing::{get, post};
 use redis::{Connection, RedisResult};
 use redis_session::{
-    AsyncSessionCommands, CreateOptions, RefreshOptions, SessionCommands, SessionErrorCode, TokenFormat,
-    ValidateOptions,
+    AsyncSessionCommands, CreateOptions, RefreshOptions, RegenerateOptions, SessionCommands, SessionErrorCode,
+    TokenFormat, ValidateOptions,
 };
 use redis_session_core::base64url;
 use redis_session_store::{DataKeys, Login, Policy, ReconnectingConnection, SessionStore, StoreError, Visitor};
@@ -94,7 +94,7 @@ macro_rules! errors {
             session_validate_id(key(), id(), &validate()),
             session_touch_id(key(), id(), &validate()),
             session_refresh(key(), refresh_token(), &refresh()),
-            session_regenerate(key(), jwt()),
+            session_regenerate(key(), jwt(), &RegenerateOptions::new()),
             session_get(key(), id()),
             session_list(key()),
             session_count(key()),
@@ -147,7 +147,7 @@ async fn store_errors(url: &str) -> Vec<(&'static str, StoreError)> {
         note("authenticate", store().authenticate(&token, &visitor).await.err());
         note("touch", store().touch(&token, &visitor).await.err());
         note("refresh", store().refresh(&refresh_token(), &visitor).await.err());
-        note("regenerate", store().regenerate(&token).await.err());
+        note("regenerate", store().regenerate(&token, &RegenerateOptions::new()).await.err());
         note("reseal", store().reseal(&user, &id, &id).await.err());
         note("logout", store().logout(&token).await.err());
         note("logout_session", store().logout_session(&user, &id).await.err());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, ErrorKind, Pipeline, RedisFuture, RedisResult, Value};
-use redis_session::{CreateOptions, Created, TokenFormat};
+use redis_session::{CreateOptions, Created, RegenerateOptions, TokenFormat};
 use redis_session_store::{
     DataError, DataKeys, Login, Policy, ReconnectingConnection, Resealing, SessionStore, StoreError,
 };
@@ -138,7 +138,7 @@ async fn sealed_data_outlive_a_new_id_and_a_new_key() {
     let created = before.login(&Login::new("42").data(&profile()).unwrap()).await.unwrap();
     let after = plain.clone().encrypt(DataKeys::new("two", [2; 32]).unwrap().older("one", [1; 32]).unwrap());
     assert_eq!(after.data("42", &created.id).await.unwrap(), Some(profile()));
-    let renewed = after.regenerate(token(&created)).await.unwrap();
+    let renewed = after.regenerate(token(&created), &RegenerateOptions::new()).await.unwrap();
     assert_eq!(after.data("42", &renewed.id).await.unwrap(), Some(profile()));
     let only_new = plain.encrypt(DataKeys::new("two", [2; 32]).unwrap());
     assert_eq!(only_new.data("42", &renewed.id).await.unwrap(), Some(profile()), "sealed again, with the first key");
@@ -222,7 +222,7 @@ async fn what_is_set_while_data_are_sealed_for_a_new_id_is_not_undone() {
         }
         Ok(())
     });
-    let renewed = racing.await.regenerate(token(&created)).await.unwrap();
+    let renewed = racing.await.regenerate(token(&created), &RegenerateOptions::new()).await.unwrap();
     let session = store.session("42", &renewed.id).await.unwrap().unwrap();
     assert_eq!(session.data.get("note"), None, "it stays removed");
     let left: HashMap<String, serde_json::Value> = store.data("42", &renewed.id).await.unwrap().unwrap();
@@ -298,7 +298,7 @@ async fn what_is_set_just_before_a_new_id_is_not_lost() {
         }
         Ok(())
     });
-    let renewed = racing.await.regenerate(token(&created)).await.unwrap();
+    let renewed = racing.await.regenerate(token(&created), &RegenerateOptions::new()).await.unwrap();
     assert_eq!(store.data("42", &renewed.id).await.unwrap(), Some(Profile { visits: 8, ..profile() }));
 }
 
@@ -311,7 +311,7 @@ async fn new_tokens_are_not_lost_where_their_data_cannot_be_sealed() {
     let url = server.url().replace("redis://", "redis://app:word@");
     let app = SessionStore::connect(url).unwrap().encrypt(keys());
 
-    let left = left(&store, app.regenerate(token(&created)).await).await;
+    let left = left(&store, app.regenerate(token(&created), &RegenerateOptions::new()).await).await;
     assert!(matches!(left.cause, StoreError::Redis(_)), "{left:?}");
     assert_eq!((left.user.as_str(), &left.old_id), ("42", &created.id));
     let error = app.data::<Profile>("42", &left.created.id).await.unwrap_err();
@@ -346,8 +346,10 @@ async fn new_tokens_outlive_a_crash_before_their_data_are_sealed() {
         }
         Ok(())
     });
-    let renewed =
-        SessionStore::new(Watched { inner: inner.clone(), before }).encrypt(keys()).regenerate(token(&created)).await;
+    let renewed = SessionStore::new(Watched { inner: inner.clone(), before })
+        .encrypt(keys())
+        .regenerate(token(&created), &RegenerateOptions::new())
+        .await;
     let mut server = Arc::into_inner(server).unwrap().into_inner().unwrap();
     server.start_again();
     let again = store(&server).await.encrypt(keys());
@@ -375,7 +377,7 @@ async fn sealing_is_tried_again_where_a_connection_breaks() {
                 false => Ok(()),
             }
         });
-        let renewed = breaking.await.regenerate(token(&created)).await.unwrap();
+        let renewed = breaking.await.regenerate(token(&created), &RegenerateOptions::new()).await.unwrap();
         assert_eq!(store.data("42", &renewed.id).await.unwrap(), Some(profile()), "{breaks}");
     }
 }
@@ -390,7 +392,7 @@ async fn a_field_sealed_with_an_unknown_key_waits_for_a_store_that_has_it() {
     let created = login_with_data(&one).await;
     two.set_data("42", &created.id, &HashMap::from([("note", "x")])).await.unwrap();
 
-    let left = left(&one, one.regenerate(token(&created)).await).await;
+    let left = left(&one, one.regenerate(token(&created), &RegenerateOptions::new()).await).await;
     let cause = &left.cause;
     assert!(matches!(cause, StoreError::Data(DataError::Sealed)), "{left:?}");
     both.reseal("42", &left.old_id, &left.created.id).await.unwrap();
@@ -410,7 +412,7 @@ async fn data_of_another_session_are_not_sealed_again() {
     let mut set = redis::cmd("SESSION.SET");
     set.arg("sessions:42").arg(&created.id).arg("name").arg(stolen.data.get("name").unwrap());
     set.exec(&mut server.connection()).unwrap();
-    let left = left(&store, store.regenerate(token(&created)).await).await;
+    let left = left(&store, store.regenerate(token(&created), &RegenerateOptions::new()).await).await;
     assert!(matches!(&left.cause, StoreError::Data(DataError::Sealed)), "{left:?}");
 }
 
@@ -427,6 +429,6 @@ async fn a_session_that_ends_while_it_gets_a_new_id_is_no_error() {
         }
         Ok(())
     });
-    let renewed = ending.await.regenerate(token(&created)).await.unwrap();
+    let renewed = ending.await.regenerate(token(&created), &RegenerateOptions::new()).await.unwrap();
     assert_eq!(verdict(&store, token(&renewed)).await, "user_revoked");
 }

@@ -1,6 +1,6 @@
 //! Logging in and out.
 
-use redis_session::{KeyPrefix, LimitPolicy, Reason, TokenFormat};
+use redis_session::{KeyPrefix, LimitPolicy, Reason, RegenerateOptions, TokenFormat};
 use redis_session_store::{Assurance, Login, Policy, StoreError, Visitor};
 use redis_session_tests::{Server, ServerBuilder, cmd};
 
@@ -182,10 +182,10 @@ async fn a_new_id_keeps_the_session_and_kills_the_old_tokens() {
     let server = Server::start();
     let store = store(&server).await;
     let old = login(&store, "42").await;
-    let new = store.regenerate(token(&old)).await.unwrap();
+    let new = store.regenerate(token(&old), &RegenerateOptions::new()).await.unwrap();
     assert_eq!(verdict(&store, token(&old)).await, "revoked");
     assert_eq!(verdict(&store, token(&new)).await, "active");
-    assert!(store.regenerate(token(&old)).await.unwrap_err().is_refused());
+    assert!(store.regenerate(token(&old), &RegenerateOptions::new()).await.unwrap_err().is_refused());
 }
 
 #[test]

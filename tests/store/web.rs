@@ -10,7 +10,7 @@ use axum::http::request::Builder;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post};
-use redis_session::{Reason, TokenFormat};
+use redis_session::{Reason, RegenerateOptions, TokenFormat};
 use redis_session_store::{DataKeys, LocalVerifier, Login, Policy, ReconnectingConnection, SessionStore, Visitor};
 use redis_session_tests::{Server, ServerBuilder, jwk_set};
 use redis_session_web::{Rejection, Session, SessionCookie, SessionLayer};
@@ -280,6 +280,54 @@ async fn a_claim_can_be_required() {
 }
 
 #[tokio::test]
+async fn a_strong_and_recent_sign_in_can_be_required() {
+    let server = Server::start();
+    let sessions = sessions(&server).policy(Policy::default().details());
+    let quarter = std::time::Duration::from_secs(900);
+    let level = async |session: Session| format!("{:?}", session.level());
+    let demanding = layer(&sessions).require_level(2).require_sign_in_within(quarter);
+    let demanding = demanding.reason_text(|reason| (*reason == Reason::Stale).then_some("Please sign in again."));
+    let pay: Router = Router::new().route("/pay", get(level)).layer(demanding.clone());
+    let login = sessions.login(&Login::new("42").level(1)).await.unwrap();
+    let needs = "acr_values=\"http://idmanagement.gov/ns/assurance/aal/2\", max_age=\"900\"";
+    let refused = |text: &str| {
+        let error = "Bearer error=\"insufficient_user_authentication\", error_description=";
+        (401, format!("{error}\"{text}\", {needs}"))
+    };
+    assert_eq!(challenge(&pay, bearer("/pay", token(&login))).await, refused("level"));
+    assert_eq!(challenge(&pay, Request::get("/pay")).await, (401, "Bearer".into()));
+    assert_eq!(send(&app(&sessions, layer(&sessions)), bearer("/me", token(&login)), "").await.status, 200);
+
+    let strong = sessions.regenerate(token(&login), &RegenerateOptions::new().level(2)).await.unwrap();
+    assert_eq!(send(&pay, bearer("/pay", token(&strong)), "").await.body, "Some(2)");
+    server.advance(quarter + quarter);
+    assert_eq!(challenge(&pay, bearer("/pay", token(&strong))).await, refused("Please sign in again."));
+    let person = bearer("/pay", token(&strong)).header(header::ACCEPT, "text/html");
+    let page: Router = Router::new().route("/pay", get(level)).layer(demanding.login_redirect("/factor").unwrap());
+    assert_eq!(send(&page, person, "").await.headers.get(header::LOCATION).unwrap(), "/factor");
+    // One that demands a recent sign-in alone.
+    let recent = sessions.clone().require_sign_in_within(quarter);
+    let error = recent.authenticate(token(&strong), &Visitor::new()).await.unwrap_err();
+    assert!(error.is_refused() && error.to_string().ends_with("stale"), "{error}");
+    let again = recent.regenerate(token(&strong), &RegenerateOptions::new()).await.unwrap();
+    assert!(recent.touch(token(&again), &Visitor::new()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_alone_does_not_tell_how_its_user_has_signed_in() {
+    let mut server = ServerBuilder::new().keys(&["one"]).start();
+    let verifier = LocalVerifier::from_jwk_set(jwk_set(&["one"])).unwrap();
+    let sessions = sessions(&server).policy(Policy::new(for_secs(600))).when_away(verifier);
+    let login = sessions.login(&Login::new("42").level(3)).await.unwrap();
+    let plain = app(&sessions, layer(&sessions));
+    let strong = app(&sessions, layer(&sessions).require_level(1));
+    assert_eq!(send(&strong, bearer("/me", token(&login)), "").await.status, 200);
+    server.kill();
+    assert_eq!(send(&plain, bearer("/me", token(&login)), "").await.body, "42 TokenOnly");
+    assert_eq!(send(&strong, bearer("/me", token(&login)), "").await.status, 503);
+}
+
+#[tokio::test]
 async fn of_two_layers_the_inner_one_decides() {
     let server = Server::start();
     let sessions = sessions(&server);
@@ -527,7 +575,7 @@ async fn use_for_the_log(sessions: &Sessions, device: impl Fn(Builder) -> Builde
     assert!(sessions.data::<HashMap<String, u8>>("42", &login.id).await.is_err());
     let refresh_token = login.refresh_token.clone().unwrap();
     let refreshed = sessions.refresh(&refresh_token, &visitor).await.unwrap();
-    let renewed = sessions.regenerate(token(&refreshed)).await.unwrap();
+    let renewed = sessions.regenerate(token(&refreshed), &RegenerateOptions::new()).await.unwrap();
     // What is refused goes to the log as an answer of a handler does.
     for refused in [
         sessions.refresh(&refresh_token, &visitor).await.map(drop),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -171,7 +172,33 @@ impl<C> SessionLayer<C> {
         self.with(|options| options.claims.push(claim)).required()
     }
 
-    /// Send people who have no session to this page of the application. A session is [required](Self::required) then, and
+    /// Let no request through unless its user has signed in at least so strongly: see [`SessionStore::require_level`]. A
+    /// weaker sign-in is answered 401 with the error `insufficient_user_authentication` (RFC 9470 section 3), and
+    /// [`login_redirect`](Self::login_redirect) sends people to a page that asks for another factor.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # use redis_session_web::SessionLayer;
+    ///
+    /// # fn example(layer: SessionLayer<redis::aio::MultiplexedConnection>) {
+    /// let for_payments = layer.clone().require_level(2).require_sign_in_within(Duration::from_secs(900));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn require_level(mut self, level: u8) -> Self {
+        self.store = self.store.require_level(level);
+        self.required()
+    }
+
+    /// Let no request through unless its user has signed in so recently: see [`SessionStore::require_sign_in_within`]. An
+    /// earlier sign-in is answered as [`require_level`](Self::require_level) says.
+    #[must_use]
+    pub fn require_sign_in_within(mut self, age: Duration) -> Self {
+        self.store = self.store.require_sign_in_within(age);
+        self.required()
+    }
+
+    /// Send people who have no session, or none that is good for this, to this page of the application. A session is [required](Self::required) then, and
     /// a `GET` that takes HTML and has none is answered 303.
     ///
     /// # Errors
@@ -255,7 +282,7 @@ impl Options {
         let page = self.login_page.as_ref()?;
         let accepts = parts.headers.get(header::ACCEPT)?.to_str().ok()?;
         let is_person = matches!(parts.method, Method::GET | Method::HEAD) && accepts.contains("text/html");
-        let may_log_in = matches!(rejection, Rejection::Missing | Rejection::Refused(_));
+        let may_log_in = matches!(rejection, Rejection::Missing | Rejection::Refused(_) | Rejection::StepUp(_));
         (is_person && may_log_in).then(|| Rejection::Redirect(page.clone()))
     }
 
@@ -283,7 +310,8 @@ impl Options {
                 hook(parts, &Refused { reason: reason.clone(), user, visitor: visitor.clone() });
             }
             let text = self.reason_text.as_ref().and_then(|text| text(&reason));
-            Rejection::Refused(Refusal { reason, text })
+            let refusal = Refusal { reason, text };
+            Rejection::of(refusal, store.required_level(), store.required_sign_in_within())
         };
         let malformed = |()| refused(InactiveReason::Known(Reason::Malformed), "");
         let Some(token) = self.token(&parts.headers).map_err(malformed)? else {

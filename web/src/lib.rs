@@ -86,7 +86,7 @@ pub use actix::SessionMiddleware;
 pub use cookie::{SameSite, SessionCookie};
 pub use layer::{Refused, SessionLayer};
 pub use redis_session_store;
-pub use rejection::{Refusal, Rejection};
+pub use rejection::{Refusal, Rejection, StepUp};
 pub use service::SessionService;
 pub use session::Session;
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -18,6 +19,9 @@ pub enum Rejection {
     Missing,
     /// The request brought one that is not good: 401, and why, if it was once good.
     Refused(Refusal),
+    /// The user must sign in once more, more strongly or just again: 401. See
+    /// [`SessionLayer::require_level`](crate::SessionLayer::require_level).
+    StepUp(StepUp),
     /// The session is good, but not for this: 403. See [`SessionLayer::require_claim`](crate::SessionLayer::require_claim).
     Forbidden,
     /// Another site made the browser send the request: 403. See [`SessionLayer::cookie`](crate::SessionLayer::cookie).
@@ -43,6 +47,33 @@ pub struct Refusal {
     pub text: Option<Cow<'static, str>>,
 }
 
+/// Which sign-in a request needs, where the one of its session is not enough.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StepUp {
+    /// Why the token was refused: `level` or `stale`.
+    pub refusal: Refusal,
+    /// How strong it must be, an Authenticator Assurance Level of NIST SP 800-63B, if that is known.
+    pub level: Option<u8>,
+    /// How recent it must be, if that is known.
+    pub max_age: Option<Duration>,
+}
+
+impl StepUp {
+    /// RFC 9470 section 3.
+    fn challenge(&self) -> HeaderValue {
+        let acr = self.level.map_or_else(String::new, |level| {
+            format!(", acr_values=\"http://idmanagement.gov/ns/assurance/aal/{level}\"")
+        });
+        let age = self.max_age.map_or_else(String::new, |age| format!(", max_age=\"{}\"", age.as_secs()));
+        self.refusal.challenge(STEP_UP, &format!("{acr}{age}"))
+    }
+}
+
+/// What RFC 6750 and RFC 9470 call it.
+const INVALID: &str = "invalid_token";
+const STEP_UP: &str = "insufficient_user_authentication";
+
 impl<R: Into<InactiveReason>> From<R> for Refusal {
     fn from(reason: R) -> Self {
         Self { reason: reason.into(), text: None }
@@ -61,22 +92,30 @@ impl Refusal {
     }
 
     /// RFC 6750 section 3: `error_description` takes ASCII without quotes and backslashes.
-    fn challenge(&self) -> HeaderValue {
+    fn challenge(&self, error: &str, more: &str) -> HeaderValue {
         let is_allowed = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
         let described = self.description().map(|text| text.chars().filter(is_allowed).collect::<String>());
         let described = described.filter(|text| !text.is_empty());
         let described = described.map_or_else(String::new, |text| format!(", error_description=\"{text}\""));
-        HeaderValue::try_from(format!("Bearer error=\"invalid_token\"{described}"))
+        HeaderValue::try_from(format!("Bearer error=\"{error}\"{described}{more}"))
             .unwrap_or(HeaderValue::from_static("Bearer error=\"invalid_token\""))
     }
 }
 
 impl Rejection {
+    /// A token that was refused, by a check that demanded so strong and so recent a sign-in.
+    pub(crate) fn of(refusal: Refusal, level: Option<u8>, max_age: Option<Duration>) -> Self {
+        match refusal.reason.known() {
+            Some(Reason::Level | Reason::Stale) => Self::StepUp(StepUp { refusal, level, max_age }),
+            _ => Self::Refused(refusal),
+        }
+    }
+
     /// The status.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::Missing | Self::Refused(_) => StatusCode::UNAUTHORIZED,
+            Self::Missing | Self::Refused(_) | Self::StepUp(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden | Self::Foreign => StatusCode::FORBIDDEN,
             Self::Limit => StatusCode::CONFLICT,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -89,7 +128,8 @@ impl Rejection {
     const fn error(&self) -> &'static str {
         match self {
             Self::Missing | Self::Redirect(_) => "login_required",
-            Self::Refused(_) => "invalid_token",
+            Self::Refused(_) => INVALID,
+            Self::StepUp(_) => STEP_UP,
             Self::Forbidden => "insufficient_scope",
             Self::Foreign => "cross_site_request",
             Self::Limit => "too_many_sessions",
@@ -100,9 +140,11 @@ impl Rejection {
 
     pub(crate) fn json(&self) -> String {
         match self {
-            Self::Refused(refusal) if refusal.told().is_some() => serde_json::json!({
-                "error": self.error(), "reason": refusal.told(), "error_description": refusal.description(),
-            }),
+            Self::Refused(refusal) | Self::StepUp(StepUp { refusal, .. }) if refusal.told().is_some() => {
+                serde_json::json!({
+                    "error": self.error(), "reason": refusal.told(), "error_description": refusal.description(),
+                })
+            }
             _ => serde_json::json!({ "error": self.error() }),
         }
         .to_string()
@@ -119,7 +161,8 @@ impl Rejection {
         match self {
             // RFC 6750 section 3: no error code unless there was a token.
             Self::Missing => _ = headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
-            Self::Refused(refusal) => _ = headers.insert(WWW_AUTHENTICATE, refusal.challenge()),
+            Self::Refused(refusal) => _ = headers.insert(WWW_AUTHENTICATE, refusal.challenge(INVALID, "")),
+            Self::StepUp(step_up) => _ = headers.insert(WWW_AUTHENTICATE, step_up.challenge()),
             Self::Forbidden => {
                 let challenge = HeaderValue::from_static("Bearer error=\"insufficient_scope\"");
                 headers.insert(WWW_AUTHENTICATE, challenge);
@@ -146,7 +189,7 @@ impl From<StoreError> for Rejection {
         match error {
             StoreError::Refused(inactive) => {
                 tracing::info!(reason = %inactive.reason, "a credential was refused");
-                Self::Refused(inactive.reason.into())
+                Self::of(inactive.reason.into(), None, None)
             }
             StoreError::Limit => Self::Limit,
             StoreError::NoSession => Self::Refused(Reason::Unknown.into()),
@@ -167,7 +210,7 @@ mod tests {
     use super::*;
 
     fn challenge(reason: Reason, text: Option<&'static str>) -> HeaderValue {
-        Refusal { reason: reason.into(), text: text.map(Into::into) }.challenge()
+        Refusal { reason: reason.into(), text: text.map(Into::into) }.challenge(INVALID, "")
     }
 
     #[test]

@@ -84,6 +84,14 @@ impl Session {
         serde_json::from_slice::<Value>(&claims).ok()?.get_mut(name).map(Value::take)
     }
 
+    /// How strongly the user has signed in, 1 to 3, if a login said it and the store's policy asks for
+    /// [details](redis_session_store::Policy::details). A
+    /// [layer that requires a level](crate::SessionLayer::require_level) needs no details.
+    #[must_use]
+    pub fn level(&self) -> Option<u8> {
+        self.details.as_ref()?.level
+    }
+
     /// Whether a claim is this value, or an array with it.
     #[must_use]
     pub fn has_claim(&self, name: &str, value: &Value) -> bool {

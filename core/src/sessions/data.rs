@@ -84,7 +84,7 @@ impl<'a> Data<'a> {
     }
 
     /// The fields, in the order in which they were set.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
         Fields(Reader(&self.0))
     }
 
@@ -121,6 +121,7 @@ impl DataLimit {
     pub const NONE: Self = Self { bytes: usize::MAX, fields: usize::MAX };
 }
 
+#[derive(Clone)]
 struct Fields<'a>(Reader<'a>);
 
 impl<'a> Iterator for Fields<'a> {

@@ -13,7 +13,9 @@ use super::effect::Effect;
 use super::event::{Decision, Event, EventKind};
 use super::record::{IdKey, Record, RecordRef, set_seen};
 use super::rule::{self, Alive, Standing};
-use super::rules::{Check, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, REMEMBERED, Rules};
+use super::rules::{
+    Check, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, REMEMBERED, Renewal, Rules,
+};
 use super::session::{EndReason, Refresh, Session, Tombstone, idle_deadline};
 use super::{UserSessions, store};
 use crate::token::{Issued, RefreshToken, TokenKind, holds_token};
@@ -230,11 +232,11 @@ impl UserSessions {
         let cutoffs = self.store.cutoffs();
         let Some(bytes) = self.store.find_mut(&presented.id) else {
             let standing = rule::stand(None, || cutoffs, presented, rules)?;
-            return rule::accept(standing, None, presented, check).map(Decision::nothing);
+            return rule::accept(standing, None, presented, check, rules).map(Decision::nothing);
         };
         let Some(record) = RecordRef::whole(bytes) else { return Err(Reason::Unknown) };
         let standing = rule::stand(Some(record), || cutoffs, presented, rules)?;
-        let standing = rule::accept(standing, Some(record), presented, check)?;
+        let standing = rule::accept(standing, Some(record), presented, check, rules)?;
         // What is good without a session is no use of the dead one that had its id.
         if standing == Standing::Absent || rules.now <= record.last_seen_at() {
             return Ok(Decision::nothing(standing));
@@ -314,27 +316,39 @@ impl UserSessions {
         Ok(Decision { effects, events, value: Refreshed::Granted(Box::new(grant)) })
     }
 
-    /// Decides to give a session another id, as after a change of privileges (OWASP ASVS 7.2.4). The session goes on;
-    /// its old id and all tokens of it are dead. What asks for it is the application by the id, or a token that was made
-    /// here: a token from elsewhere gets none that is made here.
+    /// Decides to give a session another id, as its user has signed in again or has other privileges (OWASP ASVS 7.2.4).
+    /// The session goes on, as `new` says; its old id and all tokens of it are dead. What asks for it is the application by
+    /// the id, or a token that was made here: a token from elsewhere gets none that is made here.
     ///
     /// # Errors
     /// With the reason if the session is not alive; `type` for a token from elsewhere.
-    pub fn regenerate(
+    pub fn regenerate<'a>(
         &self,
         old: &Presented,
-        new: SessionId,
+        new: Renewal<'a>,
         agents: &AgentPool,
         rules: &Rules,
-    ) -> Result<Decision<'static, Grant<'static>>, Reason> {
+    ) -> Result<Decision<'a, Grant<'a>>, Reason> {
         if matches!(old.issued, Issued::InSecondOf(_)) {
             return Err(Reason::Type);
         }
         self.alive(old, rules)?;
         let record = self.store.find(&old.id).ok_or(Reason::Unknown)?;
         let session = owned(record, agents).ok_or(Reason::Unknown)?;
-        let mut session =
-            Session { id: new, accepts_from: None, last_seen_replicated: rules.now, unreplicated_ms: 0, ..session };
+        let new_ip = new.ip.is_some_and(|ip| session.ip != Some(ip));
+        let mut session = Session {
+            id: new.id,
+            accepts_from: None,
+            last_seen_replicated: rules.now,
+            unreplicated_ms: 0,
+            expires_at: new.expires_at.unwrap_or(session.expires_at),
+            ip: new.ip.or(session.ip),
+            agent: new.agent.map(Cow::Borrowed).or(session.agent),
+            claims: new.claims.map_or(session.claims, Cow::Borrowed),
+            level: new.level.unwrap_or(session.level),
+            signed_in_again_at: Some(rules.now).filter(|now| *now != session.created_at),
+            ..session
+        };
         if let Some(refresh) = session.refresh {
             session.issue(refresh.ttl_secs, 0, rules.now);
         }
@@ -344,7 +358,7 @@ impl UserSessions {
         draft.effects.push(Effect::Replace { old: old.id.clone(), session: session.clone() });
         draft.effects.extend(rules.tombstone(record, EndReason::Revoked).map(Effect::End));
         self.tidy(&mut draft, false, rules);
-        Ok(draft.decide(Grant::to(session, rules.now, false)))
+        Ok(draft.decide(Grant::to(session, rules.now, new_ip)))
     }
 
     /// Decides to set fields of a live session, if its data has the version that is expected, should there be one.
@@ -695,6 +709,8 @@ impl<'a> NewSession<'a> {
             claims: Cow::Borrowed(self.claims),
             version: u64::from(!self.data.is_empty()),
             data: self.data,
+            level: self.level,
+            signed_in_again_at: None,
         };
         if let Some(secs) = self.refresh_secs {
             session.issue(secs, 0, now);

@@ -280,36 +280,39 @@ mod tests {
     fn session() -> impl Strategy<Value = Session<'static, Cow<'static, str>>> {
         let times = (time(), time(), time(), any::<u32>(), time());
         let origin = (any::<Option<IpAddr>>(), "[ -~é]{0,60}", prop::option::of(time()));
-        (id(), times, any::<u32>(), origin, tokens(), (data(0..4), any::<u64>())).prop_map(
-            |(
-                id,
-                times,
-                idle_secs,
-                (ip, agent, accepts_from),
-                (refresh, device, tokens, token_ttl, claims),
-                (data, version),
-            )| {
-                Session {
+        (id(), times, any::<u32>(), origin, tokens(), (data(0..4), any::<u64>(), 0..4u8, prop::option::of(time())))
+            .prop_map(
+                |(
                     id,
-                    created_at: times.0,
-                    expires_at: times.1,
-                    last_seen_replicated: times.2,
-                    unreplicated_ms: times.3,
-                    token_until: times.4,
+                    times,
                     idle_secs,
-                    ip,
-                    agent: (!agent.is_empty()).then_some(Cow::Owned(agent)),
-                    accepts_from,
-                    refresh,
-                    device,
-                    tokens,
-                    token_ttl,
-                    claims: Cow::Owned(claims),
-                    data,
-                    version,
-                }
-            },
-        )
+                    (ip, agent, accepts_from),
+                    (refresh, device, tokens, token_ttl, claims),
+                    (data, version, level, again),
+                )| {
+                    Session {
+                        id,
+                        created_at: times.0,
+                        expires_at: times.1,
+                        last_seen_replicated: times.2,
+                        unreplicated_ms: times.3,
+                        token_until: times.4,
+                        idle_secs,
+                        ip,
+                        agent: (!agent.is_empty()).then_some(Cow::Owned(agent)),
+                        accepts_from,
+                        refresh,
+                        device,
+                        tokens,
+                        token_ttl,
+                        claims: Cow::Owned(claims),
+                        data,
+                        version,
+                        level,
+                        signed_in_again_at: again,
+                    }
+                },
+            )
     }
 
     fn cutoff() -> impl Strategy<Value = Option<UserCutoff>> {

@@ -37,7 +37,7 @@ pub use effect::{DecodeError, Effect, decode as decode_effects, encode as encode
 pub use event::{Decision, Event, EventAgent, EventKind};
 pub use rule::{Alive, Standing};
 pub use rules::{
-    Check, Fingerprint, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, REMEMBERED, Rules,
+    Check, Fingerprint, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, REMEMBERED, Renewal, Rules,
 };
 pub use session::{Device, EndReason, MAX_AGENT_BYTES, Refresh, Session, TokenFormat, Tombstone, agent_text};
 

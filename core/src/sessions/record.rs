@@ -18,7 +18,9 @@
 //!           bit  11    claims: length u32, then the JSON that each JWT of the session carries
 //!           bit  12    token_ttl: lifetime of its access tokens, seconds
 //!           bits 13-14 its tokens: 0 JWTs, 1 opaque ones, 2 none
-//!           bit  15    more: flags u8, and what they announce: bit 0, version u64, how often the data has changed
+//!           bit  15    more: flags u8, and what they announce: bit 0, version u64, how often the data has changed;
+//!                      bit 1, level u8, how strongly the user signed in, 1 to 3; bit 2, auth_time u48, when, if not
+//!                      when the session began
 //!           bits 9-11  of a tombstone: the reason
 //! created   when the session began                      u48: Unix milliseconds
 //! expires   its absolute deadline
@@ -67,6 +69,9 @@ const TOMBSTONE_BITS: u16 = ID_FORM | TOMBSTONE | REASON;
 
 /// The second byte of flags, for what few sessions have.
 const MORE_VERSION: u8 = 1;
+const MORE_LEVEL: u8 = 1 << 1;
+const MORE_AUTH_TIME: u8 = 1 << 2;
+const MORE_BITS: u8 = MORE_VERSION | MORE_LEVEL | MORE_AUTH_TIME;
 
 /// Created, expires, seen, unreplicated, token_until.
 const TIMES: usize = 6 + 6 + 6 + 4 + 6;
@@ -109,6 +114,16 @@ impl<'a> AgentField<'a> for Cow<'a, str> {
 #[allow(private_bounds)] // the two kinds of agent are all there are
 impl<'a, A: AgentField<'a>> Session<'a, A> {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let mut more = 0;
+        for (bit, set) in [
+            (MORE_VERSION, self.version > 0),
+            (MORE_LEVEL, self.level > 0),
+            (MORE_AUTH_TIME, self.signed_in_again_at.is_some()),
+        ] {
+            if set {
+                more |= bit;
+            }
+        }
         let mut flags = id_flags(&self.id);
         flags |= match self.ip {
             None => 0,
@@ -124,7 +139,7 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
             (DEVICE, self.device.is_some()),
             (CLAIMS, !self.claims.is_empty()),
             (TOKEN_TTL, self.token_ttl.is_some()),
-            (MORE, self.version > 0),
+            (MORE, more != 0),
         ] {
             if set {
                 flags |= bit;
@@ -164,9 +179,17 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
         if let Some(time) = self.accepts_from {
             out.extend_from_slice(&time.to_bytes());
         }
+        if more != 0 {
+            out.push(more);
+        }
         if self.version > 0 {
-            out.push(MORE_VERSION);
             out.extend_from_slice(&self.version.to_le_bytes());
+        }
+        if self.level > 0 {
+            out.push(self.level);
+        }
+        if let Some(time) = self.signed_in_again_at {
+            out.extend_from_slice(&time.to_bytes());
         }
         for text in [self.claims.as_bytes(), self.data.as_bytes()] {
             if !text.is_empty() {
@@ -200,11 +223,13 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
         let device = if flags & DEVICE != 0 { Some(Device(reader.array()?)) } else { None };
         let token_ttl = if flags & TOKEN_TTL != 0 { Some(reader.u32()?) } else { None };
         let accepts_from = if flags & EXTERNAL != 0 { Some(reader.time()?) } else { None };
-        let version = match flags & MORE {
+        let more = match flags & MORE {
             0 => 0,
-            _ if reader.u8()? == MORE_VERSION => reader.u64().filter(|version| *version > 0)?,
-            _ => return None,
+            _ => reader.u8().filter(|more| *more != 0 && more & !MORE_BITS == 0)?,
         };
+        let version = if more & MORE_VERSION != 0 { reader.u64().filter(|version| *version > 0)? } else { 0 };
+        let level = if more & MORE_LEVEL != 0 { reader.u8().filter(|level| (1..=3).contains(level))? } else { 0 };
+        let signed_in_again_at = if more & MORE_AUTH_TIME != 0 { Some(reader.time()?) } else { None };
         let tokens = TokenFormat::from_code((flags & TOKENS) >> TOKENS_SHIFT)?;
         let claims = if flags & CLAIMS != 0 { std::str::from_utf8(reader.counted()?).ok()? } else { "" };
         let data = if flags & DATA != 0 { Data::from_bytes(reader.counted()?)? } else { Data::default() };
@@ -226,6 +251,8 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
             claims: Cow::Borrowed(claims),
             data,
             version,
+            level,
+            signed_in_again_at,
         })
     }
 }
@@ -345,9 +372,9 @@ fn optional_fields(flags: u16) -> impl Iterator<Item = (u16, usize)> {
     fields.into_iter().filter(move |(bit, _)| flags & bit != 0)
 }
 
-/// How many bytes follow a second byte of flags.
-fn more_fields(more: u8) -> usize {
-    if more & MORE_VERSION != 0 { 8 } else { 0 }
+/// The fields that follow a second byte of flags, in their order, with their sizes.
+fn more_fields(more: u8) -> impl Iterator<Item = (u8, usize)> {
+    [(MORE_VERSION, 8), (MORE_LEVEL, 1), (MORE_AUTH_TIME, 6)].into_iter().filter(move |(bit, _)| more & bit != 0)
 }
 
 /// The bytes of one stored record, which this module wrote itself.
@@ -380,7 +407,7 @@ impl<'a> RecordRef<'a> {
         } else {
             length += TIMES + optional_fields(flags).map(|(_, size)| size).sum::<usize>();
             if flags & MORE != 0 {
-                length += 1 + more_fields(*bytes.get(length)?);
+                length += 1 + more_fields(*bytes.get(length)?).map(|(_, size)| size).sum::<usize>();
             }
             for bit in [CLAIMS, DATA] {
                 if flags & bit != 0 {
@@ -511,6 +538,31 @@ impl<'a> RecordRef<'a> {
 
     fn field(self, field: u16) -> Option<&'a [u8]> {
         self.bytes.get(self.id.1 + self.offset_of(field)?..)
+    }
+
+    /// One of the fields that the second byte of flags announces.
+    fn more_field(self, field: u8) -> Option<&'a [u8]> {
+        if self.is_tombstone() || self.flags & MORE == 0 {
+            return None;
+        }
+        let before = TIMES + optional_fields(self.flags).map(|(_, size)| size).sum::<usize>();
+        let (more, fields) = self.bytes.get(self.id.1 + before..)?.split_first()?;
+        if more & field == 0 {
+            return None;
+        }
+        let before = more_fields(*more).take_while(|(bit, _)| *bit != field);
+        fields.get(before.map(|(_, size)| size).sum::<usize>()..)
+    }
+
+    /// How strongly the user signed in.
+    pub(crate) fn level(self) -> u8 {
+        self.more_field(MORE_LEVEL).and_then(|field| field.first().copied()).unwrap_or(0)
+    }
+
+    /// When the user signed in last.
+    pub(crate) fn auth_time(self) -> UnixMillis {
+        let again = self.more_field(MORE_AUTH_TIME).and_then(|field| field.first_chunk());
+        again.map_or_else(|| self.created_at(), |bytes| UnixMillis::from_bytes(*bytes))
     }
 
     pub(crate) fn agent(self) -> Option<AgentId> {

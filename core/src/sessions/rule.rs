@@ -78,11 +78,11 @@ impl UserSessions {
     ///
     /// # Errors
     /// As [`UserSessions::look_up`]; `unknown` without a session unless `check` allows that, `device` if the session is
-    /// bound to another one.
+    /// bound to another one, `level` and `stale` if its user has not signed in strongly enough, or not recently.
     pub fn check(&self, presented: &Presented, check: Check<'_>, rules: &Rules) -> Result<Standing, Reason> {
         let record = self.store.find(&presented.id);
         let standing = stand(record, || self.store.cutoffs(), presented, rules)?;
-        accept(standing, record, presented, check)
+        accept(standing, record, presented, check, rules)
     }
 }
 
@@ -125,6 +125,7 @@ pub(super) fn accept(
     record: Option<RecordRef<'_>>,
     presented: &Presented,
     check: Check<'_>,
+    rules: &Rules,
 ) -> Result<Standing, Reason> {
     if standing == Standing::Absent && !(check.stateless && presented.kind == Some(TokenKind::Jwt)) {
         return Err(Reason::Unknown);
@@ -135,6 +136,19 @@ pub(super) fn accept(
         && bound != Device::of(fingerprint.user, fingerprint.bytes)
     {
         return Err(Reason::Device);
+    }
+    if check.level == 0 && check.max_age.is_none() {
+        return Ok(standing);
+    }
+    // How a user of whom there is no session has signed in is not known.
+    let session = record.filter(|_| standing != Standing::Absent);
+    if session.map_or(0, RecordRef::level) < check.level {
+        return Err(Reason::Level);
+    }
+    // The latest time: a sign-in does not get recent again with a clock that steps back.
+    let age = session.map_or(u64::MAX, |session| rules.latest.max(rules.now).saturating_since(session.auth_time()));
+    if check.max_age.is_some_and(|max| age > max) {
+        return Err(Reason::Stale);
     }
     Ok(standing)
 }

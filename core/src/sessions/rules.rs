@@ -142,8 +142,35 @@ pub struct NewSession<'a> {
     pub refresh_secs: Option<u32>,
     /// The caller's claims that each of its JWTs carries, a JSON object; empty for none.
     pub claims: &'a str,
+    /// How strongly the user has signed in: an Authenticator Assurance Level, 1 to 3; 0 if that is not said.
+    pub level: u8,
     /// The application's fields.
     pub data: Data<'a>,
+}
+
+/// What a session is to be that gets another id. What is not given stays as it is.
+#[derive(Clone, Debug)]
+pub struct Renewal<'a> {
+    /// The other id, made here.
+    pub id: SessionId,
+    /// Its absolute deadline.
+    pub expires_at: Option<UnixMillis>,
+    /// The caller's claims, a JSON object; empty for none.
+    pub claims: Option<&'a str>,
+    /// How strongly the user has signed in now.
+    pub level: Option<u8>,
+    /// Where from.
+    pub ip: Option<IpAddr>,
+    /// With which user agent.
+    pub agent: Option<&'a str>,
+}
+
+impl Renewal<'_> {
+    /// Another id, and all else as it is.
+    #[must_use]
+    pub fn of(id: SessionId) -> Self {
+        Self { id, expires_at: None, claims: None, level: None, ip: None, agent: None }
+    }
 }
 
 /// Where the id of a session comes from.
@@ -219,6 +246,10 @@ pub struct Check<'a> {
     pub stateless: bool,
     /// The device that it comes from, if that is known.
     pub device: Option<Fingerprint<'a>>,
+    /// How strongly the user must have signed in; 0 for in any way.
+    pub level: u8,
+    /// For how many milliseconds a sign-in is recent enough, if it must be recent.
+    pub max_age: Option<u64>,
 }
 
 /// What an application knows a device of a user by.

@@ -74,6 +74,11 @@ pub struct Session<'a, A> {
     pub data: Data<'a>,
     /// How often the fields have been changed since the session began; 0 if it never had any.
     pub version: u64,
+    /// How strongly the user has signed in: an Authenticator Assurance Level of NIST SP 800-63B, 1 to 3; 0 if that was not
+    /// said.
+    pub level: u8,
+    /// When the user signed in anew, if not when the session began.
+    pub(crate) signed_in_again_at: Option<UnixMillis>,
 }
 
 /// The state of a session's refresh token. The token itself is not kept: it is a code over id and generation.
@@ -240,11 +245,19 @@ impl<'a, A> Session<'a, A> {
             claims: self.claims,
             data: self.data,
             version: self.version,
+            level: self.level,
+            signed_in_again_at: self.signed_in_again_at,
         }
     }
 }
 
 impl<A> Session<'_, A> {
+    /// When the user signed in last: as the session began, or when it was regenerated.
+    #[must_use]
+    pub fn auth_time(&self) -> UnixMillis {
+        self.signed_in_again_at.unwrap_or(self.created_at)
+    }
+
     /// When an access token issued for it at `issued_at` expires: after its lifetime (`default_secs` unless the session
     /// has one of its own), but not after the session. In whole seconds, as a JWT says it, rounded down. An opaque
     /// token lives as long as the session; `None` for a session without tokens of ours.

@@ -128,6 +128,10 @@ causes! {
     Reused: Reused = "reused";
     /// The session is bound to another device.
     Device: Device = "device";
+    /// The user has not signed in as strongly as is asked.
+    Level: Level = "level";
+    /// The user signed in longer ago than is asked.
+    Stale: Stale = "stale";
 }
 
 impl From<Reason> for Cause {
@@ -152,6 +156,8 @@ impl From<Reason> for Cause {
             Reason::Evicted => Self::Evicted,
             Reason::Reused => Self::Reused,
             Reason::Device => Self::Device,
+            Reason::Level => Self::Level,
+            Reason::Stale => Self::Stale,
         }
     }
 }

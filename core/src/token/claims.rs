@@ -12,7 +12,7 @@ use super::policy::Audiences;
 use crate::UnixMillis;
 
 /// The claims that a caller cannot set: the token's own.
-const RESERVED: [&str; 8] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid"];
+const RESERVED: [&str; 10] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "auth_time", "acr"];
 
 /// The claims that a caller adds to a token: a JSON object, whose text is kept as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Claims {
     ///
     /// # Errors
     /// If it is not a strict JSON object of at most 16 levels, has a member twice at any level, or sets one of `iss`,
-    /// `sub`, `aud`, `exp`, `nbf`, `iat`, `jti` and `sid`.
+    /// `sub`, `aud`, `exp`, `nbf`, `iat`, `jti`, `sid`, `auth_time` and `acr`.
     ///
     /// ```
     /// use redis_session_core::token::Claims;

@@ -37,6 +37,10 @@ pub struct NewToken<'a> {
     pub expires_at: UnixMillis,
     /// The header's `typ`; `JWT` if none is given.
     pub token_type: Option<&'a str>,
+    /// `auth_time`, in whole seconds: when the user signed in (OpenID Connect Core section 2).
+    pub auth_time: UnixMillis,
+    /// `acr`: how strongly, 1 to 3, or 0 for a token that does not say it.
+    pub level: u8,
     /// `iss`, if any.
     pub issuer: Option<&'a str>,
     /// `aud`, if any.
@@ -57,6 +61,21 @@ struct Payload<'a> {
     iat: u64,
     jti: &'a str,
     sid: &'a str,
+    auth_time: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'static str>,
+}
+
+/// The names of the levels as `acr` has them. It should be a URI or a registered name, for a bare number means another level
+/// to each issuer (OpenID Connect Core section 2, RFC 6711). These are the URIs that the US government's issuer uses for the
+/// levels of NIST SP 800-63B.
+fn acr(level: u8) -> Option<&'static str> {
+    match level {
+        1 => Some("http://idmanagement.gov/ns/assurance/aal/1"),
+        2 => Some("http://idmanagement.gov/ns/assurance/aal/2"),
+        3 => Some("http://idmanagement.gov/ns/assurance/aal/3"),
+        _ => None,
+    }
 }
 
 impl NewToken<'_> {
@@ -70,6 +89,8 @@ impl NewToken<'_> {
             iat: self.issued_at.as_secs(),
             jti: &jti::make(&sid, self.began_at, self.generation),
             sid: &sid,
+            auth_time: self.auth_time.as_secs(),
+            acr: acr(self.level),
         };
         let mut payload = serde_json::to_vec(&registered).ok()?;
         if let Some(own) = self.claims.map(Claims::members).filter(|own| !own.is_empty()) {

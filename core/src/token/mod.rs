@@ -12,7 +12,7 @@
 //! let (now, later) = (UnixMillis::from_secs(1000).unwrap(), UnixMillis::from_secs(4600).unwrap());
 //! let token = NewToken {
 //!     subject: user, session: &session, began_at: now, generation: 0, issued_at: now, expires_at: later,
-//!     token_type: None, issuer: None, audience: None, claims: None,
+//!     auth_time: now, level: 0, token_type: None, issuer: None, audience: None, claims: None,
 //! };
 //! let token = ring.signing_key().and_then(|key| key.sign_jwt(&token)).unwrap();
 //!

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use redis_session_core::sessions::{
     AgentPool, Cutoff, Data, DataLimit, Device, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented,
-    Rules, TokenFormat, UserSessions,
+    Renewal, Rules, TokenFormat, UserSessions,
 };
 use redis_session_core::token::{Issued, TokenKind};
 use redis_session_core::{SessionId, Subject, UnixMillis};
@@ -142,6 +142,7 @@ fn new_session(input: &mut Input<'_>, user: &User, now: UnixMillis) -> NewSessio
         tokens: [TokenFormat::Jwt, TokenFormat::Opaque, TokenFormat::None][usize::from(bits >> 4) % 3],
         token_ttl: given(2).then(|| input.u32()),
         refresh_secs: given(3).then(|| input.u32()),
+        level: bits >> 4 & 3,
         claims: if given(6) { r#"{"role":"admin"}"# } else { "" },
         data: data(input, b"value"),
     }
@@ -203,6 +204,16 @@ fn command(kind: u8, input: &mut Input<'_>, user: &User, rules: &mut Rules) -> O
             let old = presented(input, user, now);
             // Ids made here are never there already: they are 128 random bits.
             let new = Some(SessionId::from_random([input.u8(); 16])).filter(|new| !user.knew(new))?;
+            let bits = input.u8();
+            let given = |bit: u8| bits & (1 << bit) != 0;
+            let new = Renewal {
+                id: new,
+                expires_at: given(0).then(|| now.saturating_add(u64::from(input.u16()) * 1000)),
+                claims: given(1).then_some(r#"{"role":"user"}"#),
+                level: given(2).then_some(bits >> 6),
+                ip: ip(input),
+                agent: agent(input),
+            };
             limit(input, rules);
             Command::Regenerate { old, new }
         }
@@ -242,7 +253,8 @@ fn command(kind: u8, input: &mut Input<'_>, user: &User, rules: &mut Rules) -> O
             rules.touch_granularity = u64::from(input.u16());
             let bits = input.u8();
             let device = [None, Some(&b"phone"[..]), Some(b"laptop"), None][usize::from(bits >> 1 & 3)];
-            Command::Touch { presented, stateless: bits & 1 == 0, device }
+            let max_age = (bits & 8 != 0).then(|| u64::from(input.u16()));
+            Command::Touch { presented, stateless: bits & 1 == 0, device, level: bits >> 6, max_age }
         }
         _ => return None,
     })
@@ -271,6 +283,7 @@ fn session(id: &str, place: u8, now: UnixMillis) -> NewSession<'static> {
         tokens: [TokenFormat::Jwt, TokenFormat::Opaque, TokenFormat::None][usize::from(place) % 3],
         token_ttl: place.is_multiple_of(5).then_some(60),
         refresh_secs: (place % 3 == 1).then_some(86_400),
+        level: place % 4,
         claims: if place.is_multiple_of(7) { r#"{"role":"admin"}"# } else { "" },
         data: data(&mut Input(&[place]), b"value"),
     }

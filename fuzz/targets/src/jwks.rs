@@ -257,6 +257,8 @@ fn has_secret_of(jwk: &Members, key: &Key) -> bool {
         generation: 0,
         issued_at: UnixMillis::ZERO,
         expires_at: UnixMillis::MAX,
+        auth_time: UnixMillis::ZERO,
+        level: 0,
         issuer: None,
         audience: None,
         token_type: None,

@@ -207,6 +207,8 @@ fn assert_minted(key: &Key, began: [u8; 6]) {
         generation: 7,
         issued_at: began_at,
         expires_at,
+        auth_time: began_at,
+        level: 0,
         token_type: None,
         issuer: None,
         audience: None,
@@ -214,7 +216,9 @@ fn assert_minted(key: &Key, began: [u8; 6]) {
     };
     let [issued, expires, jti] =
         [began_at.as_secs().to_string(), expires_at.as_secs().to_string(), issuer::jti("an id", began_at.get(), 7)];
-    let payload = format!(r#"{{"sub":"{USER}","exp":{expires},"iat":{issued},"jti":"{jti}","sid":"an id"}}"#);
+    let payload = format!(
+        r#"{{"sub":"{USER}","exp":{expires},"iat":{issued},"jti":"{jti}","sid":"an id","auth_time":{issued}}}"#
+    );
     assert_eq!(own.sign_jwt(&new), Some(key.sign_jwt(key.header().as_bytes(), payload.as_bytes())));
 }
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use redis_session_core::sessions::{
     Cutoff, Data, DataLimit, Device, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, REMEMBERED,
-    Rules, TokenFormat,
+    Renewal, Rules, TokenFormat,
 };
 use redis_session_core::token::{Issued, TokenKind};
 use redis_session_core::{SessionId, Subject, UnixMillis};
@@ -37,6 +37,8 @@ enum Step {
         granularity: u64,
         stateless: bool,
         place: u8,
+        level: u8,
+        max_age: Option<u64>,
     },
     /// At once; or with the token before the present one, when its grace ends or in the millisecond before.
     Refresh {
@@ -48,6 +50,10 @@ enum Step {
     Regenerate {
         name: u8,
         named: Named,
+        /// How long the session lasts from then on, and how strongly its user has signed in.
+        ttl: Option<u64>,
+        level: Option<u8>,
+        place: u8,
     },
     Set {
         name: u8,
@@ -110,6 +116,7 @@ struct Login {
     sessions: u32,
     reject: bool,
     tombstones: usize,
+    level: u8,
 }
 
 /// Where a login has its id from.
@@ -152,12 +159,12 @@ fn login() -> impl Strategy<Value = Login> {
         1 => Just(Source::Moved),
     ];
     let tokens = (form, prop::option::of(1..9u32), prop::option::of(1..9u32), source);
-    let session = (0..NAMES, 1..9000u64, 0..4u32, 0..4u8);
+    let session = (0..NAMES, 1..9000u64, 0..4u32, 0..4u8, 0..4u8);
     (session, tokens, (1..7u32, any::<bool>(), tombstones())).prop_map(|(session, tokens, limit)| {
-        let (name, ttl, idle, place) = session;
+        let (name, ttl, idle, place, level) = session;
         let (form, token, refresh, source) = tokens;
         let (sessions, reject, tombstones) = limit;
-        Login { name, ttl, idle, form, token, refresh, source, place, sessions, reject, tombstones }
+        Login { name, ttl, idle, form, token, refresh, source, place, sessions, reject, tombstones, level }
     })
 }
 
@@ -176,19 +183,27 @@ fn tombstones() -> impl Strategy<Value = usize> {
     prop_oneof![9 => Just(1000), 1 => 0..5usize]
 }
 
+/// What a check asks of the sign-in: mostly nothing.
+fn demand() -> impl Strategy<Value = (u8, Option<u64>)> {
+    (prop_oneof![2 => Just(0), 1 => 1..4u8], prop::option::weighted(0.3, 0..4000u64))
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let name = || 0..NAMES;
     let value = prop::collection::vec(any::<u8>(), 0..60);
     prop_oneof![
         6 => login().prop_map(Step::Create),
         4 => (name(), named()).prop_map(|(name, named)| Step::LookUp { name, named }),
-        4 => (name(), named(), 0..1000u64, any::<bool>(), 0..3u8).prop_map(
-            |(name, named, granularity, stateless, place)| Step::Touch { name, named, granularity, stateless, place }
+        4 => (name(), named(), 0..1000u64, any::<bool>(), 0..3u8, demand()).prop_map(
+            |(name, named, granularity, stateless, place, (level, max_age))| {
+                Step::Touch { name, named, granularity, stateless, place, level, max_age }
+            }
         ),
         4 => (name(), 0..3u32, 0..4u8, prop::option::weighted(0.2, 0..2u64)).prop_map(
             |(name, behind, place, before_grace_ends)| Step::Refresh { name, behind, place, before_grace_ends }
         ),
-        1 => (name(), named()).prop_map(|(name, named)| Step::Regenerate { name, named }),
+        1 => (name(), named(), prop::option::of(1..9000u64), prop::option::of(1..4u8), 0..4u8)
+            .prop_map(|(name, named, ttl, level, place)| Step::Regenerate { name, named, ttl, level, place }),
         2 => (name(), 0..3u8, value).prop_map(|(name, field, value)| Step::Set { name, field, value }),
         1 => (name(), 0..2u8).prop_map(|(name, field)| Step::Unset { name, field }),
         3 => (prop::collection::vec((name(), named()), 1..4), tombstones())
@@ -280,7 +295,7 @@ impl Run {
     }
 
     fn login(&mut self, login: Login, number: usize) -> Command<'static> {
-        let Login { name, ttl, idle, form, token, refresh, source, place, sessions, reject, tombstones } = login;
+        let Login { name, ttl, idle, form, token, refresh, source, place, sessions, reject, tombstones, level } = login;
         let now = self.rules.now;
         let (text, source, expires_at) = match source {
             // Ids that an application chooses come again; ours never do.
@@ -312,6 +327,7 @@ impl Run {
             tokens: form,
             token_ttl: token,
             refresh_secs: refresh,
+            level,
             claims: "",
             data: Data::default(),
         };
@@ -325,10 +341,10 @@ impl Run {
         Some(match step {
             Step::Create(login) => self.login(login, number),
             Step::LookUp { name, named } => Command::LookUp { presented: self.presented(name, named) },
-            Step::Touch { name, named, granularity, stateless, place } => {
+            Step::Touch { name, named, granularity, stateless, place, level, max_age } => {
                 self.rules.touch_granularity = granularity;
                 let device = [None, Some(&b"phone"[..]), Some(b"laptop")][usize::from(place)];
-                Command::Touch { presented: self.presented(name, named), stateless, device }
+                Command::Touch { presented: self.presented(name, named), stateless, device, level, max_age }
             }
             Step::Refresh { name, behind, place, before_grace_ends } => {
                 let behind = before_grace_ends.map_or(behind, |before| {
@@ -337,12 +353,15 @@ impl Run {
                 });
                 Command::Refresh { id: newest(self, name), behind, origin: origin(place) }
             }
-            Step::Regenerate { name, named } => {
+            Step::Regenerate { name, named, ttl, level, place } => {
                 let (old, new) = (self.presented(name, named), id(&format!("r{number}")));
                 if self.user.has(&old.id) {
                     self.newest[usize::from(name)] = new.clone();
                 }
-                Command::Regenerate { old, new }
+                let Origin { ip, agent, .. } = origin(place);
+                let expires_at = ttl.map(|ttl| self.rules.now.saturating_add(ttl));
+                let claims = level.map(|_| r#"{"role":"user"}"#);
+                Command::Regenerate { old, new: Renewal { expires_at, claims, level, ip, agent, ..Renewal::of(new) } }
             }
             Step::Set { name, field, value } => {
                 let data = Data::pack([(&[field][..], &value[..])]).expect("a field");

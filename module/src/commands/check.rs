@@ -7,7 +7,7 @@ use redis_session_core::token::Cause;
 use redis_session_core::{Subject, UnixMillis};
 
 use super::grammar::{Alternative as _, arguments, bare, flag, key, option, optional, value_or, worded};
-use super::kinds::{DeviceFingerprint, Id, Ip, Named, Text, Token};
+use super::kinds::{DeviceFingerprint, Id, Ip, Level, Named, Text, Token, seconds};
 use super::tokens::inactive;
 use super::user::User;
 use crate::ffi::{Arg, Failure, Reply};
@@ -32,8 +32,11 @@ arguments! {
         ip: Option<IpAddr> = option("IP", "ip", Ip),
         device: Option<&'a [u8]> = option("DEVICE", "fingerprint", DeviceFingerprint),
         audience: Option<&'a str> = option("AUD", "audience", Text { max: 4096 }),
+        level: Option<u8> = option("LEVEL", "n", Level),
+        max_age: Option<u64> = option("MAXAGE", "seconds", seconds(0)),
         stateless: bool = flag("STATELESS"),
         extent: Option<Extent> = optional(bare("BRIEF", Extent::Brief).or(bare("FULL", Extent::Full))),
+        is_json: bool = flag("JSON"),
     }
 }
 
@@ -61,13 +64,14 @@ impl<'a> Request<'a> {
     /// What is asked of its session.
     pub(super) fn check(&self, user: Subject<'a>) -> Check<'a> {
         let device = self.device.map(|bytes| Fingerprint { user, bytes });
-        Check { stateless: self.stateless, device }
+        let max_age = self.max_age.map(|secs| secs.saturating_mul(1000));
+        Check { stateless: self.stateless, device, level: self.level.unwrap_or(0), max_age }
     }
 
     /// Writes the reply of a check, and counts it under `passed` or its reason.
     pub(super) fn reply<K: Sessions>(
         &self,
-        reply: Reply,
+        reply: Reply<'_>,
         passed: &Counter,
         answer: Result<(Presented, Standing), Cause>,
         user: &User<'_, K>,
@@ -98,7 +102,7 @@ impl<'a> Request<'a> {
             return Ok(());
         }
         let is_full = self.extent == Some(Extent::Full);
-        let reply = reply.map(if is_full { 14 } else { 3 });
+        let reply = reply.map(if is_full { 16 } else { 3 });
         reply.name("active").boolean(true);
         reply.name("id").id(&token.id);
         reply.name("expires_at").optional_time(deadline);
@@ -116,15 +120,15 @@ impl<'a> Request<'a> {
 }
 
 /// A whole session as a map: the reply of SESSION.GET and an element of that of SESSION.LIST.
-pub(super) fn session(reply: Reply, subject: Subject<'_>, session: &Session<'_, &str>) {
-    let reply = reply.map(11);
+pub(super) fn session(reply: Reply<'_>, subject: Subject<'_>, session: &Session<'_, &str>) {
+    let reply = reply.map(13);
     reply.name("id").id(&session.id);
     reply.name("expires_at").time(session.expires_at);
     describe(reply, subject, Some(session));
 }
 
-/// Nine entries; null where a token is good without a session.
-fn describe(reply: Reply, subject: Subject<'_>, session: Option<&Session<'_, &str>>) {
+/// Eleven entries; null where a token is good without a session.
+fn describe(reply: Reply<'_>, subject: Subject<'_>, session: Option<&Session<'_, &str>>) {
     reply.name("user").text(subject.as_str());
     reply.name("created_at").optional_time(session.map(|session| session.created_at));
     reply.name("last_seen_at").optional_time(session.map(Session::last_seen_at));
@@ -134,11 +138,13 @@ fn describe(reply: Reply, subject: Subject<'_>, session: Option<&Session<'_, &st
     reply.name("agent").optional_text(session.and_then(|session| session.agent));
     let claims = session.map(|session| &*session.claims).filter(|claims| !claims.is_empty());
     reply.name("claims").optional_text(claims);
+    reply.name("auth_time").optional_time(session.map(Session::auth_time));
+    let level = session.map(|session| u64::from(session.level)).filter(|level| *level > 0);
+    reply.name("level").optional_integer(level);
     reply.name("version").optional_integer(session.map(|session| session.version));
-    reply.name("data").map(session.map_or(0, |session| session.data.len()));
-    for (field, value) in session.iter().flat_map(|session| session.data.iter()) {
-        reply.bytes(field);
-        reply.bytes(value);
+    match session {
+        Some(session) => reply.name("data").map_of_bytes(session.data.iter()),
+        None => _ = reply.name("data").map(0),
     }
 }
 

@@ -8,12 +8,12 @@ use redis_session_core::token::{Cause, TokenKind};
 use redis_session_core::{SessionId, Subject, UnixMillis};
 
 use super::command::{Command, no_randomness};
-use super::grammar::{Alternative as _, arguments, bare, choice, counted_fields, key, option, optional, worded};
-use super::kinds::{Agent, DeviceFingerprint, Id, Ip, OwnClaims, Token, Whole, seconds};
-use super::tokens::{Tokens, inactive};
+use super::grammar::{Alternative as _, arguments, bare, choice, counted_fields, flag, key, option, optional, worded};
+use super::kinds::{Agent, DeviceFingerprint, Id, Ip, Level, OwnClaims, Token, Whole, seconds};
+use super::tokens::{Tokens, bounded, inactive};
 use super::user::{User, writing};
 use crate::commit::commit;
-use crate::ffi::{Arg, Call, Failure, KeyUse, Spec};
+use crate::ffi::{Arg, Call, Failure, KeyUse, Reply, Spec};
 use crate::state::State;
 use crate::stored::Sessions;
 
@@ -40,12 +40,14 @@ arguments! {
         device: Option<&'a [u8]> = option("DEVICE", "fingerprint", DeviceFingerprint),
         data: Option<Data<'static>> = optional(counted_fields("DATA", 65_536)),
         claims: Option<&'a str> = option("CLAIMS", "json", OwnClaims),
+        level: Option<u8> = option("LEVEL", "n", Level),
         tokens: Option<TokenFormat> = optional(choice(
             "TOKEN",
             &[("JWT", TokenFormat::Jwt), ("OPAQUE", TokenFormat::Opaque), ("NONE", TokenFormat::None)],
         )),
         token_ttl: Option<u64> = option("TOKENTTL", "seconds", seconds(1)),
         refresh: Option<u64> = option("REFRESH", "seconds", seconds(0)),
+        is_json: bool = flag("JSON"),
     }
 }
 
@@ -62,43 +64,47 @@ impl Command for Create {
 
     fn run<'a>(call: &Call<'a>, options: Options<'a>) -> Result<(), Failure> {
         options.agree()?;
-        let User { subject, mut key, mut rules, mut state } = writing(call, options.key)?;
-        let new = match options.source {
-            None | Some(Source::Id(_)) => begin(&options, &state, subject, rules.now)?,
-            Some(Source::From(jwt)) => {
-                let token = match state.verify(subject, jwt, None, rules.now) {
-                    Ok(token) => token,
-                    Err(cause) => return inactive(call.reply(), Some(jwt), cause),
-                };
-                let (TokenKind::Jwt, Some(expires_at)) = (token.kind, token.expires_at) else {
-                    return inactive(call.reply(), Some(jwt), Cause::TypeOpaque);
-                };
-                let source = IdSource::Token(token.issued);
-                NewSession { id: token.id, source, expires_at, ..begin(&options, &state, subject, rules.now)? }
-            }
-        };
-        rules.sessions = options.max.and_then(|max| u32::try_from(max).ok()).unwrap_or(rules.sessions);
-        rules.policy = options.policy.unwrap_or(rules.policy);
-        let decision = match key.sessions_or_none().create(new, &rules) {
-            Ok(decision) => decision,
-            Err(CreateError::Refused(reason)) => {
-                let token = if let Some(Source::From(jwt)) = options.source { Some(jwt) } else { None };
-                return inactive(call.reply(), token, reason);
-            }
-            Err(CreateError::Exists) => {
-                return Err(Failure::Coded("SESSIONEXISTS", "a live session has this id".into()));
-            }
-            Err(CreateError::Limit) => {
-                let limit = rules.sessions;
-                return Err(Failure::Coded("SESSIONLIMIT", format!("the user has {limit} live sessions, the limit")));
-            }
-        };
-        let tokens = Tokens::mint(&state, subject, &decision.value)?;
-        drop(state);
-        let grant = commit(&mut key, decision);
-        tokens.reply(call.reply(), &grant);
-        Ok(())
+        call.reply_as(options.is_json, |reply| create(call, &options, reply))
     }
+}
+
+fn create<'a>(call: &Call<'a>, options: &Options<'a>, reply: Reply<'_>) -> Result<(), Failure> {
+    let User { subject, mut key, mut rules, mut state } = writing(call, options.key)?;
+    let new = match &options.source {
+        None | Some(Source::Id(_)) => begin(options, &state, subject, rules.now)?,
+        Some(Source::From(jwt)) => {
+            let token = match state.verify(subject, jwt, None, rules.now) {
+                Ok(token) => token,
+                Err(cause) => return inactive(reply, Some(jwt), cause),
+            };
+            let (TokenKind::Jwt, Some(expires_at)) = (token.kind, token.expires_at) else {
+                return inactive(reply, Some(jwt), Cause::TypeOpaque);
+            };
+            let source = IdSource::Token(token.issued);
+            NewSession { id: token.id, source, expires_at, ..begin(options, &state, subject, rules.now)? }
+        }
+    };
+    rules.sessions = options.max.and_then(|max| u32::try_from(max).ok()).unwrap_or(rules.sessions);
+    rules.policy = options.policy.unwrap_or(rules.policy);
+    let decision = match key.sessions_or_none().create(new, &rules) {
+        Ok(decision) => decision,
+        Err(CreateError::Refused(reason)) => {
+            let token = if let Some(Source::From(jwt)) = options.source { Some(jwt) } else { None };
+            return inactive(reply, token, reason);
+        }
+        Err(CreateError::Exists) => {
+            return Err(Failure::Coded("SESSIONEXISTS", "a live session has this id".into()));
+        }
+        Err(CreateError::Limit) => {
+            let limit = rules.sessions;
+            return Err(Failure::Coded("SESSIONLIMIT", format!("the user has {limit} live sessions, the limit")));
+        }
+    };
+    let tokens = Tokens::mint(&state, subject, &decision.value)?;
+    drop(state);
+    let grant = commit(&mut key, decision);
+    tokens.reply(reply, &grant);
+    Ok(())
 }
 
 impl Options<'_> {
@@ -145,11 +151,7 @@ fn begin<'a>(
         let (size, max) = (data.size(), limit.bytes);
         return Err(Failure::invalid(format!("DATA has {size} bytes, session.max-data-bytes is {max}")));
     }
-    let (claims, max) = (options.claims.unwrap_or_default(), settings.max_token_bytes);
-    if i64::try_from(claims.len()).unwrap_or(i64::MAX) > max {
-        let size = claims.len();
-        return Err(Failure::invalid(format!("CLAIMS has {size} bytes, session.max-token-bytes is {max}")));
-    }
+    bounded(options.claims, settings)?;
     let (id, source) = match &options.source {
         Some(Source::Id(id)) => (id.clone(), IdSource::Caller),
         None | Some(Source::From(_)) => (SessionId::random().map_err(no_randomness)?, IdSource::Random),
@@ -168,7 +170,8 @@ fn begin<'a>(
             0 => in_range(or_default(None, settings.refresh_ttl)),
             secs => in_range(secs),
         }),
-        claims,
+        claims: options.claims.unwrap_or_default(),
+        level: options.level.unwrap_or(0),
         data,
     })
 }

@@ -4,7 +4,7 @@ use redis_session_core::SessionId;
 
 use super::check;
 use super::command::Command;
-use super::grammar::{arguments, key, value};
+use super::grammar::{arguments, flag, key, value};
 use super::kinds::Id;
 use super::user::{User, reading};
 use crate::ffi::{Arg, Call, Failure, KeyUse, Spec};
@@ -16,6 +16,7 @@ arguments! {
     pub(super) struct Arguments<'a> {
         key: Arg<'a> = key(),
         id: SessionId = value("id", Id),
+        is_json: bool = flag("JSON"),
     }
 }
 
@@ -30,12 +31,15 @@ impl Command for Get {
 
     type Arguments<'a> = Arguments<'a>;
 
-    fn run<'a>(call: &Call<'a>, Arguments { key, id }: Arguments<'a>) -> Result<(), Failure> {
+    fn run<'a>(call: &Call<'a>, Arguments { key, id, is_json }: Arguments<'a>) -> Result<(), Failure> {
         let User { subject, key, rules, state } = reading(call, key)?;
-        match key.sessions().and_then(|sessions| sessions.get(&id, state.agents_as_they_are(), &rules)) {
-            Some(session) => check::session(call.reply(), subject, &session),
-            None => call.reply().null(),
-        }
-        Ok(())
+        let session = key.sessions().and_then(|sessions| sessions.get(&id, state.agents_as_they_are(), &rules));
+        call.reply_as(is_json, |reply| {
+            match &session {
+                Some(session) => check::session(reply, subject, session),
+                None => reply.null(),
+            }
+            Ok(())
+        })
     }
 }

@@ -3,11 +3,18 @@
 use redis_session_core::token::{IgnoredKey, Key};
 
 use super::command::Command;
+use super::grammar::{arguments, flag};
 use crate::ffi::{Call, Failure, KeyUse, Reply, Spec};
 use crate::key_file::Source;
 use crate::state::{self, State};
 
 pub(crate) struct Keys;
+
+arguments! {
+    pub(super) struct Arguments {
+        is_json: bool = flag("JSON"),
+    }
+}
 
 impl Command for Keys {
     const SPEC: Spec = Spec {
@@ -18,15 +25,15 @@ impl Command for Keys {
         key: KeyUse::None,
     };
 
-    type Arguments<'a> = ();
+    type Arguments<'a> = Arguments;
 
-    fn run(call: &Call<'_>, (): ()) -> Result<(), Failure> {
-        reply(call.reply(), &state::lock())
+    fn run(call: &Call<'_>, Arguments { is_json }: Arguments) -> Result<(), Failure> {
+        call.reply_as(is_json, |to| reply(to, &state::lock()))
     }
 }
 
 /// The keys that are there, the own ones first.
-pub(super) fn reply(reply: Reply, state: &State) -> Result<(), Failure> {
+pub(super) fn reply(reply: Reply<'_>, state: &State) -> Result<(), Failure> {
     let (file, issuers_file, loaded_at) = state.keys_origin();
     let ring = state.ring().ok_or_else(|| Failure::invalid("there are no keys"))?;
     let active = ring.signing_key();
@@ -47,7 +54,7 @@ pub(super) fn reply(reply: Reply, state: &State) -> Result<(), Failure> {
     Ok(())
 }
 
-fn describe(reply: Reply, issuer: Option<&str>, key: &Key, active: Option<&Key>) {
+fn describe(reply: Reply<'_>, issuer: Option<&str>, key: &Key, active: Option<&Key>) {
     let reply = reply.map(10);
     reply.name("issuer").optional_text(issuer);
     reply.name("kid").optional_text(key.kid());
@@ -63,7 +70,7 @@ fn describe(reply: Reply, issuer: Option<&str>, key: &Key, active: Option<&Key>)
 }
 
 /// What it says of itself is not repeated: that was not understood, and may be anything.
-fn describe_ignored(reply: Reply, issuer: Option<&str>, key: &IgnoredKey) {
+fn describe_ignored(reply: Reply<'_>, issuer: Option<&str>, key: &IgnoredKey) {
     let reply = reply.map(10);
     reply.name("issuer").optional_text(issuer);
     reply.name("kid").optional_text(key.kid.as_deref());

@@ -120,6 +120,20 @@ pub(super) struct Whole {
     pub(super) max: i64,
 }
 
+/// An Authenticator Assurance Level of NIST SP 800-63B.
+pub(super) struct Level;
+
+impl Kind<'_> for Level {
+    type Value = u8;
+
+    const FORM: Form = Form::Integer;
+    const REDACTED: Redacted = Redacted::Never;
+
+    fn read(&self, what: &str, bytes: &[u8]) -> Result<u8, Failure> {
+        Whole { min: 1, max: 3 }.read(what, bytes).map(|level| u8::try_from(level).unwrap_or(3))
+    }
+}
+
 /// A time span in seconds of at least `min`.
 pub(super) const fn seconds(min: i64) -> Whole {
     Whole { min, max: MAX_SECONDS }

@@ -7,12 +7,12 @@ use redis_session_core::Reason;
 use redis_session_core::sessions::{Device, Origin, Refreshed};
 
 use super::command::Command;
-use super::grammar::{arguments, key, option, value};
+use super::grammar::{arguments, flag, key, option, value};
 use super::kinds::{Agent, DeviceFingerprint, Ip, Token};
 use super::tokens::{Tokens, inactive};
 use super::user::{User, writing};
 use crate::commit::commit;
-use crate::ffi::{Arg, Call, Failure, KeyUse, Spec};
+use crate::ffi::{Arg, Call, Failure, KeyUse, Reply, Spec};
 use crate::stored::Sessions;
 
 pub(crate) struct Refresh;
@@ -24,6 +24,7 @@ arguments! {
         ip: Option<IpAddr> = option("IP", "ip", Ip),
         agent: Option<Cow<'a, str>> = option("AGENT", "text", Agent),
         device: Option<&'a [u8]> = option("DEVICE", "fingerprint", DeviceFingerprint),
+        is_json: bool = flag("JSON"),
     }
 }
 
@@ -38,29 +39,33 @@ impl Command for Refresh {
 
     type Arguments<'a> = Arguments<'a>;
 
-    fn run<'a>(call: &Call<'a>, arguments: Self::Arguments<'a>) -> Result<(), Failure> {
-        let Arguments { key, token, ip, agent, device } = arguments;
-        let User { subject, mut key, rules, mut state } = writing(call, key)?;
-        let offered = Some(token);
-        let token = match state.verify_refresh(subject, token) {
-            Ok(token) => token,
-            Err(cause) => return inactive(call.reply(), offered, cause),
-        };
-        let device = device.map(|fingerprint| Device::of(subject, fingerprint));
-        let origin = Origin { ip, agent: agent.as_deref().filter(|agent| !agent.is_empty()), device };
-        let decision = match key.sessions_or_none().refresh(&token, origin, state.agents_as_they_are(), &rules) {
-            Ok(decision) => decision,
-            Err(reason) => return inactive(call.reply(), offered, reason),
-        };
-        let tokens = match &decision.value {
-            Refreshed::Granted(grant) => Some(Tokens::mint(&state, subject, grant)?),
-            Refreshed::Reused => None,
-        };
-        drop(state);
-        let (Refreshed::Granted(grant), Some(tokens)) = (commit(&mut key, decision), tokens) else {
-            return inactive(call.reply(), offered, Reason::Reused);
-        };
-        tokens.reply(call.reply(), &grant);
-        Ok(())
+    fn run<'a>(call: &Call<'a>, arguments: Arguments<'a>) -> Result<(), Failure> {
+        call.reply_as(arguments.is_json, |reply| refresh(call, arguments, reply))
     }
+}
+
+fn refresh<'a>(call: &Call<'a>, arguments: Arguments<'a>, reply: Reply<'_>) -> Result<(), Failure> {
+    let Arguments { key, token, ip, agent, device, .. } = arguments;
+    let User { subject, mut key, rules, mut state } = writing(call, key)?;
+    let offered = Some(token);
+    let token = match state.verify_refresh(subject, token) {
+        Ok(token) => token,
+        Err(cause) => return inactive(reply, offered, cause),
+    };
+    let device = device.map(|fingerprint| Device::of(subject, fingerprint));
+    let origin = Origin { ip, agent: agent.as_deref().filter(|agent| !agent.is_empty()), device };
+    let decision = match key.sessions_or_none().refresh(&token, origin, state.agents_as_they_are(), &rules) {
+        Ok(decision) => decision,
+        Err(reason) => return inactive(reply, offered, reason),
+    };
+    let tokens = match &decision.value {
+        Refreshed::Granted(grant) => Some(Tokens::mint(&state, subject, grant)?),
+        Refreshed::Reused => None,
+    };
+    drop(state);
+    let (Refreshed::Granted(grant), Some(tokens)) = (commit(&mut key, decision), tokens) else {
+        return inactive(reply, offered, Reason::Reused);
+    };
+    tokens.reply(reply, &grant);
+    Ok(())
 }

@@ -1,10 +1,17 @@
 //! SESSION.STATS
 
 use super::command::Command;
+use super::grammar::{arguments, flag};
 use crate::ffi::{Call, Failure, KeyUse, Spec};
 use crate::stats::figures;
 
 pub(crate) struct Stats;
+
+arguments! {
+    pub(super) struct Arguments {
+        is_json: bool = flag("JSON"),
+    }
+}
 
 impl Command for Stats {
     const SPEC: Spec = Spec {
@@ -15,14 +22,16 @@ impl Command for Stats {
         key: KeyUse::None,
     };
 
-    type Arguments<'a> = ();
+    type Arguments<'a> = Arguments;
 
-    fn run(call: &Call<'_>, (): ()) -> Result<(), Failure> {
+    fn run(call: &Call<'_>, Arguments { is_json }: Arguments) -> Result<(), Failure> {
         let figures = figures();
-        let reply = call.reply().map(figures.len());
-        for (name, value) in figures {
-            reply.name(&name).integer(i64::try_from(value).unwrap_or(i64::MAX));
-        }
-        Ok(())
+        call.reply_as(is_json, |reply| {
+            reply.map(figures.len());
+            for (name, value) in &figures {
+                reply.name(name).integer(i64::try_from(*value).unwrap_or(i64::MAX));
+            }
+            Ok(())
+        })
     }
 }

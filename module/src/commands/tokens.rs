@@ -6,6 +6,7 @@ use redis_session_core::{Subject, UnixMillis};
 
 use crate::ffi::{Failure, Reply};
 use crate::refusals;
+use crate::settings::Settings;
 use crate::state::State;
 
 /// A session's tokens, each with its expiry.
@@ -41,6 +42,8 @@ impl Tokens {
                     generation: session.refresh.map_or(0, |refresh| refresh.generation),
                     issued_at,
                     expires_at,
+                    auth_time: session.auth_time(),
+                    level: session.level,
                     token_type: Some(settings.token_type.as_str()).filter(|typ| !typ.is_empty()),
                     issuer: Some(settings.issuer.as_str()).filter(|issuer| !issuer.is_empty()),
                     audience: Some(settings.audience.as_str()).filter(|audience| !audience.is_empty()),
@@ -63,7 +66,7 @@ impl Tokens {
     }
 
     /// The reply of every command that hands tokens out.
-    pub(super) fn reply(&self, reply: Reply, grant: &Grant<'_>) {
+    pub(super) fn reply(&self, reply: Reply<'_>, grant: &Grant<'_>) {
         let Grant { session, evicted, new_ip, new_device, .. } = grant;
         let reply = reply.map(9);
         reply.name("id").id(&session.id);
@@ -89,8 +92,17 @@ impl Tokens {
     }
 }
 
+/// Refuses claims that no token could carry: sessions without JWTs keep theirs as well.
+pub(super) fn bounded(claims: Option<&str>, settings: &Settings) -> Result<(), Failure> {
+    let (size, max) = (claims.map_or(0, str::len), settings.max_token_bytes);
+    match i64::try_from(size).unwrap_or(i64::MAX) > max {
+        true => Err(Failure::invalid(format!("CLAIMS has {size} bytes, session.max-token-bytes is {max}"))),
+        false => Ok(()),
+    }
+}
+
 /// The reply to a credential that is not good: a token, unless it is an id.
-pub(super) fn inactive(reply: Reply, token: Option<&[u8]>, cause: impl Into<Cause>) -> Result<(), Failure> {
+pub(super) fn inactive(reply: Reply<'_>, token: Option<&[u8]>, cause: impl Into<Cause>) -> Result<(), Failure> {
     let cause = cause.into();
     refusals::note(cause, token);
     let reply = reply.map(2);

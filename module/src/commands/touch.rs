@@ -39,6 +39,7 @@ impl Command for Touch {
             Ok((token, standing))
         });
         let state = state::lock();
-        request.reply(call.reply(), &stats::TOUCHED, answer, &User { subject, key, rules, state })
+        let user = User { subject, key, rules, state };
+        call.reply_as(request.is_json, |reply| request.reply(reply, &stats::TOUCHED, answer, &user))
     }
 }

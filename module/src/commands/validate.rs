@@ -27,6 +27,7 @@ impl Command for Validate {
             let standing = key.sessions_or_none().check(&token, request.check(subject), &rules)?;
             Ok((token, standing))
         });
-        request.reply(call.reply(), &stats::VALIDATED, answer, &User { subject, key, rules, state })
+        let user = User { subject, key, rules, state };
+        call.reply_as(request.is_json, |reply| request.reply(reply, &stats::VALIDATED, answer, &user))
     }
 }

@@ -71,7 +71,16 @@ impl<'a> Call<'a> {
         unsafe { KeyForWriting::open(self.ctx, key) }
     }
 
-    pub(crate) fn reply(&self) -> Reply {
+    pub(crate) fn reply(&self) -> Reply<'a> {
         Reply::new(self.ctx)
+    }
+
+    /// Writes the reply that `write` describes, as one JSON text if `is_json`.
+    pub(crate) fn reply_as(
+        &self,
+        is_json: bool,
+        write: impl FnOnce(Reply<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        if is_json { self.reply().json(write) } else { write(self.reply()) }
     }
 }

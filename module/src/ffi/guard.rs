@@ -40,16 +40,15 @@ pub(crate) extern "C" fn guarded<H: Handler>(
     if !matches!(outcome, Ok(Ok(()))) {
         args.redact_all(H::is_secret);
     }
-    let reply = Reply::new(ctx);
     match outcome {
         Ok(Ok(())) => {}
-        Ok(Err(Failure::Arity)) => reply.wrong_arity(),
-        Ok(Err(failure)) => reply.error(&failure.to_string()),
+        Ok(Err(Failure::Arity)) => Reply::wrong_arity(ctx),
+        Ok(Err(failure)) => Reply::error(ctx, &failure.to_string()),
         // What the panic said may hold what the client sent: the panic hook has logged where it happened.
         Err(_) => {
             H::panicked();
             log_warning(&format!("a bug: {} panicked and was stopped", H::NAME));
-            reply.error("ERR internal error, see the server's log");
+            Reply::error(ctx, "ERR internal error, see the server's log");
         }
     }
     c_int::from(false)

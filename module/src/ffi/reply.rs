@@ -1,36 +1,79 @@
-//! Replies, written straight to the client: no value is built first.
+//! Replies, written straight to the client or into one JSON text: no value is built first.
 
+use std::cell::Cell;
 use std::ffi::{CString, c_long};
 
 use redis_module::raw;
-use redis_session_core::{SessionId, UnixMillis};
+use redis_session_core::{JsonText, SessionId, UnixMillis};
 
+use super::failure::Failure;
 use super::server::redis;
 
 /// Writes the reply of the running command.
 ///
-/// On RESP2 a map is a flat array of names and values, a boolean an integer, and null a null bulk string.
+/// On RESP2 a map is a flat array of names and values, a boolean an integer, and null a null bulk string. The same calls
+/// write JSON where a client asks for that.
 #[derive(Clone, Copy)]
-pub(crate) struct Reply {
-    ctx: *mut raw::RedisModuleCtx,
+pub(crate) struct Reply<'a>(Out<'a>);
+
+#[derive(Clone, Copy)]
+enum Out<'a> {
+    Resp(*mut raw::RedisModuleCtx),
+    Json(&'a Cell<JsonText>),
 }
 
-impl Reply {
+impl Reply<'_> {
     pub(super) fn new(ctx: *mut raw::RedisModuleCtx) -> Self {
-        Self { ctx }
+        Self(Out::Resp(ctx))
+    }
+
+    /// Replies with one string, the JSON text that `write` writes. Nothing is replied if it fails.
+    pub(super) fn json(self, write: impl FnOnce(Reply<'_>) -> Result<(), Failure>) -> Result<(), Failure> {
+        let text = Cell::new(JsonText::default());
+        write(Reply(Out::Json(&text)))?;
+        self.bytes(text.take().as_bytes());
+        Ok(())
     }
 
     /// Begins a map; as many names and values must follow.
     pub(crate) fn map(self, entries: usize) -> Self {
-        // SAFETY: the context is that of the running command.
-        unsafe { redis!(RedisModule_ReplyWithMap(self.ctx, length(entries))) };
+        match self.0 {
+            // SAFETY: the context is that of the running command.
+            Out::Resp(ctx) => _ = unsafe { redis!(RedisModule_ReplyWithMap(ctx, length(entries))) },
+            Out::Json(text) => change(text, |text| text.map(entries)),
+        }
         self
     }
 
     /// Begins an array; as many elements must follow.
     pub(crate) fn array(self, elements: usize) {
-        // SAFETY: as above.
-        unsafe { redis!(RedisModule_ReplyWithArray(self.ctx, length(elements))) };
+        match self.0 {
+            // SAFETY: as above.
+            Out::Resp(ctx) => _ = unsafe { redis!(RedisModule_ReplyWithArray(ctx, length(elements))) },
+            Out::Json(text) => change(text, |text| text.array(elements)),
+        }
+    }
+
+    /// A map whose names may be any bytes. The names of a JSON object are text; so where one of them is not UTF-8, JSON has
+    /// an array with an array of name and value for each entry.
+    pub(crate) fn map_of_bytes<'d>(self, entries: impl Iterator<Item = (&'d [u8], &'d [u8])> + Clone) {
+        let count = entries.clone().count();
+        let is_object = match self.0 {
+            Out::Resp(_) => true,
+            Out::Json(_) => entries.clone().all(|(name, _)| std::str::from_utf8(name).is_ok()),
+        };
+        if is_object {
+            self.map(count);
+        } else {
+            self.array(count);
+        }
+        for (name, value) in entries {
+            if !is_object {
+                self.array(2);
+            }
+            self.bytes(name);
+            self.bytes(value);
+        }
     }
 
     /// The name of a map's entry. A bulk string, as names in the server's own maps; it also costs a third of a simple
@@ -41,12 +84,20 @@ impl Reply {
     }
 
     pub(crate) fn bytes(self, bytes: &[u8]) {
-        // SAFETY: as above; the server copies the bytes.
-        unsafe { redis!(RedisModule_ReplyWithStringBuffer(self.ctx, bytes.as_ptr().cast(), bytes.len())) };
+        match self.0 {
+            // SAFETY: as above; the server copies the bytes.
+            Out::Resp(ctx) => unsafe {
+                redis!(RedisModule_ReplyWithStringBuffer(ctx, bytes.as_ptr().cast(), bytes.len()));
+            },
+            Out::Json(text) => change(text, |text| text.bytes(bytes)),
+        }
     }
 
-    pub(crate) fn text(self, text: &str) {
-        self.bytes(text.as_bytes());
+    pub(crate) fn text(self, string: &str) {
+        match self.0 {
+            Out::Resp(_) => self.bytes(string.as_bytes()),
+            Out::Json(text) => change(text, |text| text.text(string)),
+        }
     }
 
     pub(crate) fn id(self, id: &SessionId) {
@@ -61,8 +112,11 @@ impl Reply {
     }
 
     pub(crate) fn integer(self, number: i64) {
-        // SAFETY: as above.
-        unsafe { redis!(RedisModule_ReplyWithLongLong(self.ctx, number)) };
+        match self.0 {
+            // SAFETY: as above.
+            Out::Resp(ctx) => _ = unsafe { redis!(RedisModule_ReplyWithLongLong(ctx, number)) },
+            Out::Json(text) => change(text, |text| text.integer(number)),
+        }
     }
 
     pub(crate) fn count(self, number: usize) {
@@ -88,28 +142,40 @@ impl Reply {
     }
 
     pub(crate) fn boolean(self, value: bool) {
-        // SAFETY: as above.
-        unsafe { redis!(RedisModule_ReplyWithBool(self.ctx, i32::from(value))) };
-    }
-
-    pub(crate) fn null(self) {
-        // SAFETY: as above.
-        unsafe { redis!(RedisModule_ReplyWithNull(self.ctx)) };
-    }
-
-    /// An error; `text` begins with its code.
-    pub(crate) fn error(self, text: &str) {
-        let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        if let Ok(text) = CString::new(clean) {
-            // SAFETY: as above; the string ends with NUL and has no line breaks.
-            unsafe { redis!(RedisModule_ReplyWithError(self.ctx, text.as_ptr())) };
+        match self.0 {
+            // SAFETY: as above.
+            Out::Resp(ctx) => _ = unsafe { redis!(RedisModule_ReplyWithBool(ctx, i32::from(value))) },
+            Out::Json(text) => change(text, |text| text.boolean(value)),
         }
     }
 
-    pub(super) fn wrong_arity(self) {
-        // SAFETY: as above.
-        unsafe { redis!(RedisModule_WrongArity(self.ctx)) };
+    pub(crate) fn null(self) {
+        match self.0 {
+            // SAFETY: as above.
+            Out::Resp(ctx) => _ = unsafe { redis!(RedisModule_ReplyWithNull(ctx)) },
+            Out::Json(text) => change(text, JsonText::null),
+        }
     }
+
+    /// An error; `text` begins with its code.
+    pub(super) fn error(ctx: *mut raw::RedisModuleCtx, text: &str) {
+        let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        if let Ok(text) = CString::new(clean) {
+            // SAFETY: as above; the string ends with NUL and has no line breaks.
+            unsafe { redis!(RedisModule_ReplyWithError(ctx, text.as_ptr())) };
+        }
+    }
+
+    pub(super) fn wrong_arity(ctx: *mut raw::RedisModuleCtx) {
+        // SAFETY: as above.
+        unsafe { redis!(RedisModule_WrongArity(ctx)) };
+    }
+}
+
+fn change(text: &Cell<JsonText>, change: impl FnOnce(&mut JsonText)) {
+    let mut changed = text.take();
+    change(&mut changed);
+    text.set(changed);
 }
 
 fn length(elements: usize) -> c_long {

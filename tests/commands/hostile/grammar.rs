@@ -66,21 +66,37 @@ const CREATE: Options = &[
     ("DEVICE", Kind::Text),
     ("DATA", Kind::Fields),
     ("CLAIMS", Kind::Json),
+    ("LEVEL", Kind::Few),
     ("TOKEN", Kind::Form),
     ("TOKENTTL", Kind::Number),
     ("REFRESH", Kind::Number),
+    ("JSON", Kind::Nothing),
 ];
 
 const CHECK: Options = &[
     ("IP", Kind::Ip),
     ("DEVICE", Kind::Text),
     ("AUD", Kind::Text),
+    ("LEVEL", Kind::Few),
+    ("MAXAGE", Kind::Number),
     ("STATELESS", Kind::Nothing),
     ("BRIEF", Kind::Nothing),
     ("FULL", Kind::Nothing),
+    ("JSON", Kind::Nothing),
 ];
 
-const REFRESH: Options = &[("IP", Kind::Ip), ("AGENT", Kind::Text), ("DEVICE", Kind::Text)];
+const REFRESH: Options = &[("IP", Kind::Ip), ("AGENT", Kind::Text), ("DEVICE", Kind::Text), ("JSON", Kind::Nothing)];
+
+const READ: Options = &[("JSON", Kind::Nothing)];
+
+const REGENERATE: Options = &[
+    ("CLAIMS", Kind::Json),
+    ("LEVEL", Kind::Few),
+    ("TTL", Kind::Number),
+    ("IP", Kind::Ip),
+    ("AGENT", Kind::Text),
+    ("JSON", Kind::Nothing),
+];
 
 const EXCEPT: Options = &[("EXCEPT", Kind::IdOrToken)];
 
@@ -92,7 +108,7 @@ const BEFORE: Options = &[("BEFORE", Kind::Time), ("CLEAR", Kind::Nothing), ("CU
 
 const VERSION: Options = &[("VERSION", Kind::Few)];
 
-const ALL_OPTIONS: [Options; 8] = [CREATE, CHECK, REFRESH, EXCEPT, UNTIL, DENY, BEFORE, VERSION];
+const ALL_OPTIONS: [Options; 9] = [CREATE, CHECK, REFRESH, REGENERATE, EXCEPT, UNTIL, DENY, BEFORE, VERSION];
 
 /// Whether calls are made with this option.
 pub(crate) fn knows_option(word: &str) -> bool {
@@ -159,9 +175,9 @@ impl Grammar {
             10..=12 => ("SESSION.VALIDATE", CHECK),
             13..=15 => ("SESSION.TOUCH", CHECK),
             16..=19 => ("SESSION.REFRESH", REFRESH),
-            20 | 21 => ("SESSION.REGENERATE", &[]),
-            22 => ("SESSION.GET", &[]),
-            23 if self.once_in(4) => ("SESSION.LIST", &[]),
+            20 | 21 => ("SESSION.REGENERATE", REGENERATE),
+            22 => ("SESSION.GET", READ),
+            23 if self.once_in(4) => ("SESSION.LIST", READ),
             23 | 24 => ("SESSION.COUNT", &[]),
             25 => ("SESSION.TTL", &[]),
             26 => ("SESSION.INCRBY", &[]),
@@ -172,17 +188,15 @@ impl Grammar {
             32 if self.once_in(8) => ("SESSION.REVOKEUSER", EXCEPT),
             36 => ("SESSION.DENY", DENY),
             37 if self.once_in(4) => ("SESSION.REVOKEALL", BEFORE),
-            33 => ("SESSION.STATS", &[]),
+            33 => ("SESSION.STATS", READ),
             34 if self.once_in(3) => ("SESSION.JWKS", &[]),
             34 if self.once_in(3) => ("SESSION.RELOADKEYS", &[]),
-            34 => ("SESSION.KEYS", &[]),
+            34 => ("SESSION.KEYS", READ),
             _ => ("SESSION.APPLY", &[]),
         };
         let mut args = vec![self.values.spelled(name)];
-        if matches!(name, "SESSION.STATS" | "SESSION.KEYS" | "SESSION.RELOADKEYS" | "SESSION.JWKS") {
-            return args;
-        }
-        if name != "SESSION.REVOKEALL" {
+        let keyless = ["SESSION.STATS", "SESSION.KEYS", "SESSION.RELOADKEYS", "SESSION.JWKS", "SESSION.REVOKEALL"];
+        if !keyless.contains(&name) {
             args.push(self.values.key());
         }
         args.extend(self.positional(name));

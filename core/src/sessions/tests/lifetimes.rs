@@ -188,7 +188,7 @@ fn a_refresh_or_another_id_leaves_the_other_sessions_of_the_user_as_they_are() {
     let before = others(&pair);
     pair.refresh("a", 0, NO_ORIGIN, 5).unwrap();
     assert_eq!(others(&pair), before);
-    let grant = pair.primary.regenerate(&bare("a"), id("b"), &pair.agents, &rules).unwrap();
+    let grant = pair.primary.regenerate(&bare("a"), Renewal::of(id("b")), &pair.agents, &rules).unwrap();
     pair.carry_out(&encoded(&grant.effects));
     assert_eq!(others(&pair), before);
     assert_eq!(pair.ids(10), ["older", "b", "newer"]);
@@ -200,7 +200,7 @@ fn another_id_is_no_longer_life() {
     pair.create(refreshable("0", 0, 1_000_000, 900), rules(0)).unwrap();
     for n in 1..=3u64 {
         let (old, new) = (bare(&(n - 1).to_string()), id(&n.to_string()));
-        let grant = pair.primary.regenerate(&old, new, &pair.agents, &rules(n * 300_000)).unwrap();
+        let grant = pair.primary.regenerate(&old, Renewal::of(new), &pair.agents, &rules(n * 300_000)).unwrap();
         let session = &grant.value.session;
         assert_eq!((session.created_at, session.expires_at), (at(0), at(1_000_000)));
         assert_eq!(session.refresh.unwrap().expires_at, at((n * 300_000 + 900_000).min(1_000_000)));

@@ -22,7 +22,7 @@ fn neither_use_nor_another_id_makes_a_session_younger() {
     }
     pair.touch("1", rules(100_000)).unwrap();
     assert_eq!(pair.create(new("4", 0, 9_000_000), limit(3, 100_001)).unwrap(), [id("1")]);
-    let grant = pair.primary.regenerate(&bare("2"), id("renamed"), &pair.agents, &rules(100_002)).unwrap();
+    let grant = pair.primary.regenerate(&bare("2"), Renewal::of(id("renamed")), &pair.agents, &rules(100_002)).unwrap();
     pair.carry_out(&encoded(&grant.effects));
     assert_eq!(pair.create(new("5", 0, 9_000_000), limit(3, 100_003)).unwrap(), [id("renamed")]);
 }
@@ -115,7 +115,7 @@ fn an_evicted_session_does_not_come_back_when_its_tombstone_is_forgotten() {
     for n in 0..5u64 {
         pair.create(with_jwt(&n.to_string(), n, 90_000), few(n)).unwrap();
     }
-    let stateless = Check { stateless: true, device: None };
+    let stateless = Check { stateless: true, ..Check::default() };
     for n in 0..4u64 {
         let issued = Issued::ForSessionOf(at(n));
         let token = Presented { issued, ..jwt(&n.to_string(), n, 90_000) };

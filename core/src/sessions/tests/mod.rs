@@ -37,6 +37,7 @@ fn new(text: &str, now: u64, ttl: u64) -> NewSession<'static> {
         tokens: TokenFormat::Opaque,
         token_ttl: None,
         refresh_secs: None,
+        level: 0,
         claims: "",
         data: Data::default(),
     }
@@ -480,7 +481,7 @@ fn events_tell_what_happens_to_which_session() {
     assert_eq!(told(&pair, &all.events), ["AllEnded(1) - but c -"]);
     let all = pair.primary.revoke_all(Some(&bare("a")), &rules(2));
     assert_eq!(told(&pair, &all.events), ["AllEnded(2) - -"], "a dead session is not spared");
-    let renewed = pair.primary.regenerate(&bare("b"), id("n"), &pair.agents, &rules(2)).unwrap();
+    let renewed = pair.primary.regenerate(&bare("b"), Renewal::of(id("n")), &pair.agents, &rules(2)).unwrap();
     assert_eq!(told(&pair, &renewed.events), ["Regenerated n was b phone"]);
     let sweep = pair.primary.purge(0, 99, &rules(9500));
     assert_eq!(told(&pair, &sweep.events), ["Ended(Idle) b phone", "Ended(Expired) c -"]);
@@ -911,7 +912,7 @@ fn what_is_issued_after_the_death_of_a_session_has_nothing_to_do_with_it() {
     pair.create(idle, rules(0)).unwrap();
     let later = jwt("a", 3000, 11_000);
     for device in [None, Some(phone), Some(laptop)] {
-        let check = Check { stateless: true, device };
+        let check = Check { stateless: true, device, ..Check::default() };
         assert_eq!(pair.primary.check(&later, check, &rules(3500)), Ok(Standing::Absent), "it is bound to no device");
         let touch = pair.primary.touch(&later, check, &rules(3500)).unwrap();
         assert_eq!((touch.value, touch.effects.len(), touch.events.len()), (Standing::Absent, 0, 0));
@@ -1066,7 +1067,7 @@ fn a_regenerated_session_keeps_all_but_its_id_and_tokens() {
     pair.create(new("young", 2, 100_000), rules(2)).unwrap();
     pair.set("a", &[("theme", "dark")], 3).unwrap();
     pair.refresh("a", 0, Origin::default(), 3).unwrap();
-    let grant = pair.primary.regenerate(&bare("a"), id("b"), &pair.agents, &rules(10)).unwrap();
+    let grant = pair.primary.regenerate(&bare("a"), Renewal::of(id("b")), &pair.agents, &rules(10)).unwrap();
     pair.carry_out(&encoded(&grant.effects));
     assert_eq!(pair.ids(10), ["old", "b", "young"], "it is as old as it was");
     assert_eq!(pair.fields("b", 10), [("theme".into(), "dark".into())]);
@@ -1076,7 +1077,7 @@ fn a_regenerated_session_keeps_all_but_its_id_and_tokens() {
     assert_eq!(pair.check("a", 0, 10), Err(Reason::Revoked));
     assert_eq!(pair.refresh("a", 1, Origin::default(), 11), Err(Reason::Revoked));
     assert_eq!(pair.refresh("b", 0, Origin::default(), 11).unwrap().generation, 1);
-    let again = pair.primary.regenerate(&bare("a"), id("c"), &pair.agents, &rules);
+    let again = pair.primary.regenerate(&bare("a"), Renewal::of(id("c")), &pair.agents, &rules);
     assert_eq!(again.map(drop), Err(Reason::Revoked));
 }
 
@@ -1368,7 +1369,7 @@ fn a_version_counts_the_changes_of_the_data_and_outlives_them() {
     assert!(pair.primary.unset(&id("a"), names, &rules(1)).unwrap().effects.is_empty());
     assert_eq!((version(&pair, "a"), pair.fields("a", 1).len()), (4, 0), "without a field, too");
     pair.refresh("a", 0, Origin::default(), 2).unwrap();
-    let grant = pair.primary.regenerate(&bare("a"), id("b"), &pair.agents, &rules(2)).unwrap();
+    let grant = pair.primary.regenerate(&bare("a"), Renewal::of(id("b")), &pair.agents, &rules(2)).unwrap();
     pair.carry_out(&encoded(&grant.effects));
     assert_eq!(version(&pair, "b"), 4);
     let bytes = pair.primary.encode(&pair.agents);
@@ -1427,4 +1428,91 @@ fn very_many_fields_are_set_and_removed_at_once() {
     let left = sessions.get(&id("a"), &agents, &rules).unwrap();
     let fields: Vec<_> = left.data.iter().collect();
     assert_eq!((unset.value, fields), (names.len() - 1, vec![(&b"field 0"[..], &b"v"[..])]));
+}
+
+#[test]
+fn a_check_may_ask_for_a_strong_and_a_recent_sign_in() {
+    let mut pair = Pair::default();
+    let weak = NewSession { level: 1, ..refreshable("a", 0, 100_000, 50) };
+    pair.create(weak, rules(0)).unwrap();
+    pair.create(new("unsaid", 0, 100_000), rules(0)).unwrap();
+    let asked = |pair: &Pair, text: &str, level, max_age, now| {
+        let check = Check { level, max_age, ..Check::default() };
+        pair.primary.check(&bare(text), check, &rules(now)).map(drop)
+    };
+    for (text, level, max_age, expected) in [
+        ("a", 0, None, Ok(())),
+        ("a", 1, Some(1000), Ok(())),
+        ("a", 2, Some(1000), Err(Reason::Level)),
+        ("a", 1, Some(999), Err(Reason::Stale)),
+        ("a", 2, Some(0), Err(Reason::Level)),
+        ("unsaid", 1, None, Err(Reason::Level)),
+        ("unsaid", 0, Some(1000), Ok(())),
+        ("nobody", 3, Some(0), Err(Reason::Unknown)),
+    ] {
+        assert_eq!(asked(&pair, text, level, max_age, 1000), expected, "{text} {level} {max_age:?}");
+        let check = Check { level, max_age, ..Check::default() };
+        let seen = pair.primary.touch(&bare(text), check, &rules(1000)).map(drop);
+        assert_eq!(seen, expected, "{text} {level} {max_age:?}");
+    }
+    // Nothing is known of who has no session.
+    let stateless = Check { stateless: true, ..Check::default() };
+    let foreign = jwt("elsewhere", 0, 9000);
+    let of = |check: Check<'_>| pair.primary.check(&foreign, check, &rules(0));
+    assert_eq!(of(stateless), Ok(Standing::Absent));
+    assert_eq!(of(Check { level: 1, ..stateless }), Err(Reason::Level));
+    assert_eq!(of(Check { max_age: Some(u64::MAX - 1), ..stateless }), Err(Reason::Stale));
+    // A refresh is no sign-in; to sign in again is.
+    pair.refresh("a", 0, Origin::default(), 2000).unwrap();
+    assert_eq!(asked(&pair, "a", 1, Some(1000), 2000), Err(Reason::Stale));
+    let again = Renewal { level: Some(2), ..Renewal::of(id("b")) };
+    let grant = pair.primary.regenerate(&bare("a"), again, &pair.agents, &rules(3000)).unwrap();
+    pair.carry_out(&encoded(&grant.effects));
+    assert_eq!(asked(&pair, "b", 2, Some(500), 3500), Ok(()));
+    assert_eq!(asked(&pair, "b", 3, Some(500), 3500), Err(Reason::Level));
+    assert_eq!(asked(&pair, "b", 2, Some(500), 3501), Err(Reason::Stale));
+    assert_eq!(asked(&pair, "a", 1, None, 3500), Err(Reason::Revoked));
+    // A clock that steps back makes no sign-in recent.
+    let behind = Rules { latest: at(9000), ..rules(3500) };
+    let check = Check { max_age: Some(500), ..Check::default() };
+    assert_eq!(pair.primary.check(&bare("b"), check, &behind), Err(Reason::Stale));
+}
+
+#[test]
+fn to_sign_in_again_may_change_roles_level_origin_and_lifetime() {
+    let mut pair = Pair::default();
+    pair.create(NewSession { claims: r#"{"role":"user"}"#, ..refreshable("a", 0, 10_000, 50) }, rules(0)).unwrap();
+    let again = Renewal {
+        expires_at: Some(at(90_000)),
+        claims: Some(r#"{"role":"admin"}"#),
+        level: Some(3),
+        ip: Some([203, 0, 113, 77].into()),
+        agent: Some("Safari"),
+        ..Renewal::of(id("b"))
+    };
+    let grant = pair.primary.regenerate(&bare("a"), again, &pair.agents, &rules(9000)).unwrap();
+    pair.carry_out(&encoded(&grant.effects));
+    assert!(grant.value.new_ip);
+    let session = |pair: &Pair, text: &str| {
+        let rules = rules(9000);
+        let session = pair.primary.get(&id(text), &pair.agents, &rules).unwrap();
+        (session.created_at, session.expires_at, session.claims.into_owned(), session.level, session.ip)
+    };
+    let ip = Some([203, 0, 113, 77].into());
+    assert_eq!(session(&pair, "b"), (at(0), at(90_000), r#"{"role":"admin"}"#.to_owned(), 3, ip));
+    assert_eq!(
+        pair.check("a", 0, 11_000),
+        Err(Reason::Revoked),
+        "what it was stays dead, though its deadline has moved"
+    );
+    let kept = pair.primary.regenerate(&bare("b"), Renewal::of(id("c")), &pair.agents, &rules(20_000)).unwrap();
+    pair.carry_out(&encoded(&kept.effects));
+    let rules = rules(20_000);
+    let session = pair.primary.get(&id("c"), &pair.agents, &rules).unwrap();
+    assert_eq!((session.level, session.agent, session.auth_time()), (3, Some("Safari"), at(20_000)));
+    let bytes = pair.primary.encode(&pair.agents);
+    let mut agents = AgentPool::new();
+    let read = UserSessions::decode(&bytes, &mut agents).unwrap();
+    assert_eq!(read.get(&id("c"), &agents, &rules).unwrap().auth_time(), at(20_000));
+    assert_eq!(read.encode(&agents), bytes);
 }

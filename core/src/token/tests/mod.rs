@@ -65,6 +65,8 @@ fn new_token(session: &SessionId) -> NewToken<'_> {
         generation: 0,
         issued_at: at(NOW),
         expires_at: at(NOW + 3600),
+        auth_time: at(NOW),
+        level: 0,
         token_type: None,
         issuer: None,
         audience: None,

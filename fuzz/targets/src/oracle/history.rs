@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use redis_session_core::sessions::{
     CreateError, Cutoff, Data, Device, Effect, EndReason, IdSource, MAX_LEEWAY, NewSession, Origin, Presented,
-    REMEMBERED, Refresh, Rules, Session, TokenFormat, Tombstone, UserCutoff, decode_effects,
+    REMEMBERED, Refresh, Renewal, Rules, Session, TokenFormat, Tombstone, UserCutoff, decode_effects,
 };
 use redis_session_core::token::{Issued, TokenKind};
 use redis_session_core::{Reason, SessionId, UnixMillis};
@@ -30,6 +30,10 @@ pub(crate) struct Known {
     pub(crate) data: Vec<Field>,
     /// How often they have changed.
     pub(crate) version: u64,
+    /// How strongly its user signed in, and when.
+    pub(crate) level: u8,
+    pub(crate) signed_in_again: Option<UnixMillis>,
+    pub(crate) claims: String,
     /// The earliest `iat` that it accepts, if applications chose its id.
     pub(crate) accepts_from: Option<UnixMillis>,
     /// What is left of it, once it has ended.
@@ -122,6 +126,9 @@ impl Known {
             device: None,
             data: Vec::new(),
             version: 0,
+            level: 0,
+            signed_in_again: None,
+            claims: String::new(),
             accepts_from: None,
             tombstone: None,
         }
@@ -146,6 +153,9 @@ impl Known {
             device: session.device,
             data: fields(&session.data),
             version: session.version,
+            level: session.level,
+            signed_in_again: Some(session.auth_time()),
+            claims: session.claims.clone().into_owned(),
             accepts_from: session.accepts_from,
             ..Self::blank(session.id.clone())
         }
@@ -468,6 +478,8 @@ impl History {
             device: new.device,
             data: fields(&new.data),
             version: u64::from(!new.data.is_empty()),
+            level: new.level,
+            claims: new.claims.to_owned(),
             ..Known::blank(new.id.clone())
         };
         let token = match new.source {
@@ -556,10 +568,16 @@ impl History {
     }
 
     /// Gives a session another id. It stays where it is, and its old id ends.
-    pub(crate) fn regenerate(&mut self, old: &SessionId, new: SessionId, rules: &Rules) {
+    pub(crate) fn regenerate(&mut self, old: &SessionId, new: &Renewal<'_>, rules: &Rules) {
         let known = self.find_mut(old).expect("a session");
         let before = known.clone();
-        (known.id, known.accepts_from, known.token_until) = (new, None, UnixMillis::ZERO);
+        (known.id, known.accepts_from, known.token_until) = (new.id.clone(), None, UnixMillis::ZERO);
+        known.expires = new.expires_at.unwrap_or(known.expires);
+        known.ip = new.ip.or(known.ip);
+        known.agent = new.agent.map(str::to_owned).or(known.agent.take());
+        known.claims = new.claims.map_or_else(|| known.claims.clone(), str::to_owned);
+        known.level = new.level.unwrap_or(known.level);
+        known.signed_in_again = Some(rules.now);
         known.issue(0, rules);
         self.known.push(before);
         self.end(old, EndReason::Revoked, rules);

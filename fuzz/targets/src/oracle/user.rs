@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use redis_session_core::sessions::{
     AgentPool, ChangeError, Check, CreateError, Cutoff, Data, Decision, Device, Effect, EndReason, Event, EventKind,
-    Fingerprint, IdSource, LimitPolicy, NewSession, Origin, Presented, Refreshed, Rules, Standing, UserSessions,
-    decode_effects, encode_effects,
+    Fingerprint, IdSource, LimitPolicy, NewSession, Origin, Presented, Refreshed, Renewal, Rules, Standing,
+    UserSessions, decode_effects, encode_effects,
 };
 use redis_session_core::token::{Issued, RefreshToken, TokenKind};
 use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
@@ -24,11 +24,11 @@ pub enum Command<'a> {
     /// A check.
     LookUp { presented: Presented },
     /// A use, by a device of the user 42.
-    Touch { presented: Presented, stateless: bool, device: Option<&'static [u8]> },
+    Touch { presented: Presented, stateless: bool, device: Option<&'static [u8]>, level: u8, max_age: Option<u64> },
     /// A refresh, with the token that was the present one so many generations ago.
     Refresh { id: SessionId, behind: u32, origin: Origin<'a> },
     /// Another id for a session.
-    Regenerate { old: Presented, new: SessionId },
+    Regenerate { old: Presented, new: Renewal<'a> },
     /// Fields to set.
     Set { id: SessionId, data: Data<'a>, expected: Option<u64> },
     /// A field to count up.
@@ -122,7 +122,9 @@ impl User {
         match command {
             Command::Create { new } => self.create(new, rules),
             Command::LookUp { presented } => self.look_up(&presented, rules),
-            Command::Touch { presented, stateless, device } => self.touch(&presented, stateless, device, rules),
+            Command::Touch { presented, stateless, device, level, max_age } => {
+                self.touch(&presented, stateless, device, (level, max_age), rules);
+            }
             Command::Refresh { id, behind, origin } => self.refresh(id, behind, origin, rules),
             Command::Regenerate { old, new } => self.regenerate(&old, &new, rules),
             Command::Set { id, data, expected } => self.set(&id, &data, expected, rules),
@@ -291,7 +293,11 @@ impl User {
             assert_eq!((session.ip, session.agent), (known.ip, known.agent.as_deref()));
             assert_eq!((session.device, session.accepts_from), (known.device, known.accepts_from));
             assert_eq!(fields(&session.data), known.data);
-            assert_eq!(session.version, known.version);
+            assert_eq!((session.version, session.level), (known.version, known.level));
+            assert_eq!(
+                (session.auth_time(), &*session.claims),
+                (known.signed_in_again.unwrap_or(known.created), &*known.claims)
+            );
         }
         assert!(live.next().is_none(), "no dead session is listed");
         for known in &self.history.known {
@@ -372,7 +378,14 @@ impl User {
         assert!(self.sessions.count(rules) <= most, "the cap is kept");
     }
 
-    fn touch(&mut self, presented: &Presented, stateless: bool, device: Option<&[u8]>, rules: &Rules) {
+    fn touch(
+        &mut self,
+        presented: &Presented,
+        stateless: bool,
+        device: Option<&[u8]>,
+        (level, max_age): (u8, Option<u64>),
+        rules: &Rules,
+    ) {
         self.ended.present(presented);
         let user = Subject::new(b"42").expect("a user");
         let fingerprint = device.map(|bytes| Fingerprint { user, bytes });
@@ -385,7 +398,17 @@ impl User {
                 if device.is_some_and(is_another) { Err(Reason::Device) } else { Ok(Some(deadline)) }
             }
         });
-        let check = Check { stateless, device: fingerprint };
+        let expected = expected.and_then(|deadline| {
+            let known = self.history.find(&presented.id).filter(|_| deadline.is_some());
+            let signed_in = known.map(|known| known.signed_in_again.unwrap_or(known.created));
+            let is_recent = |max| signed_in.is_some_and(|time| time.saturating_add(max) >= rules.latest);
+            match known.map_or(0, |known| known.level) {
+                known if known < level => Err(Reason::Level),
+                _ if max_age.is_some_and(|max| !is_recent(max)) => Err(Reason::Stale),
+                _ => Ok(deadline),
+            }
+        });
+        let check = Check { stateless, device: fingerprint, level, max_age };
         assert_eq!(self.sessions.check(presented, check, rules).map(deadline), expected);
         let got = self.sessions.touch(presented, check, rules);
         if let Ok(touch) = &got {
@@ -451,7 +474,7 @@ impl User {
         }
     }
 
-    fn regenerate(&mut self, old: &Presented, new: &SessionId, rules: &Rules) {
+    fn regenerate(&mut self, old: &Presented, new: &Renewal<'_>, rules: &Rules) {
         self.ended.present(old);
         let expected = match old.issued {
             Issued::InSecondOf(_) => Err(Reason::Type),
@@ -461,7 +484,7 @@ impl User {
         assert_eq!(got.as_ref().err(), expected.as_ref().err());
         if let Ok(grant) = got {
             let (mut after, ends) = (self.history.clone(), vec![(old.id.clone(), EndReason::Revoked)]);
-            after.regenerate(&old.id, new.clone(), rules);
+            after.regenerate(&old.id, new, rules);
             after.tidy(&ends, |known| !known.is_live(rules), rules);
             self.commit(&grant, &ends, after, rules);
         }
