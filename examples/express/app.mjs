@@ -1,7 +1,8 @@
 // Sign in with an Ethereum wallet and a cookie session, with Express.
 
 import { randomBytes } from 'node:crypto';
-import { pathToFileURL } from 'node:url';
+import { realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { getAddress, isAddress, verifyMessage } from 'ethers';
 import express from 'express';
 import { connect, send, SessionError, Sessions } from './redis-session.mjs';
@@ -151,7 +152,7 @@ export function service({ redisUrl, dataKey, origin, admins = [] }) {
   return { app, redis };
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   const port = Number(process.env.PORT ?? 8080);
   const { app, redis } = service({
     redisUrl: process.env.REDIS_URL ?? 'redis://localhost:6379',

@@ -29,6 +29,9 @@ const FASTAPI: Application =
 const EXPRESS: Application =
     Application { name: "express", language: Language::Node, tests: &["--test", "--test-reporter=spec"] };
 
+const DJANGO: Application =
+    Application { name: "django", language: Language::Python, tests: &["manage.py", "test", "-v", "2"] };
+
 impl Application {
     fn folder(&self) -> PathBuf {
         path("examples").join(self.name)
@@ -80,6 +83,9 @@ impl Application {
         let output = fs::read_to_string(output).expect("output in UTF-8");
         assert!(status.success(), "examples/{name}: {status}\n{output}");
         say(&format!("examples/{name}:\n{output}"));
+        for line in output.lines().filter(|line| line.contains(" ... skipped ")) {
+            skipped(&format!("examples/{name}: {line}"));
+        }
     }
 }
 
@@ -91,4 +97,9 @@ fn the_fastapi_application_does_what_its_tests_say() {
 #[test]
 fn the_express_application_does_what_its_tests_say() {
     EXPRESS.test();
+}
+
+#[test]
+fn the_django_application_does_what_its_tests_say() {
+    DJANGO.test();
 }

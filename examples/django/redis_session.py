@@ -1,0 +1,1 @@
+../fastapi/redis_session.py
