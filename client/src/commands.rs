@@ -433,6 +433,12 @@ session_commands! {
         cmd("SESSION.JWKS")
     }
 
+    /// `SESSION.JWKS` with `ALL`: every public key that this server checks JWTs with, those of other issuers too. What none
+    /// of them has signed, it refuses; so junk can be refused before it costs the server anything.
+    fn session_jwks_all() -> String, by replies::text {
+        cmd("SESSION.JWKS").arg("ALL").take()
+    }
+
     /// `SESSION.RELOADKEYS`: reads `session.keys-file` and `session.issuers-file` again. Replies what is in use then.
     ///
     /// The error is [`Invalid`](crate::SessionErrorCode::Invalid) if a file cannot be used; then all keys stay as they
@@ -673,6 +679,7 @@ mod tests {
     fn keys_are_published_as_text_and_reloaded_as_a_ring() {
         let (sent, set) = run!(text(r#"{"keys":[]}"#), session_jwks());
         assert_eq!((sent.as_str(), set.as_str()), ("SESSION.JWKS", r#"{"keys":[]}"#));
+        assert_eq!(run!(text("{}"), session_jwks_all()).0, "SESSION.JWKS ALL");
         assert!(SessionCommands::session_jwks(&mut Scripted::new(Value::Nil)).is_err());
         let reply = map(&[("loaded_at", Value::Int(7)), ("keys", array([]))]);
         let (sent, ring) = run!(reply.clone(), session_reload_keys());

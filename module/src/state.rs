@@ -227,6 +227,11 @@ impl State {
         self.verifier.issuers()
     }
 
+    /// All public keys, as a JWK Set.
+    pub(crate) fn public_jwks(&self) -> String {
+        self.verifier.public_jwks()
+    }
+
     /// The files that the ring and the issuers were read from, if there are such, and when.
     pub(crate) fn keys_origin(&self) -> (Option<&Source>, Option<&Source>, UnixMillis) {
         (self.ring_source.as_ref(), self.issuers_source.as_ref(), self.keys_loaded_at)

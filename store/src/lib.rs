@@ -33,6 +33,7 @@
 //!
 //! | feature | |
 //! |---|---|
+//! | `signatures` (default) | forged JWTs are refused [before they cost the server](SessionStore#forged-tokens) the check of a public key's signature |
 //! | `offline` | while Redis is away, JWTs can be checked without it, and the answer says so: [`LocalVerifier`] |
 //! | `encryption` | session data whose values Redis, its files and its replicas cannot read; the names of the fields and the lengths of the values they can: [`DataKeys`] |
 //!
@@ -103,6 +104,8 @@ mod outage;
 mod policy;
 #[cfg(feature = "encryption")]
 mod seal;
+#[cfg(feature = "signatures")]
+mod signatures;
 mod store;
 
 pub use authenticated::{Assurance, Authenticated};

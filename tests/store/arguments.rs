@@ -114,6 +114,7 @@ macro_rules! errors {
             session_stats(),
             session_keys(),
             session_jwks(),
+            session_jwks_all(),
             session_reload_keys(),
         )
     };

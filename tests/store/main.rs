@@ -8,6 +8,7 @@ mod flows;
 mod forwarder;
 mod local;
 mod log;
+mod signatures;
 mod web;
 
 use std::time::Duration;

@@ -6,7 +6,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use redis::Connection;
 use redis_session_core::SessionId;
 use redis_session_core::base64url;
-use redis_session_tests::issuer::{ED_X, ES256, HS256, Key, RS256, SECRET, claims, own, set_of};
+use redis_session_core::token::{IssuerKeys, KeyRing, Signature};
+use redis_session_tests::issuer::{ED_X, ES256, HS256, Key, RS256, SECRET, claims, own, set_of, tampered};
 use redis_session_tests::{
     Server, ask, cmd, cmd_args, create, error, fields, ids, int, jwk_set, list, now_ms, text, verdict, wait_until,
 };
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use crate::foreign::answer;
 
 const KEY: &str = "sessions:42";
+const PS256: Key = Key(jsonwebtoken::Algorithm::PS256);
 const A: &str = "https://a.example";
 const B: &str = "https://b.example";
 
@@ -206,6 +208,33 @@ fn the_public_keys_are_published() {
     let mut gateway = server.connection();
     cmd(&mut gateway, "AUTH gateway x").unwrap();
     assert_eq!(jwks(&mut gateway), published);
+    assert_eq!(error(&mut gateway, "SESSION.JWKS ISSUERS"), "ERR unknown option ISSUERS");
+}
+
+/// To refuse what is forged elsewhere: every public key that a JWT may be checked with, and no secret.
+#[test]
+fn all_public_keys_are_told_with_all() {
+    let server = server();
+    server.write("keys.json", set_of(&[own(), RS256.jwk(), Key(jsonwebtoken::Algorithm::EdDSA).jwk()]));
+    server.write("issuers/b.json", set_of(&[RS256.jwk(), ES256.jwk(), json!({ "kty": "EC", "crv": "P-999" })]));
+    for mut con in [server.connection(), server.connection_resp3()] {
+        cmd(&mut con, "SESSION.RELOADKEYS").unwrap();
+        let told: Value = serde_json::from_str(&text(&cmd(&mut con, "SESSION.JWKS all").unwrap())).unwrap();
+        let kids: Vec<_> = told["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap()).collect();
+        assert_eq!(kids, ["RS256", "EdDSA", "ES256", "RS256", "ES256"]);
+        assert!(!told.to_string().contains("\"k\""), "{told}");
+        // A key set of all these has every one of them.
+        let json = told.to_string();
+        let ring = KeyRing::of_issuer(json.as_bytes(), IssuerKeys::default()).unwrap();
+        assert_eq!((ring.keys().len(), ring.ignored().len()), (3, 0));
+        for key in [RS256, ES256] {
+            let token = by(key, &mut con, Some(B), "s");
+            assert_eq!(Signature::of(token.as_bytes(), &ring), Signature::Right);
+            assert_eq!(Signature::of(tampered(&token).as_bytes(), &ring), Signature::Wrong);
+        }
+        assert_eq!(Signature::of(by(HS256, &mut con, None, "s").as_bytes(), &ring), Signature::Other);
+        assert_eq!(Signature::of(PS256.good(&mut con, "42", "s").as_bytes(), &ring), Signature::Unknown);
+    }
 }
 
 /// OpenID Connect Back-Channel Logout section 2.4: a logout token has the `sid` that the issuer's other tokens have.

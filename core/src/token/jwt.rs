@@ -254,6 +254,37 @@ impl<'a> Signer<'a> {
     }
 }
 
+/// The parts of a JWT, each in base64url.
+pub(crate) struct Parts<'a> {
+    pub(crate) header: &'a [u8],
+    payload: &'a [u8],
+    pub(crate) signature: &'a [u8],
+    /// What is signed: the first two parts and the dot between them.
+    pub(crate) input: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    pub(crate) fn of(token: &'a [u8]) -> Result<Self, Cause> {
+        let header_length = token.iter().position(|byte| *byte == b'.').ok_or(Cause::MalformedParts)?;
+        Self::behind(token, header_length)
+    }
+
+    /// Those of a token whose header has so many letters.
+    fn behind(token: &'a [u8], header_length: usize) -> Result<Self, Cause> {
+        let (header, behind) = token.split_at_checked(header_length).ok_or(Cause::MalformedParts)?;
+        let behind = behind.strip_prefix(b".").ok_or(Cause::MalformedParts)?;
+        let payload_length = behind.iter().rposition(|byte| *byte == b'.').ok_or(Cause::MalformedParts)?;
+        let (payload, signature) = behind.split_at_checked(payload_length).ok_or(Cause::MalformedParts)?;
+        let signature = signature.strip_prefix(b".").ok_or(Cause::MalformedParts)?;
+        // A fourth part would leave a dot in the payload, which is no letter of base64url.
+        if header.is_empty() || payload.is_empty() || signature.is_empty() {
+            return Err(Cause::MalformedParts);
+        }
+        let input = token.get(..token.len() - signature.len() - 1).ok_or(Cause::MalformedParts)?;
+        Ok(Self { header, payload, signature, input })
+    }
+}
+
 /// Checks a JWT, but not its times; see [`Verifier::verify`](super::Verifier::verify) for the order.
 pub(crate) fn check(
     trust: Trust<'_>,
@@ -268,20 +299,10 @@ pub(crate) fn check(
         let behind = token.strip_prefix(header.as_bytes())?;
         (behind.first() == Some(&b'.')).then_some((key, header.len()))
     });
-    let header_length = match own {
-        Some((_, length)) => length,
-        None => token.iter().position(|byte| *byte == b'.').ok_or(Cause::MalformedParts)?,
+    let Parts { header, payload, signature, input } = match own {
+        Some((_, length)) => Parts::behind(token, length)?,
+        None => Parts::of(token)?,
     };
-    let (header, behind) = token.split_at_checked(header_length).ok_or(Cause::MalformedParts)?;
-    let behind = behind.strip_prefix(b".").ok_or(Cause::MalformedParts)?;
-    let payload_length = behind.iter().rposition(|byte| *byte == b'.').ok_or(Cause::MalformedParts)?;
-    let (payload, signature) = behind.split_at_checked(payload_length).ok_or(Cause::MalformedParts)?;
-    let signature = signature.strip_prefix(b".").ok_or(Cause::MalformedParts)?;
-    // A fourth part would leave a dot in the payload, which is no letter of base64url.
-    if header.is_empty() || payload.is_empty() || signature.is_empty() {
-        return Err(Cause::MalformedParts);
-    }
-    let input = token.get(..token.len() - signature.len() - 1).ok_or(Cause::MalformedParts)?;
     let payload = decode(payload, &mut scratch.first)?;
     let signature = decode(signature, &mut scratch.second)?;
     let is_right = |key: &Key| key.verifies_jwt(input, signature);
@@ -339,15 +360,15 @@ fn session_id(maker: Maker, claims: &Registered<'_, '_>, input: &[u8]) -> Result
 /// The members of a header that matter. Keys and their addresses (`jwk`, `jku`, `x5u`, `x5c`) never do
 /// (RFC 8725 section 3.10).
 #[derive(Default)]
-struct Header<'de> {
-    algorithm: Option<Cow<'de, str>>,
-    kid: Option<Cow<'de, str>>,
+pub(crate) struct Header<'de> {
+    pub(crate) algorithm: Option<Cow<'de, str>>,
+    pub(crate) kid: Option<Cow<'de, str>>,
     typ: Option<Cow<'de, str>>,
     has_extension: bool,
 }
 
 impl<'de> Header<'de> {
-    fn read(json: &'de [u8]) -> Result<Self, Cause> {
+    pub(crate) fn read(json: &'de [u8]) -> Result<Self, Cause> {
         let mut header = Self::default();
         match json::read_object(json, &mut header) {
             Ok(()) => Ok(header),

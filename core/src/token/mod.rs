@@ -28,6 +28,7 @@
 //!   jwt.rs       signing and checking JWTs          claims.rs   the claims in them
 //!     jti.rs     which session one is of
 //!   opaque.rs    signing and checking `rst1.`       scratch.rs  room for parts of tokens
+//! signature.rs   what public keys tell of one alone
 //! policy.rs      what tokens must say               verified.rs what one says
 //! shape.rs       what tokens look like              label.rs    what a log may say of one
 //! cause.rs       what exactly is wrong with one     issuers.rs  whose keys may vouch for what
@@ -60,6 +61,7 @@ mod public;
 mod ring;
 mod scratch;
 mod shape;
+mod signature;
 #[cfg(test)]
 mod tests;
 mod verified;
@@ -78,5 +80,6 @@ pub use policy::TokenPolicy;
 pub use problem::{KeyProblem, KeyRingError};
 pub use ring::KeyRing;
 pub use shape::{holds_token, is_token};
+pub use signature::Signature;
 pub use verified::{Issued, Maker, TokenKind, Verified};
 pub use verifier::Verifier;

@@ -17,10 +17,10 @@ pub struct KeyRing {
     ephemeral: bool,
 }
 
-/// How many keys are tried for one token.
-const MAX_CANDIDATES: usize = 8;
-
 impl KeyRing {
+    /// How many keys are tried for one token.
+    pub(crate) const MAX_CANDIDATES: usize = 8;
+
     /// The ring of the JWK Set `json` (RFC 7517 section 5), which signs with the key `active_kid`, or else with the
     /// first that can.
     ///
@@ -120,7 +120,7 @@ impl KeyRing {
         let is_named = move |key: &&Key| kid.is_none() || key.kid() == kid;
         let mut fitting = self.keys.iter().filter(is_named).filter(move |key| key.algorithm() == algorithm);
         match fitting.next() {
-            Some(first) => Ok(std::iter::once(first).chain(fitting).take(MAX_CANDIDATES)),
+            Some(first) => Ok(std::iter::once(first).chain(fitting).take(Self::MAX_CANDIDATES)),
             None if kid.is_some() && self.keys.iter().any(|key| key.kid() == kid) => Err(Reason::Algorithm),
             None => Err(Reason::UnknownKey),
         }
@@ -146,8 +146,7 @@ impl KeyRing {
     /// ```
     #[must_use]
     pub fn public_jwks(&self) -> String {
-        let own = self.keys.iter().filter(|key| !key.is_public());
-        format!(r#"{{"keys":[{}]}}"#, own.filter_map(Key::public_jwk).collect::<Vec<_>>().join(","))
+        public_jwks(self.keys().filter(|key| !key.is_public()))
     }
 
     /// The keys, in the order of the set.
@@ -171,6 +170,11 @@ impl KeyRing {
     pub fn is_ephemeral(&self) -> bool {
         self.ephemeral
     }
+}
+
+/// A JWK Set of the public keys among these, and of the public halves of private ones.
+pub(crate) fn public_jwks<'k>(keys: impl Iterator<Item = &'k Key>) -> String {
+    format!(r#"{{"keys":[{}]}}"#, keys.filter_map(Key::public_jwk).collect::<Vec<_>>().join(","))
 }
 
 #[cfg(test)]

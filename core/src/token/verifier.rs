@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::cache::{Asked, Cache};
 use super::cause::Cause;
-use super::issuers::Issuers;
+use super::issuers::{Issuer, Issuers};
 use super::jwt::{self, Trust};
 use super::opaque::RefreshToken;
 use super::policy::TokenPolicy;
-use super::ring::KeyRing;
+use super::ring::{KeyRing, public_jwks};
 use super::scratch::Scratch;
 use super::verified::{Checked, Issued, Maker, TokenKind, Verified};
 use super::{opaque, shape};
@@ -64,6 +64,14 @@ impl Verifier {
     #[must_use]
     pub fn issuers(&self) -> &Issuers {
         &self.issuers
+    }
+
+    /// Every public key that a JWT can be checked with here, as a JWK Set: those of the ring, the public halves of its
+    /// private keys, and those of all issuers. For [`Signature::of`](super::Signature::of).
+    #[must_use]
+    pub fn public_jwks(&self) -> String {
+        let rings = self.ring().into_iter().chain(self.issuers.iter().map(Issuer::keys));
+        public_jwks(rings.flat_map(KeyRing::keys))
     }
 
     /// Gives it other issuers.

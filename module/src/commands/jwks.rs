@@ -1,10 +1,17 @@
 //! SESSION.JWKS
 
 use super::command::Command;
+use super::grammar::{arguments, flag};
 use crate::ffi::{Call, Failure, KeyUse, Spec};
 use crate::state;
 
 pub(crate) struct Jwks;
+
+arguments! {
+    pub(super) struct Arguments {
+        has_issuers: bool = flag("ALL"),
+    }
+}
 
 impl Command for Jwks {
     const SPEC: Spec = Spec {
@@ -15,12 +22,13 @@ impl Command for Jwks {
         key: KeyUse::NoneForAll,
     };
 
-    type Arguments<'a> = ();
+    type Arguments<'a> = Arguments;
 
-    fn run(call: &Call<'_>, (): ()) -> Result<(), Failure> {
+    fn run(call: &Call<'_>, Arguments { has_issuers }: Arguments) -> Result<(), Failure> {
         let state = state::lock();
         let ring = state.ring().ok_or_else(|| Failure::invalid("there are no keys"))?;
-        call.reply().text(&ring.public_jwks());
+        let set = if has_issuers { state.public_jwks() } else { ring.public_jwks() };
+        call.reply().text(&set);
         Ok(())
     }
 }

@@ -108,7 +108,9 @@ const BEFORE: Options = &[("BEFORE", Kind::Time), ("CLEAR", Kind::Nothing), ("CU
 
 const VERSION: Options = &[("VERSION", Kind::Few)];
 
-const ALL_OPTIONS: [Options; 9] = [CREATE, CHECK, REFRESH, REGENERATE, EXCEPT, UNTIL, DENY, BEFORE, VERSION];
+const ALL: Options = &[("ALL", Kind::Nothing)];
+
+const ALL_OPTIONS: [Options; 10] = [CREATE, CHECK, REFRESH, REGENERATE, EXCEPT, UNTIL, DENY, BEFORE, VERSION, ALL];
 
 /// Whether calls are made with this option.
 pub(crate) fn knows_option(word: &str) -> bool {
@@ -189,7 +191,7 @@ impl Grammar {
             36 => ("SESSION.DENY", DENY),
             37 if self.once_in(4) => ("SESSION.REVOKEALL", BEFORE),
             33 => ("SESSION.STATS", READ),
-            34 if self.once_in(3) => ("SESSION.JWKS", &[]),
+            34 if self.once_in(3) => ("SESSION.JWKS", ALL),
             34 if self.once_in(3) => ("SESSION.RELOADKEYS", &[]),
             34 => ("SESSION.KEYS", READ),
             _ => ("SESSION.APPLY", &[]),

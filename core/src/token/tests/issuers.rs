@@ -421,3 +421,47 @@ proptest! {
         let _ = read(text.as_bytes());
     }
 }
+
+/// Of all public keys in one ring, whoever's they are.
+#[test]
+fn what_none_of_all_public_keys_has_signed_is_refused() {
+    let mut verifier = verifier_of(TokenPolicy::default());
+    let all = KeyRing::of_issuer(verifier.public_jwks().as_bytes(), IssuerKeys::default()).unwrap();
+    assert_eq!((all.keys().len(), all.ignored().len()), (3, 0));
+    let mut told = HashSet::new();
+    for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| algorithm.key_type() != "oct") {
+        for kid in ["k", "partner", "", "x"] {
+            for iss in [json!(null), json!(A), json!(B), json!("https://c.example")] {
+                let good = by(algorithm, kid, json!({ "iss": iss, "sid": "s", "aud": "api" }));
+                let (input, _) = good.rsplit_once('.').unwrap();
+                for token in [good.clone(), format!("{input}.AAAA"), format!("{input}.AAA="), input.to_owned()] {
+                    let signature = Signature::of(token.as_bytes(), &all);
+                    let answer = ask(&mut verifier, &token);
+                    assert!(signature != Signature::Wrong || answer.is_err(), "{token}");
+                    assert!(answer.is_err() || signature == Signature::Right, "{token}");
+                    told.insert(format!("{signature:?}"));
+                }
+            }
+        }
+    }
+    assert_eq!(told.len(), 4, "{told:?}");
+    let secrets = [by_secret("k256", &own_secret(), json!({})), by_secret("old", &[9; 32], json!({}))];
+    for token in secrets.iter().map(String::as_str).chain(["", ".", "a.b.c", "rst1.NDI.AA.AA", "rsr1.NDI.AA.AA.AA"]) {
+        assert_eq!(Signature::of(token.as_bytes(), &all), Signature::Other);
+    }
+}
+
+#[test]
+fn more_keys_than_a_token_is_tried_with_tell_nothing() {
+    let token = by(Algorithm::Es256, "", json!({ "sid": "s" }));
+    let ring = |keys: usize| {
+        let keys: Vec<_> = (0..keys).map(|number| named(Algorithm::Es256, &number.to_string())).collect();
+        KeyRing::of_issuer(set_of(&keys).to_string().as_bytes(), IssuerKeys::default()).unwrap()
+    };
+    let (input, _) = token.rsplit_once('.').unwrap();
+    let forged = format!("{input}.AAAA");
+    let tell = |token: &str, keys| Signature::of(token.as_bytes(), &ring(keys));
+    assert_eq!((tell(&token, 8), tell(&forged, 8)), (Signature::Right, Signature::Wrong));
+    assert_eq!((tell(&token, 9), tell(&forged, 9)), (Signature::Unknown, Signature::Unknown));
+    assert_eq!(tell(&token, 0), Signature::Unknown);
+}
