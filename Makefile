@@ -36,7 +36,7 @@ package: ## build a tarball and a Debian package, with checksums and a bill of m
 	@scripts/setup --package
 	@scripts/package
 
-docs: setup ## write into docs/commands.md and README.md what the server says of its commands
+docs: setup ## write into docs/commands.md what the server says of its commands, and draw the README's charts
 	@REDIS_TEST_WRITE_DOCUMENTS=1 cargo test --locked --workspace --all-features --test documents -- generated
 
 check: setup ## before each commit: formatting, clippy, the tests of core, the client and the commands

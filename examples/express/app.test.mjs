@@ -313,6 +313,25 @@ test('express-session: a guest becomes a user, and the secret is not in Redis', 
   assert.deepEqual(await browser.send('GET', '/me'), [200, {}]);
 });
 
+test('the start that the project\'s README shows works', async () => {
+  const [, code] = readFileSync(new URL('../../README.md', import.meta.url), 'utf8').split('```js\n');
+  const app = express();
+  const start = new Function('Sessions', 'connect', 'app', `${code.split('```')[0]}; return sessions;`);
+  let started;
+  const connectHere = () => { started = connect(redisUrl); return started; };
+  const own = start(Sessions, connectHere, app);
+  endings.push(() => started.destroy());
+  await once(started, 'ready');
+  app.get('/me', ({ session }, response) => response.json(session.user));
+  const browser = new Browser({ base: await listen(app) });
+  const { token, id } = await own.create('readme');
+  const headers = { authorization: `Bearer ${token}` };
+  assert.deepEqual(await browser.send('GET', '/me', undefined, headers), [200, 'readme']);
+  await own.revoke('readme', id);
+  assert.equal((await browser.send('GET', '/me', undefined, headers))[1].reason, 'revoked');
+  assert.equal((await browser.send('GET', '/me'))[0], 401);
+});
+
 test('sealed values are those of the test vectors, and open in their place alone', () => {
   const { keys, values } = JSON.parse(readFileSync(new URL('../../docs/sealed-data.json', import.meta.url)));
   const known = new DataKeys(...Object.entries(keys).map(([kid, key]) => [kid, Buffer.from(key, 'hex')]));

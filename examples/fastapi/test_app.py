@@ -1,5 +1,6 @@
 """The application by HTTP, with uvicorn in front of it and a server with the module behind it, at REDIS_URL."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -10,9 +11,13 @@ import tempfile
 import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
 from urllib.parse import urlencode
 
-from redis_session import Sessions, connect, key_of
+from fastapi import Depends, HTTPException
+from fastapi.security import OAuth2PasswordBearer
+
+from redis_session import Sessions, connect, connect_async, key_of
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 REDIS_URL = os.environ.get("REDIS_URL", "redis://localhost:6379")
@@ -217,6 +222,27 @@ class Adapter(unittest.TestCase):
         self.assertEqual(sessions.validate(other["token"]), {"user": user, "active": False, "reason": "revoked"})
         self.assertIsNone(sessions.get(user, other["id"]))
         self.assertEqual(sessions.touch("no token")["reason"], "malformed")
+
+
+class Readme(unittest.TestCase):
+    def test_the_start_that_the_projects_readme_shows_works(self):
+        with open(os.path.join(FOLDER, "../../README.md"), encoding="utf-8") as file:
+            code = file.read().split("```python\n")[1].split("```")[0]
+        names = {name: globals()[name] for name in ("Annotated", "Depends", "HTTPException", "OAuth2PasswordBearer")}
+        names |= {"Sessions": Sessions, "connect_async": connect_async}
+        exec(code.replace("redis://localhost:6379", REDIS_URL), names)
+
+        async def check():
+            user, sessions = f"user-{time.time_ns()}", names["sessions"]
+            token = (await sessions.create(user))["token"]
+            self.assertEqual((await names["current_session"](token))["user"], user)
+            await sessions.revoke_token(token)
+            with self.assertRaises(HTTPException) as refused:
+                await names["current_session"](token)
+            self.assertEqual((refused.exception.status_code, refused.exception.detail), (401, "revoked"))
+            await sessions._client.aclose()
+
+        asyncio.run(check())
 
 
 if __name__ == "__main__":

@@ -15,8 +15,6 @@ pub(crate) struct Described {
     pub(crate) key: Vec<String>,
     /// Its arguments, the name left out: `key`, `[TTL seconds]`.
     pub(crate) arguments: Vec<String>,
-    /// On one line: `SESSION.GET key id`.
-    pub(crate) grammar: String,
     /// The words of its options.
     pub(crate) options: Vec<String>,
     pub(crate) summary: String,
@@ -43,7 +41,6 @@ fn describe(con: &mut Connection, name: &str) -> Described {
     Described {
         flags,
         key,
-        grammar: on_one_line(&format!("{name} {}", words.join(" "))),
         arguments: words,
         options: arguments.iter().flat_map(option_words).collect(),
         summary: docs.str("summary"),

@@ -11,24 +11,22 @@ use crate::markdown::{Page, path};
 
 const WIDTH: usize = 120;
 
-/// With `REDIS_TEST_WRITE_DOCUMENTS=1` the pages are changed instead.
+/// With `REDIS_TEST_WRITE_DOCUMENTS=1` the page is changed instead.
 #[test]
 fn the_documents_say_of_each_command_what_the_server_says() {
     let server = Server::start();
     let commands = commands(&mut server.connection());
-    for (name, write) in [("docs/commands.md", reference as fn(&Page, &_) -> String), ("README.md", readme)] {
-        let page = Page::read(name);
-        let written = write(&page, &commands);
-        if std::env::var_os("REDIS_TEST_WRITE_DOCUMENTS").is_some_and(|set| !set.is_empty()) {
-            fs::write(path(name), written).expect("the page");
-            continue;
-        }
-        let stale = page.text.lines().zip(written.lines()).zip(1..).find(|((said, written), _)| said != written);
-        if let Some(((said, written), number)) = stale {
-            panic!("{name}:{number} says\n{said}\nand the server\n{written}\n`make docs` writes that into the page");
-        }
-        assert_eq!(page.text, written, "{name}: `make docs` writes what is missing");
+    let name = "docs/commands.md";
+    let page = Page::read(name);
+    let written = reference(&page, &commands);
+    if std::env::var_os("REDIS_TEST_WRITE_DOCUMENTS").is_some_and(|set| !set.is_empty()) {
+        return fs::write(path(name), written).expect("the page");
     }
+    let stale = page.text.lines().zip(written.lines()).zip(1..).find(|((said, written), _)| said != written);
+    if let Some(((said, written), number)) = stale {
+        panic!("{name}:{number} says\n{said}\nand the server\n{written}\n`make docs` writes that into the page");
+    }
+    assert_eq!(page.text, written, "{name}: `make docs` writes what is missing");
 }
 
 /// The reference, with all that is between a command's heading and the end of its flags as it should be.
@@ -99,22 +97,4 @@ fn wrapped<'a>(words: impl Iterator<Item = &'a str>, indent: &str) -> Vec<String
         }
     }
     lines
-}
-
-/// The README, with the first and the last cell of each command's row as they should be.
-fn readme(page: &Page, commands: &BTreeMap<String, Described>) -> String {
-    let mut left: Vec<&String> = commands.keys().collect();
-    let lines = page.text.lines().map(|line| {
-        let Some(row) = line.strip_prefix("| `SESSION.") else { return line.to_owned() };
-        let name = format!("SESSION.{}", row.split([' ', '`']).next().unwrap_or_default());
-        let Some(command) = commands.get(&name) else { panic!("{}: no command {name}", page.name) };
-        left.retain(|other| **other != name);
-        // `\|` is no border of a cell.
-        let hidden = row.replace("\\|", "\u{1}");
-        let reply = hidden.split('|').nth(1).unwrap_or_default().trim().replace('\u{1}', "\\|");
-        format!("| `{}` | {reply} | {} |", command.grammar.replace('|', "\\|"), command.flags.join(", "))
-    });
-    let lines: Vec<String> = lines.collect();
-    assert!(left.is_empty(), "{} has no row of {left:?}", page.name);
-    lines.join("\n") + "\n"
 }

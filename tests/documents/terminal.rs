@@ -9,6 +9,11 @@ fn the_readmes_sessions_print_what_it_says() {
 }
 
 #[test]
+fn the_tours_sessions_print_what_it_says() {
+    check("docs/tour.md");
+}
+
+#[test]
 fn the_command_references_sessions_print_what_it_says() {
     check("docs/commands.md");
 }
@@ -30,9 +35,10 @@ fn the_migration_pages_sessions_print_what_it_says() {
 
 #[test]
 fn no_page_has_sessions_that_are_not_run() {
-    let run = ["README.md", "docs/commands.md", "docs/security.md", "docs/operations.md", "docs/migration.md"];
+    let pages_that_run = ["README", "docs/tour", "docs/commands", "docs/security", "docs/operations", "docs/migration"];
+    let run = pages_that_run.map(|name| format!("{name}.md"));
     for page in pages() {
         let has_sessions = page.blocks().iter().any(|block| block.language == "console");
-        assert!(!has_sessions || run.contains(&page.name.as_str()), "{}", page.name);
+        assert!(!has_sessions || run.contains(&page.name), "{}", page.name);
     }
 }

@@ -74,3 +74,8 @@ mod tests;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The same of the page for clients.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/clients.md")]
+struct Clients;
