@@ -32,7 +32,8 @@ export function connect(url) {
 export class SessionError extends Error {
   constructor(cause) {
     super(cause.message, { cause });
-    this.code = cause instanceof ErrorReply ? cause.message.split(' ')[0] : 'UNAVAILABLE';
+    const isReply = cause instanceof ErrorReply || cause.name === 'ReplyError'; // of node-redis, or of ioredis
+    this.code = isReply ? cause.message.split(' ')[0] : 'UNAVAILABLE';
   }
 }
 
@@ -96,7 +97,9 @@ export class Sessions {
   #client;
   #keys;
 
-  // `keys`: the DataKeys of sealed-data.mjs, if data are to be sealed.
+  // `client`: a client of node-redis whose strings are buffers, as `connect` makes it, or an object with its method
+  // `sendCommand`: docs/clients.md has them for clusters and for ioredis. `keys`: the DataKeys of sealed-data.mjs, if
+  // data are to be sealed.
   constructor(client, { keys } = {}) {
     this.#client = client;
     this.#keys = keys;
@@ -171,6 +174,11 @@ export class Sessions {
   // The user's live sessions, newest first.
   async list(user) {
     return (await this.#send('SESSION.LIST', key(user))).map((session) => this.#session(session));
+  }
+
+  // How many sessions of the user are alive.
+  count(user) {
+    return this.#send('SESSION.COUNT', key(user));
   }
 
   // Sets fields of a live session. With a version, fails with CONFLICT if the data has another one.

@@ -153,6 +153,10 @@ class Sessions:
         """The user's live sessions, newest first."""
         return self._send(lambda reply: [as_map(session) for session in reply], "SESSION.LIST", key(user))
 
+    def count(self, user):
+        """How many sessions of the user are alive."""
+        return self._send(int, "SESSION.COUNT", key(user))
+
     def set(self, user, id, fields, version=None):
         """Sets fields of a live session. With a version, fails with CONFLICT if the data has another one."""
         version = "*" if version is None else version

@@ -1,4 +1,5 @@
-//! The code of docs/clients.md, taken from the page and run with the libraries that it names.
+//! The code of docs/clients.md, taken from the page and run with the libraries that it names and the adapters of
+//! examples/.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -22,7 +23,7 @@ struct Library {
     name: &'static str,
     /// What its blocks begin with.
     language: &'static str,
-    /// The word behind that of the block that connects, to a server and to a cluster.
+    /// The word after that of the block that connects, to a server and to a cluster.
     connects: [&'static str; 2],
     program: &'static str,
     /// The program's arguments that print its own version.
@@ -90,7 +91,7 @@ impl Library {
             .filter(|block| is_ours(block.language))
             .partition(|block| block.language.contains(' '));
         assert_eq!(connecting.len(), 1, "blocks of {} {connects}", self.language);
-        // ioredis's stands behind the others.
+        // ioredis's stands after the others.
         for block in connecting.into_iter().chain(others).take(blocks) {
             for line in block.lines {
                 code.text += line;
@@ -111,12 +112,17 @@ impl Library {
     fn command(&self, folder: &TempDir) -> Command {
         let mut command = Command::new(self.program);
         command.current_dir(folder.path()).stdin(Stdio::null());
-        command.env("PYTHONPATH", self.folder()).env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUTF8", "1");
+        let adapter = path("examples/fastapi");
+        let modules = std::env::join_paths([self.folder(), adapter]).expect("paths without colons");
+        command.env("PYTHONPATH", modules).env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUTF8", "1");
         // Where Node looks for libraries.
         let modules = folder.path().join("node_modules");
         if !modules.exists() {
             let there = self.folder().join("node_modules");
             std::os::unix::fs::symlink(&there, modules).expect("a link to the libraries");
+            // A copy, for a link's libraries are looked for where it leads.
+            let adapter = "redis-session.mjs";
+            fs::copy(path("examples/express").join(adapter), folder.path().join(adapter)).expect("the adapter");
         }
         command
     }
@@ -366,7 +372,7 @@ fn one_node() -> [Server; 2] {
 fn a_lost_login_is_sent_once(library: Library) {
     let Some(versions) = library.versions() else { return };
     for (server, connects) in one_node().iter().zip(library.connects) {
-        // What connects, and the functions.
+        // What connects, and the adapter.
         let code = library.code(connects, 2);
         for loss in [Loss::Breaks(usize::MAX), Loss::Silence] {
             let (output, sessions) = log_in_over(loss, server, library, &code);
@@ -395,9 +401,9 @@ fn a_login_whose_reply_is_lost_is_sent_once_by_ioredis() {
 #[test]
 fn without_the_pages_settings_some_libraries_send_a_login_again() {
     let redis_py = "import redis\nfrom redis.connection import parse_url\n\
-                    r = redis.Redis(**parse_url('redis://localhost:6379'), protocol=3, decode_responses=True)";
+                    client = redis.Redis(**parse_url('redis://localhost:6379'), protocol=3, decode_responses=True)";
     let ioredis = "import Redis from 'ioredis';\nconst redis = new Redis('redis://localhost:6379', { protocol: 3 });\n\
-                   const send = (name, key, ...args) => redis.call(name, key, ...args);";
+                   const client = { sendCommand: (command) => redis.callBuffer(...command) };";
     for (library, connect) in [(REDIS_PY, redis_py), (IOREDIS, ioredis)] {
         let Some(versions) = library.versions() else { continue };
         let with_settings = library.code(library.connects[0], 1).text;

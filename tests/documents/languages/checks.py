@@ -1,13 +1,15 @@
-# What holds of the page's functions beyond what the page shows. The page's code stands before this.
-import os, threading, urllib.error, urllib.request, wsgiref.simple_server
+# What holds of the adapter beyond what the page shows. The page's code stands before this.
+import json, os
+
+from redis_session import key_of
 
 with open(os.environ["TOKENS"]) as file:
     tokens = json.load(file)
 for token, expected in tokens["routed"]:
     assert key_of(token) == expected, (token, key_of(token), expected)
 for token in tokens["bad"]:
-    answer = ask("SESSION.TOUCH", token)
-    assert not answer["active"] and answer["reason"], (token[:80], answer)
+    answer = sessions.touch(token)
+    assert answer["active"] is False and answer["reason"], (token[:80], answer)
 
 for user in ["", "{42}", "{", "a\0b", "a\x85", "x" * 256, "ü" * 128]:
     try:
@@ -15,57 +17,38 @@ for user in ["", "{42}", "{", "a\0b", "a\x85", "x" * 256, "ü" * 128]:
     except ValueError:
         pass
 
-# Users on all nodes, with names and agents of all kinds.
+# Users on all nodes, with names, agents and data of all kinds.
+data = {"cart": [{"n": 1}], "name": "ü😀", "version": None, "n": 17}
 for user in [*map(str, range(20)), "Jürgen \"J\"", "😀", "a{b}c", "x" * 255]:
-    session = login(user, "::1", "\t\0" + "ü😀" * 1000)
-    answer = ask("SESSION.TOUCH", session["token"])
-    assert answer["active"] and answer["user"] == user, (user, answer)
-    again = ask("SESSION.REFRESH", session["refresh_token"])
-    assert again["refresh_token"] == ask("SESSION.REFRESH", session["refresh_token"])["refresh_token"], user
-opaque = as_map(r.execute_command("SESSION.CREATE", key("42"), "TOKEN", "OPAQUE"))
-assert opaque["token"].startswith("rst1.") and ask("SESSION.TOUCH", opaque["token"])["active"], opaque
+    session = sessions.create(user, ip="::1", agent="\t\0" + "ü😀" * 1000, refresh=0, data=data, claims={"role": ["a"]})
+    answer = sessions.touch(session["token"], full=True, ip="::2")
+    assert answer["active"] is True and answer["new_ip"] is True and answer["user"] == user, (user, answer)
+    assert answer["data"] == data and answer["claims"] == {"role": ["a"]}, answer
+    assert sessions.list(user)[0]["data"] == sessions.get(user, session["id"])["data"] == data, user
+    again = sessions.refresh(session["refresh_token"])
+    assert again["refresh_token"] == sessions.refresh(session["refresh_token"])["refresh_token"], user
+    other = sessions.regenerate(user, again["token"])
+    assert sessions.validate(other["token"])["id"] == other["id"] != session["id"]
+    assert sessions.touch_id(user, other["id"])["active"] is True
+    assert sessions.unset(user, other["id"], "cart", "none") == 1
+    assert sessions.count(user) == 1 and sessions.revoke_user(user, spare=other["id"]) == 0
+    assert sessions.revoke_user(user) == 1 and sessions.get(user, other["id"]) is None
+opaque = sessions.create("42", token="OPAQUE")
+assert opaque["token"].startswith("rst1.") and sessions.touch(opaque["token"])["active"], opaque
 
-for arguments, expected in [
-    (("SESSION.CREATE", "sessions:42", "TTL", "forever"), "ERR"),
-    (("SESSION.SET", "sessions:42", "another", "cart", 17), "NOSESSION"),
-    (("SESSION.CREATE", "sessions:42", "ID", opaque["id"]), "SESSIONEXISTS"),
+for attempt, expected in [
+    (lambda: sessions.create("42", ttl="forever"), "ERR"),
+    (lambda: sessions.set("42", "another", {"cart": 17}), "NOSESSION"),
+    (lambda: sessions.set("42", opaque["id"], {"cart": 17}, version=7), "CONFLICT"),
+    (lambda: sessions.create("42", id=opaque["id"]), "SESSIONEXISTS"),
 ]:
     try:
-        raise AssertionError(r.execute_command(*arguments))
+        raise AssertionError(attempt())
     except redis.ResponseError as error:
         assert code(error) == expected, error
 
-
-def application(environ, start_response):
-    start_response("200 OK", [])
-    return [environ["session"]["user"].encode()]
-
-
-class Quiet(wsgiref.simple_server.WSGIRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-server = wsgiref.simple_server.make_server("127.0.0.1", 0, sessions_required(application), handler_class=Quiet)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-
-
-def get(authorization):
-    headers = {"Authorization": authorization} if authorization else {}
-    request = urllib.request.Request(f"http://127.0.0.1:{server.server_port}/", headers=headers)
-    try:
-        with urllib.request.urlopen(request) as response:
-            return response.status, response.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.headers["WWW-Authenticate"] or error.headers["Retry-After"]
-
-
-token = login("42", "203.0.113.7", "Firefox on Linux")["token"]
-assert get("Bearer " + token) == (200, "42"), get("Bearer " + token)
-assert get("bearer " + token) == (200, "42")
-for bad in [None, "Basic " + token, "Bearer", "Bearer ", "Bearer a.b.c", "Bearer " + token + "x", "Bearer \xff.\xff.\xff"]:
-    assert get(bad) == (401, "Bearer"), (bad, get(bad))
-r.execute_command("SESSION.REVOKE", key("42"), token)
-assert get("Bearer " + token) == (401, "Bearer")
-r = redis.Redis(port=1, retry=Retry(NoBackoff(), 0))
-assert get("Bearer " + token) == (503, "1"), get("Bearer " + token)
+away = Sessions(redis.Redis(port=1, retry=Retry(NoBackoff(), 0)))
+try:
+    raise AssertionError(away.touch(opaque["token"]))
+except redis.ConnectionError:
+    pass

@@ -1,6 +1,6 @@
-// A login whose reply is lost. The page's connection and functions stand before this.
-await send('SESSION.CREATE', key('42')).then(
-  (reply) => console.log('answered', asMap(reply).id),
+// A login whose reply is lost. The page's connection and adapter stand before this.
+await sessions.create('42').then(
+  ({ id }) => console.log('answered', id),
   (error) => console.log('failed', error),
 );
 process.exit(0);

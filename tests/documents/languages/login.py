@@ -1,5 +1,5 @@
-# A login whose reply is lost. The page's connection and functions stand before this.
+# A login whose reply is lost. The page's connection and adapter stand before this.
 try:
-    print("answered", as_map(r.execute_command("SESSION.CREATE", key("42")))["id"])
+    print("answered", sessions.create("42")["id"])
 except redis.RedisError as error:
     print("failed", repr(error))
