@@ -89,6 +89,8 @@ pub struct ActiveSession {
 pub struct Details {
     /// The user whose session it is, verified.
     pub user: String,
+    /// When the check was made, by the server's clock: so other times can be held by a clock of your own.
+    pub checked_at: Timestamp,
     /// When the session began; `None` without a session.
     pub created_at: Option<Timestamp>,
     /// When it was last used; `None` without a session.
@@ -144,6 +146,7 @@ pub(crate) fn validation(reply: Value) -> Result<Validation, ParsingError> {
         None => None,
         Some(user) => Some(Box::new(Details {
             user,
+            checked_at: fields.required("checked_at")?,
             created_at: fields.optional("created_at")?,
             last_seen_at: fields.optional("last_seen_at")?,
             idle_expires_at: fields.optional("idle_expires_at")?,
@@ -380,6 +383,7 @@ mod tests {
         let mut fields = full_session();
         fields.extend([
             ("active", Value::Int(1)),
+            ("checked_at", Value::Int(AT + 4)),
             ("token_expires_at", Value::Int(AT + 1)),
             ("new_ip", Value::Boolean(true)),
         ]);
@@ -388,6 +392,7 @@ mod tests {
             let details = session.details.unwrap();
             assert_eq!((session.id.as_deref(), details.user.as_str()), (Some("one"), "42"));
             assert!(details.has_session());
+            assert_eq!(details.checked_at, at(AT + 4));
             assert_eq!((details.created_at, details.last_seen_at), (Some(at(AT)), Some(at(AT + 1))));
             assert_eq!((details.idle_expires_at, details.token_expires_at), (Some(at(AT + 2)), Some(at(AT + 1))));
             assert_eq!(details.ip, Some(IpAddr::from([203, 0, 113, 7])));
@@ -406,6 +411,7 @@ mod tests {
             ("id", text("one")),
             ("expires_at", Value::Int(AT)),
             ("user", text("42")),
+            ("checked_at", Value::Int(AT)),
             ("created_at", Value::Int(AT)),
             ("last_seen_at", Value::Int(AT)),
             ("idle_expires_at", Value::Nil),
@@ -431,6 +437,7 @@ mod tests {
             ("token_expires_at", Value::Int(AT)),
             ("new_ip", Value::Boolean(false)),
             ("user", text("42")),
+            ("checked_at", Value::Int(AT)),
             ("created_at", Value::Nil),
             ("last_seen_at", Value::Nil),
             ("idle_expires_at", Value::Nil),

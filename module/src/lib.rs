@@ -74,6 +74,7 @@ fn load(ctx: &Context, args: &[&[u8]]) -> Result<(), String> {
     drop(state);
     // Last: a module that was not loaded must leave no timer.
     ffi::start_ticking::<Session>(ctx);
+    state::loaded();
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 //! Second, a value that is freed in a background thread, or while the lock is held, does not take the lock. It leaves
 //! its agents in a list, which the next writers and ticks empty, a slice each.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use redis_session_core::UnixMillis;
 use redis_session_core::sessions::{AgentId, AgentPool, Cutoff, LimitPolicy, Presented, Rules};
 use redis_session_core::token::{Cause, Issuers, Key, KeyRing, RefreshToken, Verified, Verifier};
 
-use crate::ffi::{Values, clock, log_notice};
+use crate::ffi::{Values, clock, log_notice, publish};
 use crate::key_file::{self, Source};
 use crate::settings::Settings;
 use crate::slots;
@@ -25,6 +26,10 @@ static STATE: LazyLock<Mutex<State>> = LazyLock::new(|| {
 });
 /// The thread that loads the module.
 static MAIN_THREAD: LazyLock<ThreadId> = LazyLock::new(|| thread::current().id());
+/// Whether the module has been loaded, so that there may be clients.
+static LOADED: AtomicBool = AtomicBool::new(false);
+/// Where changes are announced that concern everyone and touch no key.
+const CHANNEL: &str = "__redis_session__";
 /// Agents of freed values, in slices of at most [`SLICE`].
 static RELEASED: Mutex<Vec<Vec<AgentId>>> = Mutex::new(Vec::new());
 
@@ -60,6 +65,19 @@ pub(crate) fn lock() -> MutexGuard<'static, State> {
     // A panic poisons the lock. The state stays usable: it was between two changes, or each value is still in its
     // bounds.
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Announces changes from now on.
+pub(crate) fn loaded() {
+    LOADED.store(true, Ordering::Relaxed);
+}
+
+/// Tells clients that what they remember of checks may be wrong now, whoever's session it was. The caller must not hold
+/// the lock.
+pub(crate) fn announce() {
+    if LOADED.load(Ordering::Relaxed) {
+        publish(CHANNEL, "changed");
+    }
 }
 
 /// Releases the agents of a freed value. The main thread does that at once, so that eviction sees the memory it gains.
@@ -306,10 +324,14 @@ impl Values for Settings {
         let mut state = lock();
         set(&mut state.settings);
         state.settings_changed();
+        drop(state);
+        announce();
     }
 
     fn reload() -> Result<(), String> {
-        lock().load_keys(Load::New)
+        let outcome = lock().load_keys(Load::New);
+        announce();
+        outcome
     }
 }
 

@@ -29,3 +29,16 @@ pub struct Authenticated {
     /// The rest, if [`Policy::details`](crate::Policy::details) asks for it and Redis was asked.
     pub details: Option<Box<Details>>,
 }
+
+#[cfg(feature = "near-cache")]
+impl Authenticated {
+    /// What its texts take, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let of_details = |details: &Details| {
+            let texts = [&details.agent, &details.claims].map(|text| text.as_ref().map_or(0, String::len));
+            let data = details.data.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+            size_of::<Details>() + details.user.len() + texts.iter().sum::<usize>() + data
+        };
+        self.user.len() + self.id.len() + self.details.as_deref().map_or(0, of_details)
+    }
+}

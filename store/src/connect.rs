@@ -9,14 +9,13 @@ use std::time::{Duration, Instant};
 use redis::aio::{ConnectionLike, MultiplexedConnection, SendError};
 use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline, PushInfo, PushKind,
-    RedisError, RedisFuture, RedisResult, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline, ProtocolVersion,
+    PushInfo, PushKind, RedisError, RedisFuture, RedisResult, ServerErrorKind, Value,
 };
 use tokio::time::timeout;
 
 use crate::error::is_read_only;
 use crate::outage::Outage;
-use crate::store::SessionStore;
 
 /// How long an answer is waited for, and a connection.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -44,11 +43,46 @@ pub struct ReconnectingConnection {
 
 type Connecting = Pin<Box<dyn Future<Output = RedisResult<MultiplexedConnection>> + Send>>;
 
-struct Shared {
-    /// Makes the connection that will have this number.
-    connect: Box<dyn Fn(u64) -> Connecting + Send + Sync>,
+/// How connections are made.
+struct Connector {
+    /// Makes one for this use of it.
+    connect: Box<dyn Fn(Use, AsyncConnectionConfig) -> Connecting + Send + Sync>,
     /// How long that may take.
     patience: Duration,
+    /// Whether it speaks RESP3 for any use. Then redis-rs tells of the connection's end, so that no call has to fail to
+    /// find out.
+    is_resp3: bool,
+    db: i64,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// Commands and replies.
+    Asking,
+    /// What the server pushes, too: needs RESP3.
+    Listening,
+}
+
+/// Who is told of each connection that there is in turn. Connections have numbers, from 1.
+pub(crate) trait Listener: Send + Sync + 'static {
+    /// Prepares a connection before anything else is asked over it.
+    fn prepare(self: Arc<Self>, number: u64, connection: MultiplexedConnection) -> Preparing;
+
+    /// Learns why a connection could not be made or prepared.
+    fn failed(&self, error: &RedisError);
+
+    /// Takes what the server pushes. It must not wait.
+    fn push(&self, push: PushInfo);
+
+    /// Learns that this connection is no longer the one that is used.
+    fn lost(&self, number: u64);
+}
+
+pub(crate) type Preparing = Pin<Box<dyn Future<Output = RedisResult<()>> + Send>>;
+
+struct Shared {
+    connector: Arc<Connector>,
     /// Held by the one call that connects.
     connecting: tokio::sync::Mutex<()>,
     state: Arc<Mutex<State>>,
@@ -57,6 +91,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
+    listener: Option<Arc<dyn Listener>>,
     /// How many connections have been begun.
     number: u64,
     link: Option<Link>,
@@ -94,51 +129,54 @@ impl ReconnectingConnection {
     /// If the URL is none.
     pub fn new(url: impl IntoConnectionInfo) -> RedisResult<Self> {
         let info = with_keepalive(url.into_connection_info()?);
-        let (db, is_resp3) = (info.redis_settings().db(), info.redis_settings().protocol().supports_resp3());
-        let client = Client::open(info)?;
-        let state = Arc::<Mutex<State>>::default();
-        // The connection, which is in there, holds what is told of its end.
-        let weak = Arc::downgrade(&state);
-        let connect = move |number| {
-            let client = client.clone();
-            let mut config = AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE));
-            if is_resp3 {
-                // Then redis-rs tells of the connection's end, so that no call has to fail to find out.
-                let state = Weak::clone(&weak);
-                config = config.set_push_sender(move |push: PushInfo| {
-                    if let (PushKind::Disconnection, Some(state)) = (push.kind, state.upgrade()) {
-                        lock(&state).forget(number);
-                    }
-                    Ok::<_, SendError>(())
-                });
-            }
+        let redis = info.redis_settings().clone();
+        let is_resp3 = redis.protocol().supports_resp3();
+        let db = redis.db();
+        let asking = Client::open(info.clone())?;
+        let listening = Client::open(info.set_redis_settings(redis.set_protocol(ProtocolVersion::RESP3)))?;
+        let connect = move |what, config: AsyncConnectionConfig| {
+            let client = if what == Use::Listening { listening.clone() } else { asking.clone() };
+            let config = config.set_connection_timeout(Some(PATIENCE));
             let connecting = async move { client.get_multiplexed_async_connection_with_config(&config).await };
             Box::pin(connecting) as Connecting
         };
-        Ok(Self::with(Box::new(connect), PATIENCE, state, db))
+        Ok(Self::with(Arc::new(Connector { connect: Box::new(connect), patience: PATIENCE, is_resp3, db }), None))
     }
 
-    /// A connection that `connect` makes, as often as one is needed: to the primary that Sentinel names, as in [the
-    /// example](crate#connections).
+    /// A connection that `connect` makes with this configuration, as often as one is needed: to the primary that Sentinel
+    /// names, as in [the example](crate#connections).
     ///
     /// `connect` may take five seconds, because each Sentinel that has vanished costs one; answers may take a second,
     /// whatever the connection was made with. An error of `connect`, of whatever kind, is tried again as any failure.
     pub fn from_fn<F, Connecting>(connect: F) -> Self
     where
-        F: Fn() -> Connecting + Send + Sync + 'static,
+        F: Fn(AsyncConnectionConfig) -> Connecting + Send + Sync + 'static,
         Connecting: Future<Output = RedisResult<MultiplexedConnection>> + Send + 'static,
     {
-        Self::with(Box::new(move |_| Box::pin(connect())), LONG_PATIENCE, Arc::default(), 0)
+        let connect = Box::new(move |_, config| Box::pin(connect(config)) as self::Connecting);
+        Self::with(Arc::new(Connector { connect, patience: LONG_PATIENCE, is_resp3: false, db: 0 }), None)
     }
 
-    fn with(
-        connect: Box<dyn Fn(u64) -> Connecting + Send + Sync>,
-        patience: Duration,
-        state: Arc<Mutex<State>>,
-        db: i64,
-    ) -> Self {
-        let (connecting, db) = (tokio::sync::Mutex::default(), AtomicI64::new(db));
-        Self { shared: Arc::new(Shared { connect, patience, connecting, state, db }) }
+    fn with(connector: Arc<Connector>, listener: Option<Arc<dyn Listener>>) -> Self {
+        let (connecting, db) = (tokio::sync::Mutex::default(), AtomicI64::new(connector.db));
+        let state = Arc::new(Mutex::new(State { listener, ..State::default() }));
+        Self { shared: Arc::new(Shared { connector, connecting, state, db }) }
+    }
+
+    /// Another connection to the same server, whose pushes and whose end are told.
+    #[cfg(feature = "near-cache")]
+    pub(crate) fn listening(&self, listener: Arc<dyn Listener>) -> Self {
+        Self::with(Arc::clone(&self.shared.connector), Some(listener))
+    }
+
+    /// Asks over the connection that there is, which has this number.
+    #[cfg(feature = "near-cache")]
+    pub(crate) async fn ask<Asked, T>(&self, send: impl FnOnce(u64, MultiplexedConnection) -> Asked) -> RedisResult<T>
+    where
+        Asked: Future<Output = RedisResult<T>>,
+        T: Answer,
+    {
+        self.shared.ask(send).await
     }
 }
 
@@ -171,13 +209,13 @@ impl State {
                 self.outage.fail(failures);
                 if self.outage.failures >= SLOW_ANSWERS {
                     self.outage.pause(now);
-                    self.link = None;
+                    self.forget(number);
                 }
             }
             Finding::Away => {
                 self.outage.fail(failures);
                 self.outage.pause(now);
-                self.link = None;
+                self.forget(number);
             }
             Finding::Replica => {
                 self.outage = Outage::default();
@@ -187,7 +225,7 @@ impl State {
                 if self.demotion.admits(now) {
                     self.demotion.failures = self.demotion.failures.saturating_add(1);
                     self.demotion.pause(now);
-                    self.link = None;
+                    self.forget(number);
                 }
             }
         }
@@ -195,11 +233,14 @@ impl State {
 
     fn forget(&mut self, number: u64) {
         self.link.take_if(|link| link.number == number);
+        if let Some(listener) = &self.listener {
+            listener.lost(number);
+        }
     }
 }
 
 impl Shared {
-    async fn ask<T, Asked>(&self, send: impl FnOnce(MultiplexedConnection) -> Asked) -> RedisResult<T>
+    async fn ask<T, Asked>(&self, send: impl FnOnce(u64, MultiplexedConnection) -> Asked) -> RedisResult<T>
     where
         Asked: Future<Output = RedisResult<T>>,
         T: Answer,
@@ -209,7 +250,7 @@ impl Shared {
             Some(link) => link,
             None => self.connect(failures).await?,
         };
-        let answer = send(connection).await;
+        let answer = send(number, connection).await;
         lock(&self.state).learn(failures, number, &finding(&answer), Instant::now());
         answer
     }
@@ -220,7 +261,7 @@ impl Shared {
             Ok(turn) => turn,
             // While Redis is away, one call tries and no other waits.
             Err(_) if failures > 0 => return Err(away_a_moment_ago()),
-            Err(_) => timeout(self.patience, self.connecting.lock()).await.map_err(|_| timed_out())?,
+            Err(_) => timeout(self.connector.patience, self.connecting.lock()).await.map_err(|_| timed_out())?,
         };
         let number = {
             let mut state = lock(&self.state);
@@ -233,9 +274,9 @@ impl Shared {
             state.number += 1;
             state.number
         };
-        match timeout(self.patience, (self.connect)(number)).await.unwrap_or_else(|_| Err(timed_out())) {
-            Ok(mut connection) => {
-                connection.set_response_timeout(PATIENCE);
+        let connecting = timeout(self.connector.patience, self.make(number));
+        match connecting.await.unwrap_or_else(|_| Err(timed_out())) {
+            Ok(connection) => {
                 self.db.store(connection.get_db(), Ordering::Relaxed);
                 let link = Link { number, connection };
                 lock(&self.state).link = Some(link.clone());
@@ -246,6 +287,41 @@ impl Shared {
                 Err(error)
             }
         }
+    }
+
+    async fn make(&self, number: u64) -> RedisResult<MultiplexedConnection> {
+        let listener = lock(&self.state).listener.clone();
+        let what = if listener.is_some() { Use::Listening } else { Use::Asking };
+        let mut config = AsyncConnectionConfig::new();
+        if what == Use::Listening || self.connector.is_resp3 {
+            // The connection, which is in there, holds what is told of its end.
+            let (state, listener) = (Arc::downgrade(&self.state), listener.as_ref().map(Arc::downgrade));
+            config = config.set_push_sender(move |push: PushInfo| {
+                match (push.kind == PushKind::Disconnection, listener.as_ref().and_then(Weak::upgrade)) {
+                    (true, _) => {
+                        if let Some(state) = state.upgrade() {
+                            lock(&state).forget(number);
+                        }
+                    }
+                    (false, Some(listener)) => listener.push(push),
+                    (false, None) => {}
+                }
+                Ok::<_, SendError>(())
+            });
+        }
+        let making = async {
+            let mut connection = (self.connector.connect)(what, config).await?;
+            connection.set_response_timeout(PATIENCE);
+            if let Some(listener) = listener.clone() {
+                listener.prepare(number, connection.clone()).await?;
+            }
+            Ok(connection)
+        };
+        let made = making.await;
+        if let (Err(error), Some(listener)) = (&made, listener) {
+            listener.failed(error);
+        }
+        made
     }
 }
 
@@ -273,7 +349,7 @@ fn with_keepalive(info: ConnectionInfo) -> ConnectionInfo {
 }
 
 /// The errors among what was answered: redis-rs gives those of the server as values.
-trait Answer {
+pub(crate) trait Answer {
     fn errors(&self) -> impl Iterator<Item = RedisError>;
 }
 
@@ -320,7 +396,7 @@ fn complaint(error: &RedisError) -> Option<Finding> {
 
 impl ConnectionLike for ReconnectingConnection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        Box::pin(self.shared.ask(move |mut connection| async move { connection.send_packed_command(cmd).await }))
+        Box::pin(self.shared.ask(move |_, mut connection| async move { connection.send_packed_command(cmd).await }))
     }
 
     fn req_packed_commands<'a>(
@@ -329,37 +405,13 @@ impl ConnectionLike for ReconnectingConnection {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        Box::pin(
-            self.shared.ask(move |mut connection| async move {
-                connection.send_packed_commands(pipeline, offset, count).await
-            }),
-        )
+        Box::pin(self.shared.ask(move |_, mut connection| async move {
+            connection.send_packed_commands(pipeline, offset, count).await
+        }))
     }
 
     fn get_db(&self) -> i64 {
         self.shared.db.load(Ordering::Relaxed)
-    }
-}
-
-impl SessionStore<ReconnectingConnection> {
-    /// A store over one [`ReconnectingConnection`] to the server at this URL, shared by all clones. Redis need not be
-    /// there yet: until it is, every call fails with [`StoreError::Unavailable`](crate::StoreError::Unavailable).
-    ///
-    /// ```no_run
-    /// use redis_session_store::SessionStore;
-    ///
-    /// # fn example() -> redis::RedisResult<()> {
-    /// let sessions = SessionStore::connect("redis://app:change-me@127.0.0.1:6379/")?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// Its methods must be called within a Tokio runtime. By Sentinel: [`ReconnectingConnection::from_fn`].
-    ///
-    /// # Errors
-    /// If the URL is none.
-    pub fn connect(url: impl IntoConnectionInfo) -> RedisResult<Self> {
-        ReconnectingConnection::new(url).map(Self::new)
     }
 }
 

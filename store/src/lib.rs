@@ -35,6 +35,7 @@
 //! |---|---|
 //! | `signatures` (default) | forged JWTs are refused [before they cost the server](SessionStore#forged-tokens) the check of a public key's signature |
 //! | `offline` | while Redis is away, JWTs can be checked without it, and the answer says so: [`LocalVerifier`] |
+//! | `near-cache` | checks that are answered from memory while Redis would say the same: [`NearCache`] |
 //! | `encryption` | session data whose values Redis, its files and its replicas cannot read; the names of the fields and the lengths of the values they can: [`DataKeys`] |
 //!
 //! # Connections
@@ -58,13 +59,18 @@
 //!
 //! ```no_run
 //! # fn example() {
-//! use redis::sentinel::{SentinelClient, SentinelServerType};
+//! use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+//! use redis::{ProtocolVersion, RedisConnectionInfo};
 //! use redis_session_store::{ReconnectingConnection, SessionStore};
 //!
-//! let sessions = SessionStore::new(ReconnectingConnection::from_fn(|| async {
+//! let sessions = SessionStore::new(ReconnectingConnection::from_fn(|config| async move {
 //!     let sentinels = vec!["redis://10.0.0.1:26379/", "redis://10.0.0.2:26379/", "redis://10.0.0.3:26379/"];
-//!     let mut primary = SentinelClient::build(sentinels, "sessions".to_owned(), None, SentinelServerType::Master)?;
-//!     primary.get_async_connection().await
+//!     // RESP3, for a near cache.
+//!     let redis = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP3);
+//!     let node = SentinelNodeConnectionInfo::default().set_redis_connection_info(redis);
+//!     let primary = SentinelServerType::Master;
+//!     let mut primary = SentinelClient::build(sentinels, "sessions".to_owned(), Some(node), primary)?;
+//!     primary.get_async_connection_with_config(&config).await
 //! }));
 //! # }
 //! ```
@@ -100,6 +106,8 @@ mod id;
 #[cfg(feature = "offline")]
 mod local;
 mod login;
+#[cfg(feature = "near-cache")]
+mod near;
 mod outage;
 mod policy;
 #[cfg(feature = "encryption")]
@@ -118,6 +126,9 @@ pub use error::{DataError, StoreError};
 #[cfg_attr(docsrs, doc(cfg(feature = "offline")))]
 pub use local::{LocalVerifier, LocalVerifierError};
 pub use login::{Login, Visitor};
+#[cfg(feature = "near-cache")]
+#[cfg_attr(docsrs, doc(cfg(feature = "near-cache")))]
+pub use near::{NearCache, NearCacheFigures};
 pub use policy::Policy;
 pub use redis_session;
 #[cfg(feature = "encryption")]

@@ -85,6 +85,11 @@ impl Visitor {
         self.agent.as_deref()
     }
 
+    #[cfg(feature = "near-cache")]
+    pub(crate) fn known_device(&self) -> Option<&[u8]> {
+        self.device.as_deref()
+    }
+
     pub(crate) fn check(&self, details: bool, demand: Demand) -> ValidateOptions {
         let mut options = ValidateOptions::new();
         if let Some(level) = demand.level {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::ConnectionLike;
+use redis::{IntoConnectionInfo, RedisResult};
 use redis_session::{
     ActiveSession, AsyncSessionCommands as _, Created, KeyPrefix, Reason, RegenerateOptions, Session, SessionData,
     SessionErrorCode, Validation, unverified_user,
@@ -13,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::authenticated::{Assurance, Authenticated};
+use crate::connect::ReconnectingConnection;
 use crate::data;
 use crate::error::DataError;
 #[cfg(feature = "encryption")]
@@ -23,6 +25,8 @@ use crate::error::takes_no_changes;
 #[cfg(feature = "offline")]
 use crate::local::LocalVerifier;
 use crate::login::{Demand, Login, Visitor};
+#[cfg(feature = "near-cache")]
+use crate::near::{Near, NearCache, NearCacheFigures, Question};
 use crate::policy::Policy;
 #[cfg(feature = "encryption")]
 use crate::seal::DataKeys;
@@ -93,6 +97,8 @@ pub struct SessionStore<C> {
     signatures: Arc<Signatures>,
     #[cfg(feature = "encryption")]
     data_keys: Option<Arc<DataKeys>>,
+    #[cfg(feature = "near-cache")]
+    near: Option<Arc<Near>>,
 }
 
 impl<C> fmt::Debug for SessionStore<C> {
@@ -115,6 +121,8 @@ impl<C> SessionStore<C> {
             signatures: Arc::new(Signatures::new()),
             #[cfg(feature = "encryption")]
             data_keys: None,
+            #[cfg(feature = "near-cache")]
+            near: None,
         }
     }
 
@@ -129,6 +137,11 @@ impl<C> SessionStore<C> {
     #[must_use]
     pub fn keys(mut self, keys: KeyPrefix) -> Self {
         self.keys = keys;
+        #[cfg(feature = "near-cache")]
+        {
+            // The same tokens are of other keys now.
+            self.near = self.near.map(|near| near.afresh());
+        }
         self
     }
 
@@ -186,6 +199,14 @@ impl<C> SessionStore<C> {
     #[must_use]
     pub fn required_sign_in_within(&self) -> Option<Duration> {
         self.demand.max_age
+    }
+
+    /// What its near cache has done, if it has one.
+    #[cfg(feature = "near-cache")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "near-cache")))]
+    #[must_use]
+    pub fn near_cache_figures(&self) -> Option<NearCacheFigures> {
+        self.near.as_ref().map(|near| near.figures())
     }
 
     /// While Redis is away, let `verifier` tell whether a JWT is good. See [`Assurance::TokenOnly`] for what that does
@@ -247,6 +268,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
             options = options.data(name.as_bytes(), value.as_slice());
         }
         let mut connection = self.connection();
+        let _change = self.change(&key);
         match connection.session_create(&key, &options).await {
             Err(error) if SessionErrorCode::of(&error) == Some(SessionErrorCode::SessionExists) => {
                 // The id is random, so it can only be an earlier try of this login, or the same command, sent again by a
@@ -263,7 +285,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// # Errors
     /// [`StoreError::Refused`] if the token is not good, with the reason, for the log and not for strangers;
     /// [`StoreError::Unavailable`] if Redis is away and no local verifier was given.
-    pub async fn authenticate(&self, token: &str, visitor: &Visitor) -> Result<Authenticated, StoreError> {
+    pub async fn authenticate(&self, token: &str, visitor: &Visitor) -> Result<Arc<Authenticated>, StoreError> {
         self.check(token, visitor, false).await
     }
 
@@ -272,17 +294,36 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     ///
     /// # Errors
     /// As [`SessionStore::authenticate`].
-    pub async fn touch(&self, token: &str, visitor: &Visitor) -> Result<Authenticated, StoreError> {
+    pub async fn touch(&self, token: &str, visitor: &Visitor) -> Result<Arc<Authenticated>, StoreError> {
         self.check(token, visitor, true).await
     }
 
-    async fn check(&self, token: &str, visitor: &Visitor, touches: bool) -> Result<Authenticated, StoreError> {
+    async fn check(&self, token: &str, visitor: &Visitor, touches: bool) -> Result<Arc<Authenticated>, StoreError> {
+        #[cfg(feature = "near-cache")]
+        if let Some(near) = self.near()
+            && let Some(answer) = near.recall(token, visitor, self.policy.details, touches)
+        {
+            return Ok(answer);
+        }
+        self.ask(token, visitor, touches).await
+    }
+
+    async fn ask(&self, token: &str, visitor: &Visitor, touches: bool) -> Result<Arc<Authenticated>, StoreError> {
         let user = user_of(token)?;
-        let options = visitor.check(self.policy.details, self.demand);
         let key = self.keys.key(&user);
         let mut connection = self.connection();
         #[cfg(feature = "signatures")]
         self.signatures.refuse_forged(&mut connection, token).await.map_err(StoreError::Refused)?;
+        #[cfg(feature = "near-cache")]
+        if let Some(near) = self.near() {
+            let details = self.policy.details;
+            let question = Question { key: &key, token, visitor, user: &user, details, touches };
+            // Whatever is wrong with its connection, the other one may do.
+            if let Ok(validation) = near.ask(question).await {
+                return self.answer(user, token, validation).await;
+            }
+        }
+        let options = visitor.check(self.policy.details, self.demand);
         let answer = match touches {
             true => connection.session_touch(&key, token, &options).await,
             false => connection.session_validate(&key, token, &options).await,
@@ -296,28 +337,44 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
             answer => answer,
         };
         match answer.map_err(StoreError::from) {
-            Ok(Validation::Active(ActiveSession { id: Some(id), expires_at, details, .. })) => {
-                Ok(Authenticated { user, id, expires_at, assurance: Assurance::Session, details })
-            }
-            // It was asked for.
-            Ok(Validation::Active(_)) => {
-                let what = "the reply of a check has no id";
-                Err(StoreError::Redis((redis::ErrorKind::UnexpectedReturnType, what).into()))
-            }
-            Ok(Validation::Inactive(inactive)) => {
-                #[cfg(feature = "signatures")]
-                self.signatures.learn(&mut connection, token, &inactive).await;
-                Err(StoreError::Refused(inactive))
-            }
+            Ok(validation) => self.answer(user, token, validation).await,
             // A token alone does not tell how its user has signed in since.
             #[cfg(feature = "offline")]
             Err(error) if self.demand != Demand::default() => Err(error),
             #[cfg(feature = "offline")]
             Err(error @ (StoreError::Unavailable(_) | StoreError::ModuleMissing)) => match &self.local {
-                Some(verifier) => verifier.verify(&user, token).map_err(StoreError::Refused)?.ok_or(error),
+                Some(verifier) => {
+                    verifier.verify(&user, token).map_err(StoreError::Refused)?.map(Arc::new).ok_or(error)
+                }
                 None => Err(error),
             },
             Err(error) => Err(error),
+        }
+    }
+
+    /// What the server says of a token of this user.
+    #[cfg_attr(not(feature = "signatures"), allow(clippy::unused_async))]
+    async fn answer(
+        &self,
+        user: String,
+        _token: &str,
+        validation: Validation,
+    ) -> Result<Arc<Authenticated>, StoreError> {
+        match validation {
+            Validation::Active(ActiveSession { id: Some(id), expires_at, details, .. }) => {
+                let details = details.filter(|_| self.policy.details);
+                Ok(Arc::new(Authenticated { user, id, expires_at, assurance: Assurance::Session, details }))
+            }
+            // It was asked for.
+            Validation::Active(_) => {
+                let what = "the reply of a check has no id";
+                Err(StoreError::Redis((redis::ErrorKind::UnexpectedReturnType, what).into()))
+            }
+            Validation::Inactive(inactive) => {
+                #[cfg(feature = "signatures")]
+                self.signatures.learn(&mut self.connection(), _token, &inactive).await;
+                Err(StoreError::Refused(inactive))
+            }
         }
     }
 
@@ -343,7 +400,8 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// that somebody may have stolen it, and that the session has been ended.
     pub async fn refresh(&self, refresh_token: &str, visitor: &Visitor) -> Result<Created, StoreError> {
         let key = self.keys.key(&user_of(refresh_token)?);
-        let grant = self.connection().session_refresh(key, refresh_token, &visitor.refresh()).await?;
+        let _change = self.change(&key);
+        let grant = self.connection().session_refresh(&key, refresh_token, &visitor.refresh()).await?;
         grant.into_result().map_err(StoreError::Refused)
     }
 
@@ -369,7 +427,9 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
             return match self.reseal_twice(&user, &old.id, &created.id).await {
                 // It has ended already, as a check of the new token will say.
                 Ok(()) | Err(StoreError::NoSession) => Ok(created),
-                Err(cause) => Err(StoreError::Resealing(Box::new(Resealing { created, user, old_id: old.id, cause }))),
+                Err(cause) => {
+                    Err(StoreError::Resealing(Box::new(Resealing { created, user, old_id: old.id.clone(), cause })))
+                }
             };
         }
         self.exchange(&user, token, options).await
@@ -379,7 +439,9 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         let mut connection = self.connection();
         #[cfg(feature = "signatures")]
         self.signatures.refuse_forged(&mut connection, token).await.map_err(StoreError::Refused)?;
-        let grant = connection.session_regenerate(self.keys.key(user), token, options).await?;
+        let key = self.keys.key(user);
+        let _change = self.change(&key);
+        let grant = connection.session_regenerate(&key, token, options).await?;
         grant.into_result().map_err(StoreError::Refused)
     }
 
@@ -435,7 +497,9 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// # Errors
     /// As [`SessionStore::logout`]. [`StoreError::Redis`] if the text can be no id.
     pub async fn logout_session(&self, user: &str, id: &str) -> Result<bool, StoreError> {
-        Ok(self.connection().session_revoke(self.keys.key(user), id).await? > 0)
+        let key = self.keys.key(user);
+        let _change = self.change(&key);
+        Ok(self.connection().session_revoke(&key, id).await? > 0)
     }
 
     /// Logs a user out everywhere, and says of how many sessions. No token from before is good any more.
@@ -443,7 +507,9 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// # Errors
     /// As [`SessionStore::logout`].
     pub async fn logout_everywhere(&self, user: &str) -> Result<u64, StoreError> {
-        Ok(self.connection().session_revoke_user(self.keys.key(user)).await?)
+        let key = self.keys.key(user);
+        let _change = self.change(&key);
+        Ok(self.connection().session_revoke_user(&key).await?)
     }
 
     /// Logs a user out everywhere but in the session with this id or token, as after a change of password, and says of
@@ -467,7 +533,9 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// As [`SessionStore::logout`]. [`StoreError::Redis`] if the token to be spared is not one of this user: then
     /// nothing is logged out.
     pub async fn logout_others(&self, user: &str, id_or_token: &str) -> Result<u64, StoreError> {
-        Ok(self.connection().session_revoke_others(self.keys.key(user), id_or_token).await?)
+        let key = self.keys.key(user);
+        let _change = self.change(&key);
+        Ok(self.connection().session_revoke_others(&key, id_or_token).await?)
     }
 
     /// Where a user is logged in: the live sessions, the newest first.
@@ -606,7 +674,9 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         if fields.is_empty() {
             return Ok(0);
         }
-        Ok(self.connection().session_unset(self.keys.key(user), id, fields).await?)
+        let key = self.keys.key(user);
+        let _change = self.change(&key);
+        Ok(self.connection().session_unset(&key, id, fields).await?)
     }
 
     async fn put(&self, user: &str, id: &str, fields: data::Fields) -> Result<(), StoreError> {
@@ -614,7 +684,9 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
             return Ok(());
         }
         let fields = self.sealed(user, id, fields)?;
-        self.connection().session_set(self.keys.key(user), id, fields).await?;
+        let key = self.keys.key(user);
+        let _change = self.change(&key);
+        self.connection().session_set(&key, id, fields).await?;
         Ok(())
     }
 
@@ -624,7 +696,9 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
             return Ok(true);
         }
         let fields = self.sealed(user, id, fields)?;
-        match self.connection().session_set_version(self.keys.key(user), id, version, fields).await {
+        let key = self.keys.key(user);
+        let _change = self.change(&key);
+        match self.connection().session_set_version(&key, id, version, fields).await {
             Err(error) if SessionErrorCode::of(&error) == Some(SessionErrorCode::Conflict) => Ok(false),
             done => Ok(done.map(|_| true)?),
         }
@@ -644,6 +718,77 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
 
     fn connection(&self) -> C {
         self.connection.clone()
+    }
+
+    /// What may answer instead of Redis. How the user has signed in is asked of Redis each time.
+    #[cfg(feature = "near-cache")]
+    fn near(&self) -> Option<&Arc<Near>> {
+        self.near.as_ref().filter(|_| self.demand == Demand::default())
+    }
+
+    /// To be held while this key is changed.
+    #[cfg(feature = "near-cache")]
+    fn change<'a>(&'a self, key: &'a str) -> Change<'a> {
+        Change { near: self.near.as_deref(), key }
+    }
+
+    /// Without a near cache nothing is remembered.
+    #[cfg(not(feature = "near-cache"))]
+    #[allow(clippy::unused_self)]
+    fn change(&self, _key: &str) {}
+}
+
+impl SessionStore<ReconnectingConnection> {
+    /// A store over one [`ReconnectingConnection`] to the server at this URL, shared by all clones. Redis need not be
+    /// there yet: until it is, every call fails with [`StoreError::Unavailable`].
+    ///
+    /// ```no_run
+    /// use redis_session_store::SessionStore;
+    ///
+    /// # fn example() -> redis::RedisResult<()> {
+    /// let sessions = SessionStore::connect("redis://app:change-me@127.0.0.1:6379/")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Its methods must be called within a Tokio runtime. By Sentinel: [`ReconnectingConnection::from_fn`].
+    ///
+    /// # Errors
+    /// If the URL is none.
+    pub fn connect(url: impl IntoConnectionInfo) -> RedisResult<Self> {
+        ReconnectingConnection::new(url).map(Self::new)
+    }
+}
+
+#[cfg(feature = "near-cache")]
+#[cfg_attr(docsrs, doc(cfg(feature = "near-cache")))]
+impl SessionStore<ReconnectingConnection> {
+    /// Answers checks from memory while Redis would say the same: see [`NearCache`] for what that
+    /// promises. All clones share it.
+    ///
+    /// It has a connection of its own, with RESP3, made as the store's other one is. One by Sentinel must be made with
+    /// RESP3 by its function, as in [the example](crate#connections).
+    #[must_use]
+    pub fn near_cache(mut self, settings: NearCache) -> Self {
+        self.near = Some(Near::new(settings, self.connection.clone()));
+        self
+    }
+}
+
+/// While a key is changed. At its end, however it ends, nothing is remembered of the key from before: whether a change
+/// was made whose answer did not come is not known.
+#[cfg(feature = "near-cache")]
+struct Change<'a> {
+    near: Option<&'a Near>,
+    key: &'a str,
+}
+
+#[cfg(feature = "near-cache")]
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        if let Some(near) = self.near {
+            near.forget(self.key);
+        }
     }
 }
 

@@ -56,12 +56,15 @@ fn full_answers_with_all_there_is_to_know() {
         let created = create(con, line);
         for command in BOTH {
             let answer = ask(con, &format!("{command} sessions:42 {} full", created.str("token")));
-            let expected = [&["active", "id", "expires_at", "token_expires_at", "new_ip"], &NAMES[2..]].concat();
+            let expected =
+                [&["active", "id", "expires_at", "checked_at", "token_expires_at", "new_ip"], &NAMES[2..]].concat();
             assert_eq!(answer.names(), expected);
             assert!(answer.bool("active") && !answer.bool("new_ip"));
             assert_eq!((answer.str("id"), answer.str("user")), ("one".into(), "42".into()));
             assert_eq!(answer.int("created_at"), created.int("expires_at") - 1_000_000);
             assert!(answer.int("last_seen_at") >= answer.int("created_at"));
+            let now = now_ms(con);
+            assert!((answer.int("last_seen_at")..=now).contains(&answer.int("checked_at")));
             assert_eq!(answer.int("idle_expires_at"), answer.int("last_seen_at") + 100_000);
             assert_eq!(answer.int("expires_at"), answer.int("idle_expires_at"));
             assert_eq!(answer.int("token_expires_at"), created.int("token_expires_at"));

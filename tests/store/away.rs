@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use redis::sentinel::{SentinelClient, SentinelServerType};
 use redis_session::{CreateOptions, Reason, TokenFormat};
-use redis_session_store::{
-    Assurance, LocalVerifier, Login, Policy, ReconnectingConnection, SessionStore, StoreError, Visitor,
-};
+use redis_session_store::{Assurance, LocalVerifier, Login, Policy, SessionStore, StoreError, Visitor};
 use redis_session_tests::{Sentinels, Server, ServerBuilder, jwk_set};
 
 use crate::forwarder::Forwarder;
-use crate::{for_secs, token};
+use crate::{for_secs, sentinels_primary, token};
 
 fn server() -> Server {
     durable().start()
@@ -76,7 +73,7 @@ async fn with_a_local_verifier_a_jwt_is_good_by_itself_and_that_is_said() {
     server.kill();
     let checked = store.touch(token(&created), &Visitor::new()).await.unwrap();
     assert_eq!(checked.assurance, Assurance::TokenOnly);
-    assert_eq!((checked.user.as_str(), checked.id), ("42", session.id));
+    assert_eq!((checked.user.as_str(), &checked.id), ("42", &session.id));
     assert_eq!(checked.expires_at, created.token_expires_at.unwrap());
     // That is what the assurance means.
     assert_eq!(store.touch(token(&logged_out), &Visitor::new()).await.unwrap().assurance, Assurance::TokenOnly);
@@ -341,7 +338,6 @@ async fn with_a_local_verifier_a_server_that_takes_no_changes_is_still_asked() {
     assert_eq!(store.touch(token(&created), &Visitor::new()).await.unwrap().assurance, Assurance::TokenOnly);
 }
 
-/// As the example of `ReconnectingConnection::from_fn` has it.
 #[tokio::test]
 async fn a_store_finds_the_primary_that_sentinel_names_after_a_crash() {
     let mut primary = server();
@@ -349,13 +345,7 @@ async fn a_store_finds_the_primary_that_sentinel_names_after_a_crash() {
     redis_session_tests::cmd(&mut replica.connection(), &format!("REPLICAOF 127.0.0.1 {}", primary.port())).unwrap();
     primary.wait_for_sync(&replica);
     let sentinels = Sentinels::start(&primary, 1);
-    let urls = sentinels.urls();
-    let store = SessionStore::new(ReconnectingConnection::from_fn(move || {
-        let urls = urls.clone();
-        async move {
-            SentinelClient::build(urls, Sentinels::NAME, None, SentinelServerType::Master)?.get_async_connection().await
-        }
-    }));
+    let store = SessionStore::new(sentinels_primary(sentinels.urls()));
     let created = soon(store.login(&Login::new("42"))).await.unwrap();
     primary.wait_for_sync(&replica);
     primary.kill();

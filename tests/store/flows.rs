@@ -66,7 +66,7 @@ async fn a_touch_slides_the_idle_timeout_and_a_check_does_not() {
             true => store.touch(token(&created), &Visitor::new()).await,
             false => store.authenticate(token(&created), &Visitor::new()).await,
         };
-        checked.unwrap().details.expect("details").idle_expires_at.unwrap().unix_millis()
+        checked.unwrap().details.as_ref().expect("details").idle_expires_at.unwrap().unix_millis()
     };
     let first = idle_end(false).await;
     server.advance(secs(40));

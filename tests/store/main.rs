@@ -8,15 +8,18 @@ mod flows;
 mod forwarder;
 mod local;
 mod log;
+mod near_cache;
 mod signatures;
 mod web;
 
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
+use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+use redis::{ProtocolVersion, RedisConnectionInfo};
 use redis_session::{CreateOptions, Created, TokenFormat};
-use redis_session_store::{Login, SessionStore, StoreError, Visitor};
-use redis_session_tests::Server;
+use redis_session_store::{Login, ReconnectingConnection, SessionStore, StoreError, Visitor};
+use redis_session_tests::{Sentinels, Server};
 
 type Store = SessionStore<MultiplexedConnection>;
 
@@ -48,4 +51,17 @@ fn secs(secs: u64) -> Duration {
 
 fn for_secs(ttl: u64) -> CreateOptions {
     CreateOptions::new().ttl(secs(ttl)).token(TokenFormat::Jwt)
+}
+
+/// As the example of `ReconnectingConnection::from_fn` has it.
+fn sentinels_primary(urls: Vec<String>) -> ReconnectingConnection {
+    ReconnectingConnection::from_fn(move |config| {
+        let urls = urls.clone();
+        async move {
+            let redis = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP3);
+            let node = SentinelNodeConnectionInfo::default().set_redis_connection_info(redis);
+            let mut primary = SentinelClient::build(urls, Sentinels::NAME, Some(node), SentinelServerType::Master)?;
+            primary.get_async_connection_with_config(&config).await
+        }
+    })
 }

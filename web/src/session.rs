@@ -18,11 +18,14 @@ use crate::rejection::Rejection;
 /// With axum it is an argument of a handler (feature `axum`). A handler that takes one is not run without. One that takes
 /// an `Option<Session>` is, unless Redis is away. Elsewhere, [`Session::of`] gets it from the extensions.
 #[derive(Clone)]
-pub struct Session(Arc<(Authenticated, String)>);
+pub struct Session {
+    found: Arc<Authenticated>,
+    token: Arc<str>,
+}
 
 impl Session {
-    pub(crate) fn new(session: Authenticated, token: String) -> Self {
-        Self(Arc::new((session, token)))
+    pub(crate) fn new(found: Arc<Authenticated>, token: String) -> Self {
+        Self { found, token: token.into() }
     }
 
     /// Puts what a layer found into a request's extensions, in the place of what a layer further out found.
@@ -69,7 +72,7 @@ impl Session {
     /// The token that the request brought, for a logout. It is a secret.
     #[must_use]
     pub fn token(&self) -> &str {
-        &self.0.1
+        &self.token
     }
 
     /// A claim of the session, as [`Login::claims`](redis_session_store::Login::claims) gave it, or of its JWT, which was
@@ -114,7 +117,7 @@ impl Deref for Session {
     type Target = Authenticated;
 
     fn deref(&self) -> &Authenticated {
-        &self.0.0
+        &self.found
     }
 }
 

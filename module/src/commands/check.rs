@@ -102,7 +102,7 @@ impl<'a> Request<'a> {
             return Ok(());
         }
         let is_full = self.extent == Some(Extent::Full);
-        let reply = reply.map(if is_full { 16 } else { 3 });
+        let reply = reply.map(if is_full { 17 } else { 3 });
         reply.name("active").boolean(true);
         reply.name("id").id(&token.id);
         reply.name("expires_at").optional_time(deadline);
@@ -111,6 +111,7 @@ impl<'a> Request<'a> {
             let sessions = user.key.sessions();
             let session = sessions.and_then(|sessions| sessions.get(&token.id, agents, &user.rules));
             let known_ip = session.as_ref().and_then(|session| session.ip);
+            reply.name("checked_at").time(user.rules.now);
             reply.name("token_expires_at").optional_time(token.own_expiry());
             reply.name("new_ip").boolean(alive.is_some() && self.ip.is_some_and(|ip| known_ip != Some(ip)));
             describe(reply, user.subject, session.as_ref());

@@ -19,11 +19,12 @@ impl Command for ReloadKeys {
     type Arguments<'a> = ();
 
     fn run(call: &Call<'_>, (): ()) -> Result<(), Failure> {
-        let mut state = state::lock();
-        if let Err(why) = state.load_keys(Load::Again) {
+        let outcome = state::lock().load_keys(Load::Again);
+        if let Err(why) = outcome {
             log_notice(&format!("session: SESSION.RELOADKEYS: the keys stay as they were: {why}"));
             return Err(Failure::invalid(why));
         }
-        keys::reply(call.reply(), &state)
+        state::announce();
+        keys::reply(call.reply(), &state::lock())
     }
 }

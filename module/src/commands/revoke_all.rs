@@ -56,6 +56,7 @@ impl Command for RevokeAll {
             state.set_revoked_before(cutoff);
             cutoff
         };
+        state::announce();
         call.replicate(&stored::as_command(cutoff));
         if !call.is_replay() {
             stats::REVOKE_ALL.add(1);

@@ -34,7 +34,8 @@ pub(crate) fn require_api() -> Result<(), String> {
         RedisModule_GetCommand RedisModule_GetContextFlags RedisModule_KeyType RedisModule_LoadConfigs
         RedisModule_LoadStringBuffer RedisModule_Log RedisModule_LogIOError RedisModule_Milliseconds
         RedisModule_ModuleTypeGetType RedisModule_ModuleTypeGetValue RedisModule_ModuleTypeSetValue
-        RedisModule_NotifyKeyspaceEvent RedisModule_OpenKey RedisModule_RedactClientCommandArgument
+        RedisModule_NotifyKeyspaceEvent RedisModule_OpenKey RedisModule_PublishMessage
+        RedisModule_RedactClientCommandArgument
         RedisModule_RegisterEnumConfig RedisModule_RegisterNumericConfig RedisModule_RegisterStringConfig
         RedisModule_Replicate RedisModule_ReplyWithArray RedisModule_ReplyWithBool RedisModule_ReplyWithError
         RedisModule_ReplyWithLongLong RedisModule_ReplyWithMap RedisModule_ReplyWithNull

@@ -51,6 +51,20 @@ pub(crate) fn clock() -> UnixMillis {
     UnixMillis::saturating_from(now)
 }
 
+/// Publishes a message to the subscribers of a channel: of this server, and of all nodes of its cluster.
+pub(crate) fn publish(channel: &str, message: &str) {
+    // SAFETY: no context is needed to make strings or to publish; the bytes outlive the calls, which copy them, and each
+    // string is freed once.
+    unsafe {
+        let [channel, message] = [channel, message]
+            .map(|text| redis!(RedisModule_CreateString(std::ptr::null_mut(), text.as_ptr().cast(), text.len())));
+        redis!(RedisModule_PublishMessage(std::ptr::null_mut(), channel, message));
+        for text in [channel, message] {
+            redis!(RedisModule_FreeString(std::ptr::null_mut(), text));
+        }
+    }
+}
+
 /// Writes a line to the server's log, level `warning`.
 pub(crate) fn log_warning(text: &str) {
     log(c"warning", text);

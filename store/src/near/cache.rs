@@ -1,0 +1,309 @@
+//! The answers, and what the server pushes about them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{PushInfo, PushKind, RedisError, RedisResult, Value, cmd};
+use redis_session::{ActiveSession, Details, Timestamp, Validation, redact};
+use tokio::sync::Notify;
+
+use super::clock::{Clock, Moment};
+use super::figures::NearCacheFigures;
+use super::settings::NearCache;
+use super::table::{Entry, Table, Uses};
+use crate::authenticated::{Assurance, Authenticated};
+use crate::connect::{Listener, Preparing};
+use crate::login::Visitor;
+
+/// Where the module announces changes that concern everyone.
+const CHANNEL: &str = "__redis_session__";
+/// For how long a connection that has proved alive is believed to be.
+const TRUST: Duration = Duration::from_secs(3);
+/// For how long the uses of a session may stay unsent at most.
+const LONGEST_UNSENT: Duration = Duration::from_secs(60);
+/// When a use that could not be sent is tried again.
+const NEXT_TRY: Duration = Duration::from_secs(1);
+/// How many uses may wait to be sent. Others are late by one interval.
+const MOST_WAITING: usize = 100_000;
+
+/// What is asked of a token.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) token: &'a str,
+    pub(crate) visitor: &'a Visitor,
+    pub(crate) user: &'a str,
+    pub(crate) details: bool,
+    pub(crate) touches: bool,
+}
+
+/// What a read notes before it is sent.
+pub(super) struct Ticket {
+    generation: u64,
+    /// Whether it is sent over the connection of this generation.
+    is_tracked: bool,
+    changes: u64,
+    sent: Moment,
+}
+
+/// What is remembered, and what the connection that tracks it says.
+pub(super) struct Cache {
+    max_age: Duration,
+    clock: Clock,
+    table: Table,
+    /// Goes up with each connection that comes or goes, and whenever all is dropped.
+    generation: AtomicU64,
+    /// The number of the connection that tracks; 0 if there is none.
+    tracking: AtomicU64,
+    /// Until when the connection is believed to be alive.
+    alive_until: AtomicU64,
+    uses: Mutex<Vec<Arc<Entry>>>,
+    use_came: Notify,
+    misses: AtomicU64,
+    invalidations: AtomicU64,
+    clearances: AtomicU64,
+    touches: AtomicU64,
+    trouble: Mutex<Option<String>>,
+}
+
+impl Cache {
+    pub(super) fn new(settings: NearCache) -> Self {
+        Self {
+            max_age: settings.max_age,
+            clock: Clock::new(),
+            table: Table::new(settings.entries, settings.bytes),
+            generation: AtomicU64::new(0),
+            tracking: AtomicU64::new(0),
+            alive_until: AtomicU64::new(Moment::NEVER.nanos()),
+            uses: Mutex::default(),
+            use_came: Notify::new(),
+            misses: AtomicU64::new(0),
+            invalidations: AtomicU64::new(0),
+            clearances: AtomicU64::new(0),
+            touches: AtomicU64::new(0),
+            trouble: Mutex::default(),
+        }
+    }
+
+    pub(super) fn recall(
+        &self,
+        token: &str,
+        visitor: &Visitor,
+        details: bool,
+        touches: bool,
+    ) -> Option<Arc<Authenticated>> {
+        let now = self.clock.now();
+        if now.nanos() >= self.alive_until.load(Ordering::Acquire) {
+            return None;
+        }
+        let answer = self.table.get(token, |entry| {
+            let holds = entry.generation == self.generation.load(Ordering::Acquire)
+                && now < entry.until
+                && entry.device.as_deref() == visitor.known_device()
+                && entry.answer.details.is_some() == details;
+            if !holds {
+                return None;
+            }
+            if touches {
+                self.note_use(entry, now);
+            }
+            Some(Arc::clone(&entry.answer))
+        })?;
+        Some(for_visitor(answer, visitor))
+    }
+
+    /// What a read over the connection with this number is to note before it is sent.
+    pub(super) fn ticket(&self, number: u64, key: &str) -> Ticket {
+        // In this order: if the connection is replaced in between, the generation is one that has ended.
+        let generation = self.generation.load(Ordering::Acquire);
+        let is_tracked = self.tracking.load(Ordering::Acquire) == number;
+        Ticket { generation, is_tracked, changes: self.table.changes(key), sent: self.clock.now() }
+    }
+
+    /// Notes that what was asked with this ticket was answered: the connection was alive when it was sent, and all that
+    /// was pushed before is known.
+    pub(super) fn heard(&self, ticket: &Ticket) {
+        if ticket.is_tracked && ticket.generation == self.generation.load(Ordering::Acquire) {
+            self.alive_until.fetch_max(ticket.sent.after(TRUST).nanos(), Ordering::AcqRel);
+        }
+    }
+
+    /// Remembers a good answer.
+    pub(super) fn learn(&self, ticket: &Ticket, question: &Question<'_>, session: &ActiveSession) {
+        let (Some(id), Some(details)) = (&session.id, &session.details) else { return };
+        // The server's clock at the check, which was after this one's when the question was sent: so what counts from
+        // there ends here earlier, by as long as the question took, and never later.
+        let left = |time: Timestamp| span(details.checked_at, time);
+        let until = ticket.sent.after(self.max_age.min(left(session.expires_at)));
+        let interval = match (details.last_seen_at, details.idle_expires_at) {
+            (Some(seen), Some(idle)) => LONGEST_UNSENT.min(span(seen, idle) / 10),
+            _ => LONGEST_UNSENT,
+        };
+        let unsent = details.last_seen_at.map_or(Duration::ZERO, |seen| span(seen, details.checked_at));
+        let uses = Uses { due: ticket.sent.after(interval.saturating_sub(unsent)), interval };
+        let answer = Arc::new(Authenticated {
+            user: question.user.to_owned(),
+            id: id.clone(),
+            expires_at: session.expires_at,
+            assurance: Assurance::Session,
+            details: question.details.then(|| details.clone()),
+        });
+        let named = (question.key, question.token, question.visitor.known_device());
+        let entry = self.table.entry(ticket.generation, until, uses, named, answer);
+        if question.touches {
+            self.note_use(&entry, self.clock.now());
+        }
+        if ticket.is_tracked && details.has_session() {
+            self.table.keep(&entry, ticket.changes);
+        }
+    }
+
+    pub(super) fn missed(&self) {
+        self.misses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn note_use(&self, entry: &Arc<Entry>, now: Moment) {
+        if !entry.take_use(now) {
+            return;
+        }
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        if uses.len() < MOST_WAITING {
+            uses.push(Arc::clone(entry));
+            self.use_came.notify_one();
+        }
+    }
+
+    /// Waits until there are uses to send.
+    pub(super) async fn use_came(&self) {
+        self.use_came.notified().await;
+    }
+
+    /// Some of the uses to send, at most so many.
+    pub(super) fn take_uses(&self, most: usize) -> Vec<Arc<Entry>> {
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = uses.len().min(most);
+        uses.drain(..count).collect()
+    }
+
+    /// Notes what became of the uses that were sent.
+    pub(super) fn sent(&self, uses: &[Arc<Entry>], answers: &[RedisResult<Validation>]) {
+        for (used, answer) in uses.iter().zip(answers.iter().map(Some).chain(std::iter::repeat(None))) {
+            match answer {
+                Some(Ok(Validation::Active(_))) => {
+                    self.touches.fetch_add(1, Ordering::Relaxed);
+                }
+                Some(Ok(Validation::Inactive(_))) => self.table.forget(&used.key),
+                Some(Err(_)) | None => used.use_failed(self.clock.now().after(NEXT_TRY)),
+            }
+        }
+    }
+
+    /// Whether something is remembered, and the connection has not proved alive for so long.
+    pub(super) fn wants_beat(&self, beat: Duration) -> bool {
+        !self.table.is_empty() && self.silence().is_none_or(|silence| silence >= beat)
+    }
+
+    /// For how long the connection has not proved alive; `None` if it is not believed to be.
+    fn silence(&self) -> Option<Duration> {
+        let (now, until) = (self.clock.now(), self.alive_until.load(Ordering::Acquire));
+        let left = Moment::from_nanos(until).since(now);
+        (!left.is_zero()).then(|| TRUST.saturating_sub(left))
+    }
+
+    pub(super) fn forget(&self, key: &str) {
+        self.table.forget(key);
+    }
+
+    /// Drops all.
+    pub(super) fn clear(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.clearances.fetch_add(1, Ordering::Relaxed);
+        self.table.clear();
+    }
+
+    pub(super) fn figures(&self) -> NearCacheFigures {
+        let (entries, bytes) = self.table.size();
+        NearCacheFigures {
+            hits: self.table.hits(),
+            misses: self.misses.load(Ordering::Relaxed),
+            invalidations: self.invalidations.load(Ordering::Relaxed),
+            clearances: self.clearances.load(Ordering::Relaxed),
+            evictions: self.table.evictions(),
+            touches: self.touches.load(Ordering::Relaxed),
+            entries,
+            bytes,
+            age: self.silence(),
+            trouble: self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+}
+
+/// From one moment of the server's clock to another; nothing if that is earlier.
+fn span(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::from_millis(to.unix_millis().saturating_sub(from.unix_millis()))
+}
+
+/// Whether the address is a new one is the one thing that an answer says of who asks.
+fn for_visitor(mut answer: Arc<Authenticated>, visitor: &Visitor) -> Arc<Authenticated> {
+    let is_new = |details: &Details| visitor.known_ip().is_some_and(|ip| details.ip != Some(ip));
+    if answer.details.as_ref().is_some_and(|details| details.new_ip != is_new(details))
+        && let Some(details) = &mut Arc::make_mut(&mut answer).details
+    {
+        details.new_ip = !details.new_ip;
+    }
+    answer
+}
+
+impl Listener for Cache {
+    fn prepare(self: Arc<Self>, number: u64, mut connection: MultiplexedConnection) -> Preparing {
+        Box::pin(async move {
+            cmd("CLIENT").arg("TRACKING").arg("ON").exec_async(&mut connection).await?;
+            connection.subscribe(CHANNEL).await?;
+            self.set_trouble(None);
+            self.clear();
+            self.tracking.store(number, Ordering::Release);
+            Ok(())
+        })
+    }
+
+    fn failed(&self, error: &RedisError) {
+        self.set_trouble(Some(redact(error.clone()).to_string()));
+    }
+
+    fn push(&self, push: PushInfo) {
+        match push.kind {
+            PushKind::Invalidate => match push.data.first() {
+                Some(Value::Array(keys)) => {
+                    for key in keys {
+                        match key {
+                            Value::BulkString(key) => match std::str::from_utf8(key) {
+                                Ok(key) => {
+                                    self.invalidations.fetch_add(1, Ordering::Relaxed);
+                                    self.forget(key);
+                                }
+                                Err(_) => self.clear(),
+                            },
+                            _ => self.clear(),
+                        }
+                    }
+                }
+                _ => self.clear(),
+            },
+            PushKind::Message => self.clear(),
+            _ => {}
+        }
+    }
+
+    fn lost(&self, number: u64) {
+        if self.tracking.compare_exchange(number, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            self.clear();
+            self.alive_until.store(Moment::NEVER.nanos(), Ordering::Release);
+        }
+    }
+}
