@@ -18,11 +18,13 @@ import base64
 import inspect
 import json
 import re
+import secrets
 
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.client import NEVER_DECODE
 from redis.retry import Retry
 
 PREFIX = "sessions:"
@@ -62,29 +64,33 @@ def code(error):
     return getattr(error, "status_code", None) or str(error).split(" ")[0]
 
 
+def _text(value):
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _pairs(reply):
+    return zip(reply[::2], reply[1::2]) if isinstance(reply, list) else reply.items()
+
+
 def as_map(reply):
     """A map of either protocol: RESP2 sends maps as flat lists, and booleans as 1 and 0."""
-    fields = dict(zip(reply[::2], reply[1::2])) if isinstance(reply, list) else reply
-    if fields is None:
+    if reply is None:
         return None
+    fields = {_text(name): _text(value) for name, value in _pairs(reply)}
     for name in {"active", "new_ip", "new_device"} & fields.keys():
         fields[name] = bool(fields[name])
-    if "data" in fields:
-        fields["data"] = {name: parsed(value) for name, value in as_map(fields["data"]).items()}
+    if isinstance(fields.get("evicted"), list):
+        fields["evicted"] = [_text(id) for id in fields["evicted"]]
     if fields.get("claims") is not None:
         fields["claims"] = json.loads(fields["claims"])
     return fields
 
 
-def parsed(text):
+def parsed(value):
     try:
-        return json.loads(text)
+        return json.loads(value)
     except ValueError:
-        return text  # what another program has stored as it is
-
-
-def _written(data):
-    return [part for name, value in data.items() for part in (name, json.dumps(value))]
+        return _text(value)  # what another program has stored as it is
 
 
 def _arguments(options):
@@ -97,13 +103,31 @@ def _arguments(options):
 
 
 class Sessions:
-    def __init__(self, client):
+    def __init__(self, client, keys=None):
+        """`keys`: the DataKeys of sealed_data.py, if data are to be sealed."""
         self._client = client
+        self._keys = keys
         self._is_async = isinstance(client, (redis.asyncio.Redis, redis.asyncio.RedisCluster))
 
     def _send(self, then, *command):
-        reply = self._client.execute_command(*command)
+        # Sealed values are no text.
+        options = {NEVER_DECODE: True} if self._keys else {}
+        reply = self._client.execute_command(*command, **options)
         return _later(reply, then) if inspect.isawaitable(reply) else then(reply)
+
+    def _written(self, user, id, data):
+        for name, value in data.items():
+            value = json.dumps(value).encode()
+            yield from (name, self._keys.seal(user, id, name, value) if self._keys else value)
+
+    def _session(self, reply):
+        session = as_map(reply)
+        if session and "data" in session:
+            place = session["user"], session["id"]
+            fields = [(_text(name), value) for name, value in _pairs(session["data"])]
+            opened = [(name, self._keys.open(*place, name, value) if self._keys else value) for name, value in fields]
+            session["data"] = {name: parsed(value) for name, value in opened}
+        return session
 
     def create(self, user, *, data=None, claims=None, jwt=None, **options):
         """Begins a session. Options: id, ttl, idle, max, reject, ip, agent, device, token, tokenttl, refresh.
@@ -111,10 +135,11 @@ class Sessions:
         `jwt` is a token of another issuer that the session belongs to (FROM). If it is not good, the answer says why."""
         if claims is not None:
             options["claims"] = json.dumps(claims)
-        command = ["SESSION.CREATE", key(user), *_arguments({"from": jwt, **options})]
+        command = ["SESSION.CREATE", key(user)]
         if data:
-            command += ["DATA", len(data), *_written(data)]
-        return self._send(as_map, *command)
+            options.setdefault("id", secrets.token_urlsafe(16))  # sealed data are bound to the id
+            command += ["DATA", len(data), *self._written(user, options["id"], data)]
+        return self._send(as_map, *command, *_arguments({"from": jwt, **options}))
 
     def _ask(self, command, token, options):
         """The answer about a token, with the user whom it belongs to."""
@@ -123,7 +148,7 @@ class Sessions:
             answer = {"active": False, "reason": "malformed"}
             return _later(answer) if self._is_async else answer
         user = k.removeprefix(PREFIX)
-        return self._send(lambda reply: {"user": user, **as_map(reply)}, command, k, token, *_arguments(options))
+        return self._send(lambda reply: {"user": user, **self._session(reply)}, command, k, token, *_arguments(options))
 
     def validate(self, token, **options):
         """Checks a token. Options: ip, device, aud, stateless, full."""
@@ -139,19 +164,19 @@ class Sessions:
 
     def touch_id(self, user, id, **options):
         """Checks a session whose id comes from a trusted place, and restarts the idle timeout."""
-        return self._send(as_map, "SESSION.TOUCH", key(user), "ID", id, *_arguments(options))
+        return self._send(self._session, "SESSION.TOUCH", key(user), "ID", id, *_arguments(options))
 
     def regenerate(self, user, id_or_token):
-        """Gives a session a new id and new tokens, as after a change of privileges."""
+        """Gives a session a new id and new tokens, as after a change of privileges. Sealed data must be set again."""
         return self._send(as_map, "SESSION.REGENERATE", key(user), id_or_token)
 
     def get(self, user, id):
         """A live session, or None."""
-        return self._send(as_map, "SESSION.GET", key(user), id)
+        return self._send(self._session, "SESSION.GET", key(user), id)
 
     def list(self, user):
         """The user's live sessions, newest first."""
-        return self._send(lambda reply: [as_map(session) for session in reply], "SESSION.LIST", key(user))
+        return self._send(lambda reply: [self._session(session) for session in reply], "SESSION.LIST", key(user))
 
     def count(self, user):
         """How many sessions of the user are alive."""
@@ -160,7 +185,7 @@ class Sessions:
     def set(self, user, id, fields, version=None):
         """Sets fields of a live session. With a version, fails with CONFLICT if the data has another one."""
         version = "*" if version is None else version
-        return self._send(int, "SESSION.SET", key(user), id, "VERSION", version, *_written(fields))
+        return self._send(int, "SESSION.SET", key(user), id, "VERSION", version, *self._written(user, id, fields))
 
     def unset(self, user, id, *names):
         return self._send(int, "SESSION.UNSET", key(user), id, *names)

@@ -17,7 +17,8 @@ from urllib.parse import urlencode
 from fastapi import Depends, HTTPException
 from fastapi.security import OAuth2PasswordBearer
 
-from redis_session import Sessions, connect, connect_async, key_of
+from redis_session import Sessions, connect, connect_async, key, key_of
+from sealed_data import DataKeys
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 REDIS_URL = os.environ.get("REDIS_URL", "redis://localhost:6379")
@@ -37,7 +38,7 @@ class Service:
 
     def stop(self):
         self.process.terminate()
-        return self.process.wait(30)
+        return self.process.wait(120)
 
     def send(self, method, path, token=None, form=None, body=None, address="203.0.113.7"):
         headers = {"X-Forwarded-For": address, "User-Agent": "a test"}
@@ -47,7 +48,7 @@ class Service:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         if body is not None:
             headers["Content-Type"] = "application/json"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         connection.request(method, path, urlencode(form) if form is not None else json.dumps(body), headers)
         response = connection.getresponse()
         text = response.read()
@@ -222,6 +223,60 @@ class Adapter(unittest.TestCase):
         self.assertEqual(sessions.validate(other["token"]), {"user": user, "active": False, "reason": "revoked"})
         self.assertIsNone(sessions.get(user, other["id"]))
         self.assertEqual(sessions.touch("no token")["reason"], "malformed")
+
+
+class SealedData(unittest.TestCase):
+    def setUp(self):
+        with open(os.path.join(FOLDER, "../../docs/sealed-data.json"), encoding="utf-8") as file:
+            vectors = json.load(file)
+        self.values = vectors["values"]
+        self.keys = DataKeys(*((kid, bytes.fromhex(key)) for kid, key in vectors["keys"].items()))
+
+    def test_sealed_values_are_those_of_the_test_vectors_and_open_in_their_place_alone(self):
+        self.assertGreater(len(self.values), 2)
+        for vector in self.values:
+            place = vector["user"], vector["id"], vector["field"]
+            value, sealed = bytes.fromhex(vector["value"]), bytes.fromhex(vector["sealed"])
+            self.assertEqual(self.keys.open(*place, sealed), value)
+            self.assertEqual(self.keys.open(*place, self.keys.seal(*place, value)), value)
+            bad = [sealed[:at] for at in range(len(sealed))]
+            bad += [sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :] for at in range(len(sealed))]
+            for changed in bad:
+                with self.assertRaises(ValueError):
+                    self.keys.open(*place, changed)
+            for n in range(3):
+                with self.assertRaises(ValueError):
+                    self.keys.open(*(part + "x" * (n == at) for at, part in enumerate(place)), sealed)
+        for bad in [(), (("", bytes(32)),), (("1", bytes(31)),)]:
+            with self.assertRaises(ValueError):
+                DataKeys(*bad)
+
+    def check(self, plain, answers):
+        login, touched, listed, got = answers
+        self.assertEqual([touched["data"], listed[0]["data"], got["data"]], [{"cart": [1, "ü"], "n": 2}] * 3)
+        stored = plain.execute_command("SESSION.GET", key(touched["user"]), login["id"], NEVER_DECODE=True)
+        self.assertEqual([value[0] for value in stored[b"data"].values()], [1, 1], "the version of the format")
+
+    def test_data_are_sealed_before_they_reach_redis(self):
+        user, plain = f"user-{time.time_ns()}", connect(REDIS_URL)
+        sessions = Sessions(plain, keys=self.keys)
+        login = sessions.create(user, data={"cart": [1, "ü"]})
+        sessions.set(user, login["id"], {"n": 2})
+        answers = sessions.touch(login["token"], full=True), sessions.list(user), sessions.get(user, login["id"])
+        self.check(plain, (login, *answers))
+
+    def test_data_are_sealed_by_an_asynchronous_client_too(self):
+        async def work(user):
+            client = connect_async(REDIS_URL)
+            sessions = Sessions(client, keys=self.keys)
+            login = await sessions.create(user, data={"cart": [1, "ü"]})
+            await sessions.set(user, login["id"], {"n": 2})
+            answers = [sessions.touch(login["token"], full=True), sessions.list(user), sessions.get(user, login["id"])]
+            answers = [await answer for answer in answers]
+            await client.aclose()
+            return login, *answers
+
+        self.check(connect(REDIS_URL), asyncio.run(work(f"user-{time.time_ns()}")))
 
 
 class Readme(unittest.TestCase):
