@@ -7,10 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use redis_session_core::token::{Issuers, KeyRing};
-
-/// The longest file that is read, in bytes: some thousand keys.
-const MAX_BYTES: u64 = 1024 * 1024;
+use redis_session_core::token::{FileAccess, Issuers, KeyRing};
 
 /// O_NONBLOCK, with which opening a pipe does not wait for a writer. The number stands here because the module needs
 /// nothing else of the crate `libc`. It is from <asm-generic/fcntl.h> on Linux (x86-64, Arm, RISC-V, POWER, s390x), and
@@ -56,7 +53,7 @@ pub(crate) fn read_ring(path: &str, active_kid: &str) -> Result<(KeyRing, Source
     let (json, file) = contents(Path::new(path)).map_err(|why| refused(&why))?;
     let active = Some(active_kid).filter(|kid| !kid.is_empty());
     let ring = KeyRing::from_jwk_set(&json, active).map_err(|why| refused(&why))?;
-    check_access(&file, ring.has_secrets()).map_err(|why| refused(&why))?;
+    access(&file).check(ring.has_secrets()).map_err(|why| refused(&why))?;
     let files = vec![(path.into(), FileState::of(&file))];
     Ok((ring, Source { path: path.to_owned(), files }))
 }
@@ -65,7 +62,7 @@ pub(crate) fn read_ring(path: &str, active_kid: &str) -> Result<(KeyRing, Source
 pub(crate) fn read_issuers(path: &str) -> Result<(Issuers, Source), String> {
     let refused = |why: &dyn Display| format!("session.issuers-file {path}: {why}");
     let (json, file) = contents(Path::new(path)).map_err(|why| refused(&why))?;
-    check_access(&file, false).map_err(|why| refused(&why))?;
+    access(&file).check(false).map_err(|why| refused(&why))?;
     let mut files = vec![(PathBuf::from(path), FileState::of(&file))];
     let folder = Path::new(path).parent().unwrap_or(Path::new(""));
     let mut sets = Vec::new();
@@ -78,8 +75,8 @@ pub(crate) fn read_issuers(path: &str) -> Result<(Issuers, Source), String> {
     });
     let issuers = issuers.map_err(|why| refused(&why))?;
     for (set, file) in sets {
-        let has_secrets = issuers.iter().any(|issuer| issuer.jwks() == set && issuer.keys().has_secrets());
-        check_access(&file, has_secrets).map_err(|why| refused(&format_args!("{set}: {why}")))?;
+        let checked = access(&file).check(issuers.has_secrets_in(&set));
+        checked.map_err(|why| refused(&format_args!("{set}: {why}")))?;
     }
     Ok((issuers, Source { path: path.to_owned(), files }))
 }
@@ -101,26 +98,13 @@ fn contents(path: &Path) -> Result<(Vec<u8>, Metadata), String> {
     // Before it is read, so that a change meanwhile is taken for one afterwards.
     let metadata = regular(file.metadata().map_err(|error| error.to_string())?)?;
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_BYTES {
-        return Err(format!("is longer than {MAX_BYTES} bytes"));
+    file.take(FileAccess::MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FileAccess::MAX_BYTES {
+        return Err(format!("is longer than {} bytes", FileAccess::MAX_BYTES));
     }
     Ok((bytes, metadata))
 }
 
-/// Refuses a file that others than its owner can write, and one with secrets that others can read, as `ssh` does. Its
-/// writer decides who may log in as anybody.
-///
-/// Root may give a file with secrets to the group of the server, to read: that is how packages, and secrets that are
-/// mounted into containers, have it.
-fn check_access(file: &Metadata, has_secrets: bool) -> Result<(), String> {
-    let mode = file.mode() & 0o777;
-    if mode & 0o022 != 0 {
-        return Err(format!("can be written by others than its owner (mode {mode:o}): chmod go-w it"));
-    }
-    let readers = if file.uid() == 0 { 0o004 } else { 0o044 };
-    if has_secrets && mode & readers != 0 {
-        return Err(format!("holds secrets and can be read by others than its owner (mode {mode:o}): chmod 600 it"));
-    }
-    Ok(())
+fn access(file: &Metadata) -> FileAccess {
+    FileAccess { mode: file.mode(), is_roots: file.uid() == 0 }
 }

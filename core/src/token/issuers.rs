@@ -180,6 +180,12 @@ impl Issuers {
         self.issuers.get(at)
     }
 
+    /// Whether this key set, by the path in its entry, holds secrets.
+    #[must_use]
+    pub fn has_secrets_in(&self, jwks: &str) -> bool {
+        self.iter().any(|issuer| issuer.jwks() == jwks && issuer.keys().has_secrets())
+    }
+
     /// All of them, in the order of their names.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Issuer> {
         self.issuers.iter()
@@ -234,6 +240,18 @@ impl Issuer {
     #[must_use]
     pub fn jwks(&self) -> &str {
         &self.jwks
+    }
+
+    /// The audiences of which its tokens must have one; any will do if there are none.
+    #[must_use]
+    pub fn audiences(&self) -> &[String] {
+        &self.audiences
+    }
+
+    /// The `typ` that the header of its tokens must have, if it matters.
+    #[must_use]
+    pub fn token_type(&self) -> Option<&str> {
+        self.token_type.as_deref()
     }
 
     /// Whether its tokens may be signed by this algorithm.

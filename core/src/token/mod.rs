@@ -29,6 +29,7 @@
 //!     jti.rs     which session one is of
 //!   opaque.rs    signing and checking `rst1.`       scratch.rs  room for parts of tokens
 //! signature.rs   what public keys tell of one alone
+//! access.rs      who may read and write files of keys
 //! policy.rs      what tokens must say               verified.rs what one says
 //! shape.rs       what tokens look like              label.rs    what a log may say of one
 //! cause.rs       what exactly is wrong with one     issuers.rs  whose keys may vouch for what
@@ -39,6 +40,7 @@
 //! algorithm.rs   the algorithms' names              json.rs     strict JSON for all of these
 //! ```
 
+mod access;
 mod algorithm;
 mod cache;
 mod cause;
@@ -67,6 +69,7 @@ mod tests;
 mod verified;
 mod verifier;
 
+pub use access::{AccessProblem, FileAccess};
 pub use algorithm::Algorithm;
 pub use cause::Cause;
 pub use claims::{Claims, ClaimsError};

@@ -9,13 +9,14 @@ pub(crate) const USAGE: &str = "\
 usage: redis-session-keys new --alg ALG [--kid KID] [FILE]
        redis-session-keys rotate [--alg ALG] [--kid KID] FILE
        redis-session-keys public FILE
-       redis-session-keys check FILE
+       redis-session-keys check [--issuers] FILE
        redis-session-keys import [--secret] [--alg ALG] [--kid KID] [--from SOURCE] FILE
 
 new     makes a key file with one key, or writes it to standard output
 rotate  adds a key of the algorithm that signs now, and says what to do next
 public  writes the JWK Set to publish, by which others check JWTs: for /.well-known/jwks.json
-check   says what a server would use of a file, and what it would leave out and why
+check   says what a server would use of a file, and what it would leave out and why; with --issuers,
+        of the file of other issuers and the key sets that it names
 import  adds a key in PEM (PKCS #8, SEC 1, PKCS #1, a public key), or with --secret one in plain bytes,
         from the file SOURCE or standard input
 
@@ -28,6 +29,7 @@ pub(crate) enum Command {
     Rotate { algorithm: Option<Algorithm>, kid: Option<String>, file: PathBuf },
     Public { file: PathBuf },
     Check { file: PathBuf },
+    CheckIssuers { file: PathBuf },
     Import(Import),
 }
 
@@ -49,6 +51,7 @@ struct Given {
     kid: Option<String>,
     from: Option<PathBuf>,
     is_secret: bool,
+    is_of_issuers: bool,
     files: Vec<PathBuf>,
 }
 
@@ -57,7 +60,8 @@ pub(crate) fn read(mut args: impl Iterator<Item = OsString>) -> Result<Command, 
     let command = command.to_str().ok_or("a command is missing")?;
     let allowed: &[&str] = match command {
         "new" | "rotate" => &["--alg", "--kid"],
-        "public" | "check" => &[],
+        "public" => &[],
+        "check" => &["--issuers"],
         "import" => &["--alg", "--kid", "--from", "--secret"],
         "help" | "--help" | "-h" => return Ok(Command::Help),
         other => return Err(format!("{other:?} is no command")),
@@ -69,11 +73,12 @@ pub(crate) fn read(mut args: impl Iterator<Item = OsString>) -> Result<Command, 
         return Err(format!("{command} takes one file"));
     }
     let needed = |file: Option<PathBuf>| file.ok_or_else(|| format!("{command} needs a file"));
-    let Given { algorithm, kid, from, is_secret, .. } = Given { files: Vec::new(), ..given };
+    let Given { algorithm, kid, from, is_secret, is_of_issuers, .. } = Given { files: Vec::new(), ..given };
     Ok(match command {
         "new" => Command::New { algorithm: algorithm.ok_or("new needs --alg ALG")?, kid, file },
         "rotate" => Command::Rotate { algorithm, kid, file: needed(file)? },
         "public" => Command::Public { file: needed(file)? },
+        "check" if is_of_issuers => Command::CheckIssuers { file: needed(file)? },
         "check" => Command::Check { file: needed(file)? },
         _ => Command::Import(Import { is_secret, algorithm, kid, from, file: needed(file)? }),
     })
@@ -90,9 +95,16 @@ fn given(mut args: impl Iterator<Item = OsString>, allowed: &[&str]) -> Result<G
         if !allowed.contains(&option) {
             return Err(format!("{option} is not an option here"));
         }
-        if option == "--secret" {
-            given.is_secret = true;
-            continue;
+        match option {
+            "--secret" => {
+                given.is_secret = true;
+                continue;
+            }
+            "--issuers" => {
+                given.is_of_issuers = true;
+                continue;
+            }
+            _ => {}
         }
         let value = args.next().ok_or_else(|| format!("{option} needs a value"))?;
         if option == "--from" {

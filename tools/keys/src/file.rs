@@ -6,10 +6,8 @@ use std::io::{ErrorKind, Read, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use redis_session_core::token::{FileAccess, Issuers};
 use serde_json::Value;
-
-/// The longest file that a server reads.
-pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
 
 /// What is in a file, if it is there.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Box<dyn Error>> {
@@ -23,9 +21,9 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Box<dyn Error>> {
 /// All there is to read, if it is no more than a server reads.
 pub(crate) fn read_all(source: impl Read) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut bytes = Vec::new();
-    source.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(format!("is longer than {MAX_BYTES} bytes").into());
+    source.take(FileAccess::MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FileAccess::MAX_BYTES {
+        return Err(format!("is longer than {} bytes", FileAccess::MAX_BYTES).into());
     }
     Ok(bytes)
 }
@@ -34,9 +32,34 @@ fn is_folder(path: &Path) -> bool {
     path.as_os_str().is_empty() || path.is_dir()
 }
 
-/// Whether others than the file's owner may read or write it.
-pub(crate) fn others_may(path: &Path) -> Result<bool, Box<dyn Error>> {
-    Ok(fs::metadata(path)?.mode() & 0o077 != 0)
+/// Who may read and write it.
+pub(crate) fn access(path: &Path) -> Result<FileAccess, Box<dyn Error>> {
+    let file = fs::metadata(path)?;
+    Ok(FileAccess { mode: file.mode(), is_roots: file.uid() == 0 })
+}
+
+/// The issuers of a file, as a server reads it and the key sets that it names.
+pub(crate) fn issuers(path: &Path) -> Result<Issuers, Box<dyn Error>> {
+    let json = read_regular(path)?;
+    access(path)?.check(false)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut sets = Vec::new();
+    let issuers = Issuers::read(&json, |set| {
+        sets.push(set.to_owned());
+        read_regular(&folder.join(set))
+    })?;
+    for set in sets {
+        let checked = access(&folder.join(&set))?.check(issuers.has_secrets_in(&set));
+        checked.map_err(|why| format!("{set}: {why}"))?;
+    }
+    Ok(issuers)
+}
+
+fn read_regular(path: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err("is not a regular file".into());
+    }
+    read_all(File::open(path)?)
 }
 
 /// The set with each key on a line of its own, so that any but the last can be taken out by taking out its line.

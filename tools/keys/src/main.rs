@@ -1,4 +1,4 @@
-//! Makes the key file for `session.keys-file`, changes it, and shows what is in it.
+//! Makes the key file for `session.keys-file`, changes it, and shows what is in it, or in `session.issuers-file`.
 
 mod args;
 mod file;
@@ -68,8 +68,10 @@ fn run(command: &Command) -> Result<String, Box<dyn Error>> {
         }),
         Command::Check { file: path } => about(path, || {
             let (_, ring) = present(path)?;
-            Ok(report::check(path, &ring, file::others_may(path)?))
+            file::access(path)?.check(ring.has_secrets())?;
+            Ok(report::check(path, &ring))
         }),
+        Command::CheckIssuers { file: path } => about(path, || Ok(report::check_issuers(path, &file::issuers(path)?))),
     }
 }
 

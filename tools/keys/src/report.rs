@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use redis_session_core::token::{Key, KeyRing};
+use redis_session_core::token::{Issuers, Key, KeyRing};
 
 const MAKE_IT_STAY: &str = "    redis-cli CONFIG REWRITE\n";
 
@@ -41,8 +41,49 @@ pub(crate) fn added(file: &Path, kid: Option<&str>, key: &Key, older: Option<&Ke
 }
 
 /// What a server would use of a file, and what it would leave out.
-pub(crate) fn check(path: &Path, ring: &KeyRing, others_may: bool) -> String {
+pub(crate) fn check(path: &Path, ring: &KeyRing) -> String {
     let mut said = format!("A server takes {}.\n\n", path.display());
+    said.push_str(&keys(ring));
+    if ring.signing_key().is_none() {
+        said.push_str(
+            "\nNo key signs. Those that could need a kid, and \"sign\" in their key_ops if they have some.\n",
+        );
+    }
+    said
+}
+
+/// The same of the file of other issuers.
+pub(crate) fn check_issuers(path: &Path, issuers: &Issuers) -> String {
+    let mut said = format!("A server takes {}.\n", path.display());
+    if issuers.is_empty() {
+        said.push_str("\nIt names no issuer.\n");
+    }
+    for issuer in issuers.iter() {
+        let jwks = issuer.jwks();
+        let _ = match issuer.iss() {
+            Some(iss) => writeln!(said, "\nTokens of {iss:?}, by the keys in {jwks}"),
+            None => writeln!(said, "\nTokens without an iss, by the keys in {jwks}"),
+        };
+        let _ = match issuer.audiences() {
+            [] => writeln!(said, "for any audience, also those that were made for other applications"),
+            [one] => writeln!(said, "for the audience {one:?}"),
+            some => writeln!(said, "for one of the audiences {some:?}"),
+        };
+        if let Some(typ) = issuer.token_type() {
+            let _ = writeln!(said, "with the header's typ {typ:?}");
+        }
+        said.push('\n');
+        if issuer.keys().keys().len() == 0 {
+            said.push_str("No key can be used: none of these tokens is good.\n");
+        }
+        said.push_str(&keys(issuer.keys()));
+    }
+    said
+}
+
+/// A table of the keys, then those that are left out.
+fn keys(ring: &KeyRing) -> String {
+    let mut said = String::new();
     let mut rows = vec![["kid", "alg", "kty", "bits", "use", "fingerprint"].map(str::to_owned)];
     rows.extend(ring.keys().map(|key| {
         let signs = ring.signing_key().is_some_and(|signing| std::ptr::eq(signing, key));
@@ -57,6 +98,7 @@ pub(crate) fn check(path: &Path, ring: &KeyRing, others_may: bool) -> String {
     let widths: [usize; 6] = std::array::from_fn(|at| {
         rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     });
+    let rows = if rows.len() > 1 { rows } else { Vec::new() };
     for row in &rows {
         let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         let _ = writeln!(said, "{}", cells.join("  ").trim_end());
@@ -67,14 +109,6 @@ pub(crate) fn check(path: &Path, ring: &KeyRing, others_may: bool) -> String {
     }
     if ring.ignored().len() > 0 {
         said.push('\n');
-    }
-    if ring.signing_key().is_none() {
-        said.push_str(
-            "\nNo key signs. Those that could need a kid, and \"sign\" in their key_ops if they have some.\n",
-        );
-    }
-    if ring.has_secrets() && others_may {
-        let _ = writeln!(said, "\nOthers can read or write it: chmod 600 {}", shell_word(&path.display().to_string()));
     }
     said
 }

@@ -222,6 +222,8 @@ fn a_command_that_is_not_understood_says_how_to_use_it() {
         &["public", "--alg", "HS256", "a"],
         &["check"],
         &["check", "a", "b"],
+        &["check", "--issuers"],
+        &["public", "--issuers", "a"],
         &["import"],
         &["import", "--k", "c2VjcmV0", "a"],
     ] {
@@ -339,8 +341,9 @@ fn a_check_tells_what_a_server_would_do_with_each_key() {
     assert_eq!(row("theirs")[1..], ["EdDSA", "OKP", "256", "verifies", "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"]);
     assert!(said.contains(r#"Left out: key "short": "x" and "y" must be base64url without padding, of 32 bytes each"#));
     assert!(!said.contains("chmod"));
-    fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
-    assert!(done(&["check", path]).contains(&format!("chmod 600 {path}")));
+    fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    let why = refused_with(&["check", path], b"");
+    assert!(why.contains("holds secrets and can be read by others than its owner (mode 644): chmod 600 it"), "{why}");
 
     fs::write(&file, format!(r#"{{"keys":[{theirs}]}}"#)).unwrap();
     let said = done(&["check", path]);
@@ -354,6 +357,77 @@ fn a_check_tells_what_a_server_would_do_with_each_key() {
         let said = refused_with(&["check", path], b"");
         assert!(said.contains(why) && !said.contains("nothing was changed"), "{said}");
     }
+}
+
+#[test]
+fn a_check_of_issuers_tells_what_a_server_would_take_from_whom() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let theirs = r#"{"kty":"OKP","crv":"Ed25519","kid":"theirs","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    let odd = r#"{"kty":"RSA","kid":"odd","use":"enc","n":"AQAB","e":"AQAB"}"#;
+    let secret = format!(r#"{{"kty":"oct","kid":"old","alg":"HS256","k":"{}"}}"#, "A".repeat(43));
+    let of_a = write("sets/a.json", &format!(r#"{{"keys":[{theirs},{odd}]}}"#));
+    write("b.json", &format!(r#"{{"keys":[{odd}]}}"#));
+    let of_app = write("app.json", &format!(r#"{{"keys":[{secret}]}}"#));
+    let entries = r#"[{"iss":"https://a.example/","jwks":"sets/a.json","aud":["api"],"typ":"at+jwt","algs":["EdDSA"]},
+        {"iss":"https://b.example/","jwks":"b.json","aud":["x","y"]},{"iss":null,"jwks":"app.json"}]"#;
+    let file = write("issuers.json", &format!(r#"{{"issuers":{entries}}}"#));
+    let check = || done(&["check", "--issuers", &file]);
+
+    let said = check();
+    let (first, rest) = said.split_once("Tokens of \"https://a.example/\", by the keys in sets/a.json\n").unwrap();
+    let (a, b) = rest.split_once("Tokens of \"https://b.example/\", by the keys in b.json\n").unwrap();
+    assert_eq!(
+        first,
+        format!(
+            "A server takes {file}.\n\nTokens without an iss, by the keys in app.json\n\
+             for any audience, also those that were made for other applications\n\n\
+             kid  alg    kty  bits  use       fingerprint\nold  HS256  oct  256   verifies  {}\n\n",
+            KeyRing::from_jwk_set(&fs::read(&of_app).unwrap(), None).unwrap().keys().next().unwrap().fingerprint(),
+        )
+    );
+    assert!(a.starts_with("for the audience \"api\"\nwith the header's typ \"at+jwt\"\n\nkid "), "{a}");
+    assert!(a.contains("theirs  EdDSA  OKP  256   verifies  kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k\n"), "{a}");
+    assert!(a.contains("Left out: key \"odd\": "), "{a}");
+    assert!(b.starts_with("for one of the audiences [\"x\", \"y\"]\n\nNo key can be used"), "{b}");
+    assert!(!said.contains(&"A".repeat(43)));
+
+    let refused = || refused_with(&["check", "--issuers", &file], b"");
+    let mode = |path: &str, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    for (path, bad, why) in [
+        (&file, 0o666, "issuers.json: can be written by others than its owner (mode 666)"),
+        (&of_a, 0o622, "sets/a.json: can be written by others"),
+        (&of_app, 0o604, "app.json: holds secrets and can be read by others"),
+    ] {
+        mode(path, bad);
+        let said = refused();
+        assert!(said.contains(why) && !said.contains("nothing was changed"), "{said}");
+        mode(path, 0o600);
+    }
+    mode(&of_a, 0o644);
+    check();
+    for (entries, why) in [
+        (entries.replace("b.json", "../b.json"), "issuer \"https://b.example/\": \"jwks\" must be the path"),
+        (entries.replace("b.json", "c.json"), "c.json: No such file"),
+        (entries.replace("b.json", "sets"), "sets: is not a regular file"),
+        (entries.replace("b.example", "a.example"), "another entry has the same \"iss\""),
+        (entries.replace("\"aud\"", "\"audience\""), "has the unknown member \"audience\""),
+        (entries.replace("null", "\"https://c.example\""), "app.json key \"old\""),
+    ] {
+        write("issuers.json", &format!(r#"{{"issuers":{entries}}}"#));
+        let said = refused();
+        assert!(said.contains(why), "{said}");
+    }
+    write("issuers.json", r#"{"issuers":[]}"#);
+    assert!(check().contains("It names no issuer"));
+    // As a key file it is none.
+    assert!(refused_with(&["check", &file], b"").contains("is not a JWK Set"));
 }
 
 /// What OpenSSL 3 writes for new keys: `genpkey`, `ecparam -genkey`, `genrsa -traditional`, and `pkey -pubout` of each.
