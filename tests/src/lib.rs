@@ -22,6 +22,7 @@
 //! - [`wait_until`]: await a condition, where one would otherwise sleep.
 //! - [`amount`]: how much a random test does.
 //! - [`skipped`]: what a test cannot test here.
+//! - [`pyjwt`]: another library that checks tokens, in Python.
 //!
 //! Everything here panics when something is not as expected: a panic is how a test reports.
 //!
@@ -43,6 +44,7 @@ mod format;
 pub mod issuer;
 mod keys;
 mod port;
+mod pyjwt;
 mod sentinel;
 mod server;
 mod skip;
@@ -60,6 +62,7 @@ pub use command::{cmd, cmd_args};
 pub use fields::{Fields, fields, list, text};
 pub use keys::{jwk_set, write_private};
 pub use port::Port;
+pub use pyjwt::pyjwt;
 pub use sentinel::Sentinels;
 pub use server::{Frozen, Output, Server};
 pub use skip::skipped;

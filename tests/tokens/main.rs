@@ -7,5 +7,6 @@ mod issuers;
 mod key_file;
 mod keys;
 mod make_keys;
+mod opinions;
 mod strict;
 mod types;
