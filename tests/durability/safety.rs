@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use redis::{Connection, Value};
-use redis_session_tests::issuer::{self, HS256, HS384};
+use redis_session_core::SessionId;
+use redis_session_tests::issuer::{self, ES256, HS256, HS384, Key, RS256};
 use redis_session_tests::{Fields, Server, amount, cmd, cmd_args, fields, int, now_ms, set_back};
 use serde_json::json;
 
@@ -14,6 +15,10 @@ use crate::chance::Random;
 
 /// Ids that applications and issuers use again and again.
 const IDS: [&str; 4] = ["A", "B", "C", "D"];
+/// Who makes JWTs elsewhere: the application itself, with keys that the server has too, and two issuers. These call their
+/// sessions alike, and nobody's token may reach the sessions of another.
+const MAKERS: [(Key, Option<&str>); 4] =
+    [(HS256, None), (HS384, None), (ES256, Some("https://a.example")), (RS256, Some("https://b.example"))];
 /// Clocks of servers and issuers differ by so much at most: the leeway.
 const LEEWAY: i64 = 60;
 
@@ -38,8 +43,17 @@ struct Servers {
 impl Servers {
     fn start() -> Self {
         let keys = issuer::set_of(&[HS256.jwk(), HS384.jwk()]);
-        let settings = format!("session.keys-file keys.json\nsession.leeway {LEEWAY}\nsession.max-per-user 2");
-        let server = || Server::builder().file("keys.json", keys.clone()).config(&settings).appendonly();
+        let issuers = json!({ "issuers": [
+            { "iss": MAKERS[2].1, "jwks": "a.json" },
+            { "iss": MAKERS[3].1, "jwks": "b.json" },
+        ] });
+        let files = "session.keys-file keys.json\nsession.issuers-file issuers.json";
+        let settings = format!("{files}\nsession.leeway {LEEWAY}\nsession.max-per-user 2");
+        let server = || {
+            let server = Server::builder().file("keys.json", keys.clone()).file("issuers.json", issuers.to_string());
+            let server = server.file("a.json", issuer::set_of(&[ES256.jwk()]));
+            server.file("b.json", issuer::set_of(&[RS256.jwk()])).config(&settings).appendonly()
+        };
         let primary = server().start();
         let replica = server().clock_behind(Duration::from_secs(20)).start();
         // Not as a line of its file: it comes to be the primary, and starts again as that.
@@ -57,6 +71,11 @@ impl Servers {
         std::mem::swap(&mut self.primary, &mut self.replica);
         self.primary.wait_for_sync(&self.replica);
     }
+}
+
+/// What a session is called here whose maker calls it `id`.
+fn of(iss: Option<&str>, id: &str) -> String {
+    iss.map_or_else(|| id.to_owned(), |iss| SessionId::of_issuer(iss, id.as_bytes()).expect("an id").to_string())
 }
 
 struct History<'r> {
@@ -155,12 +174,16 @@ impl History<'_> {
     fn foreign(&mut self, con: &mut Connection) {
         // One server's clock is behind the other's, so what is ahead of this one is so by less than the leeway there.
         let iat = now_ms(con) / 1000 + *self.random.pick(&[-2, -1, 0, 0, 5, 30]);
-        let id = (*self.random.pick(&IDS)).to_owned();
+        let id = *self.random.pick(&IDS);
         let name = *self.random.pick(&["jti", "sid"]);
         let mut claims = json!({ "sub": self.key.trim_start_matches("sessions:"), "iat": iat, "exp": iat + 2000 });
-        claims[name] = id.clone().into();
+        claims[name] = id.into();
         claims["n"] = self.random.number().to_string().into();
-        let key = *self.random.pick(&[HS256, HS384]);
+        let (key, iss) = *self.random.pick(&MAKERS);
+        if let Some(iss) = iss {
+            claims["iss"] = iss.into();
+        }
+        let id = of(iss, id);
         let token = key.sign(&key.header(), &claims);
         self.log.push(format!("{} a JWT from elsewhere: {claims}", now_ms(con)));
         let made = Credential { token, id, is_refresh: false, is_foreign: true, iat, is_good: true, ended: None };
@@ -209,13 +232,19 @@ impl History<'_> {
                 });
             }
             18 => {
-                let id = *self.random.pick(&IDS);
+                let (id, (_, iss)) = (*self.random.pick(&IDS), *self.random.pick(&MAKERS));
                 let until = (now + 100_000_000).to_string();
-                self.ask(con, &["SESSION.DENY", &key, id, "UNTIL", &until]);
+                let mut args = vec!["SESSION.DENY", &key, id, "UNTIL", &until];
+                args.extend(iss.into_iter().flat_map(|iss| ["ISS", iss]));
+                self.ask(con, &args);
+                let id = of(iss, id);
                 self.end("denied", |credential| credential.id == id && (credential.is_foreign || credential.is_good));
             }
             19 => {
                 let Some(at) = self.pick() else { return };
+                if self.credentials[at].is_foreign {
+                    return self.gets_no_token(con, at);
+                }
                 if !self.credentials[at].is_refresh {
                     return;
                 }
@@ -251,7 +280,16 @@ impl History<'_> {
         }
     }
 
-    /// Tries every credential.
+    /// What was made elsewhere gets nothing that is made here (RFC 8725 section 3.8).
+    fn gets_no_token(&mut self, con: &mut Connection, at: usize) {
+        let (key, token) = (self.key.clone(), self.credentials[at].token.clone());
+        for command in ["SESSION.REFRESH", "SESSION.REGENERATE"] {
+            let reply = fields(self.ask(con, &[command, &key, &token]).expect("an answer"));
+            assert!(!reply.bool("active") && !reply.has("token"), "{command}\n{}", self.log.join("\n"));
+        }
+    }
+
+    /// Tries every credential. One that is good is so for the session with its id, and for no other.
     fn check(&mut self, con: &mut Connection) {
         if self.credentials.is_empty() {
             return;
@@ -266,9 +304,13 @@ impl History<'_> {
             }
         }
         let replies: Vec<Value> = pipeline.query(con).expect("VALIDATE");
-        let active: Vec<bool> = replies.into_iter().map(|reply| fields(reply).bool("active")).collect();
-        for (credential, active) in self.credentials.iter_mut().zip(active.chunks(2)) {
-            let is_good = active.contains(&true);
+        let replies: Vec<Fields> = replies.into_iter().map(fields).collect();
+        for (credential, replies) in self.credentials.iter_mut().zip(replies.chunks(2)) {
+            let mut good = replies.iter().filter(|reply| reply.bool("active")).peekable();
+            let is_good = good.peek().is_some();
+            for reply in good {
+                assert_eq!(reply.str("id"), credential.id, "{}", self.log.join("\n"));
+            }
             assert!(
                 !is_good || credential.ended.is_none(),
                 "{} of {}: {}, and active now\n{}",
