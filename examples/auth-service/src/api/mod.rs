@@ -3,6 +3,7 @@
 mod account;
 mod admin;
 mod health;
+mod keys;
 mod session;
 mod token;
 
@@ -33,5 +34,5 @@ pub(crate) fn routes() -> Router<App> {
 
 /// Those that ask for nobody's session.
 pub(crate) fn open_routes() -> Router<App> {
-    Router::new().route("/health", get(health::health))
+    Router::new().route("/health", get(health::health)).route("/.well-known/jwks.json", get(keys::keys))
 }

@@ -7,6 +7,7 @@ mod accounts;
 mod browser;
 mod client;
 mod devices;
+mod keys;
 mod limits;
 mod outages;
 mod pages;
