@@ -6,7 +6,7 @@ unexport LIBCLANG_PATH
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run keys demo example migrate install package docs check test test-package nightly test-browser test-servers stress soak memcheck bench fuzz lint fmt setup clean
+.PHONY: help run keys demo demo-race example migrate install package docs check test test-package nightly test-browser test-servers stress soak memcheck bench fuzz lint fmt setup clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -20,6 +20,9 @@ keys: setup ## make a key file, or add a new key after those it has (FILE=data/k
 
 demo: setup ## a tour of the commands, against a throw-away server
 	@scripts/demo
+
+demo-race: setup ## a logout while a request is under way, 1,000 times: with plain keys, and with the module
+	@scripts/demo race
 
 example: setup ## start an application of examples/ and a throw-away server for it (APP=fastapi, else auth-service; PORT=8080)
 	@scripts/example $(APP)

@@ -138,6 +138,14 @@ fn each_requirement_has_an_answer_and_names_tests_that_there_are() {
 }
 
 #[test]
+fn the_readme_installs_the_package_as_the_page_for_it_does() {
+    let (readme, install) = (Page::read("README.md"), Page::read("docs/install.md"));
+    let blocks = readme.blocks();
+    let lines = blocks.iter().find(|block| block.lines[0].starts_with("apt-get")).expect("a block");
+    assert!(lines.lines.iter().all(|line| install.text.lines().any(|known| known == *line)), "{:?}", lines.lines);
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     for page in markdown::pages() {
         let folder = markdown::path(&page.name).parent().unwrap().to_owned();
