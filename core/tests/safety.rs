@@ -363,8 +363,9 @@ impl Run {
                 let spared = except.as_ref().filter(|except| self.value.alive(except, &self.rules).is_ok());
                 let spared = spared.map(|except| except.id.clone());
                 self.end("revoked with all", |run, credential| {
-                    // What is not in its time, or is refused by session.not-before alone, may be of the spared session, too.
-                    let lasting = Rules { not_before: Cutoff::default(), ..run.rules };
+                    // What is not in its time yet or any more, or is refused by session.not-before alone, may be of the
+                    // spared session, too.
+                    let lasting = Rules { not_before: Cutoff::default(), ahead: run.rules.leeway, ..run.rules };
                     let is_of_spared = !run.is_in_time(credential)
                         || run.value.check(&credential.presented, Check::default(), &lasting).is_ok();
                     let is_spared = Some(&credential.presented.id) == spared.as_ref() && is_of_spared;
