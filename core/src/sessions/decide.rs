@@ -506,7 +506,16 @@ impl UserSessions {
                 {
                     record.and_then(RecordRef::end_reason).unwrap_or(EndReason::Revoked)
                 }
-                // It is not of the session that is here now.
+                // The session that is here now does not accept this JWT, but may be forgotten before it expires.
+                (Err(_), Some(record))
+                    if matches!(presented.issued, Issued::InSecondOf(_))
+                        && token_end.is_some_and(|end| {
+                            record.token_until() < end && !self.is_covered(None, presented, end, rules)
+                        }) =>
+                {
+                    EndReason::Revoked
+                }
+                // It is not of that session.
                 _ => continue,
             };
             let is_live = record.is_some_and(|record| rules.is_live(record));

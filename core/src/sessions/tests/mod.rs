@@ -881,6 +881,29 @@ fn what_is_revoked_while_a_cutoff_ends_it_stays_dead_without_the_cutoff() {
 }
 
 #[test]
+fn a_revoked_jwt_outlives_neither_the_session_that_did_not_accept_it_nor_the_cutoff() {
+    let undated = Presented { issued: Issued::InSecondOf(UnixMillis::ZERO), ..jwt("a", 0, 1 << 40) };
+    let begun = |pair: &mut Pair| {
+        let session = NewSession { source: IdSource::Token(Issued::InSecondOf(at(3000))), ..new("a", 3000, 9000) };
+        pair.create(session, not_before(2500, 3000)).unwrap();
+    };
+    // The session is remembered for a shorter time than this JWT lives. So it ends, too.
+    let mut pair = Pair::default();
+    begun(&mut pair);
+    assert_eq!(pair.revoke(std::slice::from_ref(&undated), not_before(2500, 4000)), 0);
+    assert_eq!(pair.look_up(&undated, 4000), Err(Reason::Revoked));
+    pair.purge(rules(9000 + REMEMBERED));
+    assert_eq!(pair.look_up(&undated, 9000 + REMEMBERED), Err(Reason::Revoked));
+
+    // One that is forgotten later than the JWT expires refuses it all the time.
+    let mut pair = Pair::default();
+    pair.create(NewSession { source: IdSource::Caller, ..new("a", 3000, 9_000_000) }, not_before(2500, 3000)).unwrap();
+    let expires_at = Some(at(8000));
+    assert_eq!(pair.revoke(&[Presented { expires_at, ..undated }], not_before(2500, 4000)), 0);
+    assert!(pair.check("a", 3000, 4000).is_ok());
+}
+
+#[test]
 fn an_issuer_may_go_on_with_an_id_and_what_it_issues_then_ends_by_itself() {
     let foreign = jwt("a", 2000, 11_000);
     let ends: [fn(&mut Pair, &Presented, Rules); 2] = [

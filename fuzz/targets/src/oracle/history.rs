@@ -610,8 +610,15 @@ impl History {
                 // It names its session also when it has expired.
                 Some(known) if known.is_live(&lasting) => match self.look_up_live(known, presented, &lasting) {
                     Ok(_) => (EndReason::Revoked, is_live || is_good),
-                    // It is of an earlier one.
-                    Err(_) => continue,
+                    // It is of an earlier one, which is remembered, or the present one ends with it.
+                    Err(_) => {
+                        let foreign = matches!(presented.issued, Issued::InSecondOf(_));
+                        let covered = |end| known.token_until >= end || self.is_remembered(presented, end, rules);
+                        if !foreign || token_end.is_none_or(covered) {
+                            continue;
+                        }
+                        (EndReason::Revoked, false)
+                    }
                 },
                 _ if is_good || self.look_up(presented, &lasting).is_ok() => {
                     (died_of.unwrap_or(EndReason::Revoked), is_good)
