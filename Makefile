@@ -6,7 +6,7 @@ unexport LIBCLANG_PATH
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run keys demo demo-race example migrate install package docs check test test-package nightly test-browser test-servers stress soak memcheck bench fuzz lint fmt setup clean
+.PHONY: help run keys demo demo-race example migrate install package docs check test test-package nightly test-browser test-servers stress soak memcheck bench bench-check fuzz lint fmt setup clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -70,6 +70,10 @@ soak: setup ## run random commands and kills at length (REDIS_TEST_COMMANDS=, _H
 memcheck: ## run integration tests inside valgrind (TESTS="refresh:: payloads::" for others than the usual ones)
 	@scripts/setup --memcheck
 	@scripts/memcheck $(TESTS)
+
+bench-check: ## count the instructions of the hot commands, and fail if one has grown (WRITE=1 to take the new counts)
+	@scripts/setup --memcheck
+	@scripts/bench-check
 
 bench: setup ## run the benchmarks and write docs/benchmarks.md (SESSIONS=10000,100000 ROUNDS=7)
 	cargo bench --locked -p redis-session-benches

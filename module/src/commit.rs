@@ -42,7 +42,7 @@ pub(crate) fn announce<T>(key: &KeyForWriting<'_>, decision: Decision<'_, T>) ->
     if !effects.is_empty() {
         // EXPIRE or PERSIST may have set another expiry. Replicas set this one when they carry out the effects.
         if let Some(sessions) = key.sessions() {
-            key.expire_at(sessions.last_deadline().as_i64());
+            key.expire_at(sessions.last_deadline().as_i64(), false);
         }
         replicate(key, &effects);
         tell(key, &events);
@@ -52,10 +52,15 @@ pub(crate) fn announce<T>(key: &KeyForWriting<'_>, decision: Decision<'_, T>) ->
 
 /// Tells subscribers once of each kind of event. Deadlines that have passed come first.
 fn tell(key: &KeyForWriting<'_>, events: &[Event<'_>]) {
-    let mut names: Vec<&CStr> = events.iter().map(|event| name_of(event.kind)).collect();
-    names.sort_by_key(|name| *name != c"session.expire");
-    names.dedup();
-    names.iter().for_each(|name| key.notify(name));
+    let names = || events.iter().map(|event| name_of(event.kind));
+    let is_expiry = |name: &&CStr| *name == c"session.expire";
+    let mut told = names().find(is_expiry);
+    told.into_iter().for_each(|name| key.notify(name));
+    for name in names().filter(|name| !is_expiry(name)) {
+        if told.replace(name) != Some(name) {
+            key.notify(name);
+        }
+    }
 }
 
 /// Applies encoded effects of a primary or a log, and returns how many there were. If they cannot be understood, it
@@ -87,7 +92,7 @@ fn close(key: &mut KeyForWriting<'_>) {
         key.set_value(UserSessions::closed());
     }
     stored::failed_to_apply();
-    key.expire_at(UnixMillis::MAX.as_i64());
+    key.expire_at(UnixMillis::MAX.as_i64(), false);
     key.signal();
 }
 
@@ -97,7 +102,8 @@ fn carry_out(key: &mut KeyForWriting<'_>, effects: &[Effect<'_>]) {
     if effects.is_empty() {
         return;
     }
-    if key.value().is_none() {
+    let is_new = key.value().is_none();
+    if is_new {
         key.set_value(UserSessions::new());
     }
     let Some(sessions) = key.value_mut() else { return };
@@ -113,7 +119,7 @@ fn carry_out(key: &mut KeyForWriting<'_>, effects: &[Effect<'_>]) {
         key.delete();
     } else {
         let deadline = sessions.last_deadline().as_i64();
-        key.expire_at(deadline);
+        key.expire_at(deadline, is_new);
     }
     key.signal();
 }

@@ -79,6 +79,11 @@ const TIMES: usize = 6 + 6 + 6 + 4 + 6;
 const TOMBSTONE_TIMES: usize = 6 + 6 + 6;
 /// Generation, rotated, expires, lifetime.
 const REFRESH_BYTES: usize = 4 + 6 + 6 + 4;
+/// More than most sessions take without claims and data, so that their bytes are allocated at once.
+const MOST_BYTES: usize = 256;
+/// The same of tombstones.
+const MOST_TOMBSTONE_BYTES: usize = 64;
+
 /// A user agent as records hold it: a slot of the pool in memory, text on disk and on the wire.
 pub(crate) trait AgentField<'a>: Sized {
     fn write(&self, out: &mut Vec<u8>);
@@ -114,6 +119,7 @@ impl<'a> AgentField<'a> for Cow<'a, str> {
 #[allow(private_bounds)] // the two kinds of agent are all there are
 impl<'a, A: AgentField<'a>> Session<'a, A> {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.reserve(MOST_BYTES + self.claims.len() + self.data.as_bytes().len());
         let mut more = 0;
         for (bit, set) in [
             (MORE_VERSION, self.version > 0),
@@ -259,6 +265,7 @@ impl<'a, A: AgentField<'a>> Session<'a, A> {
 
 impl Tombstone {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.reserve(MOST_TOMBSTONE_BYTES);
         let flags = id_flags(&self.id) | TOMBSTONE | (self.reason.code() << REASON_SHIFT);
         out.extend_from_slice(&flags.to_le_bytes());
         write_id(&self.id, out);

@@ -47,6 +47,8 @@ impl Cutoffs {
 
 /// The bytes of a packed cutoff: began, iat, until.
 const CUTOFF_BYTES: usize = 6 + 6 + 6;
+/// What begins a packed store without cutoffs.
+const NO_CUTOFFS: u8 = 0;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Store {
@@ -329,7 +331,7 @@ impl Packed {
     fn records_start(&self) -> usize {
         match self.0.first() {
             None => 0,
-            Some(0) => 1,
+            Some(&NO_CUTOFFS) => 1,
             Some(1 | 2) => 1 + CUTOFF_BYTES,
             Some(_) => 1 + 2 * CUTOFF_BYTES,
         }
@@ -354,7 +356,8 @@ impl Packed {
 
     fn put(&mut self, record: &[u8]) {
         if self.0.is_empty() {
-            self.set_cutoffs(Cutoffs::default());
+            self.0 = [&[NO_CUTOFFS], record].concat().into_boxed_slice();
+            return;
         }
         let id = RecordRef::whole(record).map(RecordRef::id_key);
         let (start, end) = id.and_then(|id| self.span(id)).unwrap_or((self.0.len(), self.0.len()));

@@ -1,5 +1,7 @@
 //! What tokens look like, before anything of one is checked.
 
+use std::cell::OnceCell;
+
 use crate::base64url;
 
 /// What an opaque session token starts with.
@@ -36,16 +38,22 @@ pub fn is_token(text: &[u8]) -> bool {
 #[must_use]
 pub fn holds_token(text: &[u8]) -> bool {
     let begins_word =
-        |at: &usize| at.checked_sub(1).and_then(|at| text.get(at)).is_none_or(|b| !b.is_ascii_alphanumeric());
+        |at: usize| at.checked_sub(1).and_then(|at| text.get(at)).is_none_or(|b| !b.is_ascii_alphanumeric());
     // The last dot but one: looking for two dots after each `eyJ` would take the square of the length.
-    let dots = text.iter().enumerate().rev().filter(|(_, byte)| **byte == b'.');
-    let last_but_one = dots.map(|(at, _)| at).nth(1);
+    let last_but_one = OnceCell::new();
+    let find_last_but_one = || {
+        let dots = text.iter().enumerate().rev().filter(|(_, byte)| **byte == b'.');
+        dots.map(|(at, _)| at).nth(1)
+    };
     let is_inside = |at: usize| {
         let rest = text.get(at..).unwrap_or_default();
         let opaque = [OPAQUE, REFRESH].iter().any(|prefix| rest.starts_with(prefix.as_bytes()));
-        opaque || (rest.starts_with(b"eyJ") && last_but_one.is_some_and(|dot| dot > at))
+        opaque || (rest.starts_with(b"eyJ") && last_but_one.get_or_init(find_last_but_one).is_some_and(|dot| dot > at))
     };
-    is_token(text) || (0..text.len()).filter(begins_word).any(is_inside)
+    // The first letters of the three decide for most places.
+    let begins = |byte: u8| matches!(byte, b'e' | b'r');
+    let mut places = text.iter().enumerate().filter(|(_, byte)| begins(**byte)).map(|(at, _)| at);
+    is_token(text) || places.any(|at| begins_word(at) && is_inside(at))
 }
 
 /// Whether the part before the first dot begins a JSON object: `{"` as issuers write it, or what decodes to an object

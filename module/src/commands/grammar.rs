@@ -116,6 +116,8 @@ impl<'a, P: Part<'a>> Place<'a, P> {
         self.part.take_next(parser, &mut self.given)
     }
 
+    // Inlined, so that most words that an option is not cost a comparison of lengths.
+    #[inline(always)]
     pub(super) fn take_if_named(&mut self, word: Word<'a>, parser: &mut Parser<'_, 'a>) -> Result<bool, Failure> {
         self.part.take_if_named(word, parser, &mut self.given)
     }
@@ -308,6 +310,7 @@ impl<'a> Part<'a> for Flag {
         describe(&self.0).map(Argument::optional)
     }
 
+    #[inline(always)]
     fn take_if_named(
         &self,
         word: Word<'a>,
@@ -381,6 +384,7 @@ impl<'a, A: Alternative<'a>> Part<'a> for Optional<A> {
         describe(&self.0).map(Argument::optional)
     }
 
+    #[inline(always)]
     fn take_if_named(
         &self,
         word: Word<'a>,
@@ -410,6 +414,7 @@ impl<'a, A: Alternative<'a>> Part<'a> for Required<A> {
         describe(&self.0)
     }
 
+    #[inline(always)]
     fn take_if_named(
         &self,
         word: Word<'a>,
@@ -429,6 +434,7 @@ impl<'a, A: Alternative<'a>> Part<'a> for Required<A> {
 }
 
 /// Takes what follows `word`, if it is one of the alternatives. Of them, one may be given, once.
+#[inline(always)]
 fn take_once<'a, A: Alternative<'a>>(
     alternative: &A,
     word: Word<'a>,
@@ -508,6 +514,7 @@ impl<'a, K: Kind<'a>> Alternative<'a> for Worded<K> {
         all.push(Argument::new(self.name, Some(self.word), K::FORM));
     }
 
+    #[inline(always)]
     fn take(&self, word: Word<'a>, parser: &mut Parser<'_, 'a>) -> Result<Option<Chosen<K::Value>>, Failure> {
         if !word.is(self.word) {
             return Ok(None);
@@ -536,6 +543,7 @@ impl<'a, A: Kind<'a>, B: Kind<'a>> Alternative<'a> for Pair<A, B> {
         all.push(Argument::new(self.word, Some(self.word), Form::Block(values)));
     }
 
+    #[inline(always)]
     fn take(&self, word: Word<'a>, parser: &mut Parser<'_, 'a>) -> Result<Option<Chosen<Self::Value>>, Failure> {
         if !word.is(self.word) {
             return Ok(None);
@@ -563,6 +571,7 @@ impl<'a, T: Clone> Alternative<'a> for Bare<T> {
         all.push(Argument::new(self.word, Some(self.word), Form::Word));
     }
 
+    #[inline(always)]
     fn take(&self, word: Word<'a>, _: &mut Parser<'_, 'a>) -> Result<Option<Chosen<T>>, Failure> {
         Ok(word.is(self.word).then(|| Chosen { word: self.word, value: self.value.clone() }))
     }
@@ -589,6 +598,7 @@ impl<'a, T: Copy> Alternative<'a> for Choice<T> {
         all.push(Argument::new(self.word, Some(self.word), Form::Block(block)));
     }
 
+    #[inline(always)]
     fn take(&self, word: Word<'a>, parser: &mut Parser<'_, 'a>) -> Result<Option<Chosen<T>>, Failure> {
         if !word.is(self.word) {
             return Ok(None);
@@ -633,6 +643,7 @@ impl<'a> Alternative<'a> for CountedFields {
         all.push(Argument::new(self.word, Some(self.word), Form::Block(parts)));
     }
 
+    #[inline(always)]
     fn take(&self, word: Word<'a>, parser: &mut Parser<'_, 'a>) -> Result<Option<Chosen<Data<'static>>>, Failure> {
         if !word.is(self.word) {
             return Ok(None);
@@ -657,6 +668,7 @@ impl<'a, A: Alternative<'a>, B: Alternative<'a, Value = A::Value>> Alternative<'
         self.1.describe(all);
     }
 
+    #[inline(always)]
     fn take(&self, word: Word<'a>, parser: &mut Parser<'_, 'a>) -> Result<Option<Chosen<A::Value>>, Failure> {
         match self.0.take(word, parser)? {
             Some(chosen) => Ok(Some(chosen)),
@@ -674,6 +686,7 @@ impl<'a, A: Alternative<'a>, F: Fn(A::Value) -> T, T> Alternative<'a> for To<A, 
         self.0.describe(all);
     }
 
+    #[inline(always)]
     fn take(&self, word: Word<'a>, parser: &mut Parser<'_, 'a>) -> Result<Option<Chosen<T>>, Failure> {
         let chosen = self.0.take(word, parser)?;
         Ok(chosen.map(|Chosen { word, value }| Chosen { word, value: self.1(value) }))
@@ -687,6 +700,7 @@ impl<'a, A: Alternative<'a>> Alternative<'a> for Replayed<A> {
 
     fn describe(&self, _: &mut Vec<Argument>) {}
 
+    #[inline(always)]
     fn take(&self, word: Word<'a>, parser: &mut Parser<'_, 'a>) -> Result<Option<Chosen<A::Value>>, Failure> {
         if parser.is_replay() { self.0.take(word, parser) } else { Ok(None) }
     }

@@ -74,6 +74,7 @@ pub(super) struct Word<'a>(&'a [u8]);
 
 impl Word<'_> {
     /// Whether it is `word`, in any case.
+    #[inline(always)]
     pub(super) fn is(self, word: &str) -> bool {
         self.0.eq_ignore_ascii_case(word.as_bytes())
     }

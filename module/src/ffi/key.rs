@@ -161,11 +161,11 @@ impl<'a, V: Value> KeyForWriting<'a, V> {
         }
     }
 
-    /// Sets when the key expires, in Unix milliseconds.
-    pub(crate) fn expire_at(&self, deadline: i64) {
+    /// Sets when the key expires, in Unix milliseconds. A key that was `made` just now has no expiry yet.
+    pub(crate) fn expire_at(&self, deadline: i64, made: bool) {
         // SAFETY: the key is open for writing; of an empty one the server refuses it.
         unsafe {
-            if redis!(RedisModule_GetAbsExpire(self.key.key)) != deadline {
+            if made || redis!(RedisModule_GetAbsExpire(self.key.key)) != deadline {
                 redis!(RedisModule_SetAbsExpire(self.key.key, deadline));
             }
         }
