@@ -86,13 +86,19 @@ impl Rules {
     #[must_use]
     pub fn revoke_everyone(&self, before: Option<UnixMillis>) -> Cutoff {
         let before = before.map(|before| UnixMillis::saturating_from(before.as_i64() - 1));
-        Cutoff::at(before.unwrap_or(self.latest), self.leeway).max(self.revoked_before)
+        Cutoff::at(before.unwrap_or(self.latest), self.leeway_of_everyone()).max(self.revoked_before)
     }
 
     /// The cutoff of all users without what of it lies in the future. Everything until now stays dead.
     #[must_use]
     pub fn readmit(&self) -> Cutoff {
-        self.revoked_before.min(Cutoff::at(self.latest, self.leeway))
+        self.revoked_before.min(Cutoff::at(self.latest, self.leeway_of_everyone()))
+    }
+
+    /// The widest leeway that the cutoff of all users was ever set with. A restart forgets that it was so wide.
+    fn leeway_of_everyone(&self) -> u64 {
+        let Cutoff { began, iat } = self.revoked_before;
+        self.leeway.max(iat.saturating_since(began))
     }
 
     /// The same rules without `session.not-before`, which can be taken back.

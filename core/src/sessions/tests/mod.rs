@@ -648,6 +648,20 @@ fn what_was_forgotten_too_early_is_not_taken_for_good() {
 }
 
 #[test]
+fn taking_back_the_end_of_everyone_readmits_nothing_that_an_earlier_leeway_let_in() {
+    let everyone = |cutoff, leeway, now| Rules { revoked_before: cutoff, leeway, ..rules(now) };
+    // With a leeway of a minute, then after a restart with one of five seconds and a clock that has stepped back.
+    let cutoff = everyone(Cutoff::default(), 60_000, 5000).revoke_everyone(None);
+    let cleared = everyone(cutoff, 5000, 1000).readmit();
+    assert_eq!((cleared.began, cleared.iat), (at(1000), at(61_000)));
+    assert_eq!(everyone(cutoff, 5000, 9000).readmit(), cutoff, "nothing of it lies in the future");
+    let later = everyone(cutoff, 5000, 9000).revoke_everyone(Some(at(20_001)));
+    assert_eq!((later.began, later.iat), (at(20_000), at(80_000)));
+    let cleared = everyone(later, 5000, 10_000).readmit();
+    assert_eq!((cleared.began, cleared.iat), (at(10_000), at(70_000)));
+}
+
+#[test]
 fn not_before_logs_everyone_out() {
     let mut pair = Pair::default();
     pair.create(new("a", 0, 9000), rules(0)).unwrap();
