@@ -16,8 +16,8 @@ use std::env;
 
 use proptest::prelude::*;
 use redis_session_core::sessions::{
-    AgentPool, Check, CreateError, Cutoff, Data, Decision, IdSource, NewSession, Origin, Presented, Refreshed, Renewal,
-    Rules, Standing, TokenFormat, UserSessions, decode_effects, encode_effects,
+    AgentPool, Check, CreateError, Cutoff, Data, Decision, Everyone, IdSource, NewSession, Origin, Presented,
+    Refreshed, Renewal, Rules, Standing, TokenFormat, UserSessions, decode_effects, encode_effects,
 };
 use redis_session_core::token::{Issued, RefreshToken, TokenKind};
 use redis_session_core::{Reason, SessionId, UnixMillis};
@@ -57,7 +57,9 @@ enum Step {
         maker: u8,
         id: u8,
     },
+    /// Everyone, up to now or a time so many milliseconds from now; or what of that lies ahead is taken back.
     RevokeAll {
+        before: Option<i64>,
         clear: bool,
     },
     Refresh {
@@ -114,7 +116,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(picks, by_id)| Step::Revoke { picks, by_id }),
         4 => prop::option::weighted(0.6, (pick(), any::<bool>())).prop_map(|except| Step::RevokeUser { except }),
         2 => (maker(), 0..4u8).prop_map(|(maker, id)| Step::Deny { maker, id }),
-        1 => any::<bool>().prop_map(|clear| Step::RevokeAll { clear }),
+        1 => (prop::option::weighted(0.3, -100_000..100_000i64), any::<bool>())
+            .prop_map(|(before, clear)| Step::RevokeAll { before, clear }),
         3 => pick().prop_map(|pick| Step::Refresh { pick }),
         2 => (pick(), any::<bool>(), prop::option::of(1..2000u64))
             .prop_map(|(pick, by_id, ttl)| Step::Regenerate { pick, by_id, ttl }),
@@ -152,6 +155,8 @@ struct Run {
     replica_agents: AgentPool,
     /// What the replica has seen of times.
     replica_latest: UnixMillis,
+    /// The cutoff of all users, as files and replicas have got it.
+    everyone: Everyone,
     credentials: Vec<Credential>,
     /// Who has begun the sessions, by their ids.
     begun_by: HashMap<String, u8>,
@@ -192,6 +197,7 @@ impl Run {
             replica: UserSessions::new(),
             replica_agents: AgentPool::new(),
             replica_latest: UnixMillis::ZERO,
+            everyone: Everyone::default(),
             credentials: Vec::new(),
             begun_by: HashMap::new(),
             step: 0,
@@ -366,6 +372,7 @@ impl Run {
                     // What is not in its time yet or any more, or is refused by session.not-before alone, may be of the
                     // spared session, too.
                     let lasting = Rules { not_before: Cutoff::default(), ahead: run.rules.leeway, ..run.rules };
+                    let lasting = Rules { revoked_before: run.rules.readmit(), ..lasting };
                     let is_of_spared = !run.is_in_time(credential)
                         || run.value.check(&credential.presented, Check::default(), &lasting).is_ok();
                     let is_spared = Some(&credential.presented.id) == spared.as_ref() && is_of_spared;
@@ -386,9 +393,17 @@ impl Run {
                 let decision = self.value.deny(name(maker, id), until, &self.rules);
                 self.commit(decision);
             }
-            Step::RevokeAll { clear } => {
-                self.end("revoked with everyone", |run, credential| !clear && run.is_of_before(credential));
-                self.rules.revoked_before = if clear { self.rules.readmit() } else { self.rules.revoke_everyone(None) };
+            Step::RevokeAll { before, clear } => {
+                let before = before.map(|by| shifted(now, by));
+                // A time that has passed spares what began since.
+                let is_until_now = before.is_none_or(|before| before > self.rules.latest);
+                self.end("revoked with everyone", |run, credential| {
+                    !clear && is_until_now && run.is_of_before(credential)
+                });
+                self.rules.revoked_before =
+                    if clear { self.rules.readmit() } else { self.rules.revoke_everyone(before) };
+                self.everyone = self.rules.everyone();
+                self.replica_latest = self.replica_latest.max(self.everyone.seen);
             }
             Step::Refresh { pick } => {
                 let Some(credential) = self.pick(pick) else { return };
@@ -478,7 +493,7 @@ impl Run {
             std::mem::swap(&mut self.agents, &mut self.replica_agents);
             self.replica_latest
         } else {
-            self.value.last_change_at()
+            self.value.last_change_at().max(self.everyone.seen)
         };
         let bytes = self.value.encode(&self.agents);
         if !self.value.is_empty() {
@@ -504,7 +519,9 @@ impl Run {
 
     /// Tries every credential.
     fn check(&mut self) {
-        let lasting = Rules { not_before: Cutoff::default(), ..self.rules };
+        // What can be taken back is left out.
+        let revoked_before = self.rules.readmit();
+        let lasting = Rules { not_before: Cutoff::default(), revoked_before, ..self.rules };
         for at in 0..self.credentials.len() {
             let credential = self.credentials[at].clone();
             for stateless in [false, true] {
@@ -529,7 +546,6 @@ impl Run {
                         self.log.join("\n"),
                     );
                 }
-                // What only session.not-before refuses may come back with it.
                 let check = Check { stateless, ..Check::default() };
                 let refused = self.value.check(&credential.presented, check, &lasting);
                 let is_end =

@@ -38,7 +38,7 @@ mod sweep;
 use std::time::Duration;
 
 use redis_module::{Context, RedisString, Status};
-use redis_session_core::sessions::Cutoff;
+use redis_session_core::sessions::Everyone;
 
 /// Loads the module: everything but the handshake, which the macro below does.
 fn init(ctx: &Context, args: &[RedisString]) -> Status {
@@ -88,9 +88,9 @@ impl ffi::Module for Session {
     fn tick(tick: &ffi::Tick) {
         // A child that rewrites the log writes it with the first key. There may be none.
         if tick.may_log() && ffi::take_fork() {
-            let cutoff = state::lock().revoked_before();
-            if cutoff != Cutoff::default() {
-                tick.log(&stored::as_command(cutoff));
+            let everyone = state::lock().everyone();
+            if everyone != Everyone::default() {
+                tick.log(&stored::as_command(everyone));
             }
         }
         // On replicas too: it changes no data.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use redis_session_core::Subject;
 use redis_session_core::UnixMillis;
-use redis_session_core::sessions::{AgentId, AgentPool, Cutoff, LimitPolicy, Presented, Rules};
+use redis_session_core::sessions::{AgentId, AgentPool, Cutoff, Everyone, LimitPolicy, Presented, Rules};
 use redis_session_core::token::{Cause, Issuers, Key, KeyRing, RefreshToken, Verified, Verifier};
 
 use crate::ffi::{Values, clock, log_notice, publish};
@@ -149,14 +149,20 @@ impl State {
         self.rules.latest = self.rules.latest.max(time);
     }
 
-    /// The cutoff of SESSION.REVOKEALL.
-    pub(crate) fn revoked_before(&self) -> Cutoff {
-        self.rules.revoked_before
+    /// The cutoff of SESSION.REVOKEALL, as files and replicas get it.
+    pub(crate) fn everyone(&self) -> Everyone {
+        self.rules.everyone()
     }
 
-    /// Sets the cutoff of SESSION.REVOKEALL, as a command, a primary or a file says it.
+    /// Sets the cutoff of SESSION.REVOKEALL.
     pub(crate) fn set_revoked_before(&mut self, cutoff: Cutoff) {
         self.rules.revoked_before = cutoff;
+    }
+
+    /// Takes over the cutoff of SESSION.REVOKEALL from a primary or a file.
+    pub(crate) fn set_everyone(&mut self, Everyone { cutoff, seen }: Everyone) {
+        self.saw(seen);
+        self.set_revoked_before(cutoff);
     }
 
     /// How far the clock is behind the latest time that this server has seen.

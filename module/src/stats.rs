@@ -128,7 +128,7 @@ pub(crate) fn figures() -> Vec<(String, u64)> {
     let keys = u64::try_from(state.ring().map_or(0, |ring| ring.keys().len())).unwrap_or(u64::MAX);
     let age = clock().saturating_since(loaded_at) / 1000;
     let agents = u64::try_from(state.agents_as_they_are().len()).unwrap_or(u64::MAX);
-    let revoked_before = u64::try_from(state.revoked_before().began.as_i64()).unwrap_or(0);
+    let revoked_before = u64::try_from(state.everyone().cutoff.began.as_i64()).unwrap_or(0);
     let more = [
         ("revoked_before", revoked_before),
         ("clock_behind_ms", state.clock_behind()),

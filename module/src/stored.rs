@@ -6,7 +6,7 @@
 use std::ffi::{CStr, c_int};
 use std::sync::LazyLock;
 
-use redis_session_core::sessions::{Cutoff, UserSessions};
+use redis_session_core::sessions::{Everyone, UserSessions};
 
 use crate::ffi::{self, Numbers, Type, Value, log_warning};
 use crate::state;
@@ -97,21 +97,21 @@ impl Value for UserSessions {
         self.allocations_from(from)
     }
 
-    /// The cutoff of all users, as two times of six bytes. Later versions may append to it.
+    /// The cutoff of all users.
     fn beside() -> (impl AsRef<[u8]>, bool) {
-        let cutoff = state::lock().revoked_before();
-        (cutoff.to_bytes(), cutoff != Cutoff::default())
+        let everyone = state::lock().everyone();
+        (everyone.to_bytes(), everyone != Everyone::default())
     }
 
     fn set_beside(bytes: &[u8]) -> Result<(), &'static str> {
-        let cutoff = Cutoff::from_bytes(bytes).ok_or("the cutoff of SESSION.REVOKEALL is damaged")?;
-        state::lock().set_revoked_before(cutoff);
+        let everyone = Everyone::from_bytes(bytes).ok_or("the cutoff of SESSION.REVOKEALL is damaged")?;
+        state::lock().set_everyone(everyone);
         Ok(())
     }
 
     fn beside_as_command() -> Option<Numbers> {
-        let cutoff = state::lock().revoked_before();
-        (cutoff != Cutoff::default()).then(|| as_command(cutoff))
+        let everyone = state::lock().everyone();
+        (everyone != Everyone::default()).then(|| as_command(everyone))
     }
 }
 
@@ -122,8 +122,8 @@ fn counted(sessions: UserSessions) -> UserSessions {
 }
 
 /// The cutoff of all users, as replicas and append-only files get it.
-pub(crate) fn as_command(cutoff: Cutoff) -> Numbers {
-    let numbers = [cutoff.began.as_i64(), cutoff.iat.as_i64()];
+pub(crate) fn as_command(Everyone { cutoff, seen }: Everyone) -> Numbers {
+    let numbers = [cutoff.began.as_i64(), cutoff.iat.as_i64(), seen.as_i64()];
     Numbers { command: c"SESSION.REVOKEALL", word: c"CUTOFF", numbers }
 }
 

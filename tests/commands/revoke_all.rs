@@ -6,7 +6,7 @@ use redis::Connection;
 use redis_session_tests::issuer::{claims, header, now_secs, sign, trusting_server};
 use redis_session_tests::{
     Server, ServerBuilder, advance, advance_to, ask, cmd, cmd_args, create, error, fields, ids, int, list, login,
-    now_ms, on_both, on_both_of, text, verdict, verdict_with, wait_until,
+    now_ms, on_both, on_both_of, set_back, text, verdict, verdict_with, wait_until,
 };
 
 const KEY: &str = "sessions:42";
@@ -389,6 +389,11 @@ fn assert_it_survives_alone(mut server: Server, restart: impl Fn(&mut Server)) {
         assert_eq!(revoked_before(&server), cutoff, "{round}");
         assert_eq!(stateless(&mut server.connection(), &token), "user_revoked", "{round}");
     }
+    // It lies ahead of a clock that is behind, but did not when it was set.
+    set_back(&mut server.connection(), Duration::from_secs(5));
+    restart(&mut server);
+    cmd(&mut server.connection(), "SESSION.REVOKEALL CLEAR").unwrap();
+    assert_eq!(revoked_before(&server), cutoff);
 }
 
 fn crash(server: &mut Server) {

@@ -14,6 +14,31 @@ pub struct Cutoff {
     pub iat: UnixMillis,
 }
 
+/// The cutoff of all users, as files and replicas get it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Everyone {
+    /// What is dead.
+    pub cutoff: Cutoff,
+    /// What of it lay in the past: a server that starts again, with a clock that is behind, has seen this time.
+    pub seen: UnixMillis,
+}
+
+impl Everyone {
+    /// The bytes of it, as RDB files have them. Later versions may append to them.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 18] {
+        let ([a, b, c, d, e, f, g, h, i, j, k, l], [m, n, o, p, q, r]) = (self.cutoff.to_bytes(), self.seen.to_bytes());
+        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r]
+    }
+
+    /// Reads [`Everyone::to_bytes`] at the front of `bytes`; `None` if they are too few.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader(bytes);
+        Some(Self { cutoff: Cutoff::read(&mut reader)?, seen: reader.time()? })
+    }
+}
+
 impl Cutoff {
     /// Ends everything that began, or was issued, at `time` or before, where an `iat` may be `leeway` milliseconds ahead.
     #[must_use]
@@ -21,17 +46,9 @@ impl Cutoff {
         Self { began: time, iat: time.saturating_add(leeway) }
     }
 
-    /// The twelve bytes of it, as servers keep them.
-    #[must_use]
-    pub fn to_bytes(self) -> [u8; 12] {
+    pub(crate) fn to_bytes(self) -> [u8; 12] {
         let ([a, b, c, d, e, f], [g, h, i, j, k, l]) = (self.began.to_bytes(), self.iat.to_bytes());
         [a, b, c, d, e, f, g, h, i, j, k, l]
-    }
-
-    /// Reads [`Cutoff::to_bytes`] at the front of `bytes`; `None` if they are too few.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        Self::read(&mut Reader(bytes))
     }
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {

@@ -30,7 +30,7 @@ mod session;
 mod store;
 
 pub use agents::{AgentId, AgentPool};
-pub use cutoff::{Cutoff, UserCutoff};
+pub use cutoff::{Cutoff, Everyone, UserCutoff};
 pub use data::{Data, DataLimit};
 pub use decide::{ChangeError, CreateError, Grant, Refreshed};
 pub use effect::{DecodeError, Effect, decode as decode_effects, encode as encode_effects};

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::cutoff::Cutoff;
+use super::cutoff::{Cutoff, Everyone};
 use super::data::{Data, DataLimit};
 use super::session::{Device, TokenFormat};
 use crate::token::{Issued, RefreshToken, TokenKind, Verified};
@@ -93,6 +93,12 @@ impl Rules {
     #[must_use]
     pub fn readmit(&self) -> Cutoff {
         self.revoked_before.min(Cutoff::at(self.latest, self.leeway_of_everyone()))
+    }
+
+    /// The cutoff of all users, as files and replicas get it.
+    #[must_use]
+    pub fn everyone(&self) -> Everyone {
+        Everyone { cutoff: self.revoked_before, seen: self.revoked_before.began.min(self.latest) }
     }
 
     /// The widest leeway that the cutoff of all users was ever set with. A restart forgets that it was so wide.

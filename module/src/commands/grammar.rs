@@ -524,22 +524,24 @@ impl<'a, K: Kind<'a>> Alternative<'a> for Worded<K> {
     }
 }
 
-/// `WORD first second`
-pub(super) fn pair<A, B>(word: &'static str, first: (&'static str, A), second: (&'static str, B)) -> Pair<A, B> {
-    Pair { word, first, second }
+/// `WORD first second ...`, values of one kind.
+pub(super) fn several<K, const N: usize>(word: &'static str, values: [(&'static str, K); N]) -> Several<K, N> {
+    Several { word, values }
 }
 
-pub(super) struct Pair<A, B> {
+pub(super) struct Several<K, const N: usize> {
     word: &'static str,
-    first: (&'static str, A),
-    second: (&'static str, B),
+    values: [(&'static str, K); N],
 }
 
-impl<'a, A: Kind<'a>, B: Kind<'a>> Alternative<'a> for Pair<A, B> {
-    type Value = (A::Value, B::Value);
+impl<'a, K: Kind<'a>, const N: usize> Alternative<'a> for Several<K, N>
+where
+    K::Value: Copy + Default,
+{
+    type Value = [K::Value; N];
 
     fn describe(&self, all: &mut Vec<Argument>) {
-        let values = vec![Argument::new(self.first.0, None, A::FORM), Argument::new(self.second.0, None, B::FORM)];
+        let values = self.values.iter().map(|(name, _)| Argument::new(*name, None, K::FORM)).collect();
         all.push(Argument::new(self.word, Some(self.word), Form::Block(values)));
     }
 
@@ -548,8 +550,10 @@ impl<'a, A: Kind<'a>, B: Kind<'a>> Alternative<'a> for Pair<A, B> {
         if !word.is(self.word) {
             return Ok(None);
         }
-        let first = parser.value_of(self.word, &self.first.1)?;
-        let value = (first, parser.value_of(self.word, &self.second.1)?);
+        let mut value = [K::Value::default(); N];
+        for (place, (_, kind)) in value.iter_mut().zip(&self.values) {
+            *place = parser.value_of(self.word, kind)?;
+        }
         Ok(Some(Chosen { word: self.word, value }))
     }
 }

@@ -1,22 +1,22 @@
 //! SESSION.REVOKEALL
 
 use redis_session_core::UnixMillis;
-use redis_session_core::sessions::Cutoff;
+use redis_session_core::sessions::{Cutoff, Everyone};
 
 use super::command::Command;
-use super::grammar::{Alternative as _, arguments, bare, optional, pair, worded};
+use super::grammar::{Alternative as _, arguments, bare, optional, several, worded};
 use super::kinds::Time;
 use crate::ffi::{Call, Failure, KeyUse, Spec, log_notice};
 use crate::{audit, commit, state, stats, stored};
 
-/// Replicas and append-only files get the cutoff itself: `SESSION.REVOKEALL CUTOFF began iat`.
+/// Replicas and append-only files get the cutoff itself: `SESSION.REVOKEALL CUTOFF began iat seen`.
 pub(crate) struct RevokeAll;
 
 #[derive(Clone)]
 pub(super) enum Change {
     Before(UnixMillis),
     Clear,
-    Cutoff(Cutoff),
+    Everyone(Everyone),
 }
 
 arguments! {
@@ -25,8 +25,8 @@ arguments! {
             worded("BEFORE", "unix-time-milliseconds", Time)
                 .to(Change::Before)
                 .or(bare("CLEAR", Change::Clear))
-                .or(pair("CUTOFF", ("began", Time), ("iat", Time))
-                    .to(|(began, iat)| Change::Cutoff(Cutoff { began, iat }))
+                .or(several("CUTOFF", [("began", Time), ("iat", Time), ("seen", Time)])
+                    .to(|[began, iat, seen]| Change::Everyone(Everyone { cutoff: Cutoff { began, iat }, seen }))
                     .replayed()),
         ),
     }
@@ -44,20 +44,20 @@ impl Command for RevokeAll {
     type Arguments<'a> = Arguments;
 
     fn run(call: &Call<'_>, Arguments { change }: Arguments) -> Result<(), Failure> {
-        let cutoff = {
+        let everyone = {
             let mut state = state::lock();
             let rules = state.rules();
-            let cutoff = match change {
-                None => rules.revoke_everyone(None),
-                Some(Change::Before(before)) => rules.revoke_everyone(Some(before)),
-                Some(Change::Clear) => rules.readmit(),
-                Some(Change::Cutoff(cutoff)) => cutoff,
-            };
-            state.set_revoked_before(cutoff);
-            cutoff
+            match change {
+                None => state.set_revoked_before(rules.revoke_everyone(None)),
+                Some(Change::Before(before)) => state.set_revoked_before(rules.revoke_everyone(Some(before))),
+                Some(Change::Clear) => state.set_revoked_before(rules.readmit()),
+                Some(Change::Everyone(everyone)) => state.set_everyone(everyone),
+            }
+            state.everyone()
         };
+        let cutoff = everyone.cutoff;
         state::announce();
-        call.replicate(&stored::as_command(cutoff));
+        call.replicate(&stored::as_command(everyone));
         if !call.is_replay() {
             stats::REVOKE_ALL.add(1);
             log_notice(&format!("session: SESSION.REVOKEALL: all that began up to {} is dead", cutoff.began.get()));

@@ -72,10 +72,18 @@ impl Tick {
 
     /// Writes a command into the append-only file alone. Replicas do not get it.
     pub(crate) fn log(&self, numbers: &Numbers) {
-        let Numbers { command, word, numbers: [first, second] } = numbers;
-        // SAFETY: the format says what follows: a string that ends with NUL, and two numbers; `R` keeps it from replicas.
+        let Numbers { command, word, numbers: [first, second, third] } = numbers;
+        // SAFETY: the format says what follows: a string that ends with NUL, and three numbers; `R` keeps it from replicas.
         unsafe {
-            redis!(RedisModule_Replicate(self.ctx, command.as_ptr(), c"cllR".as_ptr(), word.as_ptr(), *first, *second))
+            redis!(RedisModule_Replicate(
+                self.ctx,
+                command.as_ptr(),
+                c"clllR".as_ptr(),
+                word.as_ptr(),
+                *first,
+                *second,
+                *third
+            ))
         };
     }
 

@@ -43,10 +43,18 @@ impl<'a> Call<'a> {
 
     /// Passes a command on to replicas and the append-only file.
     pub(crate) fn replicate(&self, numbers: &Numbers) {
-        let Numbers { command, word, numbers: [first, second] } = numbers;
-        // SAFETY: the format says what follows: a string that ends with NUL, and two numbers.
+        let Numbers { command, word, numbers: [first, second, third] } = numbers;
+        // SAFETY: the format says what follows: a string that ends with NUL, and three numbers.
         unsafe {
-            redis!(RedisModule_Replicate(self.ctx, command.as_ptr(), c"cll".as_ptr(), word.as_ptr(), *first, *second));
+            redis!(RedisModule_Replicate(
+                self.ctx,
+                command.as_ptr(),
+                c"clll".as_ptr(),
+                word.as_ptr(),
+                *first,
+                *second,
+                *third
+            ));
         }
     }
 

@@ -70,11 +70,11 @@ pub(crate) trait Value: Sized + 'static {
 #[allow(clippy::cast_possible_truncation)] // 1
 const BEFORE_RDB: c_int = raw::REDISMODULE_AUX_BEFORE_RDB as c_int;
 
-/// A command of the module's own, as replicas and append-only files get it: with a word and two numbers.
+/// A command of the module's own, as replicas and append-only files get it: with a word and three numbers.
 pub(crate) struct Numbers {
     pub(crate) command: &'static CStr,
     pub(crate) word: &'static CStr,
-    pub(crate) numbers: [i64; 2],
+    pub(crate) numbers: [i64; 3],
 }
 
 /// The type of the keys that hold values `V`.
@@ -200,13 +200,13 @@ unsafe extern "C" fn aux_load<V: Value>(io: *mut raw::RedisModuleIO, _version: c
 fn emit_beside<V: Value>(io: *mut raw::RedisModuleIO) {
     static EMITTED_BY: AtomicU32 = AtomicU32::new(0);
     let this = std::process::id();
-    let Some(Numbers { command, word, numbers: [first, second] }) = V::beside_as_command() else { return };
+    let Some(Numbers { command, word, numbers: [first, second, third] }) = V::beside_as_command() else { return };
     if EMITTED_BY.swap(this, Ordering::Relaxed) == this {
         return;
     }
-    // SAFETY: the format says what follows: a string that ends with NUL, and two numbers.
+    // SAFETY: the format says what follows: a string that ends with NUL, and three numbers.
     unsafe {
-        redis!(RedisModule_EmitAOF(io, command.as_ptr(), c"cll".as_ptr(), word.as_ptr(), first, second));
+        redis!(RedisModule_EmitAOF(io, command.as_ptr(), c"clll".as_ptr(), word.as_ptr(), first, second, third));
     }
 }
 
