@@ -127,8 +127,8 @@ export class Sessions {
     return session;
   }
 
-  // Begins a session. Options: id, from, ttl, idle, max, reject, ip, agent, device, token, tokenttl, refresh; and the
-  // objects data and claims.
+  // Begins a session. Options: id, from, ttl, idle, max, reject, ip, agent, device, level, token, tokenttl, refresh; and
+  // the objects data and claims.
   async create(user, { data, claims, ...given } = {}) {
     const command = ['SESSION.CREATE', key(user)];
     if (data && Object.keys(data).length > 0) {
@@ -146,7 +146,7 @@ export class Sessions {
     return { user: k.slice(PREFIX.length), ...this.#session(await this.#send(command, k, token, ...options(given))) };
   }
 
-  // Checks a token. Options: ip, device, aud, stateless, full.
+  // Checks a token. Options: ip, device, aud, level, maxage, stateless, full.
   validate(token, given = {}) {
     return this.#ask('SESSION.VALIDATE', token, given);
   }
@@ -159,6 +159,14 @@ export class Sessions {
   // Exchanges a refresh token for new tokens. Options: ip, agent, device.
   refresh(token, given = {}) {
     return this.#ask('SESSION.REFRESH', token, given);
+  }
+
+  // Gives a session a new id and new tokens, as after a change of privileges. Sealed data must be set again. Options:
+  // level, ttl, ip, agent; and the object claims.
+  async regenerate(user, idOrToken, { claims, ...given } = {}) {
+    const command = ['SESSION.REGENERATE', key(user), idOrToken];
+    if (claims) command.push('CLAIMS', JSON.stringify(claims));
+    return asMap(await this.#send(...command, ...options(given)));
   }
 
   // Checks a session whose id comes from a trusted place, and restarts the idle timeout.

@@ -130,7 +130,8 @@ class Sessions:
         return session
 
     def create(self, user, *, data=None, claims=None, jwt=None, **options):
-        """Begins a session. Options: id, ttl, idle, max, reject, ip, agent, device, token, tokenttl, refresh.
+        """Begins a session. Options: id, ttl, idle, max, reject, ip, agent, device, level, token, tokenttl,
+        refresh.
 
         `jwt` is a token of another issuer that the session belongs to (FROM). If it is not good, the answer says why."""
         if claims is not None:
@@ -151,7 +152,7 @@ class Sessions:
         return self._send(lambda reply: {"user": user, **self._session(reply)}, command, k, token, *_arguments(options))
 
     def validate(self, token, **options):
-        """Checks a token. Options: ip, device, aud, stateless, full."""
+        """Checks a token. Options: ip, device, aud, level, maxage, stateless, full."""
         return self._ask("SESSION.VALIDATE", token, options)
 
     def touch(self, token, **options):
@@ -166,9 +167,12 @@ class Sessions:
         """Checks a session whose id comes from a trusted place, and restarts the idle timeout."""
         return self._send(self._session, "SESSION.TOUCH", key(user), "ID", id, *_arguments(options))
 
-    def regenerate(self, user, id_or_token):
-        """Gives a session a new id and new tokens, as after a change of privileges. Sealed data must be set again."""
-        return self._send(as_map, "SESSION.REGENERATE", key(user), id_or_token)
+    def regenerate(self, user, id_or_token, *, claims=None, **options):
+        """Gives a session a new id and new tokens, as after a change of privileges. Sealed data must be set again.
+
+        Options: level, ttl, ip, agent."""
+        options = {"claims": None if claims is None else json.dumps(claims), **options}
+        return self._send(as_map, "SESSION.REGENERATE", key(user), id_or_token, *_arguments(options))
 
     def get(self, user, id):
         """A live session, or None."""

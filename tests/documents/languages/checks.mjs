@@ -25,12 +25,16 @@ for (const user of [...Array(20).keys()].map(String).concat('Jürgen "J"', '😀
   assert.deepEqual([(await sessions.list(user))[0].data, (await sessions.get(user, session.id)).data], [data, data]);
   const again = await sessions.refresh(session.refresh_token);
   assert.equal(again.refresh_token, (await sessions.refresh(session.refresh_token)).refresh_token, user);
-  assert.equal((await sessions.validate(again.token)).id, session.id);
-  assert.equal((await sessions.touchId(user, session.id)).active, true);
-  assert.equal(await sessions.unset(user, session.id, 'cart', 'none'), 1);
-  assert.equal(await sessions.revokeUser(user, session.id), 0);
+  const other = await sessions.regenerate(user, again.token, { claims: { role: ['b'] }, level: 2 });
+  assert.notEqual(other.id, session.id);
+  const checked = await sessions.validate(other.token, { level: 2, maxage: 60, full: true });
+  assert.deepEqual([checked.id, checked.claims], [other.id, { role: ['b'] }]);
+  assert.equal((await sessions.validate(other.token, { level: 3 })).reason, 'level');
+  assert.equal((await sessions.touchId(user, other.id)).active, true);
+  assert.equal(await sessions.unset(user, other.id, 'cart', 'none'), 1);
+  assert.equal(await sessions.revokeUser(user, other.id), 0);
   assert.equal(await sessions.revokeUser(user), 1);
-  assert.equal(await sessions.get(user, session.id), null);
+  assert.equal(await sessions.get(user, other.id), null);
 }
 const opaque = await sessions.create('42', { token: 'OPAQUE' });
 assert.ok(opaque.token.startsWith('rst1.') && (await sessions.touch(opaque.token)).active);

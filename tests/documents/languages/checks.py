@@ -27,8 +27,10 @@ for user in [*map(str, range(20)), "Jürgen \"J\"", "😀", "a{b}c", "x" * 255]:
     assert sessions.list(user)[0]["data"] == sessions.get(user, session["id"])["data"] == data, user
     again = sessions.refresh(session["refresh_token"])
     assert again["refresh_token"] == sessions.refresh(session["refresh_token"])["refresh_token"], user
-    other = sessions.regenerate(user, again["token"])
-    assert sessions.validate(other["token"])["id"] == other["id"] != session["id"]
+    other = sessions.regenerate(user, again["token"], claims={"role": ["b"]}, level=2)
+    checked = sessions.validate(other["token"], level=2, maxage=60, full=True)
+    assert checked["id"] == other["id"] != session["id"] and checked["claims"] == {"role": ["b"]}, checked
+    assert sessions.validate(other["token"], level=3)["reason"] == "level"
     assert sessions.touch_id(user, other["id"])["active"] is True
     assert sessions.unset(user, other["id"], "cart", "none") == 1
     assert sessions.count(user) == 1 and sessions.revoke_user(user, spare=other["id"]) == 0
