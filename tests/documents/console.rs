@@ -27,11 +27,24 @@ struct Step {
 /// With `REDIS_TEST_WRITE_DOCUMENTS=1` the page is changed instead, to say what they print.
 #[track_caller]
 pub(crate) fn check(name: &str) {
+    check_with(name, &[Server::start()]);
+}
+
+/// The same with a primary and its replica, `redis-1` and `redis-2` for redis-cli.
+#[track_caller]
+pub(crate) fn check_on_two(name: &str) {
+    let primary = Server::start();
+    let replica = Server::builder().replica_of(&primary).start();
+    primary.wait_for_sync(&replica);
+    check_with(name, &[primary, replica]);
+}
+
+#[track_caller]
+fn check_with(name: &str, servers: &[Server]) {
     let page = Page::read(name);
     let steps = steps(&page);
     assert!(!steps.is_empty(), "{name} has no console block");
-    let server = Server::start();
-    let printed = run(&server, &steps);
+    let printed = run(servers, &steps);
     if std::env::var_os("REDIS_TEST_WRITE_DOCUMENTS").is_some_and(|set| !set.is_empty()) {
         return write(&page, &steps, &printed);
     }
@@ -80,11 +93,14 @@ fn steps(page: &Page) -> Vec<Step> {
 }
 
 /// What each step prints, line by line.
-fn run(server: &Server, steps: &[Step]) -> Vec<Vec<String>> {
-    // As after `make run`: the server stores in data/.
+fn run(servers: &[Server], steps: &[Step]) -> Vec<Vec<String>> {
     let folder = TempDir::with_prefix("redis-session-documents-").expect("a temporary folder");
-    let data = folder.path().join("data");
-    std::os::unix::fs::symlink(server.dir(), data).expect("a link to the server's folder");
+    // As after `make run`, the server stores in data/; of two, each has a folder of its name.
+    let names: &[&str] = if servers.len() == 1 { &["data"] } else { &["redis-1", "redis-2"] };
+    for (server, name) in servers.iter().zip(names) {
+        std::os::unix::fs::symlink(server.dir(), folder.path().join(name)).expect("a link to the server's folder");
+    }
+    let server = servers.first().expect("a server");
     let mut script = PREAMBLE.to_owned();
     for step in steps {
         script += &format!("{}\nprintf '\\n{END}\\n'\n", step.command);
@@ -94,6 +110,7 @@ fn run(server: &Server, steps: &[Step]) -> Vec<Vec<String>> {
     let file = File::create(&output).expect("the output");
     let mut bash = Command::new("bash");
     bash.arg("script").current_dir(folder.path()).stdin(Stdio::null()).env("PORT", server.port().to_string());
+    bash.env("OTHER_PORT", servers.last().expect("a server").port().to_string());
     bash.env("PROGRAMS", programs()).env("MIGRATE_SOURCE", server.url());
     bash.stdout(file.try_clone().expect("the output")).stderr(file);
     let status = bash.status().unwrap_or_else(|error| panic!("bash: {error}"));
@@ -128,6 +145,11 @@ const END: &str = "--- end of a command ---";
 /// redis-cli finds the server, and prints as on a terminal unless its output goes into a pipe.
 const PREAMBLE: &str = r#"set -u
 redis-cli() {
+    local PORT=$PORT
+    case "${1-} ${2-}" in
+    "-h redis-1") shift 2 ;;
+    "-h redis-2") PORT=$OTHER_PORT && shift 2 ;;
+    esac
     if [ -p /dev/fd/1 ]; then
         command ${REDIS_CLI:-redis-cli} -h 127.0.0.1 -p "$PORT" "$@"
     else

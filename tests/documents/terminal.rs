@@ -1,6 +1,6 @@
 //! The terminal sessions that the documents show.
 
-use crate::console::check;
+use crate::console::{check, check_on_two};
 use crate::markdown::pages;
 
 #[test]
@@ -34,9 +34,15 @@ fn the_migration_pages_sessions_print_what_it_says() {
 }
 
 #[test]
+fn the_drills_print_what_the_page_says_on_a_primary_and_its_replica() {
+    check_on_two("docs/drills.md");
+}
+
+#[test]
 fn no_page_has_sessions_that_are_not_run() {
-    let pages_that_run = ["README", "docs/tour", "docs/commands", "docs/security", "docs/operations", "docs/migration"];
-    let run = pages_that_run.map(|name| format!("{name}.md"));
+    let run =
+        ["README", "docs/tour", "docs/commands", "docs/security", "docs/operations", "docs/migration", "docs/drills"];
+    let run = run.map(|name| format!("{name}.md"));
     for page in pages() {
         let has_sessions = page.blocks().iter().any(|block| block.language == "console");
         assert!(!has_sessions || run.contains(&page.name), "{}", page.name);
