@@ -1,10 +1,13 @@
-//! The applications of examples/ that are not written in Rust: their own tests, against a server of this harness.
+//! The applications of examples/ that are not written in Rust: their own tests, against a server of this harness. And the
+//! example of the web crate.
 
 use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use redis_session_tests::{Server, skipped};
+use redis_session_tests::{Server, program_path, skipped};
 use tempfile::TempDir;
 
 use crate::languages::say;
@@ -102,4 +105,50 @@ fn the_express_application_does_what_its_tests_say() {
 #[test]
 fn the_django_application_does_what_its_tests_say() {
     DJANGO.test();
+}
+
+/// What a program answers: status and headers, and the body.
+fn send(port: u16, request: &str, cookie: &str, body: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the program listens");
+    let length = body.len();
+    write!(
+        stream,
+        "{request} HTTP/1.1\r\nHost: localhost:{port}\r\nCookie: {cookie}\r\nContent-Length: {length}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n\r\n{body}"
+    )
+    .expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    (head.to_owned(), body.to_owned())
+}
+
+#[test]
+fn the_example_for_axum_signs_in_and_out() {
+    let server = Server::start();
+    let mut command = Command::new(program_path("examples/axum"));
+    command.env("REDIS_URL", server.url()).env("LISTEN", "127.0.0.1:0").stdout(Stdio::piped());
+    let mut program = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut said = String::new();
+    BufReader::new(program.stdout.take().expect("its output")).read_line(&mut said).expect("its address");
+    let port = said.trim().trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+    let ended = std::panic::catch_unwind(|| {
+        let login = || {
+            let (head, _) = send(port, "POST /login", "", "name=ada");
+            let set = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).expect("a cookie");
+            set.split(';').next().expect("its value").to_owned()
+        };
+        let home = |cookie: &str| send(port, "GET /", cookie, "").1;
+        let (here, there) = (login(), login());
+        assert!(home(&here).contains("You are ada"));
+        assert!(home("").contains("Sign in"));
+        assert!(send(port, "POST /logout", &here, "").0.starts_with("HTTP/1.1 303"));
+        assert!(!home(&here).contains("You are ada") && home(&there).contains("You are ada"));
+        assert!(send(port, "POST /logout-all", &there, "").0.starts_with("HTTP/1.1 303"));
+        assert!(!home(&there).contains("You are ada"));
+        assert!(send(port, "POST /login", "", "name=%3Cb%3E").0.starts_with("HTTP/1.1 400"));
+    });
+    program.kill().expect("the program runs");
+    program.wait().expect("the program ends");
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
