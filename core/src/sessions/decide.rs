@@ -550,7 +550,7 @@ impl UserSessions {
         }
         let store::Cutoffs { revoked_before, tombstones_dropped_before } = self.store.cutoffs();
         let mut user = revoked_before.into_iter().chain(tombstones_dropped_before);
-        rules.revoked_before.ends(issued) || user.any(|user| end <= user.until && user.cutoff.ends(issued))
+        rules.lasting().revoked_before.ends(issued) || user.any(|user| end <= user.until && user.cutoff.ends(issued))
     }
 
     /// Decides to deny JWTs by their id alone, `jti` or `sid`, until `until`, when the last of them expires. A live session

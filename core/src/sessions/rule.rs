@@ -273,9 +273,10 @@ impl Rules {
         if record.is_tombstone() {
             return self.now >= record.token_until();
         }
-        match self.lasting().status(record) {
+        let lasting = self.lasting();
+        match lasting.status(record) {
             Ok(_) => false,
-            Err(Reason::UserRevoked) if record.accepts_from().is_none_or(|from| from <= self.revoked_before.iat) => {
+            Err(Reason::UserRevoked) if record.accepts_from().is_none_or(|from| from <= lasting.revoked_before.iat) => {
                 true
             }
             Err(_) => self.now >= record.token_until().saturating_add(self.leeway),

@@ -107,10 +107,10 @@ impl Rules {
         self.leeway.max(iat.saturating_since(began))
     }
 
-    /// The same rules without `session.not-before`, which can be taken back.
+    /// The same rules without what can be taken back: `session.not-before`, and what of SESSION.REVOKEALL lies ahead.
     #[must_use]
     pub(super) fn lasting(&self) -> Self {
-        Self { not_before: Cutoff::default(), ..*self }
+        Self { not_before: Cutoff::default(), revoked_before: self.readmit(), ..*self }
     }
 
     /// The cutoffs of the whole server together.

@@ -109,6 +109,15 @@ fn jwt_end(jwt: &Presented, is_here: bool, rules: &Rules) -> Option<UnixMillis> 
     Some(expires.min(issued.saturating_add(rules.horizon)))
 }
 
+/// The rules without what can be taken back: `session.not-before`, and what of SESSION.REVOKEALL lies ahead. What a wider
+/// leeway let in before a restart stays out.
+pub(crate) fn lasting(rules: &Rules) -> Rules {
+    let Cutoff { began, iat } = rules.revoked_before;
+    let leeway = rules.leeway.max(iat.get().saturating_sub(began.get()));
+    let revoked_before = Cutoff { began: began.min(rules.latest), iat: iat.min(rules.latest.saturating_add(leeway)) };
+    Rules { not_before: Cutoff::default(), revoked_before, ..*rules }
+}
+
 impl Known {
     fn blank(id: SessionId) -> Self {
         Self {
@@ -256,14 +265,14 @@ impl Known {
     }
 
     /// Whether it may go at once: SESSION.REVOKEALL speaks for it and for all JWTs that are too old for it, or its tokens
-    /// have expired. What only `session.not-before` has ended may come back.
+    /// have expired. What only `session.not-before`, or a time ahead, has ended may come back.
     pub(crate) fn is_spent(&self, rules: &Rules) -> bool {
         if let Some(tombstone) = &self.tombstone {
             return rules.now >= tombstone.until;
         }
-        let lasting = Rules { not_before: Cutoff::default(), ..*rules };
-        let is_covered = ends_what_began(rules.revoked_before, self.created)
-            && self.accepts_from.is_none_or(|from| from <= rules.revoked_before.iat);
+        let lasting = lasting(rules);
+        let is_covered = ends_what_began(lasting.revoked_before, self.created)
+            && self.accepts_from.is_none_or(|from| from <= lasting.revoked_before.iat);
         let has_expired = rules.now >= self.token_until.saturating_add(rules.leeway);
         is_covered || !self.is_live(&lasting) && has_expired
     }
@@ -595,7 +604,7 @@ impl History {
         presented.sort_by_key(|presented| Reverse(end(presented)));
         let (mut revoked, mut ended) = (0, Ends::new());
         // What another setting or clock could make good.
-        let lasting = Rules { not_before: Cutoff::default(), leeway: REMEMBERED, ahead: u64::MAX, ..*rules };
+        let lasting = Rules { leeway: REMEMBERED, ahead: u64::MAX, ..lasting(rules) };
         for presented in presented {
             let id = &presented.id;
             if ended.iter().any(|(known, _)| known == id) {
@@ -656,7 +665,7 @@ impl History {
             return *until >= end;
         }
         let users = self.revoked.into_iter().chain(self.dropped).filter(|user| user.until >= end);
-        let mut cutoffs = users.map(|user| user.cutoff).chain([rules.revoked_before]);
+        let mut cutoffs = users.map(|user| user.cutoff).chain([lasting(rules).revoked_before]);
         cutoffs.any(|cutoff| ends(cutoff, presented.issued))
     }
 

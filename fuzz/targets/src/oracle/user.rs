@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use redis_session_core::sessions::{
-    AgentPool, ChangeError, Check, CreateError, Cutoff, Data, Decision, Device, Effect, EndReason, Event, EventKind,
+    AgentPool, ChangeError, Check, CreateError, Data, Decision, Device, Effect, EndReason, Event, EventKind,
     Fingerprint, IdSource, LimitPolicy, NewSession, Origin, Presented, Refreshed, Renewal, Rules, Standing,
     UserSessions, decode_effects, encode_effects,
 };
@@ -12,7 +12,7 @@ use redis_session_core::token::{Issued, RefreshToken, TokenKind};
 use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 
 use super::ended::Ended;
-use super::history::{Ends, History, Known, Worth, fields, merged};
+use super::history::{Ends, History, Known, Worth, fields, lasting, merged};
 use super::list::{List, assert_same};
 
 /// A command with all that it brings along, but the rules.
@@ -263,7 +263,7 @@ impl User {
     /// Carries out a decision that is to leave what the history says.
     fn commit<T>(&mut self, decision: &Decision<'_, T>, ends: &Ends, after: History, rules: &Rules) {
         self.assert_told(decision, ends, rules);
-        let lasting = Rules { not_before: Cutoff::default(), ..*rules };
+        let lasting = lasting(rules);
         for (id, reason) in ends {
             if let Some(known) = self.history.find(id).filter(|known| known.is_live(&lasting)) {
                 assert!(!matches!(reason, EndReason::Expired | EndReason::Idle));
@@ -571,7 +571,7 @@ impl User {
         if !ends.is_empty() {
             after.tidy(&ends, |known| !known.is_live(rules), rules);
         }
-        let lasting = Rules { not_before: Cutoff::default(), ..*rules };
+        let lasting = lasting(rules);
         for presented in presented {
             self.ended.present(presented);
             // This ends good credentials, and those that are dead for now. But a live session may be of another JWT.
