@@ -22,8 +22,7 @@ from redis_session import Sessions, connect, connect_async
 
 REDIS_URL = os.environ.get("REDIS_URL", "redis://localhost:6379")
 DATABASE = os.environ.get("DATABASE", "accounts.sqlite")
-DAY = 86_400
-TRIES, WINDOW = 5, 15 * 60
+DAY, TRIES, WINDOW = 86_400, 5, 15 * 60
 
 client = connect_async(REDIS_URL)
 sessions = Sessions(client)
@@ -79,12 +78,12 @@ def client_of(request):
     return {"ip": request.client.host, "agent": request.headers.get("user-agent")}
 
 
-async def count_try(request, by):
+async def count_try(request, by, what="tries"):
     """Counts a try to sign in. One client has many IPv6 addresses, so a /64 counts as one address."""
     address = ipaddress.ip_address(request.client.host)
     network = ipaddress.ip_network((address, 64), strict=False) if address.version == 6 else address
     async with client.pipeline(transaction=True) as pipe:
-        name = f"tries:{network}"
+        name = f"{what}:{network}"
         pipe.set(name, 0, ex=WINDOW, nx=True).incrby(name, by).ttl(name)
         _, tries, seconds = await pipe.execute()
     if tries > TRIES:
@@ -102,7 +101,8 @@ def tokens(answer):
 
 
 @app.post("/register", status_code=201)
-async def register(account: NewAccount):
+async def register(account: NewAccount, request: Request):
+    await count_try(request, 1, "accounts")  # hashing is dear
     row = (account.name, await asyncio.to_thread(hashed, account.password, secrets.token_bytes(16)))
     try:
         return {"id": db.execute("INSERT INTO accounts (name, hash) VALUES (?, ?)", row).lastrowid}

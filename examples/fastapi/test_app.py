@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,10 @@ class Application(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory()
         cls.service = Service(cls.folder.name, REDIS_URL)
         cls.redis = connect(REDIS_URL)
+        # Users whom the server has not seen, whichever it is.
+        cls.service.send("GET", "/openapi.json")
+        with sqlite3.connect(cls.service.environment["DATABASE"]) as db:
+            db.execute("INSERT INTO sqlite_sequence VALUES ('accounts', ?)", (time.time_ns() // 1000,))
 
     @classmethod
     def tearDownClass(cls):
@@ -69,8 +74,9 @@ class Application(unittest.TestCase):
         cls.folder.cleanup()
 
     def setUp(self):
-        for name in self.redis.scan_iter("tries:*"):
-            self.redis.delete(name)
+        for pattern in ["tries:*", "accounts:*"]:
+            for name in self.redis.scan_iter(pattern):
+                self.redis.delete(name)
 
     def send(self, *args, **options):
         return self.service.send(*args, **options)
@@ -178,6 +184,12 @@ class Application(unittest.TestCase):
         self.assertLessEqual(self.redis.ttl("tries:203.0.113.7"), 900)
         self.redis.delete("tries:203.0.113.7")  # as after 15 minutes
         self.assertEqual([self.login(name)[0] for _ in range(7)], [200] * 7, "sign-ins do not count")
+
+    def test_an_address_gets_five_accounts(self):
+        for _ in range(5):
+            self.register()
+        body = {"name": "one-too-many", "password": PASSWORD}
+        self.assertEqual(self.send("POST", "/register", body=body)[0], 429)
 
     def test_addresses_of_one_ipv6_network_count_together(self):
         tries = [self.login("nobody", address=f"2001:db8::{n}")[0] for n in range(1, 7)]
