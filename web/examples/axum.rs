@@ -1,7 +1,6 @@
 //! Sign in by name alone, and out: `cargo run -p redis-session-web --features axum --example axum`.
 //!
-//! It asks for no password: put your own check in front of `sessions.login`. `REDIS_URL` names the server with the module,
-//! `LISTEN` the address of the page.
+//! There is no password: put your own check before `sessions.login`. Settings: `REDIS_URL`, and `LISTEN` for the page.
 
 use axum::extract::{Form, State};
 use axum::http::{StatusCode, header::SET_COOKIE};
