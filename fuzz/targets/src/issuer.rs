@@ -119,7 +119,7 @@ pub(crate) static RING: LazyLock<Arc<KeyRing>> = LazyLock::new(|| {
 });
 
 impl Key {
-    fn new(kid: &'static str, algorithm: Algorithm, secret: &[u8]) -> Self {
+    pub(crate) fn new(kid: &'static str, algorithm: Algorithm, secret: &[u8]) -> Self {
         let jwt = Secret::new(algorithm, secret);
         let derived = |kind| {
             let label = format!("redis-session credential {kind} {kid}");
@@ -127,6 +127,11 @@ impl Key {
         };
         let (opaque, refresh) = (derived("rst1"), derived("rsr1"));
         Self { kid, algorithm, text: encode(secret), jwt, opaque, refresh }
+    }
+
+    /// The secret, in base64url.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// The header of the JWTs that the product signs with this key.
@@ -181,14 +186,14 @@ pub(crate) fn is_token(text: &[u8]) -> bool {
 
 /// The registered claims of a payload.
 pub(crate) struct Payload {
-    issuer: Option<String>,
+    pub(crate) issuer: Option<String>,
     pub(crate) subject: Option<String>,
     session: Option<String>,
     token_id: Option<String>,
     expires_at: Option<UnixMillis>,
     not_before: Option<UnixMillis>,
     issued_at: Option<UnixMillis>,
-    audience_matches: bool,
+    pub(crate) audience_matches: bool,
 }
 
 /// A member of a certain type, if it is there; `None` if it is of another.
@@ -306,7 +311,8 @@ fn check(
             let audience = audience.or(policy.audience.as_deref());
             let payload = Payload::read(&payload, audience).ok_or(Reason::Malformed)?;
             let typ = member(&header, "typ").and_then(Tree::as_text);
-            check_payload(policy, subject, &payload, typ, (&input, audience, signer), now)
+            let by = if signer.is_some() { Maker::Here } else { Maker::Issuer };
+            check_payload(policy, subject, &payload, typ, (&input, audience, by), now)
         }
         _ => Err(Reason::Malformed),
     }
@@ -348,19 +354,21 @@ fn of_hash(bytes: &[u8]) -> SessionId {
     SessionId::from_text(encode(&Sha256::digest(bytes)[..16]).as_bytes()).expect("an id")
 }
 
-fn check_payload(
+/// What is checked of a payload that is signed by somebody who may make such tokens: `Here` for the own keys, which also
+/// the application has.
+pub(crate) fn check_payload(
     policy: &TokenPolicy,
     subject: &str,
     payload: &Payload,
     typ: Option<&str>,
-    (input, audience, signer): (&[u8], Option<&str>, Option<&Key>),
+    (input, audience, by): (&[u8], Option<&str>, Maker),
     now: Option<UnixMillis>,
 ) -> Result<Verified, Reason> {
     let expires_at = payload.expires_at.ok_or(Reason::Malformed)?;
     let id = match payload.session.as_ref().or(payload.token_id.as_ref()) {
         Some(id) if id.is_empty() => return Err(Reason::Malformed),
         // Who has a private key is another issuer, with ids of its own.
-        Some(id) if signer.is_none() => {
+        Some(id) if by == Maker::Issuer => {
             let iss = payload.issuer.as_deref().unwrap_or_default();
             let length = (iss.len() as u64).to_be_bytes();
             let label = b"redis-session id of an issuer\0";
@@ -373,7 +381,7 @@ fn check_payload(
     };
     let leeway = u128::from(policy.leeway_secs) * 1000;
     let issued_at = payload.issued_at.unwrap_or(UnixMillis::ZERO);
-    let is_ours = signer.is_some();
+    let is_ours = by == Maker::Here;
     let began_at = payload.session.as_ref().zip(payload.token_id.as_ref()).and_then(|(sid, found)| {
         let said = decode(found.as_bytes())?;
         let began = said.iter().take(6).fold(0, |millis, byte| millis << 8 | u64::from(*byte));
@@ -397,11 +405,7 @@ fn check_payload(
         Err(Reason::Subject)
     } else {
         let issued = began_at.map_or(Issued::InSecondOf(issued_at), Issued::ForSessionOf);
-        let maker = match (signer, began_at) {
-            (None, _) => Maker::Issuer,
-            (Some(_), None) => Maker::Application,
-            (Some(_), Some(_)) => Maker::Here,
-        };
+        let maker = if by == Maker::Here && began_at.is_none() { Maker::Application } else { by };
         Ok(Verified { id, kind: TokenKind::Jwt, maker, issued, expires_at: Some(expires_at) })
     }
 }

@@ -5,7 +5,7 @@ use redis_session_core::{SessionId, UnixMillis};
 
 use crate::bases;
 use crate::decide::IDS;
-use crate::public;
+use crate::{public, vouch};
 
 /// Real inputs of the target with this name.
 ///
@@ -21,6 +21,8 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "token" => token(),
         "json" => json().into_iter().map(Into::into).collect(),
         "jwks" => jwks(),
+        "issuers" => issuers(),
+        "vouch" => vouch::seeds(),
         other => panic!("no target {other}"),
     }
 }
@@ -188,5 +190,36 @@ fn jwks() -> Vec<Vec<u8>> {
     }
     seeds.push(b"\0{\"keys\":[]}".to_vec());
     seeds.push(br#" {"keys":[{"kty":"RSA","kid":"r","alg":"RS256","n":"AQ","e":"AQAB"}]}"#.to_vec());
+    seeds
+}
+
+fn issuers() -> Vec<Vec<u8>> {
+    let public = serde_json::json!({ "keys": public::jwks() }).to_string();
+    let secret = format!(r#"{{"keys":[{{"kty":"oct","kid":"a","alg":"HS256","k":"{}"}}]}}"#, "Q".repeat(43));
+    let entries = [
+        r#"{"iss":"https://a.example/","jwks":"a"}"#,
+        r#"{"iss":"https://b.example/","jwks":"d/b.json","aud":["web","api"],"typ":"at+jwt","algs":["RS256","ES256"]}"#,
+        r#"{"iss":null,"jwks":"c"}"#,
+        r#"{"iss":"","jwks":"a"}"#,
+        r#"{"iss":"x","jwks":"../a"}"#,
+        r#"{"iss":"x","jwks":"/a"}"#,
+        r#"{"iss":"x","jwks":"a/./b"}"#,
+        r#"{"iss":"x","jwks":"a","aud":[]}"#,
+        r#"{"iss":"x","jwks":"a","aud":["x","x"]}"#,
+        r#"{"iss":"x","jwks":"a","algs":["none"]}"#,
+        r#"{"iss":"x","jwks":"a","audience":["x"]}"#,
+    ];
+    let mut seeds = Vec::new();
+    for file in entries.iter().map(|entry| (*entry).to_owned()).chain([entries[..3].join(","), entries[1..3].join(",")])
+    {
+        for sets in [[&public, &secret, &public, &secret], [&secret, &public, &secret, &public]] {
+            let sets = sets.map(|set| set.as_bytes());
+            seeds.push(
+                [format!(r#"{{"issuers":[{file}]}}"#).as_bytes(), sets[0], sets[1], sets[2], sets[3]].join(&0xFF),
+            );
+        }
+    }
+    seeds.push(br#"{"issuers":[]}"#.to_vec());
+    seeds.push(b"\xef\xbb\xbf{\"issuers\":[]}".to_vec());
     seeds
 }

@@ -58,3 +58,13 @@ fn json_is_taken_just_when_it_is_strict() {
 fn a_key_file_is_its_keys_or_an_error() {
     replay("jwks", targets::jwks);
 }
+
+#[test]
+fn a_file_of_issuers_is_what_its_definition_says_or_an_error() {
+    replay("issuers", targets::issuers);
+}
+
+#[test]
+fn a_token_is_good_just_when_somebody_signed_it_who_may_vouch_for_it() {
+    replay("vouch", targets::vouch);
+}

@@ -422,6 +422,28 @@ proptest! {
     }
 }
 
+/// Our own tokens are told by the text of their header, which another may write as well.
+#[test]
+fn another_may_call_its_key_as_we_call_ours() {
+    let list = json!({ "issuers": [{ "iss": null, "jwks": "app" }] });
+    let mut verifier = verifier_of(TokenPolicy::default());
+    verifier.set_issuers(read(&list, &[("app", set_of(&[secret("k256", 9)]))]).unwrap());
+    let as_ours = |by: &[u8]| {
+        let mac = MacKey::new(Hash::Sha256, by);
+        let payload = claims(&json!({ "sid": "s" })).to_string();
+        let own = KeyRing::from_jwk_set(set_of(&[secret("k256", 1)]).to_string().as_bytes(), None).unwrap();
+        let header = own.signing_key().unwrap().own().unwrap().header.clone();
+        let input = format!("{header}.{}", base64url::encode(payload.as_bytes()));
+        format!("{input}.{}", base64url::encode(mac.tag(input.as_bytes()).as_bytes()))
+    };
+    for good in [as_ours(&own_secret()), as_ours(&[9; 32])] {
+        assert_eq!(ask(&mut verifier, &good).map(|verified| verified.maker), Ok(Maker::Application));
+    }
+    assert_eq!(ask(&mut verifier, &as_ours(&[8; 32])), Err(Cause::Signature));
+    verifier.set_issuers(Issuers::default());
+    assert_eq!(ask(&mut verifier, &as_ours(&[9; 32])), Err(Cause::Signature));
+}
+
 /// Of all public keys in one ring, whoever's they are.
 #[test]
 fn what_none_of_all_public_keys_has_signed_is_refused() {
