@@ -25,7 +25,7 @@ use redis::{Cmd, ConnectionLike, RedisResult, ToRedisArgs, ToSingleRedisArg, Val
 use crate::error::redact_of;
 use crate::keys::{self, KeyRing};
 use crate::options::{CreateOptions, RefreshOptions, RegenerateOptions, ValidateOptions};
-use crate::replies::{self, Session, Validation};
+use crate::replies::{self, EndedSession, Session, Validation};
 use crate::time::{Timestamp, unix_millis};
 use crate::tokens::{self, Created, Grant};
 
@@ -225,9 +225,21 @@ session_commands! {
         cmd("SESSION.GET").arg(key).arg(id).take()
     }
 
-    /// `SESSION.LIST`: the user's live sessions, the newest first.
+    /// `SESSION.LIST`: the user's live sessions, the newest first, up to a thousand.
     fn session_list(key: impl ToSingleRedisArg) -> Vec<Session>, by replies::sessions {
         cmd("SESSION.LIST").arg(key).take()
+    }
+
+    /// `SESSION.LIST` with `LIMIT`: a page of the user's live sessions, `count` of them, 1 to 1000, after the newest
+    /// `offset`.
+    fn session_list_page(key: impl ToSingleRedisArg, offset: u64, count: u64) -> Vec<Session>, by replies::sessions {
+        cmd("SESSION.LIST").arg(key).arg("LIMIT").arg(offset).arg(count).take()
+    }
+
+    /// `SESSION.LIST` with `ENDED`: the user's sessions that have ended, and why, as long as that is remembered; the latest
+    /// end first, up to a thousand.
+    fn session_list_ended(key: impl ToSingleRedisArg) -> Vec<EndedSession>, by replies::ended {
+        cmd("SESSION.LIST").arg(key).arg("ENDED").take()
     }
 
     /// `SESSION.COUNT`: how many live sessions the user has.
@@ -640,6 +652,14 @@ mod tests {
 
         let (sent, sessions) = run!(array([a_session()]), session_list("sessions:42"));
         assert_eq!((sent.as_str(), sessions.len()), ("SESSION.LIST sessions:42", 1));
+
+        let (sent, page) = run!(array([a_session()]), session_list_page("sessions:42", 10, 5));
+        assert_eq!((sent.as_str(), page.len()), ("SESSION.LIST sessions:42 LIMIT 10 5", 1));
+        let at = Value::Int(1_790_000_000_000);
+        let end = [("id", text("one")), ("reason", text("idle")), ("ended_at", at.clone()), ("remembered_until", at)];
+        let (sent, ended) = run!(array([map(&end)]), session_list_ended("sessions:42"));
+        assert_eq!(sent, "SESSION.LIST sessions:42 ENDED");
+        assert_eq!((ended[0].id.as_str(), &ended[0].reason), ("one", &crate::Reason::Idle.into()));
 
         let (sent, count) = run!(Value::Int(3), session_count("sessions:42"));
         assert_eq!((sent.as_str(), count), ("SESSION.COUNT sessions:42", 3));

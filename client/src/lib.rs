@@ -171,7 +171,7 @@ pub use keys::{Key, KeyRing};
 pub use options::{CreateOptions, LimitPolicy, RefreshOptions, RegenerateOptions, TokenFormat, ValidateOptions};
 pub use reason::{Inactive, InactiveReason, Reason};
 pub use redis;
-pub use replies::{ActiveSession, Details, Session, Validation};
+pub use replies::{ActiveSession, Details, EndedSession, Session, Validation};
 pub use routing::KeyPrefix;
 pub use subject::unverified_user;
 pub use time::Timestamp;

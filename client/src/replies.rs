@@ -235,6 +235,36 @@ pub(crate) fn sessions(reply: Value) -> Result<Vec<Session>, ParsingError> {
     }
 }
 
+/// A session that has ended, or a JWT that was denied: an item of the reply of `SESSION.LIST` with `ENDED`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EndedSession {
+    /// Its id.
+    pub id: String,
+    /// Why it has ended.
+    pub reason: InactiveReason,
+    /// When.
+    pub ended_at: Timestamp,
+    /// Until when that is remembered, unless very many end.
+    pub remembered_until: Timestamp,
+}
+
+pub(crate) fn ended(reply: Value) -> Result<Vec<EndedSession>, ParsingError> {
+    let one = |reply| {
+        let mut fields = Fields::of("a session that has ended", reply)?;
+        Ok(EndedSession {
+            id: fields.required("id")?,
+            reason: fields.required("reason")?,
+            ended_at: fields.required("ended_at")?,
+            remembered_until: fields.required("remembered_until")?,
+        })
+    };
+    match bare(reply) {
+        Value::Array(items) => items.into_iter().map(one).collect(),
+        _ => Err("the reply is no list of sessions that have ended".into()),
+    }
+}
+
 pub(crate) fn count(reply: Value) -> Result<u64, ParsingError> {
     match bare(reply) {
         Value::Int(count) => u64::try_from(count).map_err(|_| format!("the reply {count} is no count").into()),

@@ -16,11 +16,11 @@ use std::env;
 
 use proptest::prelude::*;
 use redis_session_core::sessions::{
-    AgentPool, Check, CreateError, Cutoff, Data, Decision, Everyone, IdSource, NewSession, Origin, Presented,
-    Refreshed, Renewal, Rules, Standing, TokenFormat, UserSessions, decode_effects, encode_effects,
+    AgentPool, Check, CreateError, Cutoff, Data, Decision, Device, Everyone, IdSource, NewSession, Origin, Outage,
+    Presented, Refreshed, Renewal, Rules, Standing, TokenFormat, UserSessions, decode_effects, encode_effects,
 };
 use redis_session_core::token::{Issued, RefreshToken, TokenKind};
-use redis_session_core::{Reason, SessionId, UnixMillis};
+use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 
 const START: u64 = 1_790_000_000_000;
 /// Tokens made elsewhere live at most so long, in milliseconds.
@@ -62,8 +62,10 @@ enum Step {
         before: Option<i64>,
         clear: bool,
     },
+    /// From the session's device or from nowhere that is known.
     Refresh {
         pick: usize,
+        at_home: bool,
     },
     Regenerate {
         pick: usize,
@@ -118,7 +120,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (maker(), 0..4u8).prop_map(|(maker, id)| Step::Deny { maker, id }),
         1 => (prop::option::weighted(0.3, -100_000..100_000i64), any::<bool>())
             .prop_map(|(before, clear)| Step::RevokeAll { before, clear }),
-        3 => pick().prop_map(|pick| Step::Refresh { pick }),
+        3 => (pick(), any::<bool>()).prop_map(|(pick, at_home)| Step::Refresh { pick, at_home }),
         2 => (pick(), any::<bool>(), prop::option::of(1..2000u64))
             .prop_map(|(pick, by_id, ttl)| Step::Regenerate { pick, by_id, ttl }),
         1 => pick().prop_map(|pick| Step::Touch { pick }),
@@ -188,7 +190,14 @@ fn second_of(time: UnixMillis) -> UnixMillis {
 impl Run {
     fn new() -> Self {
         let now = UnixMillis::new(START).expect("a time");
-        let rules = Rules { sessions: 3, tombstones: 6, horizon: HORIZON, token_secs: 600, ..Rules::default() };
+        let rules = Rules {
+            sessions: 3,
+            tombstones: 6,
+            horizon: HORIZON,
+            token_secs: 600,
+            recovery: 60_000,
+            ..Rules::default()
+        };
         Self {
             value: UserSessions::new(),
             agents: AgentPool::new(),
@@ -405,7 +414,7 @@ impl Run {
                 self.everyone = self.rules.everyone();
                 self.replica_latest = self.replica_latest.max(self.everyone.seen);
             }
-            Step::Refresh { pick } => {
+            Step::Refresh { pick, at_home } => {
                 let Some(credential) = self.pick(pick) else { return };
                 let (Some(generation), Issued::ForSessionOf(began)) =
                     (credential.generation, credential.presented.issued)
@@ -414,7 +423,8 @@ impl Run {
                 };
                 let id = credential.presented.id.clone();
                 let token = RefreshToken { id: id.clone(), generation, session_began_at: began };
-                let Ok(decision) = self.value.refresh(&token, Origin::default(), &self.agents, &self.rules) else {
+                let origin = Origin { device: at_home.then(home), ..Origin::default() };
+                let Ok(decision) = self.value.refresh(&token, origin, &self.agents, &self.rules) else {
                     return;
                 };
                 let decision = match decision.value {
@@ -507,7 +517,8 @@ impl Run {
             self.replica = UserSessions::decode(&bytes, &mut agents).expect("a value");
         }
         self.replica_agents = agents;
-        self.rules = Rules { latest, leeway: self.leeway, ..self.rules }.at(now);
+        let outage = Outage { from: self.value.last_change_at(), until: now };
+        self.rules = Rules { latest, leeway: self.leeway, outage, ..self.rules }.at(now);
         // A token that this server would not take yet, for its clock, is none that it can have ended.
         let soon = self.rules.latest.saturating_add(self.rules.leeway);
         for credential in &mut self.credentials {
@@ -561,6 +572,11 @@ impl Run {
     }
 }
 
+/// The device that every session is bound to.
+fn home() -> Device {
+    Device::of(Subject::new(b"42").expect("a user"), b"home")
+}
+
 fn new_session(
     id: SessionId,
     source: IdSource,
@@ -575,7 +591,7 @@ fn new_session(
         idle_secs: 0,
         ip: None,
         agent: None,
-        device: None,
+        device: Some(home()),
         tokens,
         token_ttl: None,
         refresh_secs: refresh.then_some(900),

@@ -63,6 +63,7 @@ fn load(ctx: &Context, args: &[&[u8]]) -> Result<(), String> {
     ffi::register_settings(ctx, &settings::SETTINGS, args)?;
     ffi::register_info::<Session>(ctx).then_some(()).ok_or("the server refused the section of INFO")?;
     ffi::watch_forks(ctx).then_some(()).ok_or("the server does not tell of forks")?;
+    ffi::watch_loading::<Session>(ctx).then_some(()).ok_or("the server does not tell when it loads data")?;
     let mut state = state::lock();
     state.load_keys(state::Load::New)?;
     if state.settings.keys_file.is_empty() {
@@ -105,6 +106,16 @@ impl ffi::Module for Session {
 
     fn figures() -> Vec<(String, u64)> {
         stats::figures()
+    }
+}
+
+impl ffi::Loading for Session {
+    fn begins() {
+        state::lock().loading();
+    }
+
+    fn ended() {
+        state::lock().loaded();
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) refresh_ttl: i64,
     /// Seconds in which a refresh token that was just used may be used again.
     pub(crate) refresh_grace: i64,
+    /// Seconds in which the device that lost the reply of an exchange may ask again.
+    pub(crate) refresh_recovery: i64,
     /// Live sessions a user may have.
     pub(crate) max_per_user: i64,
     /// What happens to one more: 0 evict, 1 reject.
@@ -80,12 +82,13 @@ const fn keys(setting: Setting) -> Setting {
 }
 
 /// All settings, with default and bounds.
-pub(crate) static SETTINGS: [Setting; 25] = [
+pub(crate) static SETTINGS: [Setting; 26] = [
     number("ttl", 86_400, 1, MAX_SECONDS, |s| &mut s.ttl),
     number("idle-timeout", 0, 0, MAX_SECONDS, |s| &mut s.idle_timeout),
     number("token-ttl", 3600, 1, MAX_SECONDS, |s| &mut s.token_ttl),
     number("refresh-ttl", 2_592_000, 1, MAX_SECONDS, |s| &mut s.refresh_ttl),
     number("refresh-grace", 10, 0, 3600, |s| &mut s.refresh_grace),
+    number("refresh-recovery", 0, 0, 86_400, |s| &mut s.refresh_recovery),
     number("max-per-user", 100, 1, 1_000_000, |s| &mut s.max_per_user),
     Setting {
         name: "limit-policy",

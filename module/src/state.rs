@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use redis_session_core::Subject;
 use redis_session_core::UnixMillis;
-use redis_session_core::sessions::{AgentId, AgentPool, Cutoff, Everyone, LimitPolicy, Presented, Rules};
+use redis_session_core::sessions::{AgentId, AgentPool, Cutoff, Everyone, LimitPolicy, Outage, Presented, Rules};
 use redis_session_core::token::{Cause, Issuers, Key, KeyRing, RefreshToken, Verified, Verifier};
 
 use crate::ffi::{Values, clock, log_notice, publish};
@@ -58,6 +58,8 @@ pub(crate) struct State {
     agents: AgentPool,
     /// What decisions are measured by, at the last time that anything was decided.
     rules: Rules,
+    /// The latest time that was seen since the server last began to load data.
+    seen_while_loading: UnixMillis,
 }
 
 /// The state, for as long as the guard lives.
@@ -147,6 +149,17 @@ impl State {
     /// Notes a time that another server has seen, or that a session begins at. No cutoff set from now on is earlier.
     pub(crate) fn saw(&mut self, time: UnixMillis) {
         self.rules.latest = self.rules.latest.max(time);
+        self.seen_while_loading = self.seen_while_loading.max(time);
+    }
+
+    /// The server begins to load data.
+    pub(crate) fn loading(&mut self) {
+        self.seen_while_loading = UnixMillis::ZERO;
+    }
+
+    /// The server has loaded data. From the latest time that they tell of until now, nobody could ask.
+    pub(crate) fn loaded(&mut self) {
+        self.rules.outage = Outage { from: self.seen_while_loading, until: clock() };
     }
 
     /// The cutoff of SESSION.REVOKEALL, as files and replicas get it.
@@ -368,6 +381,7 @@ impl Settings {
             not_before,
             token_secs: self.token_secs(),
             grace: millis(self.refresh_grace),
+            recovery: millis(self.refresh_recovery),
             sessions: u32::try_from(self.max_per_user).unwrap_or(u32::MAX),
             policy: if self.limit_policy == 0 { LimitPolicy::Evict } else { LimitPolicy::Reject },
             tombstones: usize::try_from(self.max_per_user).unwrap_or(usize::MAX).saturating_mul(2),

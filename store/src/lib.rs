@@ -102,6 +102,7 @@ mod authenticated;
 mod connect;
 mod data;
 mod error;
+mod guest;
 mod id;
 #[cfg(feature = "offline")]
 mod local;
@@ -109,6 +110,7 @@ mod login;
 #[cfg(feature = "near-cache")]
 mod near;
 mod outage;
+mod pause;
 mod policy;
 #[cfg(feature = "encryption")]
 mod seal;

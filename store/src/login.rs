@@ -8,7 +8,7 @@ use redis_session::{CreateOptions, RefreshOptions, ValidateOptions};
 use serde::Serialize;
 
 use crate::data;
-use crate::error::StoreError;
+use crate::error::{DataError, StoreError};
 use crate::id;
 use crate::policy::Policy;
 
@@ -165,6 +165,24 @@ impl Login {
     pub fn new(user: impl Into<String>) -> Self {
         let (user, id, visitor) = (user.into(), id::random().ok(), Visitor::default());
         Self { user, id, fields: Vec::new(), visitor, remember: false, claims: None, level: None }
+    }
+
+    /// A guest: somebody who has not shown who they are, under a name that nobody else has. What the application keeps with
+    /// the session goes along when the guest logs in: see [`SessionStore::promote`](crate::SessionStore::promote).
+    ///
+    /// # Errors
+    /// [`StoreError::Data`] if the operating system gives no randomness for the name.
+    pub fn guest() -> Result<Self, StoreError> {
+        let name = id::random().map_err(|_| DataError::Randomness)?;
+        Ok(Self::new(format!("guest-{name}")))
+    }
+
+    /// This login, under another id and with these fields too, unless it has them itself.
+    pub(crate) fn taking_over(&self, id: String, fields: data::Fields) -> Self {
+        let own = |name: &String| self.fields.iter().any(|(known, _)| known == name);
+        let taken = fields.into_iter().filter(|(name, _)| !own(name));
+        let fields = taken.chain(self.fields.iter().cloned()).collect();
+        Self { id: Some(id), fields, ..self.clone() }
     }
 
     /// From there.

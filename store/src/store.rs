@@ -7,8 +7,8 @@ use std::time::Duration;
 use redis::aio::ConnectionLike;
 use redis::{IntoConnectionInfo, RedisResult};
 use redis_session::{
-    ActiveSession, AsyncSessionCommands as _, Created, KeyPrefix, Reason, RegenerateOptions, Session, SessionData,
-    SessionErrorCode, Validation, unverified_user,
+    ActiveSession, AsyncSessionCommands as _, Created, EndedSession, KeyPrefix, Reason, RegenerateOptions, Session,
+    SessionData, SessionErrorCode, Validation, unverified_user,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,6 +27,7 @@ use crate::local::LocalVerifier;
 use crate::login::{Demand, Login, Visitor};
 #[cfg(feature = "near-cache")]
 use crate::near::{Near, NearCache, NearCacheFigures, Question};
+use crate::pause::Pause;
 use crate::policy::Policy;
 #[cfg(feature = "encryption")]
 use crate::seal::DataKeys;
@@ -256,8 +257,17 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// [`StoreError::Limit`] if the user has as many sessions as the policy allows and it says to refuse more,
     /// [`StoreError::Unavailable`] and [`StoreError::Redis`] as always.
     pub async fn login(&self, login: &Login) -> Result<Created, StoreError> {
+        match self.create(login).await {
+            // The id is random, so it can only be an earlier try of this login, or the same command, sent again by a
+            // connection to a cluster.
+            Err(StoreError::Redis(error)) if is_taken(&error) => self.create_again(login).await,
+            created => created,
+        }
+    }
+
+    /// Begins the session of this login.
+    pub(crate) async fn create(&self, login: &Login) -> Result<Created, StoreError> {
         let id = login.id.as_deref().ok_or(DataError::Randomness)?;
-        let key = self.keys.key(&login.user);
         let mut options = login.options(&self.policy).id(id);
         for (name, value) in &login.fields {
             #[cfg(feature = "encryption")]
@@ -267,17 +277,17 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
             }
             options = options.data(name.as_bytes(), value.as_slice());
         }
-        let mut connection = self.connection();
+        let key = self.keys.key(&login.user);
         let _change = self.change(&key);
-        match connection.session_create(&key, &options).await {
-            Err(error) if SessionErrorCode::of(&error) == Some(SessionErrorCode::SessionExists) => {
-                // The id is random, so it can only be an earlier try of this login, or the same command, sent again by a
-                // connection to a cluster. Its tokens are lost, and no two sessions are to be in the list of devices.
-                connection.session_revoke(&key, id).await?;
-                Ok(connection.session_create(&key, &options).await?)
-            }
-            created => Ok(created?),
-        }
+        Ok(self.connection().session_create(&key, &options).await?)
+    }
+
+    /// Begins it in the place of one of an earlier try, whose tokens are lost: no two sessions are to be in the list of
+    /// devices.
+    pub(crate) async fn create_again(&self, login: &Login) -> Result<Created, StoreError> {
+        let id = login.id.as_deref().ok_or(DataError::Randomness)?;
+        self.logout_session(&login.user, id).await?;
+        self.create(login).await
     }
 
     /// Checks a token and its session, and changes nothing: for requests that the user does not make, and for replicas.
@@ -308,7 +318,12 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         self.ask(token, visitor, touches).await
     }
 
-    async fn ask(&self, token: &str, visitor: &Visitor, touches: bool) -> Result<Arc<Authenticated>, StoreError> {
+    pub(crate) async fn ask(
+        &self,
+        token: &str,
+        visitor: &Visitor,
+        touches: bool,
+    ) -> Result<Arc<Authenticated>, StoreError> {
         let user = user_of(token)?;
         let key = self.keys.key(&user);
         let mut connection = self.connection();
@@ -420,9 +435,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         #[cfg(feature = "encryption")]
         if self.data_keys.is_some() {
             // The new tokens do not tell which id the data were sealed for.
-            // Whatever this store demands of a sign-in, this is one.
-            let plain = Self { demand: Demand::default(), ..self.clone() };
-            let old = plain.check(token, &Visitor::new(), false).await?;
+            let old = self.without_demands().check(token, &Visitor::new(), false).await?;
             let created = self.exchange(&user, token, options).await?;
             return match self.reseal_twice(&user, &old.id, &created.id).await {
                 // It has ended already, as a check of the new token will say.
@@ -460,12 +473,14 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     #[cfg_attr(docsrs, doc(cfg(feature = "encryption")))]
     pub async fn reseal(&self, user: &str, old_id: &str, new_id: &str) -> Result<(), StoreError> {
         let Some(keys) = &self.data_keys else { return Ok(()) };
+        let mut pause = Pause::default();
         loop {
             let session = self.session(user, new_id).await?.ok_or(StoreError::NoSession)?;
             let (fields, unopened) = keys.reopen(user, old_id, new_id, &session.data);
             if self.put_if(user, new_id, session.version, fields).await? {
                 return unopened.map_or(Ok(()), |error| Err(error.into()));
             }
+            pause.take().await;
         }
     }
 
@@ -538,7 +553,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         Ok(self.connection().session_revoke_others(&key, id_or_token).await?)
     }
 
-    /// Where a user is logged in: the live sessions, the newest first.
+    /// Where a user is logged in: the live sessions, the newest first, up to a thousand.
     ///
     /// ```no_run
     /// # use redis_session_store::{SessionStore, StoreError, Visitor};
@@ -560,6 +575,15 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// If Redis is away, or refuses.
     pub async fn devices(&self, user: &str) -> Result<Vec<Session>, StoreError> {
         Ok(self.connection().session_list(self.keys.key(user)).await?)
+    }
+
+    /// Where a user is not logged in any more: the sessions that have ended and why, the latest end first, as long as the
+    /// server remembers them. After [`logout_everywhere`](Self::logout_everywhere) it remembers none of before.
+    ///
+    /// # Errors
+    /// If Redis is away, or refuses.
+    pub async fn ended(&self, user: &str) -> Result<Vec<EndedSession>, StoreError> {
+        Ok(self.connection().session_list_ended(self.keys.key(user)).await?)
     }
 
     /// How many live sessions a user has.
@@ -615,7 +639,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
 
     /// The fields in plain.
     #[cfg_attr(not(feature = "encryption"), allow(clippy::unused_self))]
-    fn opened(&self, _user: &str, _id: &str, data: &SessionData) -> Result<data::Fields, DataError> {
+    pub(crate) fn opened(&self, _user: &str, _id: &str, data: &SessionData) -> Result<data::Fields, DataError> {
         #[cfg(feature = "encryption")]
         if let Some(keys) = &self.data_keys {
             return keys.open_all(_user, _id, data);
@@ -625,7 +649,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
 
     /// Changes what the application keeps with a live session: reads it, lets `change` change it, and writes the fields that
     /// are others then. If somebody else has changed the session's data in between, it begins again, so that no change is
-    /// lost: `change` may be called several times. Fields that `T` does not have stay. The answer is that of the last call.
+    /// lost: `change` may be called several times, with random pauses in between. Fields that `T` does not have stay. The answer is that of the last call.
     ///
     /// For an example see [`SessionStore::data`].
     ///
@@ -638,6 +662,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         id: &str,
         mut change: impl FnMut(&mut T) -> R + Send,
     ) -> Result<R, StoreError> {
+        let mut pause = Pause::default();
         loop {
             let session = self.session(user, id).await?.ok_or(StoreError::NoSession)?;
             let before = self.opened(user, id, &session.data)?;
@@ -649,6 +674,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
             if self.put_if(user, id, session.version, changed).await? {
                 return Ok(answer);
             }
+            pause.take().await;
         }
     }
 
@@ -714,6 +740,11 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
             return fields.into_iter().map(seal).collect();
         }
         Ok(fields)
+    }
+
+    /// The same store for what is a sign-in itself.
+    pub(crate) fn without_demands(&self) -> Self {
+        Self { demand: Demand::default(), ..self.clone() }
     }
 
     fn connection(&self) -> C {
@@ -790,6 +821,11 @@ impl Drop for Change<'_> {
             near.forget(self.key);
         }
     }
+}
+
+/// Whether a live session has the id.
+pub(crate) fn is_taken(error: &redis::RedisError) -> bool {
+    SessionErrorCode::of(error) == Some(SessionErrorCode::SessionExists)
 }
 
 /// The user that a token names; what names none is no token.

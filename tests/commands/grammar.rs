@@ -61,7 +61,7 @@ fn example(name: &str) -> String {
     match name {
         "key" => "sessions:42",
         "ip" => "::1",
-        "n" => "1",
+        "n" | "offset" | "count" => "1",
         "seconds" => "60",
         "unix-time-milliseconds" => "1000",
         "json" => "{}",

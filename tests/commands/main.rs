@@ -1,7 +1,7 @@
 //! What each command does and answers, over real connections.
 //!
 //! ```text
-//! create, check, reasons, read, revoke, revoke_user, revoke_all, deny    what each command does
+//! create, check, reasons, read, list, revoke, revoke_user, revoke_all, deny    what each command does
 //! grammar, misuse, secrets, hostile                    what it refuses, and what it never tells
 //! keyspace, key_expiry, watchers, many, races          one key per user: as a key, watched, large, and contended
 //! key_form                                             and one spelling of it
@@ -19,6 +19,7 @@ mod json;
 mod key_expiry;
 mod key_form;
 mod keyspace;
+mod list;
 mod many;
 mod misuse;
 mod panics;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use redis_session_tests::issuer::payload;
-use redis_session_tests::{Server, advance, ask, create, error, on_both, verdict_with};
+use redis_session_tests::{Server, advance, ask, cmd, create, error, on_both, verdict_with};
 
-use crate::steps::{KEY, grant, refresh, session};
+use crate::steps::{KEY, grant, outcome, refresh, session};
 
 /// What a check with these options says of session `id`.
 #[track_caller]
@@ -148,7 +148,25 @@ fn a_restart_and_a_replica_know_the_same() {
     let id = grant(&mut con, "SESSION.REGENERATE sessions:42 one LEVEL 3 TTL 5000").str("id");
     let shown = session(&mut con, &id);
     primary.wait_for_sync(&replica);
-    assert_eq!(session(&mut replica.connection(), &id), shown);
+    let mut there = replica.connection();
+    assert_eq!(session(&mut there, &id), shown);
+    for (options, verdict) in [("LEVEL 3 MAXAGE 60", "active"), ("MAXAGE 0", "stale")] {
+        replica.advance(Duration::from_secs(u64::from(verdict == "stale")));
+        let args = format!("SESSION.VALIDATE {KEY} ID {id} {options}");
+        assert_eq!(verdict_with(&mut there, args.split(' ')), verdict);
+    }
+    let refused = error(&mut there, &format!("SESSION.REGENERATE {KEY} {id} LEVEL 2"));
+    assert!(refused.starts_with("READONLY"), "{refused}");
+    cmd(&mut con, "CONFIG SET maxmemory 1").unwrap();
+    let refused = error(&mut con, &format!("SESSION.REGENERATE {KEY} {id} LEVEL 2"));
+    assert!(refused.starts_with("OOM"), "{refused}");
+    let args = format!("SESSION.VALIDATE {KEY} ID {id} LEVEL 3");
+    assert_eq!(verdict_with(&mut con, args.split(' ')), "active", "a check takes no memory");
+    cmd(&mut con, "CONFIG SET maxmemory 0").unwrap();
+    let ended = grant(&mut con, &format!("SESSION.CREATE {KEY}")).str("id");
+    cmd(&mut con, &format!("SESSION.REVOKE {KEY} {ended}")).unwrap();
+    assert_eq!(outcome(&mut con, &format!("SESSION.REGENERATE {KEY} {ended} LEVEL 3 TTL 60")), "revoked");
+    assert_eq!(session(&mut con, &id), shown);
     primary.kill();
     primary.start_again();
     assert_eq!(session(&mut primary.connection(), &id), shown);

@@ -1,7 +1,9 @@
 //! SESSION.REFRESH: how long refresh tokens live, what a refresh keeps, and whose session is dead.
 
+use std::time::Duration;
+
 use redis_session_tests::{
-    ServerBuilder, advance, advance_to, cmd, cmd_args, create, ids, int, now_ms, on_both, verdict,
+    Server, ServerBuilder, advance, advance_to, ask, cmd, cmd_args, create, ids, int, now_ms, on_both, verdict,
 };
 use serde_json::json;
 
@@ -262,4 +264,60 @@ fn thirty_days_signed_in_as_long_as_it_is_used_daily() {
         assert_eq!(granted.int("refresh_expires_at"), now.int("last_seen_at") + 86_400_000);
         assert_eq!(granted.int("token_expires_at"), now.int("last_seen_at") / 1000 * 1000 + 3_600_000);
     });
+}
+
+#[test]
+fn an_app_that_lost_the_reply_gets_it_within_the_recovery() {
+    on_both(|_, con| {
+        cmd(con, "CONFIG SET session.refresh-recovery 600").unwrap();
+        let first = create(con, "sessions:42 ID one REFRESH 5000 DEVICE phone").str("refresh_token");
+        let lost = refresh(con, &format!("{first} DEVICE phone"));
+        advance(con, Duration::from_secs(500));
+        let again = refresh(con, &format!("{first} DEVICE phone"));
+        for name in ["id", "token", "refresh_token", "refresh_expires_at", "token_expires_at"] {
+            assert_eq!(again.get(name), lost.get(name), "{name}");
+        }
+        // From then on the successor is in use.
+        refresh(con, &format!("{} DEVICE phone", again.str("refresh_token")));
+        assert_eq!(refreshed(con, format!("{first} DEVICE phone")), "reused");
+
+        for (id, later, origin) in [("two", 600, "DEVICE phone"), ("three", 60, "DEVICE laptop"), ("four", 60, "")] {
+            let first = create(con, &format!("sessions:42 ID {id} REFRESH 5000 DEVICE phone")).str("refresh_token");
+            refresh(con, &format!("{first} DEVICE phone"));
+            advance(con, Duration::from_secs(later));
+            assert_eq!(refreshed(con, format!("{first} {origin}")), "reused", "{id}");
+        }
+        let first = create(con, "sessions:42 ID five REFRESH 5000 DEVICE phone").str("refresh_token");
+        let used = refresh(con, &format!("{first} DEVICE phone")).str("token");
+        advance(con, Duration::from_secs(60));
+        ask(con, &format!("SESSION.TOUCH sessions:42 {used}"));
+        assert_eq!(refreshed(con, format!("{first} DEVICE phone")), "reused", "it was used");
+        cmd(con, "CONFIG SET session.refresh-recovery 0").unwrap();
+        let first = create(con, "sessions:42 ID six REFRESH 5000 DEVICE phone").str("refresh_token");
+        refresh(con, &format!("{first} DEVICE phone"));
+        advance(con, Duration::from_secs(11));
+        assert_eq!(refreshed(con, format!("{first} DEVICE phone")), "reused", "it is off");
+    });
+}
+
+#[test]
+fn the_grace_does_not_run_while_the_server_is_down() {
+    for (busy_for, outcome) in [(0, "granted"), (20, "reused")] {
+        let mut server = Server::builder().keys(&["one"]).appendonly().start();
+        let mut con = server.connection();
+        let first = create(&mut con, "sessions:42 ID one REFRESH 5000").str("refresh_token");
+        refresh(&mut con, &first);
+        // Its last change is what tells until when it was up.
+        server.advance(Duration::from_secs(busy_for));
+        create(&mut con, "sessions:43");
+        server.kill();
+        server.advance(Duration::from_secs(300));
+        server.start_again();
+        let mut con = server.connection();
+        assert_eq!(refreshed(&mut con, &first), outcome);
+        if outcome == "granted" {
+            server.advance(Duration::from_secs(11));
+            assert_eq!(refreshed(&mut con, &first), "reused", "it is up again");
+        }
+    }
 }

@@ -205,7 +205,7 @@ fn the_documentation_has_every_argument() {
         ("SESSION.VALIDATE", check),
         ("SESSION.TOUCH", check),
         ("SESSION.GET", "key id [JSON]"),
-        ("SESSION.LIST", "key [JSON]"),
+        ("SESSION.LIST", "key [LIMIT offset count] [ENDED] [JSON]"),
         ("SESSION.COUNT", "key"),
         ("SESSION.TTL", "key id"),
         ("SESSION.REFRESH", "key refresh-token [IP ip] [AGENT text] [DEVICE fingerprint] [JSON]"),
@@ -242,7 +242,7 @@ fn the_command_line_client_can_give_hints_for_each_argument() {
             assert!(kind != "oneof" || !has_token, "{command} {arg:?}");
             assert!(kind != "pure-token" || has_token, "{command} {arg:?}");
             assert!(["oneof", "block", "pure-token"].contains(&kind.as_str()) || !arg.str("name").is_empty());
-            let counts = ["seconds", "n"].contains(&arg.str("name").as_str());
+            let counts = ["seconds", "n", "offset", "count"].contains(&arg.str("name").as_str());
             assert_eq!(kind == "integer", counts, "{command} {arg:?}");
         }
     }

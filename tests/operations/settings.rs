@@ -8,7 +8,7 @@ use redis_session_tests::{Server, ServerBuilder, cmd, cmd_args, create, fields, 
 use crate::commands::{error_code, get, set, set_error};
 
 /// Every setting, its default, and another value.
-const SETTINGS: [(&str, &str, &str); 25] = [
+const SETTINGS: [(&str, &str, &str); 26] = [
     ("session.ttl", "86400", "7200"),
     ("session.idle-timeout", "0", "900"),
     ("session.token-ttl", "3600", "600"),
@@ -31,13 +31,14 @@ const SETTINGS: [(&str, &str, &str); 25] = [
     ("session.max-token-bytes", "8192", "4096"),
     ("session.refresh-ttl", "2592000", "86400"),
     ("session.refresh-grace", "10", "5"),
+    ("session.refresh-recovery", "0", "600"),
     ("session.token-cache", "16384", "1000"),
     ("session.audit-stream", "", "audit"),
     ("session.audit-maxlen", "100000", "5"),
 ];
 
 /// The numbers: the least and the most.
-const NUMBERS: [(&str, i64, i64); 15] = [
+const NUMBERS: [(&str, i64, i64); 16] = [
     ("session.ttl", 1, 3_162_240_000),
     ("session.idle-timeout", 0, 3_162_240_000),
     ("session.token-ttl", 1, 3_162_240_000),
@@ -51,6 +52,7 @@ const NUMBERS: [(&str, i64, i64); 15] = [
     ("session.max-token-bytes", 256, 1_048_576),
     ("session.refresh-ttl", 1, 3_162_240_000),
     ("session.refresh-grace", 0, 3600),
+    ("session.refresh-recovery", 0, 86_400),
     ("session.token-cache", 0, 1_048_576),
     ("session.audit-maxlen", 0, 1_000_000_000_000),
 ];

@@ -97,6 +97,8 @@ macro_rules! errors {
             session_regenerate(key(), jwt(), &RegenerateOptions::new()),
             session_get(key(), id()),
             session_list(key()),
+            session_list_page(key(), 0, 10),
+            session_list_ended(key()),
             session_count(key()),
             session_ttl(key(), id()),
             session_set(key(), id(), [(format!("{MARK}-field"), format!("{MARK}-value"))]),
@@ -155,6 +157,8 @@ async fn store_errors(url: &str) -> Vec<(&'static str, StoreError)> {
         note("logout_everywhere", store().logout_everywhere(&user).await.err());
         note("logout_others", store().logout_others(&user, &id).await.err());
         note("devices", store().devices(&user).await.err());
+        note("ended", store().ended(&user).await.err());
+        note("promote", store().promote(&token, &login).await.err());
         note("count", store().count(&user).await.err());
         note("session", store().session(&user, &id).await.err());
         note("data", store().data::<HashMap<String, String>>(&user, &id).await.err());
@@ -245,7 +249,8 @@ fn all_commands_are_run() {
     for name in commands {
         assert!(this.contains(&format!("            session_{name}(")), "{name}");
     }
-    let methods = names(include_str!("../../store/src/store.rs"), "pub async fn ");
+    let of_guests = names(include_str!("../../store/src/guest.rs"), "pub async fn ");
+    let methods = [names(include_str!("../../store/src/store.rs"), "pub async fn "), of_guests].concat();
     assert!(methods.len() >= 16, "{methods:?}");
     for name in methods {
         assert!(this.contains(&format!("note(\"{name}\", store().{name}")), "{name}");

@@ -6,6 +6,7 @@ mod away;
 mod data;
 mod flows;
 mod forwarder;
+mod guests;
 mod local;
 mod log;
 mod near_cache;

@@ -64,6 +64,19 @@ impl UserSessions {
                 Effect::Unset { id, version, names } => {
                     self.change_data(id, *version, |known| known.without(names));
                 }
+                Effect::ClearOldest { sessions } => {
+                    let mut left = *sessions;
+                    self.store.retain(|record| {
+                        if record.is_tombstone() || left == 0 {
+                            return true;
+                        }
+                        left -= 1;
+                        if let Some(agent) = record.agent() {
+                            agents.release(agent);
+                        }
+                        false
+                    });
+                }
                 Effect::Clear { except } => self.store.retain(|record| {
                     let kept = record.is_tombstone() || except.as_ref().is_some_and(|id| record.has_id(IdKey::of(id)));
                     if let Some(agent) = record.agent().filter(|_| !kept) {

@@ -84,11 +84,26 @@ pub enum ChangeError {
     Overflow,
 }
 
+/// How many records a command moves one by one: at most so many sessions make room for a new one before the oldest go
+/// together, and at most so many dead records are tidied away. It bounds how long a command takes.
+const ONE_BY_ONE: usize = 1000;
+
+/// Which dead records are tidied away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tidied {
+    /// All, but for so many sessions that go with the draft, those that were added first.
+    Dead { gone: usize },
+    /// Tombstones alone: the draft clears the sessions.
+    Tombstones,
+}
+
 /// Effects and events in the making.
 #[derive(Default)]
 struct Draft<'a> {
     effects: Vec<Effect<'a>>,
     events: Vec<Event<'a>>,
+    /// What of the dead is forgotten while it is needed.
+    dropped: Option<UserCutoff>,
 }
 
 impl<'a> Draft<'a> {
@@ -101,6 +116,14 @@ impl<'a> Draft<'a> {
             None => self.events.push(Event::of(EventKind::Ended(reason), Some(tombstone.id.clone()))),
         }
         self.effects.push(Effect::End(tombstone));
+    }
+
+    /// Forgets what this ends, which is needed until then.
+    fn forget(&mut self, ended: Cutoff, until: UnixMillis, rules: &Rules) {
+        // A cutoff cannot deny the JWTs of one id whenever they are issued, as SESSION.DENY does. And
+        // `session.not-before` may be a time to come.
+        let cutoff = ended.min(Cutoff::at(rules.latest, REMEMBERED));
+        self.dropped = Some(both(self.dropped, UserCutoff { cutoff, until }));
     }
 
     fn decide<T>(self, value: T) -> Decision<'a, T> {
@@ -136,16 +159,50 @@ impl UserSessions {
             if excess > 0 && rules.policy == LimitPolicy::Reject {
                 return Err(CreateError::Limit);
             }
-            for record in self.store.iter().filter(|record| rules.is_live(*record)).take(excess) {
+            let together = excess.saturating_sub(rules.tombstones);
+            let together = if together > ONE_BY_ONE { together } else { 0 };
+            let gone = self.evict_oldest(together, &mut evicted, &mut draft, rules);
+            let rest = self.store.iter().filter(|record| !record.is_tombstone()).skip(gone);
+            for record in rest.filter(|record| rules.is_live(*record)).take(excess - together) {
                 let Some(tombstone) = rules.tombstone(record, EndReason::Evicted) else { continue };
                 evicted.push(tombstone.id.clone());
                 draft.end(Some(record), tombstone);
             }
-            self.tidy(&mut draft, false, rules);
+            self.tidy(&mut draft, Tidied::Dead { gone }, rules);
         }
         draft.events.push(Event::about(EventKind::Created, &session));
         draft.effects.push(Effect::Put(session.clone()));
         Ok(draft.decide(Grant { session, issued_at: rules.now, evicted, new_ip, new_device }))
+    }
+
+    /// Evicts so many live sessions, the oldest, with the dead ones among them, and leaves no tombstones: they would be too
+    /// many, and are covered by a cutoff. The answer is how many sessions go.
+    fn evict_oldest(&self, count: usize, evicted: &mut Vec<SessionId>, draft: &mut Draft<'_>, rules: &Rules) -> usize {
+        if count == 0 {
+            return 0;
+        }
+        evicted.reserve(count);
+        draft.events.reserve(count);
+        let mut gone = 0;
+        for record in self.store.iter().filter(|record| !record.is_tombstone()) {
+            if evicted.len() == count {
+                break;
+            }
+            gone += 1;
+            let end = rules.end_of(record);
+            let ended = end.map_or_else(|| rules.ends(record), |(_, ended)| ended);
+            draft.forget(ended, rules.remembered_until(record, ended), rules);
+            let Some(id) = record.id() else { continue };
+            if end.is_none() {
+                draft.events.push(Event::end(record, &id, EndReason::Evicted.into()));
+                evicted.push(id);
+            } else if let Some(reason) = rules.died_of(record) {
+                draft.events.push(Event::end(record, &id, reason.into()));
+            }
+        }
+        // Before all others: they may take one of these out.
+        draft.effects.insert(0, Effect::ClearOldest { sessions: u32::try_from(gone).unwrap_or(u32::MAX) });
+        gone
     }
 
     /// The session that begins, where `known` is the dead one that had its id.
@@ -262,7 +319,9 @@ impl UserSessions {
     /// Decides what a refresh token is worth that was verified by itself (RFC 9700 section 4.14.2).
     ///
     /// The present one is rotated. The one before it, for the grace after the rotation, gets what the rotation gave:
-    /// clients race with themselves, and the loser must not be taken for a thief. Any earlier one is theft.
+    /// clients race with themselves, and the loser must not be taken for a thief. So it does for the recovery, which is
+    /// longer, on the session's device alone and until the session is used: the client has lost the reply. Any earlier one
+    /// is theft.
     ///
     /// # Errors
     /// With the reason why it is not good.
@@ -279,12 +338,15 @@ impl UserSessions {
         let record = self.store.find(&token.id).ok_or(Reason::Unknown)?;
         let session = owned(record, agents).ok_or(Reason::Unknown)?;
         let refresh = session.refresh.ok_or(Reason::Unknown)?;
+        let is_within = |millis| rules.now < rules.end_of_span(refresh.rotated_at, millis);
+        let is_bound = session.device.is_some() && session.device == origin.device;
+        let is_unused = session.last_seen_at() <= refresh.rotated_at;
         let repeated = generation.checked_add(1) == Some(refresh.generation)
-            && rules.now < refresh.rotated_at.saturating_add(rules.grace);
+            && (is_within(rules.grace) || is_within(rules.recovery) && is_bound && is_unused);
         if generation < refresh.generation && !repeated {
             let mut draft = Draft::default();
             draft.end(Some(record), rules.tombstone(record, EndReason::Reused).ok_or(Reason::Unknown)?);
-            self.tidy(&mut draft, false, rules);
+            self.tidy(&mut draft, Tidied::Dead { gone: 0 }, rules);
             return Ok(draft.decide(Refreshed::Reused));
         }
         if rules.now >= refresh.expires_at {
@@ -296,8 +358,12 @@ impl UserSessions {
         let new_ip = origin.ip.is_some_and(|ip| session.ip != Some(ip));
         if repeated {
             let grant = Grant::to(session, refresh.rotated_at, new_ip);
-            return Ok(Draft { effects: Vec::new(), events: vec![Event::about(EventKind::Refreshed, &grant.session)] }
-                .decide(Refreshed::Granted(Box::new(grant))));
+            return Ok(Draft {
+                effects: Vec::new(),
+                events: vec![Event::about(EventKind::Refreshed, &grant.session)],
+                dropped: None,
+            }
+            .decide(Refreshed::Granted(Box::new(grant))));
         }
         // A token of a later generation than ours was issued by a primary that failed before it was replicated.
         let generation = generation.checked_add(1).ok_or(Reason::TokenExpired)?;
@@ -357,7 +423,7 @@ impl UserSessions {
         draft.events.push(Event { old_id: Some(old.id.clone()), ..Event::about(EventKind::Regenerated, &session) });
         draft.effects.push(Effect::Replace { old: old.id.clone(), session: session.clone() });
         draft.effects.extend(rules.tombstone(record, EndReason::Revoked).map(Effect::End));
-        self.tidy(&mut draft, false, rules);
+        self.tidy(&mut draft, Tidied::Dead { gone: 0 }, rules);
         Ok(draft.decide(Grant::to(session, rules.now, new_ip)))
     }
 
@@ -529,7 +595,7 @@ impl UserSessions {
             draft.end(record, Tombstone { id: presented.id.clone(), reason, ended, until });
         }
         if !draft.effects.is_empty() {
-            self.tidy(&mut draft, false, rules);
+            self.tidy(&mut draft, Tidied::Dead { gone: 0 }, rules);
         }
         draft.decide(revoked)
     }
@@ -572,7 +638,7 @@ impl UserSessions {
         let reason = record.and_then(known).unwrap_or(EndReason::Revoked);
         let mut draft = Draft::default();
         draft.end(record, Tombstone { id, reason, ended, until });
-        self.tidy(&mut draft, false, rules);
+        self.tidy(&mut draft, Tidied::Dead { gone: 0 }, rules);
         draft.decide(true)
     }
 
@@ -598,7 +664,7 @@ impl UserSessions {
                 draft.events.push(Event::end(record, &id, reason.into()));
             }
         }
-        self.tidy(&mut draft, true, rules);
+        self.tidy(&mut draft, Tidied::Tombstones, rules);
         draft.events.push(Event { except: except.clone(), ..Event::of(EventKind::AllEnded(revoked), None) });
         draft.effects.push(Effect::Clear { except });
         // What a session did not accept stays dead without it.
@@ -610,24 +676,19 @@ impl UserSessions {
     }
 
     /// Bounds how many dead records there are. Those that no token can ask for any more go. So do the oldest of the others,
-    /// if those that the draft ends make them too many; a cutoff covers them from then on. If the draft `clears` all sessions,
-    /// only tombstones are looked at.
-    fn tidy(&self, draft: &mut Draft<'_>, clears: bool, rules: &Rules) {
-        let mut dropped: Option<UserCutoff> = None;
-        let mut drop = |ended: Cutoff, until: UnixMillis| {
-            // A cutoff cannot deny the JWTs of one id whenever they are issued, as SESSION.DENY does. And
-            // `session.not-before` may be a time to come.
-            let cutoff = ended.min(Cutoff::at(rules.latest, REMEMBERED));
-            dropped = Some(both(dropped, UserCutoff { cutoff, until }));
-        };
+    /// if those that the draft ends make them too many; a cutoff covers them from then on. At most [`ONE_BY_ONE`] go: the
+    /// next command goes on.
+    fn tidy(&self, draft: &mut Draft<'_>, tidied: Tidied, rules: &Rules) {
         let ends = draft.effects.iter().filter(|effect| matches!(effect, Effect::End(_))).count();
         let excess = ends.saturating_sub(rules.tombstones);
+        let mut forgotten = Vec::new();
         for effect in draft.effects.iter_mut().filter(|effect| matches!(effect, Effect::End(_))).take(excess) {
             if let Effect::End(tombstone) = effect {
-                drop(tombstone.ended, tombstone.until);
+                forgotten.push((tombstone.ended, tombstone.until));
                 *effect = Effect::Forget(tombstone.id.clone());
             }
         }
+        forgotten.into_iter().for_each(|(ended, until)| draft.forget(ended, until, rules));
         // A record that the draft ends once more is remembered for longer: its new tombstone stays.
         let decided: HashSet<_> = draft
             .effects
@@ -638,22 +699,34 @@ impl UserSessions {
             })
             .collect();
         let is_open = |record: &RecordRef<'_>| !decided.contains(&record.id_key().as_parts());
-        let may_go = |record: &RecordRef<'_>| if clears { record.is_tombstone() } else { !rules.is_live(*record) };
-        let dead = self.store.iter().filter(|record| may_go(record) && is_open(record));
+        let mut gone = if let Tidied::Dead { gone } = tidied { gone } else { 0 };
+        let dead = self.store.iter().filter(|record| {
+            let is_session = !record.is_tombstone();
+            if is_session && gone > 0 {
+                gone -= 1;
+                return false;
+            }
+            let may_go = if tidied == Tidied::Tombstones { !is_session } else { !rules.is_live(*record) };
+            may_go && is_open(record)
+        });
         let (spent, kept): (Vec<_>, Vec<_>) = dead.partition(|record| rules.is_spent(*record));
         let excess = (kept.len() + ends - excess).saturating_sub(rules.tombstones).min(kept.len());
-        let early = kept.into_iter().take(excess).inspect(|record| {
-            let (_, ended) = rules.end_of(*record).unwrap_or((Reason::Unknown, rules.ends(*record)));
-            drop(ended, rules.remembered_until(*record, ended));
-        });
+        let early = kept.into_iter().take(excess);
         let mut effects = Vec::new();
-        for record in spent.into_iter().chain(early) {
+        let going = spent.into_iter().map(|record| (record, false)).chain(early.map(|record| (record, true)));
+        let mut forgotten = Vec::new();
+        for (record, is_early) in going.take(ONE_BY_ONE) {
+            if is_early {
+                let (_, ended) = rules.end_of(record).unwrap_or((Reason::Unknown, rules.ends(record)));
+                forgotten.push((ended, rules.remembered_until(record, ended)));
+            }
             let Some(id) = record.id() else { continue };
             draft.events.extend(rules.died_of(record).map(|reason| Event::end(record, &id, reason.into())));
             effects.push(Effect::Forget(id));
         }
+        forgotten.into_iter().for_each(|(ended, until)| draft.forget(ended, until, rules));
         effects.extend(self.spent_cutoffs(rules));
-        if let Some(dropped) = dropped.filter(|dropped| rules.now < dropped.until) {
+        if let Some(dropped) = draft.dropped.filter(|dropped| rules.now < dropped.until) {
             let known = self.store.cutoffs().tombstones_dropped_before;
             effects.push(Effect::TombstonesDroppedBefore(Some(both(known, dropped))));
         }

@@ -13,6 +13,7 @@
 //!           8 | id | version u64 | data set these fields of the session, whose data then has this version
 //!           9 | id | version u64 | data remove the fields with these names (and empty values)
 //!           10 | cutoff                 tombstones up to here were dropped while they were needed
+//!           11 | sessions u32           so many sessions go, those that were added first; tombstones stay
 //! cutoff    began u48 | iat u48 | until u48; zeros: none
 //! id        form u8 | the id as in a record
 //! ```
@@ -43,6 +44,7 @@ const REPLACE: u8 = 7;
 const SET: u8 = 8;
 const UNSET: u8 = 9;
 const DROPPED_BEFORE: u8 = 10;
+const OLDEST: u8 = 11;
 
 /// One change to one user's sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +70,11 @@ pub enum Effect<'a> {
     Clear {
         /// The one that stays.
         except: Option<SessionId>,
+    },
+    /// So many sessions are gone, those that were added first.
+    ClearOldest {
+        /// How many.
+        sessions: u32,
     },
     /// A session goes on under another id, no older and no younger than it was.
     Replace {
@@ -121,6 +128,7 @@ impl Effect<'_> {
             Self::TombstonesDroppedBefore(_)
             | Self::Forget(_)
             | Self::Clear { .. }
+            | Self::ClearOldest { .. }
             | Self::Set { .. }
             | Self::Unset { .. } => None,
         }
@@ -173,6 +181,10 @@ pub(crate) fn push(effect: &Effect<'_>, out: &mut Vec<u8>) {
                 write_tagged_id(id, out);
             }
         }
+        Effect::ClearOldest { sessions } => {
+            out.push(OLDEST);
+            out.extend_from_slice(&sessions.to_le_bytes());
+        }
         Effect::Replace { old, session } => {
             out.push(REPLACE);
             write_tagged_id(old, out);
@@ -224,6 +236,7 @@ fn effect<'a>(reader: &mut Reader<'a>) -> Option<Effect<'a>> {
             1 => Effect::Clear { except: Some(read_tagged_id(reader)?) },
             _ => return None,
         },
+        OLDEST => Effect::ClearOldest { sessions: reader.u32()? },
         REPLACE => Effect::Replace { old: read_tagged_id(reader)?, session: Session::read(reader)? },
         SET => Effect::Set { id: read_tagged_id(reader)?, version: reader.u64()?, data: Data::read(reader)? },
         UNSET => Effect::Unset { id: read_tagged_id(reader)?, version: reader.u64()?, names: Data::read(reader)? },
@@ -337,6 +350,7 @@ mod tests {
             id().prop_map(Effect::Forget),
             cutoff().prop_map(Effect::TombstonesDroppedBefore),
             prop::option::of(id()).prop_map(|except| Effect::Clear { except }),
+            any::<u32>().prop_map(|sessions| Effect::ClearOldest { sessions }),
             (id(), session()).prop_map(|(old, session)| Effect::Replace { old, session }),
             (id(), any::<u64>(), data(1..4)).prop_map(|(id, version, data)| Effect::Set { id, version, data }),
             (id(), any::<u64>(), data(1..4)).prop_map(|(id, version, names)| Effect::Unset { id, version, names }),

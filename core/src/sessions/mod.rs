@@ -37,13 +37,29 @@ pub use effect::{DecodeError, Effect, decode as decode_effects, encode as encode
 pub use event::{Decision, Event, EventAgent, EventKind};
 pub use rule::{Alive, Standing};
 pub use rules::{
-    Check, Fingerprint, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, REMEMBERED, Renewal, Rules,
+    Check, Fingerprint, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Outage, Presented, REMEMBERED, Renewal,
+    Rules,
 };
 pub use session::{Device, EndReason, MAX_AGENT_BYTES, Refresh, Session, TokenFormat, Tombstone, agent_text};
 
-use crate::{SessionId, UnixMillis};
+use std::cmp::Reverse;
+
+use crate::{Reason, SessionId, UnixMillis};
 use record::{Record, RecordRef};
 use store::Store;
+
+/// A session that has ended, or a JWT that was denied, as far as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its id.
+    pub id: SessionId,
+    /// Why.
+    pub reason: Reason,
+    /// When.
+    pub at: UnixMillis,
+    /// Until when that is remembered, unless it is one of too many.
+    pub until: UnixMillis,
+}
 
 /// All sessions of one user, tombstones of ended ones, and the user's cutoffs.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +83,31 @@ impl UserSessions {
     /// The live sessions, oldest first.
     pub fn live<'a>(&'a self, agents: &'a AgentPool, rules: &'a Rules) -> impl Iterator<Item = Session<'a, &'a str>> {
         self.store.iter().filter(|record| rules.is_live(*record)).filter_map(|record| view(record, agents))
+    }
+
+    /// At most `count` live sessions, the newest first, after the newest `offset` ones.
+    pub fn page<'a>(
+        &'a self,
+        offset: usize,
+        count: usize,
+        agents: &'a AgentPool,
+        rules: &'a Rules,
+    ) -> impl Iterator<Item = Session<'a, &'a str>> {
+        let live = self.store.iter_back().filter(|record| rules.is_live(*record));
+        live.skip(offset).take(count).filter_map(|record| view(record, agents))
+    }
+
+    /// What has ended and is remembered, the latest end first: sessions that ended one by one, those that have died of time,
+    /// and denied JWTs.
+    #[must_use]
+    pub fn ended(&self, rules: &Rules) -> Vec<Ended> {
+        let ended = self.store.iter().filter(|record| !rules.is_spent(*record)).filter_map(|record| {
+            let (reason, cutoff) = rules.end_of(record)?;
+            Some(Ended { id: record.id()?, reason, at: cutoff.began, until: rules.remembered_until(record, cutoff) })
+        });
+        let mut ended: Vec<_> = ended.collect();
+        ended.sort_by_key(|ended| Reverse(ended.at));
+        ended
     }
 
     /// How many sessions are stored: the live ones and those that have died of time and not been swept yet.

@@ -528,10 +528,7 @@ impl<'a> RecordRef<'a> {
 
     /// The id.
     pub(crate) fn id(self) -> Option<SessionId> {
-        self.decode().map(|record| match record {
-            Record::Session(session) => session.id,
-            Record::Tombstone(tombstone) => tombstone.id,
-        })
+        read_id(self.flags, &mut Reader(self.bytes.get(2..)?))
     }
 
     /// Where an optional field of a session begins, counted from the end of the id.

@@ -40,6 +40,11 @@ pub struct Rules {
     pub token_secs: u64,
     /// Milliseconds in which a refresh token that has just been used may be used again.
     pub grace: u64,
+    /// Milliseconds in which a refresh token that has been used may be used again from the device that its session is bound
+    /// to, as long as nothing of what it was exchanged for has been used.
+    pub recovery: u64,
+    /// When this server was down last. Neither of the two spans above runs meanwhile.
+    pub outage: Outage,
     /// The most live sessions of a user; at least 1.
     pub sessions: u32,
     /// What happens to one more.
@@ -65,6 +70,8 @@ impl Default for Rules {
             revoked_before: Cutoff::default(),
             token_secs: 3600,
             grace: 10_000,
+            recovery: 0,
+            outage: Outage::default(),
             sessions: 100,
             policy: LimitPolicy::Evict,
             tombstones: 200,
@@ -113,11 +120,28 @@ impl Rules {
         Self { not_before: Cutoff::default(), revoked_before: self.readmit(), ..*self }
     }
 
+    /// When a span of so many milliseconds is over that has begun at `start`.
+    #[must_use]
+    pub(super) fn end_of_span(&self, start: UnixMillis, millis: u64) -> UnixMillis {
+        let Outage { from, until } = self.outage;
+        let down = if start <= from { until.saturating_since(from) } else { 0 };
+        start.saturating_add(down).saturating_add(millis)
+    }
+
     /// The cutoffs of the whole server together.
     #[must_use]
     pub fn server_cutoff(&self) -> Cutoff {
         self.not_before.max(self.revoked_before)
     }
+}
+
+/// A time in which a server was down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outage {
+    /// The latest time that what it has loaded tells of.
+    pub from: UnixMillis,
+    /// When it had loaded it.
+    pub until: UnixMillis,
 }
 
 /// What happens when a user is at the limit and logs in once more.

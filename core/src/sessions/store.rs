@@ -128,6 +128,17 @@ impl Store {
         packed.into_iter().flatten().chain(indexed.into_iter().flatten())
     }
 
+    /// All records, the ones added last at the front.
+    pub(crate) fn iter_back(&self) -> impl Iterator<Item = RecordRef<'_>> {
+        let (packed, indexed) = match self {
+            // They are few, and can be read from the front alone.
+            Self::Packed(packed) => (Some(packed.iter().collect::<Vec<_>>()), None),
+            Self::Indexed(indexed) => (None, Some(indexed.records.values().rev())),
+        };
+        let indexed = indexed.into_iter().flatten().filter_map(|bytes| RecordRef::whole(bytes));
+        packed.into_iter().flatten().rev().chain(indexed)
+    }
+
     /// About `most` records from the place `from` on, which is 0 at first, and the place to go on from.
     pub(crate) fn part(&self, from: u64, most: usize) -> (impl Iterator<Item = RecordRef<'_>>, Option<u64>) {
         let (packed, indexed, next) = match self {
@@ -558,6 +569,8 @@ mod tests {
                 store.settle();
                 let bytes: Vec<_> = list.iter().map(|known| &known.2[..]).collect();
                 prop_assert_eq!(store.iter().map(RecordRef::bytes).collect::<Vec<_>>(), &bytes[..]);
+                let back: Vec<_> = store.iter_back().map(RecordRef::bytes).collect();
+                prop_assert_eq!(back.into_iter().rev().collect::<Vec<_>>(), &bytes[..]);
                 prop_assert_eq!(store.cutoffs(), cutoffs);
                 let parts = std::iter::successors(Some(Some(0)), |at| Some(store.part((*at)?, 7).1));
                 let parts = parts.map_while(|at| at).flat_map(|at| store.part(at, 7).0);

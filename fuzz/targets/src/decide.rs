@@ -39,7 +39,7 @@ pub fn decide(data: &[u8]) {
         None => input.counted(),
     };
     let Some(mut user) = User::of(base) else { return };
-    let mut rules = Rules { horizon: 3_600_000, grace: 10_000, ..Rules::default() };
+    let mut rules = Rules { horizon: 3_600_000, grace: 10_000, recovery: 60_000, ..Rules::default() };
     let mut now = 1_790_000_000_000;
     for _ in 0..16 {
         if input.is_empty() {

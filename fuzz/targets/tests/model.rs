@@ -8,8 +8,8 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 use redis_session_core::sessions::{
-    Cutoff, Data, DataLimit, Device, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Presented, REMEMBERED,
-    Renewal, Rules, TokenFormat,
+    Cutoff, Data, DataLimit, Device, IdSource, LimitPolicy, MAX_LEEWAY, NewSession, Origin, Outage, Presented,
+    REMEMBERED, Renewal, Rules, TokenFormat,
 };
 use redis_session_core::token::{Issued, TokenKind};
 use redis_session_core::{SessionId, Subject, UnixMillis};
@@ -21,7 +21,7 @@ const START: u64 = 1_790_000_000_000;
 /// Tokens and JWTs made elsewhere that live for seconds, in few tombstones or many.
 fn rules() -> Rules {
     let limits = Rules { sessions: 9, tombstones: 1000, data: DataLimit { bytes: 100, fields: 2 }, ..Rules::default() };
-    Rules { token_secs: 5, grace: 1000, horizon: 9000, ..limits }.at(at(0))
+    Rules { token_secs: 5, grace: 1000, recovery: 3000, horizon: 9000, ..limits }.at(at(0))
 }
 
 #[derive(Clone, Debug)]
@@ -100,6 +100,10 @@ enum Step {
     },
     Purge {
         most: usize,
+    },
+    /// The server was down for so long, or its clock has stepped back meanwhile.
+    Restart {
+        millis: i64,
     },
 }
 
@@ -220,6 +224,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Everyone),
         1 => (0..3000u64).prop_map(|millis| Step::Leeway { millis }),
         2 => (1..9usize).prop_map(|most| Step::Purge { most }),
+        1 => (-500..5000i64).prop_map(|millis| Step::Restart { millis }),
     ]
 }
 
@@ -400,6 +405,12 @@ impl Run {
             Step::NotBefore { millis } => {
                 let cutoff = |millis| Cutoff::at(back(self.rules.now, millis), self.rules.leeway);
                 self.rules.not_before = millis.map_or_else(Cutoff::default, cutoff);
+                return None;
+            }
+            Step::Restart { millis } => {
+                let from = self.rules.now;
+                self.rules = self.rules.at(UnixMillis::saturating_from(from.as_i64() + millis));
+                self.rules.outage = Outage { from, until: self.rules.now };
                 return None;
             }
             Step::Everyone => {

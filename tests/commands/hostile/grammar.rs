@@ -28,12 +28,13 @@ pub(crate) const COMMANDS: [&str; 21] = [
 ];
 
 /// Settings with their defaults.
-pub(super) const SETTINGS: [(&str, Kind, &str); 20] = [
+pub(super) const SETTINGS: [(&str, Kind, &str); 21] = [
     ("session.ttl", Kind::Number, "86400"),
     ("session.idle-timeout", Kind::Number, "0"),
     ("session.token-ttl", Kind::Number, "3600"),
     ("session.refresh-ttl", Kind::Number, "2592000"),
     ("session.refresh-grace", Kind::Number, "10"),
+    ("session.refresh-recovery", Kind::Number, "0"),
     ("session.max-per-user", Kind::Few, "100"),
     ("session.limit-policy", Kind::Text, "evict"),
     ("session.max-data-bytes", Kind::Number, "65536"),
@@ -87,6 +88,8 @@ const CHECK: Options = &[
 
 const REFRESH: Options = &[("IP", Kind::Ip), ("AGENT", Kind::Text), ("DEVICE", Kind::Text), ("JSON", Kind::Nothing)];
 
+const LIST: Options = &[("LIMIT", Kind::Page), ("ENDED", Kind::Nothing), ("JSON", Kind::Nothing)];
+
 const READ: Options = &[("JSON", Kind::Nothing)];
 
 const REGENERATE: Options = &[
@@ -110,7 +113,8 @@ const VERSION: Options = &[("VERSION", Kind::Few)];
 
 const ALL: Options = &[("ALL", Kind::Nothing)];
 
-const ALL_OPTIONS: [Options; 10] = [CREATE, CHECK, REFRESH, REGENERATE, EXCEPT, UNTIL, DENY, BEFORE, VERSION, ALL];
+const ALL_OPTIONS: [Options; 11] =
+    [CREATE, CHECK, LIST, REFRESH, REGENERATE, EXCEPT, UNTIL, DENY, BEFORE, VERSION, ALL];
 
 /// Whether calls are made with this option.
 pub(crate) fn knows_option(word: &str) -> bool {
@@ -179,7 +183,7 @@ impl Grammar {
             16..=19 => ("SESSION.REFRESH", REFRESH),
             20 | 21 => ("SESSION.REGENERATE", REGENERATE),
             22 => ("SESSION.GET", READ),
-            23 if self.once_in(4) => ("SESSION.LIST", READ),
+            23 if self.once_in(4) => ("SESSION.LIST", LIST),
             23 | 24 => ("SESSION.COUNT", &[]),
             25 => ("SESSION.TTL", &[]),
             26 => ("SESSION.INCRBY", &[]),

@@ -21,6 +21,7 @@ pub(super) enum Kind {
     IdOrToken,
     Field,
     Fields,
+    Page,
 }
 
 /// Those of one argument.
@@ -122,6 +123,7 @@ impl Values {
                 let fields = (0..count).flat_map(|_| [self.value(Kind::Field), self.value(Kind::Text)]);
                 [said].into_iter().chain(fields.collect::<Vec<_>>()).collect()
             }
+            Kind::Page => vec![self.value(Kind::Few), self.value(Kind::Few)],
             kind => vec![self.value(kind)],
         }
     }
@@ -150,7 +152,7 @@ impl Values {
             Kind::IdOrToken if self.random.once_in(2) => return self.id(),
             Kind::IdOrToken => return self.token(),
             Kind::Field => (9, &[b"cart", b"role", b"a", b"b", b"c", b"d", b"\0", b"\xff", b"\xc3\xa9", b""]),
-            Kind::Text | Kind::Nothing | Kind::Fields => (6, &TEXTS),
+            Kind::Text | Kind::Nothing | Kind::Fields | Kind::Page => (6, &TEXTS),
         };
         match self.random.below(40) {
             0 => self.random.bytes(),

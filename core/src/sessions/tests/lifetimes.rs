@@ -208,3 +208,74 @@ fn another_id_is_no_longer_life() {
     }
     assert_eq!(pair.deadline("3", 1_000_000), Err(Reason::Expired));
 }
+
+#[test]
+fn a_successor_that_was_never_used_is_given_again_to_the_same_device_for_as_long_as_the_recovery() {
+    let phone = Origin { device: Some(device(b"phone")), ..NO_ORIGIN };
+    let (laptop, unknown) = (Origin { device: Some(device(b"laptop")), ..NO_ORIGIN }, NO_ORIGIN);
+    let begin = || {
+        let mut pair = Pair::default();
+        let session = NewSession { device: Some(device(b"phone")), ..refreshable("a", 0, 1_000_000, 900) };
+        pair.create(session, rules(0)).unwrap();
+        pair
+    };
+    let recover = |pair: &mut Pair, generation: u32, origin: Origin<'static>, now: u64| {
+        let token = RefreshToken { id: id("a"), generation, session_began_at: at(0) };
+        let rules = Rules { grace: 10, recovery: 300_000, ..rules(now) };
+        let refresh = pair.primary.refresh(&token, origin, &pair.agents, &rules)?;
+        pair.carry_out(&encoded(&refresh.effects));
+        match refresh.value {
+            Refreshed::Granted(grant) => Ok((grant.session.refresh.unwrap(), grant.issued_at)),
+            Refreshed::Reused => Err(Reason::Reused),
+        }
+    };
+    let mut pair = begin();
+    let successor = recover(&mut pair, 0, phone, 1000).unwrap();
+    for now in [1005, 1010, 200_000, 300_999] {
+        assert_eq!(recover(&mut pair, 0, phone, now), Ok(successor), "{now}");
+    }
+    assert_eq!(recover(&mut pair, 0, phone, 301_000), Err(Reason::Reused));
+
+    for (origin, now, why) in [(laptop, 2000, "another device"), (unknown, 2000, "a device that is not said")] {
+        let mut pair = begin();
+        recover(&mut pair, 0, phone, 1000).unwrap();
+        assert_eq!(recover(&mut pair, 0, origin, now), Err(Reason::Reused), "{why}");
+        assert_eq!(pair.deadline("a", now), Err(Reason::Reused));
+    }
+    // The successor was exchanged, or the session was used.
+    let mut pair = begin();
+    recover(&mut pair, 0, phone, 1000).unwrap();
+    recover(&mut pair, 1, phone, 1500).unwrap();
+    assert_eq!(recover(&mut pair, 0, phone, 2000), Err(Reason::Reused));
+    let mut pair = begin();
+    recover(&mut pair, 0, phone, 1000).unwrap();
+    pair.touch("a", rules(1500)).unwrap();
+    assert_eq!(recover(&mut pair, 0, phone, 2000), Err(Reason::Reused));
+    // A session that is bound to no device has no recovery.
+    let mut pair = refreshed();
+    recover(&mut pair, 0, phone, 1000).unwrap();
+    assert_eq!(recover(&mut pair, 0, phone, 2000), Err(Reason::Reused));
+}
+
+#[test]
+fn the_grace_does_not_run_while_the_server_is_down() {
+    let with = |from: u64, until: u64, now: u64| {
+        let mut pair = refreshed();
+        pair.refresh("a", 0, NO_ORIGIN, 100_000).unwrap();
+        let token = RefreshToken { id: id("a"), generation: 0, session_began_at: at(0) };
+        let outage = Outage { from: at(from), until: at(until) };
+        let rules = Rules { grace: 10_000, outage, ..rules(now) };
+        let refresh = pair.primary.refresh(&token, NO_ORIGIN, &pair.agents, &rules);
+        matches!(refresh.unwrap().value, Refreshed::Granted(_))
+    };
+    // Exchanged at 100 s; down from 104 s to 300 s.
+    assert!(with(104_000, 300_000, 305_999));
+    assert!(!with(104_000, 300_000, 306_000));
+    // Down at once.
+    assert!(with(100_000, 300_000, 309_999) && !with(100_000, 300_000, 310_000));
+    // It was over before.
+    assert!(!with(110_000, 300_000, 300_001));
+    // An outage of before, and a clock that has stepped back in one.
+    assert!(!with(50_000, 90_000, 110_000) && with(50_000, 90_000, 109_999));
+    assert!(!with(104_000, 103_000, 110_000));
+}

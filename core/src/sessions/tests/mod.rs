@@ -111,6 +111,13 @@ impl Pair {
         Ok(creation.value.evicted)
     }
 
+    /// Begins one of very many sessions.
+    fn fill(&mut self, new: NewSession<'_>, rules: &Rules) {
+        let creation = self.primary.create(new, rules).unwrap();
+        self.primary.apply(&creation.effects, &mut self.agents);
+        self.replica.apply(&creation.effects, &mut self.replica_agents);
+    }
+
     /// Whether the use is replicated.
     fn touch(&mut self, text: &str, rules: Rules) -> Result<bool, Reason> {
         let touch = self.primary.touch(&bare(text), Check::default(), &rules)?;
@@ -1552,4 +1559,89 @@ fn to_sign_in_again_may_change_roles_level_origin_and_lifetime() {
     let read = UserSessions::decode(&bytes, &mut agents).unwrap();
     assert_eq!(read.get(&id("c"), &agents, &rules).unwrap().auth_time(), at(20_000));
     assert_eq!(read.encode(&agents), bytes);
+}
+
+#[test]
+fn very_many_make_room_at_once_and_none_of_them_is_good_again() {
+    let mut pair = Pair::default();
+    let many = |now: u64| Rules { sessions: 1_000_000, tombstones: 10, ..rules(now) };
+    for n in 0..1500u64 {
+        // Every third has died of time by then.
+        let ttl = if n % 3 == 0 { 10_000 } else { 1_000_000 };
+        pair.fill(NewSession { agent: Some("Firefox"), ..new(&format!("s{n}"), n, ttl) }, &many(n));
+    }
+    pair.create(new("kept", 1500, 1_000_000), many(1500)).unwrap();
+    let rules = Rules { sessions: 2, ..many(20_000) };
+    let evicted = pair.create(new("newest", 20_000, 1_000_000), rules).unwrap();
+    let names: Vec<_> = (0..1500).filter(|n| n % 3 != 0).map(|n| id(&format!("s{n}"))).collect();
+    assert_eq!(evicted, names, "the oldest first");
+    assert_eq!(pair.primary.count(&rules), 2);
+    let left: Vec<_> = pair.primary.live(&pair.agents, &rules).map(|session| session.id).collect();
+    assert_eq!(left, [id("kept"), id("newest")]);
+    let told: Vec<_> = (0..1500u64).map(|n| pair.primary.alive(&bare(&format!("s{n}")), &rules)).collect();
+    assert!(told.iter().all(Result::is_err));
+    assert_eq!(told.iter().filter(|told| **told == Err(Reason::Evicted)).count(), 10, "the last ones are remembered");
+    // Tokens that were made for them, and those from elsewhere with their ids, are dead without a session, too.
+    let stateless = Check { stateless: true, ..Check::default() };
+    for n in 0..1500u64 {
+        let own = Presented { issued: Issued::ForSessionOf(at(n)), ..jwt(&format!("s{n}"), 0, 1 << 40) };
+        for presented in [own, jwt(&format!("s{n}"), 1000, 1 << 40)] {
+            assert!(pair.primary.check(&presented, stateless, &rules).is_err(), "{presented:?}");
+        }
+    }
+    let bytes = pair.primary.encode(&pair.agents);
+    let mut agents = AgentPool::new();
+    assert_eq!(UserSessions::decode(&bytes, &mut agents).unwrap().encode(&agents), bytes);
+    assert_eq!(pair.agents.len(), agents.len(), "nobody has the agent any more");
+}
+
+#[test]
+fn dead_records_are_tidied_away_a_thousand_at_a_time() {
+    let mut pair = Pair::default();
+    let many = |now: u64| Rules { sessions: 1_000_000, tombstones: 10, ..rules(now) };
+    for n in 0..2500u64 {
+        pair.fill(new(&format!("s{n}"), n, 1_000_000), &many(n));
+    }
+    for n in (0..2500u64).step_by(500) {
+        let ids: Vec<_> = (n..n + 500).map(|n| bare(&format!("s{n}"))).collect();
+        pair.revoke(&ids, Rules { tombstones: 10_000, ..many(2500) });
+    }
+    for left in [1501, 501, 10, 10] {
+        pair.create(new("x", 20_000, 1_000_000), many(20_000)).unwrap();
+        pair.revoke(&[bare("x")], many(20_000));
+        assert_eq!(pair.primary.ended(&many(20_000)).len(), left);
+    }
+}
+
+#[test]
+fn a_page_has_the_newest_first_and_what_has_ended_says_why() {
+    for count in [5u64, 60] {
+        let mut pair = Pair::default();
+        let many = |now: u64| Rules { sessions: 1000, tombstones: 100, ..rules(now) };
+        for n in 0..count {
+            pair.create(new(&format!("s{n}"), n, 1_000_000), many(n)).unwrap();
+        }
+        let page = |pair: &Pair, now, offset, count| {
+            let rules = many(now);
+            pair.primary
+                .page(offset, count, &pair.agents, &rules)
+                .map(|session| session.id.to_string())
+                .collect::<Vec<_>>()
+        };
+        let all: Vec<_> = (0..count).rev().map(|n| format!("s{n}")).collect();
+        assert_eq!(page(&pair, 5000, 0, 1000), all);
+        assert_eq!(page(&pair, 5000, 1, 2), all[1..3]);
+        assert_eq!(page(&pair, 5000, all.len() - 1, 9), all[all.len() - 1..]);
+        assert!(page(&pair, 5000, all.len(), 9).is_empty());
+        assert!(pair.primary.ended(&many(5000)).is_empty());
+        pair.revoke(&[bare("s1")], many(5000));
+        pair.create(NewSession { idle_secs: 1, ..new("short", 5000, 1_000_000) }, many(5000)).unwrap();
+        pair.create(new("spent", 5000, 1000), many(5000)).unwrap();
+        let ended = pair.primary.ended(&many(9000));
+        let told: Vec<_> = ended.iter().map(|ended| (ended.id.to_string(), ended.reason, ended.at)).collect();
+        let expected = [("short".to_owned(), Reason::Idle, at(6000)), ("s1".to_owned(), Reason::Revoked, at(5000))];
+        assert_eq!(told, expected);
+        assert!(ended.iter().all(|ended| ended.until > at(9000)));
+        assert_eq!(page(&pair, 9000, 0, 1), [all[0].clone()], "the dead are on no page");
+    }
 }

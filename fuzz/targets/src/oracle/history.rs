@@ -302,7 +302,13 @@ impl Known {
     pub(crate) fn worth(&self, generation: u32, origin: Origin<'_>, rules: &Rules) -> Worth {
         let Some(refresh) = self.refresh else { return Worth::Refused(Reason::Unknown) };
         let is_last = generation.checked_add(1) == Some(refresh.generation);
-        let is_repeated = is_last && rules.now < refresh.rotated_at.saturating_add(rules.grace);
+        let down = match refresh.rotated_at <= rules.outage.from {
+            true => rules.outage.until.saturating_since(rules.outage.from),
+            false => 0,
+        };
+        let up = rules.now.get().saturating_sub(refresh.rotated_at.get());
+        let is_lost = self.device.is_some() && origin.device == self.device && self.seen <= refresh.rotated_at;
+        let is_repeated = is_last && (up < down + rules.grace || (is_lost && up < down + rules.recovery));
         let is_elsewhere = matches!((self.device, origin.device), (Some(bound), Some(device)) if bound != device);
         if generation < refresh.generation && !is_repeated {
             Worth::Reused

@@ -140,6 +140,14 @@ impl List {
                 self.records.push(Rc::new(Record::new(effect)));
             }
             Effect::Forget(id) => self.remove(id),
+            Effect::ClearOldest { sessions } => {
+                let mut left = *sessions;
+                self.records.retain(|record| {
+                    let goes = record.tombstone.is_none() && left > 0;
+                    left -= u32::from(goes);
+                    !goes
+                });
+            }
             Effect::Clear { except } => {
                 self.records.retain(|record| record.tombstone.is_some() || Some(&record.id) == except.as_ref());
             }

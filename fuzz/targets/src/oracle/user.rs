@@ -239,6 +239,7 @@ impl User {
                     let live = others().filter(|known| known.is_live(rules)).count();
                     told.push((EventKind::AllEnded(live), None, None, except.clone(), (None, None)));
                 }
+                Effect::ClearOldest { .. } => panic!("no user of the oracle has so many sessions"),
                 Effect::Seen { id, .. } => told.push(bare(EventKind::Touched, id)),
                 Effect::Set { id, .. } => told.push(bare(EventKind::Set, id)),
                 Effect::Unset { id, .. } => told.push(bare(EventKind::Unset, id)),
