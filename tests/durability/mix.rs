@@ -228,7 +228,12 @@ impl Mix {
                 let Known { key, refresh, .. } = self.refreshable();
                 self.queue(&key, ["SESSION.REFRESH", &key, &refresh, "DEVICE", "another"]);
             }
-            410..440 => self.queue(&key, ["SESSION.REGENERATE", &key, &token]),
+            410..425 => self.queue(&key, ["SESSION.REGENERATE", &key, &token]),
+            425..440 => {
+                let (level, ttl) = (*self.random.pick(&["1", "2", "3"]), *self.random.pick(&["1", "5000"]));
+                let line = ["SESSION.REGENERATE", &key, &token, "LEVEL", level, "TTL", ttl, "CLAIMS", "{\"a\":1}"];
+                self.queue(&key, [&line[..], &["IP", "192.0.2.10", "AGENT", "signed in again"]].concat());
+            }
             440..490 => {
                 let text = self.text();
                 self.queue(&key, ["SESSION.SET", &key, &id, "theme", &text, "seen", "yes"]);

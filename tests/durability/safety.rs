@@ -49,6 +49,7 @@ impl Servers {
         ] });
         let files = "session.keys-file keys.json\nsession.issuers-file issuers.json";
         let settings = format!("{files}\nsession.leeway {LEEWAY}\nsession.max-per-user 2");
+        let settings = format!("{settings}\nsession.refresh-grace 5\nsession.refresh-recovery 60");
         let server = || {
             let server = Server::builder().file("keys.json", keys.clone()).file("issuers.json", issuers.to_string());
             let server = server.file("a.json", issuer::set_of(&[ES256.jwk()]));
@@ -152,7 +153,7 @@ impl History<'_> {
                     add(&["TOKEN", "OPAQUE"]);
                 }
                 if self.random.once_in(3) {
-                    add(&["REFRESH", "3000"]);
+                    add(&["REFRESH", "3000", "DEVICE", "phone"]);
                 }
                 if self.random.once_in(4) {
                     add(&["TTL", "40"]);
@@ -249,7 +250,11 @@ impl History<'_> {
                     return;
                 }
                 let (token, id) = (self.credentials[at].token.clone(), self.credentials[at].id.clone());
-                let reply = self.ask(con, &["SESSION.REFRESH", &key, &token]);
+                // From its device the recovery may hold.
+                let reply = match self.random.once_in(2) {
+                    true => self.ask(con, &["SESSION.REFRESH", &key, &token, "DEVICE", "phone"]),
+                    false => self.ask(con, &["SESSION.REFRESH", &key, &token]),
+                };
                 let reply = self.learn(reply, now);
                 if reply.is_some_and(|reply| reply.has("reason") && reply.str("reason") == "reused") {
                     self.end("reused", |credential| credential.id == id && credential.is_good);
@@ -258,7 +263,10 @@ impl History<'_> {
             20 => {
                 let Some(at) = self.pick() else { return };
                 let id = self.credentials[at].id.clone();
-                let reply = self.ask(con, &["SESSION.REGENERATE", &key, &id]);
+                let reply = match self.random.once_in(2) {
+                    true => self.ask(con, &["SESSION.REGENERATE", &key, &id, "TTL", "60", "LEVEL", "2"]),
+                    false => self.ask(con, &["SESSION.REGENERATE", &key, &id]),
+                };
                 let known = self.credentials.len();
                 if self.learn(reply, now).is_some_and(|reply| reply.has("id")) {
                     let goes: Vec<bool> = self.credentials.iter().map(|each| each.id == id && each.is_good).collect();
