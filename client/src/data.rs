@@ -51,10 +51,10 @@ impl SessionData {
     }
 }
 
+/// Shows how many fields there are, and none of them: what is kept with a session is not for logs.
 impl fmt::Debug for SessionData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        f.debug_map().entries(self.iter().map(|(field, value)| (text(field), text(value)))).finish()
+        f.debug_struct("SessionData").field("fields", &self.len()).finish_non_exhaustive()
     }
 }
 

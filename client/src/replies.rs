@@ -559,10 +559,8 @@ mod tests {
         assert_eq!(session.data.text(b"\xff"), None);
         assert_eq!(session.data.text("cart"), Some(""));
         assert_eq!(session.data.get("none"), None);
-        assert_eq!(
-            format!("{:?}", session.data),
-            r#"{"\u{fffd}": "\0\u{fffd}", "cart": ""}"#.replace(r"\u{fffd}", "\u{fffd}")
-        );
+        let shown = format!("{session:?}");
+        assert!(shown.contains("SessionData { fields: 2, .. }") && !shown.contains("cart"), "{shown}");
         assert_eq!(session.data.into_iter().next().unwrap(), (vec![0xff], vec![0, 0xfe]));
     }
 

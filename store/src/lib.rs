@@ -35,6 +35,7 @@
 //! |---|---|
 //! | `signatures` (default) | forged JWTs are refused [before they cost the server](SessionStore#forged-tokens) the check of a public key's signature |
 //! | `offline` | while Redis is away, JWTs can be checked without it, and the answer says so: [`LocalVerifier`] |
+//! | `testing` | a store in this process, with a clock to move, for an application's own tests: [`testing`] |
 //! | `near-cache` | checks that are answered from memory while Redis would say the same: [`NearCache`] |
 //! | `encryption` | session data whose values Redis, its files and its replicas cannot read; the names of the fields and the lengths of the values they can: [`DataKeys`] |
 //!
@@ -117,6 +118,9 @@ mod seal;
 #[cfg(feature = "signatures")]
 mod signatures;
 mod store;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 
 pub use authenticated::{Assurance, Authenticated};
 pub use connect::ReconnectingConnection;

@@ -109,6 +109,11 @@ impl<C> fmt::Debug for SessionStore<C> {
 }
 
 impl<C> SessionStore<C> {
+    #[cfg(feature = "testing")]
+    pub(crate) fn connection_itself(&self) -> &C {
+        &self.connection
+    }
+
     /// A store with the server's settings for everything, and its default key prefix.
     pub fn new(connection: C) -> Self {
         Self {

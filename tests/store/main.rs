@@ -3,6 +3,7 @@
 mod actix;
 mod arguments;
 mod away;
+mod conformance;
 mod data;
 mod flows;
 mod forwarder;
@@ -11,6 +12,7 @@ mod local;
 mod log;
 mod near_cache;
 mod signatures;
+mod tonic;
 mod web;
 
 use std::time::Duration;

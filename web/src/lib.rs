@@ -54,6 +54,9 @@
 //! With actix-web (feature `actix`) the same layer is a middleware, for `App::wrap`, and the same [`Session`] an argument of
 //! a handler.
 //!
+//! With tonic (feature `tonic`) it is a layer of `Server::builder`, and a handler begins with
+//! `let session = Session::of(request.extensions())?`: what is refused is a `Status` of gRPC.
+//!
 //! The layer also puts a [`Visitor`](redis_session_store::Visitor) there, for a login: where the request comes from, as
 //! the layer was told to see it. A request without a good token gets a [`Rejection`]: 401 with `WWW-Authenticate` (RFC
 //! 6750 section 3) and a JSON object. If the token is genuine they say why it is not good any more, by the
@@ -79,6 +82,8 @@ mod origin;
 mod rejection;
 mod service;
 mod session;
+#[cfg(feature = "tonic")]
+mod tonic;
 
 #[cfg(feature = "actix")]
 #[cfg_attr(docsrs, doc(cfg(feature = "actix")))]

@@ -87,7 +87,7 @@ impl Refusal {
     }
 
     /// What people are told: the application's text, or the reason's name.
-    fn description(&self) -> Option<&str> {
+    pub(crate) fn description(&self) -> Option<&str> {
         self.told().map(|reason| self.text.as_deref().unwrap_or(reason))
     }
 

@@ -1,0 +1,58 @@
+//! The arguments of a command, as the client writes them.
+
+use std::net::IpAddr;
+
+/// What is wrong with a command, as the server would say it.
+pub(super) type Failure = String;
+
+/// Names and values.
+type Pairs<'a> = Vec<(&'a [u8], &'a [u8])>;
+
+/// The arguments that are left.
+pub(super) struct Arguments<'a>(Vec<&'a [u8]>);
+
+impl<'a> Arguments<'a> {
+    /// Those of a command, its name first.
+    pub(super) fn new(arguments: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut arguments: Vec<_> = arguments.collect();
+        arguments.reverse();
+        Self(arguments)
+    }
+
+    /// The next one, which may be missing.
+    pub(super) fn next(&mut self) -> Option<&'a [u8]> {
+        self.0.pop()
+    }
+
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8], Failure> {
+        self.next().ok_or_else(|| "ERR wrong number of arguments".to_owned())
+    }
+
+    pub(super) fn text(&mut self) -> Result<&'a str, Failure> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| "ERR an argument must be UTF-8 text".to_owned())
+    }
+
+    pub(super) fn number<T: std::str::FromStr>(&mut self) -> Result<T, Failure> {
+        self.text()?.parse().map_err(|_| "ERR an argument must be a whole number in its range".to_owned())
+    }
+
+    pub(super) fn ip(&mut self) -> Result<IpAddr, Failure> {
+        let ip: IpAddr = self.text()?.parse().map_err(|_| "ERR ip must be an IP address".to_owned())?;
+        Ok(ip.to_canonical())
+    }
+
+    /// The rest.
+    pub(super) fn rest(&mut self) -> impl Iterator<Item = &'a [u8]> {
+        std::mem::take(&mut self.0).into_iter().rev()
+    }
+
+    /// Names and values, as many of both as are left, or as a count says that comes first.
+    pub(super) fn pairs(&mut self, count: Option<usize>) -> Result<Pairs<'a>, Failure> {
+        let count = count.unwrap_or(self.0.len() / 2);
+        (0..count).map(|_| Ok((self.bytes()?, self.bytes()?))).collect()
+    }
+}
+
+pub(super) fn unknown(what: &[u8]) -> Failure {
+    format!("ERR {} is nothing that a MemoryStore knows", String::from_utf8_lossy(what))
+}

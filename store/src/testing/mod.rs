@@ -1,0 +1,118 @@
+//! A store without a server, for an application's own tests.
+//!
+//! [`MemoryStore`] is a [`SessionStore`] in this process. It decides as the server does, by the same code, and has a clock
+//! to move. It is no server: what it holds is gone with it, it has the default settings, and one lock.
+//!
+//! ```
+//! use std::time::Duration;
+//! use redis_session_store::redis_session::CreateOptions;
+//! use redis_session_store::testing::MemoryStore;
+//! use redis_session_store::{Login, Policy, StoreError, Visitor};
+//!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let half_an_hour = Duration::from_secs(1800);
+//! let sessions = MemoryStore::in_memory().policy(Policy::new(CreateOptions::new().idle(half_an_hour)));
+//! let login = sessions.login(&Login::new("42")).await?;
+//! let token = login.token.expect("a token");
+//! assert_eq!(sessions.touch(&token, &Visitor::new()).await?.user, "42");
+//!
+//! sessions.advance(half_an_hour);
+//! assert!(matches!(sessions.touch(&token, &Visitor::new()).await, Err(StoreError::Refused(_))));
+//!
+//! sessions.set_away(true);
+//! assert!(matches!(sessions.touch(&token, &Visitor::new()).await, Err(StoreError::Unavailable(_))));
+//! # Ok::<(), StoreError>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod arguments;
+mod commands;
+mod replies;
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use redis::aio::ConnectionLike;
+use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
+
+use self::commands::Memory;
+use crate::store::SessionStore;
+
+/// A [`SessionStore`] in this process: see [the module](self).
+pub type MemoryStore = SessionStore<MemoryConnection>;
+
+/// What a [`MemoryStore`] asks: sessions in this process, which all clones share.
+#[derive(Clone)]
+pub struct MemoryConnection(Arc<Mutex<Memory>>);
+
+impl fmt::Debug for MemoryConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryConnection").finish_non_exhaustive()
+    }
+}
+
+impl Default for MemoryConnection {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Memory::new())))
+    }
+}
+
+impl MemoryConnection {
+    fn with<T>(&self, use_it: impl FnOnce(&mut Memory) -> T) -> T {
+        use_it(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn ask(&self, command: &Cmd) -> RedisResult<Value> {
+        self.with(|memory| if memory.is_away { Err(away()) } else { memory.run(command) })
+    }
+}
+
+fn away() -> RedisError {
+    io::Error::from(io::ErrorKind::ConnectionRefused).into()
+}
+
+impl ConnectionLike for MemoryConnection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(std::future::ready(self.ask(command)))
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        let replies: RedisResult<Vec<_>> = pipeline.cmd_iter().map(|command| self.ask(command)).collect();
+        Box::pin(std::future::ready(replies.map(|replies| replies.into_iter().skip(offset).take(count).collect())))
+    }
+
+    fn get_db(&self) -> i64 {
+        0
+    }
+}
+
+impl SessionStore<MemoryConnection> {
+    /// A store in this process, without sessions.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::new(MemoryConnection::default())
+    }
+
+    /// Moves its clock on, which else goes with this machine's.
+    pub fn advance(&self, by: Duration) {
+        self.connection_itself().with(|memory| memory.advance(by));
+    }
+
+    /// From now on, or no longer, every call fails as if Redis could not be reached.
+    pub fn set_away(&self, is_away: bool) {
+        self.connection_itself().with(|memory| memory.is_away = is_away);
+    }
+
+    /// Logs everyone out, as `SESSION.REVOKEALL` does.
+    pub fn logout_everyone(&self) {
+        self.connection_itself().with(Memory::revoke_everyone);
+    }
+}
