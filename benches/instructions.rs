@@ -123,6 +123,8 @@ impl Bench<'_> {
             self.call(&["SESSION.CREATE", "sessions:4", "IP", "203.0.113.9", "AGENT", AGENT]).expect("a login");
         }
         self.measure("SESSION.LIST of four", |_| vec!["SESSION.LIST".into(), "sessions:4".into()]);
+        let json = ["SESSION.LIST", "sessions:4", "JSON"];
+        self.measure("SESSION.LIST of four, JSON", |_| json.map(str::to_owned).to_vec());
         let mut commands = redis::pipe();
         for n in 0..4 {
             commands.cmd("SET").arg(format!("session:{n}")).arg(JSON).cmd("SADD").arg("user:4").arg(n);
@@ -134,16 +136,17 @@ impl Bench<'_> {
     }
 
     fn logins(&mut self) {
-        for (name, kind) in [
-            ("SESSION.CREATE TOKEN NONE", "NONE"),
-            ("SESSION.CREATE TOKEN OPAQUE", "OPAQUE"),
-            ("SESSION.CREATE TOKEN JWT", "JWT"),
+        for (name, kind, json) in [
+            ("SESSION.CREATE TOKEN NONE", "NONE", None),
+            ("SESSION.CREATE TOKEN NONE, JSON", "NONE", Some("JSON")),
+            ("SESSION.CREATE TOKEN OPAQUE", "OPAQUE", None),
+            ("SESSION.CREATE TOKEN JWT", "JWT", None),
+            ("SESSION.CREATE TOKEN JWT, JSON", "JWT", Some("JSON")),
         ] {
-            let key = |n| format!("sessions:{kind}{n}");
             let words = ["TTL", "86400", "IP", "203.0.113.9", "AGENT", AGENT, "TOKEN", kind];
             self.measure(name, |n| {
-                let command = ["SESSION.CREATE".to_owned(), key(n)];
-                command.into_iter().chain(words.map(str::to_owned)).collect()
+                let command = ["SESSION.CREATE".to_owned(), format!("sessions:{name}{n}").replace(' ', "-")];
+                command.into_iter().chain(words.into_iter().chain(json).map(str::to_owned)).collect()
             });
         }
         self.measure("SET with EX", |n| {

@@ -159,6 +159,8 @@ struct Run {
     replica_latest: UnixMillis,
     /// The cutoff of all users, as files and replicas have got it.
     everyone: Everyone,
+    /// The latest time that any server had seen when the last one was started.
+    ever: UnixMillis,
     credentials: Vec<Credential>,
     /// Who has begun the sessions, by their ids.
     begun_by: HashMap<String, u8>,
@@ -207,6 +209,7 @@ impl Run {
             replica_agents: AgentPool::new(),
             replica_latest: UnixMillis::ZERO,
             everyone: Everyone::default(),
+            ever: UnixMillis::ZERO,
             credentials: Vec::new(),
             begun_by: HashMap::new(),
             step: 0,
@@ -494,8 +497,9 @@ impl Run {
 
     fn restart(&mut self, by: i64) {
         let leeway = i64::try_from(self.leeway).expect("small");
-        // The clocks of servers differ by the leeway at most, from the latest time that either has seen.
-        let earliest = shifted(self.rules.latest, -leeway);
+        // The clocks of servers differ by the leeway at most, from the latest time that any has ever seen.
+        self.ever = self.ever.max(self.rules.latest);
+        let earliest = shifted(self.ever, -leeway);
         let now = shifted(self.rules.now, by).max(earliest);
         let taken_over = by % 2 == 0;
         let latest = if taken_over {
