@@ -21,7 +21,7 @@ use base64::engine::general_purpose::STANDARD;
 /// text.bytes(b"\xff");
 /// assert_eq!(text.as_bytes(), br#"{"id":"a \"name\"","sizes":[7,{"base64":"/w=="}]}"#);
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct JsonText {
     text: Vec<u8>,
     /// The maps and arrays that are not complete, the innermost last.
@@ -34,6 +34,13 @@ struct Open {
     /// How many elements there are so far. Names and values of a map count each.
     given: usize,
     of: usize,
+}
+
+impl Default for JsonText {
+    /// With room for a session.
+    fn default() -> Self {
+        Self { text: Vec::with_capacity(512), open: Vec::with_capacity(4) }
+    }
 }
 
 impl JsonText {
@@ -70,8 +77,7 @@ impl JsonText {
     /// A number.
     pub fn integer(&mut self, number: i64) {
         self.begin();
-        // A vector takes everything.
-        let _ = write!(self.text, "{number}");
+        self.text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
         self.end();
     }
 
@@ -121,12 +127,19 @@ impl JsonText {
     fn string(&mut self, text: &str) {
         self.text.push(b'"');
         let mut rest = text.as_bytes();
-        while let Some(at) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+        // All of it, which the compiler makes a vector of, where a search would look at each byte. Hardly any text has one.
+        if !rest.iter().fold(false, |found, byte| found | is_escaped(*byte)) {
+            self.text.extend_from_slice(rest);
+            self.text.push(b'"');
+            return;
+        }
+        while let Some(at) = rest.iter().position(|byte| is_escaped(*byte)) {
             let (plain, more) = rest.split_at(at);
             self.text.extend_from_slice(plain);
             let Some((byte, more)) = more.split_first() else { break };
             match byte {
                 b'"' | b'\\' => self.text.extend_from_slice(&[b'\\', *byte]),
+                // A vector takes everything.
                 byte => _ = write!(self.text, "\\u{byte:04x}"),
             }
             rest = more;
@@ -134,6 +147,11 @@ impl JsonText {
         self.text.extend_from_slice(rest);
         self.text.push(b'"');
     }
+}
+
+/// RFC 8259 section 7: what a string must not have as it is.
+fn is_escaped(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Replies, written straight to the client or into one JSON text: no value is built first.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::ffi::{CString, c_long};
 
 use redis_module::raw;
@@ -19,7 +19,7 @@ pub(crate) struct Reply<'a>(Out<'a>);
 #[derive(Clone, Copy)]
 enum Out<'a> {
     Resp(*mut raw::RedisModuleCtx),
-    Json(&'a Cell<JsonText>),
+    Json(&'a RefCell<JsonText>),
 }
 
 impl Reply<'_> {
@@ -29,9 +29,9 @@ impl Reply<'_> {
 
     /// Replies with one string, the JSON text that `write` writes. Nothing is replied if it fails.
     pub(super) fn json(self, write: impl FnOnce(Reply<'_>) -> Result<(), Failure>) -> Result<(), Failure> {
-        let text = Cell::new(JsonText::default());
+        let text = RefCell::new(JsonText::default());
         write(Reply(Out::Json(&text)))?;
-        self.bytes(text.take().as_bytes());
+        self.bytes(text.into_inner().as_bytes());
         Ok(())
     }
 
@@ -172,10 +172,11 @@ impl Reply<'_> {
     }
 }
 
-fn change(text: &Cell<JsonText>, change: impl FnOnce(&mut JsonText)) {
-    let mut changed = text.take();
-    change(&mut changed);
-    text.set(changed);
+fn change(text: &RefCell<JsonText>, change: impl FnOnce(&mut JsonText)) {
+    // No change makes another one, so it is never borrowed already.
+    if let Ok(mut text) = text.try_borrow_mut() {
+        change(&mut text);
+    }
 }
 
 fn length(elements: usize) -> c_long {
