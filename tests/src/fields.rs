@@ -57,6 +57,12 @@ pub fn text(reply: &Value) -> String {
 }
 
 impl Fields {
+    /// The other fields.
+    #[must_use]
+    pub fn without(self, name: &str) -> Self {
+        Self(self.0.into_iter().filter(|(known, _)| known != name).collect())
+    }
+
     /// The names of the fields, in the order of the reply.
     pub fn names(&self) -> Vec<&str> {
         self.0.iter().map(|(name, _)| name.as_str()).collect()
