@@ -78,7 +78,7 @@ async fn a_crash_in_between_doubles_nothing_and_brings_nothing_back() {
         assert_eq!(ids(&mut server.connection(), "sessions:42"), std::slice::from_ref(&user.id), "{at}");
         assert_eq!(plain.data::<Cart>("42", &user.id).await.unwrap(), Some(cart("a book")), "{at}");
         assert_eq!(plain.count(&name).await.unwrap(), 0, "{at}");
-        // Logged out, it stays out, whoever comes with the guest's token.
+        // Logged out, it stays out, also if the guest's token comes again.
         plain.logout(token(&user)).await.unwrap();
         let later = plain.promote(token(&guest), &Login::new("42")).await.unwrap();
         assert_eq!(plain.data::<Cart>("42", &later.id).await.unwrap(), Some(Cart::new()), "{at}");

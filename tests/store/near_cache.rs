@@ -303,7 +303,7 @@ async fn uses_are_sent_at_most_once_in_a_tenth_of_the_idle_timeout() {
         here.touch(token(&created), &Visitor::new()).await.unwrap();
     }
     assert_eq!((figures(&here).touches, last_seen(&mut con)), (0, begun), "it was used when it began");
-    // As if a minute had passed: what is remembered is dropped, so that the server's time is seen.
+    // As if a minute had passed: the cache drops what it remembers, so that the server's time is seen.
     server.advance(secs(60));
     here.set_data("42", &created.id, &HashMap::from([("a", 1)])).await.unwrap();
     remember(&here, token(&created)).await;

@@ -55,7 +55,7 @@
 //! a handler.
 //!
 //! With tonic (feature `tonic`) it is a layer of `Server::builder`, and a handler begins with
-//! `let session = Session::of(request.extensions())?`: what is refused is a `Status` of gRPC.
+//! `let session = Session::of(request.extensions())?`: a refusal is a `Status` of gRPC.
 //!
 //! The layer also puts a [`Visitor`](redis_session_store::Visitor) there, for a login: where the request comes from, as
 //! the layer was told to see it. A request without a good token gets a [`Rejection`]: 401 with `WWW-Authenticate` (RFC

@@ -86,7 +86,7 @@ pub struct Session<'a, A> {
     /// How strongly the user has signed in: an Authenticator Assurance Level of NIST SP 800-63B, 1 to 3; 0 if that was not
     /// said.
     pub level: u8,
-    /// When the user signed in anew, if not when the session began.
+    /// When the user signed in again, if not when the session began.
     pub(crate) signed_in_again_at: Option<UnixMillis>,
 }
 

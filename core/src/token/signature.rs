@@ -1,4 +1,4 @@
-//! What public keys tell of a JWT's signature, for whoever has nothing else of the server.
+//! What public keys tell of a JWT's signature, for programs that have nothing else of the server.
 
 use super::algorithm::Algorithm;
 use super::jwt::{Header, Parts};
@@ -21,7 +21,7 @@ pub enum Signature {
 impl Signature {
     /// What the keys of `ring` tell of the signature of `token`, which may be any text.
     ///
-    /// If the ring has all public keys of a server, whoever's they are, and the answer is [`Wrong`](Self::Wrong), that
+    /// If the ring has all public keys of a server, of all issuers, and the answer is [`Wrong`](Self::Wrong), that
     /// server refuses the token: the `iss` chooses among those keys, and adds none.
     ///
     /// ```

@@ -444,7 +444,7 @@ fn another_may_call_its_key_as_we_call_ours() {
     assert_eq!(ask(&mut verifier, &as_ours(&[9; 32])), Err(Cause::Signature));
 }
 
-/// Of all public keys in one ring, whoever's they are.
+/// Of all public keys in one ring, of all issuers.
 #[test]
 fn what_none_of_all_public_keys_has_signed_is_refused() {
     let mut verifier = verifier_of(TokenPolicy::default());
