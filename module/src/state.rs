@@ -74,8 +74,7 @@ pub(crate) fn loaded() {
     LOADED.store(true, Ordering::Relaxed);
 }
 
-/// Tells clients that what they remember of checks may be wrong now, for any session. The caller must not hold
-/// the lock.
+/// Tells clients that what they remember of checks may be wrong now, for any session. The caller must not hold the lock.
 pub(crate) fn announce() {
     if LOADED.load(Ordering::Relaxed) {
         publish(CHANNEL, "changed");

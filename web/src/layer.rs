@@ -198,8 +198,8 @@ impl<C> SessionLayer<C> {
         self.required()
     }
 
-    /// Send people who have no session, or none that is good for this, to this page of the application. A session is [required](Self::required) then, and
-    /// a `GET` that takes HTML and has none is answered 303.
+    /// Send people who have no session, or none that is good for this, to this page of the application. A session is
+    /// [required](Self::required) then, and a `GET` that takes HTML and has none is answered 303.
     ///
     /// # Errors
     /// If the page's address cannot be in a header.
