@@ -654,7 +654,8 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
 
     /// Changes what the application keeps with a live session: reads it, lets `change` change it, and writes the fields that
     /// are others then. If somebody else has changed the session's data in between, it begins again, so that no change is
-    /// lost: `change` may be called several times, with random pauses in between. Fields that `T` does not have stay. The answer is that of the last call.
+    /// lost: `change` may be called several times, with random pauses in between. Fields that `T` does not have stay. The
+    /// answer is that of the last call.
     ///
     /// For an example see [`SessionStore::data`].
     ///
