@@ -220,3 +220,26 @@ impl std::error::Error for StoreError {
 }
 
 impl std::error::Error for DataError {}
+
+/// Why a JWK Set cannot be used; the text names the key.
+#[cfg(any(feature = "offline", feature = "testing"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "offline", feature = "testing"))))]
+#[derive(Debug)]
+pub struct KeySetError(redis_session_core::token::KeyRingError);
+
+#[cfg(any(feature = "offline", feature = "testing"))]
+impl KeySetError {
+    pub(crate) fn new(why: redis_session_core::token::KeyRingError) -> Self {
+        Self(why)
+    }
+}
+
+#[cfg(any(feature = "offline", feature = "testing"))]
+impl fmt::Display for KeySetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(any(feature = "offline", feature = "testing"))]
+impl std::error::Error for KeySetError {}

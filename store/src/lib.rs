@@ -37,6 +37,7 @@
 //! | `offline` | while Redis is away, JWTs can be checked without it, and the answer says so: [`LocalVerifier`] |
 //! | `testing` | a store in this process, with a clock to move, for an application's own tests: [`testing`] |
 //! | `near-cache` | checks that are answered from memory while Redis would say the same: [`NearCache`] |
+//! | `cluster` | the same where Redis is a cluster: [`SessionStore::near_cache_of_cluster`] |
 //! | `encryption` | session data whose values Redis, its files and its replicas cannot read; the names of the fields and the lengths of the values they can: [`DataKeys`] |
 //!
 //! # Connections
@@ -124,13 +125,16 @@ pub mod testing;
 
 pub use authenticated::{Assurance, Authenticated};
 pub use connect::ReconnectingConnection;
+#[cfg(any(feature = "offline", feature = "testing"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "offline", feature = "testing"))))]
+pub use error::KeySetError;
 #[cfg(feature = "encryption")]
 #[cfg_attr(docsrs, doc(cfg(feature = "encryption")))]
 pub use error::Resealing;
 pub use error::{DataError, StoreError};
 #[cfg(feature = "offline")]
 #[cfg_attr(docsrs, doc(cfg(feature = "offline")))]
-pub use local::{LocalVerifier, LocalVerifierError};
+pub use local::LocalVerifier;
 pub use login::{Login, Visitor};
 #[cfg(feature = "near-cache")]
 #[cfg_attr(docsrs, doc(cfg(feature = "near-cache")))]

@@ -4,10 +4,11 @@ use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use redis_session::{Inactive, InactiveReason, Timestamp};
-use redis_session_core::token::{Cause, Issued, KeyRing, KeyRingError, TokenKind, TokenPolicy, Verifier};
+use redis_session_core::token::{Cause, Issued, KeyRing, TokenKind, TokenPolicy, Verifier};
 use redis_session_core::{Reason, Subject, UnixMillis};
 
 use crate::authenticated::{Assurance, Authenticated};
+use crate::error::KeySetError;
 
 /// Checks JWTs as the server does, with the same keys, for the time that Redis is away.
 ///
@@ -31,18 +32,6 @@ pub struct LocalVerifier {
     not_before: UnixMillis,
 }
 
-/// Why a JWK Set cannot be used; the text names the key.
-#[derive(Debug)]
-pub struct LocalVerifierError(KeyRingError);
-
-impl fmt::Display for LocalVerifierError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for LocalVerifierError {}
-
 impl fmt::Debug for LocalVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalVerifier")
@@ -61,13 +50,13 @@ impl LocalVerifier {
     /// let keys = r#"{"keys":[{"kty":"oct","kid":"1","alg":"HS256",
     ///     "k":"c2l4dGVlbiBieXRlcyB0d2ljZSBtYWtlIGEga2V5Li4"}]}"#;
     /// let verifier = LocalVerifier::from_jwk_set(keys)?.issuer("https://login.example");
-    /// # Ok::<(), redis_session_store::LocalVerifierError>(())
+    /// # Ok::<(), redis_session_store::KeySetError>(())
     /// ```
     ///
     /// # Errors
     /// If it is none, or has a key that is not good.
-    pub fn from_jwk_set(json: impl AsRef<[u8]>) -> Result<Self, LocalVerifierError> {
-        let ring = KeyRing::from_jwk_set(json.as_ref(), None).map_err(LocalVerifierError)?;
+    pub fn from_jwk_set(json: impl AsRef<[u8]>) -> Result<Self, KeySetError> {
+        let ring = KeyRing::from_jwk_set(json.as_ref(), None).map_err(KeySetError::new)?;
         Ok(Self { verifier: Verifier::new(ring, TokenPolicy::default()), not_before: UnixMillis::ZERO })
     }
 

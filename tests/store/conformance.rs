@@ -1,24 +1,29 @@
 //! What a store does, whatever it stands on: a server, and a [`MemoryStore`] in this process.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redis::aio::ConnectionLike;
-use redis_session::{CreateOptions, Created, LimitPolicy, Reason, RegenerateOptions, TokenFormat};
-use redis_session_store::testing::MemoryStore;
+use redis_session::{
+    AsyncSessionCommands as _, CreateOptions, Created, Grant, LimitPolicy, Reason, RegenerateOptions, SessionErrorCode,
+    TokenFormat,
+};
+use redis_session_store::testing::{MemoryConnection, MemoryStore};
 use redis_session_store::{DataKeys, Login, Policy, SessionStore, StoreError, Visitor};
 use redis_session_tests::ServerBuilder;
+use redis_session_tests::issuer::{HS256, header, own, set_of, sign};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::{for_secs, secs, token};
 
 /// A case, once on each kind of store.
 macro_rules! cases {
-    ($($(#[$attribute:meta])* async fn $name:ident($store:ident, $advance:ident) $body:block)*) => {
+    ($($(#[$attribute:meta])* async fn $name:ident($store:ident, $connection:ident, $advance:ident) $body:block)*) => {
         mod case {
             use super::*;
             $(
-                pub(super) async fn $name<C>($store: SessionStore<C>, $advance: impl Fn(Duration))
+                pub(super) async fn $name<C>($store: SessionStore<C>, mut $connection: C, $advance: impl Fn(Duration))
                 where
                     C: ConnectionLike + Clone + Send + Sync,
                 $body
@@ -29,9 +34,11 @@ macro_rules! cases {
             $(
                 #[tokio::test]
                 async fn $name() {
-                    let server = super::ServerBuilder::new().keys(&["one"]).start();
-                    let store = crate::store(&server).await;
-                    super::case::$name(store, |by| server.advance(by)).await;
+                    let server = super::ServerBuilder::new().file("keys.json", super::keys());
+                    let server = server.config("session.keys-file keys.json").start();
+                    let connection = server.client().get_multiplexed_async_connection().await.unwrap();
+                    let store = super::SessionStore::new(connection.clone());
+                    super::case::$name(store, connection, |by| server.advance(by)).await;
                 }
             )*
         }
@@ -40,8 +47,9 @@ macro_rules! cases {
             $(
                 #[tokio::test]
                 async fn $name() {
-                    let store = super::MemoryStore::in_memory();
-                    super::case::$name(store.clone(), |by| store.advance(by)).await;
+                    let connection = super::MemoryConnection::with_keys(super::keys()).unwrap();
+                    let store: super::MemoryStore = super::SessionStore::new(connection.clone());
+                    super::case::$name(store.clone(), connection, |by| store.advance(by)).await;
                 }
             )*
         }
@@ -67,6 +75,19 @@ async fn login<C: ConnectionLike + Clone + Send + Sync>(store: &SessionStore<C>,
     store.login(&Login::new(user)).await.unwrap()
 }
 
+const ISSUER: &str = "https://id.example.com/";
+
+/// The keys of the server and of the issuer of other tokens.
+fn keys() -> String {
+    set_of(&[own(), HS256.jwk()])
+}
+
+/// A JWT of the issuer, for so many seconds.
+fn from_elsewhere(user: &str, sid: &str, secs: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    sign(&header(), &json!({ "iss": ISSUER, "sub": user, "sid": sid, "iat": now, "exp": now + secs }))
+}
+
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Cart {
@@ -75,7 +96,7 @@ struct Cart {
 }
 
 cases! {
-    async fn a_login_is_good_until_its_logout(store, _advance) {
+    async fn a_login_is_good_until_its_logout(store, _connection, _advance) {
         for format in [TokenFormat::Opaque, TokenFormat::Jwt] {
             let store = store.clone().policy(Policy::new(CreateOptions::new().token(format)));
             let created = login(&store, "42").await;
@@ -93,7 +114,7 @@ cases! {
         assert_eq!(verdict(&store, "nonsense").await, "malformed");
     }
 
-    async fn a_login_that_is_tried_again_is_one_session(store, _advance) {
+    async fn a_login_that_is_tried_again_is_one_session(store, _connection, _advance) {
         let login = Login::new("42");
         let (lost, created) = (store.login(&login).await.unwrap(), store.login(&login).await.unwrap());
         assert_eq!(store.count("42").await.unwrap(), 1);
@@ -101,7 +122,7 @@ cases! {
         assert_ne!(verdict(&store, token(&lost)).await, "active");
     }
 
-    async fn deadlines_are_held(store, advance) {
+    async fn deadlines_are_held(store, _connection, advance) {
         let sessions = store.clone().policy(Policy::new(for_secs(600).idle(secs(60))));
         let created = login(&sessions, "42").await;
         advance(secs(40));
@@ -118,7 +139,7 @@ cases! {
         assert_eq!(verdict(&short, token(&created)).await, "expired");
     }
 
-    async fn a_users_devices_are_seen_and_logged_out(store, _advance) {
+    async fn a_users_devices_are_seen_and_logged_out(store, _connection, _advance) {
         let visitor = |agent: &str| Visitor::new().agent(agent).ip([203, 0, 113, 7]);
         let mut logins = Vec::new();
         for agent in ["phone", "tablet", "desktop", "watch"] {
@@ -141,7 +162,7 @@ cases! {
         assert_eq!(verdict(&store, token(&login(&store, "42").await)).await, "active");
     }
 
-    async fn a_user_has_so_many_sessions(store, _advance) {
+    async fn a_user_has_so_many_sessions(store, _connection, _advance) {
         let evicting = store.clone().policy(Policy::new(CreateOptions::new().max_sessions(2)));
         let first = login(&evicting, "42").await;
         login(&evicting, "42").await;
@@ -152,7 +173,7 @@ cases! {
         assert!(matches!(refusing.login(&Login::new("42")).await, Err(StoreError::Limit)));
     }
 
-    async fn refresh_tokens_rotate_and_a_stolen_one_ends_the_session(store, advance) {
+    async fn refresh_tokens_rotate_and_a_stolen_one_ends_the_session(store, _connection, advance) {
         let store = store.policy(Policy::new(for_secs(600).refreshable()));
         let created = login(&store, "42").await;
         let first = created.refresh_token.clone().unwrap();
@@ -166,7 +187,7 @@ cases! {
         assert_eq!(reason_of(store.refresh("no token", &Visitor::new()).await), "malformed");
     }
 
-    async fn a_regenerated_session_has_a_new_id_and_its_data(store, advance) {
+    async fn a_regenerated_session_has_a_new_id_and_its_data(store, _connection, advance) {
         let store = store.encrypt(DataKeys::new("one", [7; 32]).unwrap());
         let cart = Cart { items: vec!["a book".to_owned()], coupon: None };
         let login = Login::new("42").level(1).claims(r#"{"role":"reader"}"#).data(&cart).unwrap();
@@ -185,7 +206,7 @@ cases! {
         assert_eq!(verdict(&strict, token(&renewed)).await, "stale");
     }
 
-    async fn data_are_kept_changed_and_removed(store, _advance) {
+    async fn data_are_kept_changed_and_removed(store, _connection, _advance) {
         let created = login(&store, "42").await;
         let id = created.id.as_str();
         store.set_data("42", id, &HashMap::from([("theme", "dark")])).await.unwrap();
@@ -205,7 +226,7 @@ cases! {
         assert_eq!(store.data::<Cart>("42", id).await.unwrap(), None);
     }
 
-    async fn a_session_is_bound_to_its_device_and_tells_of_a_new_address(store, _advance) {
+    async fn a_session_is_bound_to_its_device_and_tells_of_a_new_address(store, _connection, _advance) {
         let store = store.policy(Policy::default().details());
         let laptop = Visitor::new().device("laptop").ip([203, 0, 113, 7]);
         let created = store.login(&Login::new("42").visitor(&laptop)).await.unwrap();
@@ -217,6 +238,115 @@ cases! {
             let session = store.touch(token(&created), &visitor).await.unwrap();
             assert_eq!(session.details.as_ref().unwrap().new_ip, is_new);
         }
+    }
+
+    async fn a_counter_in_the_data_is_added_to(store, connection, _advance) {
+        let created = login(&store, "42").await;
+        let (key, id) = ("sessions:42", created.id.as_str());
+        for (by, sum) in [(1, 1), (41, 42), (-50, -8)] {
+            assert_eq!(connection.session_incrby(key, id, "visits", by).await.unwrap(), sum);
+        }
+        store.set_data("42", id, &HashMap::from([("text", "seven"), ("most", "9223372036854775807")])).await.unwrap();
+        for field in ["text", "most"] {
+            let refused = connection.session_incrby(key, id, field, 1).await.unwrap_err();
+            assert_eq!(SessionErrorCode::of(&refused), Some(SessionErrorCode::Invalid), "{refused}");
+        }
+        let session = store.session("42", id).await.unwrap().unwrap();
+        assert_eq!((session.version, session.data.get("visits")), (4, Some(&b"-8"[..])));
+        store.logout(token(&created)).await.unwrap();
+        let refused = connection.session_incrby(key, id, "visits", 1).await.unwrap_err();
+        assert_eq!(SessionErrorCode::of(&refused), Some(SessionErrorCode::NoSession), "{refused}");
+    }
+
+    async fn devices_come_in_pages(store, connection, _advance) {
+        let mut ids = Vec::new();
+        for _ in 0..7 {
+            ids.push(login(&store, "42").await.id);
+        }
+        ids.reverse();
+        let mut pages = Vec::new();
+        for offset in [0, 3, 6, 9] {
+            let page = connection.session_list_page("sessions:42", offset, 3).await.unwrap();
+            pages.push(page.into_iter().map(|session| session.id).collect::<Vec<_>>());
+        }
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 1, 0]);
+        assert_eq!(pages.concat(), ids);
+        assert!(connection.session_list_page("sessions:43", 0, 3).await.unwrap().is_empty());
+        for count in [0, 1001] {
+            let refused = connection.session_list_page("sessions:42", 0, count).await.unwrap_err();
+            assert_eq!(SessionErrorCode::of(&refused), Some(SessionErrorCode::Invalid), "{refused}");
+        }
+    }
+
+    async fn what_has_ended_is_listed_with_its_reason(store, _connection, advance) {
+        let idle = store.clone().policy(Policy::new(for_secs(600).idle(secs(60))));
+        let (left, kept) = (login(&store, "42").await, login(&store, "42").await);
+        let forgotten = login(&idle, "42").await;
+        advance(secs(61));
+        store.logout(token(&left)).await.unwrap();
+        let ended = store.ended("42").await.unwrap();
+        let reasons: Vec<_> = ended.iter().map(|ended| (&ended.id, ended.reason.known().unwrap())).collect();
+        assert_eq!(reasons, [(&left.id, Reason::Revoked), (&forgotten.id, Reason::Idle)]);
+        assert!(ended.iter().all(|ended| ended.ended_at < ended.remembered_until));
+        assert!(ended[0].ended_at > ended[1].ended_at);
+        assert_eq!(store.devices("42").await.unwrap().len(), 1);
+        assert_eq!(verdict(&store, token(&kept)).await, "active");
+        assert!(store.ended("43").await.unwrap().is_empty());
+    }
+
+    async fn an_id_is_denied_without_its_token(store, connection, _advance) {
+        let until = SystemTime::now() + secs(3600);
+        let created = login(&store, "42").await;
+        assert!(connection.session_deny("sessions:42", &created.id, until).await.unwrap());
+        assert!(!connection.session_deny("sessions:42", &created.id, until).await.unwrap());
+        assert_eq!(verdict(&store, token(&created)).await, "revoked");
+        // Of a token that nobody has shown yet.
+        let token = from_elsewhere("42", "one", 600);
+        assert!(connection.session_deny("sessions:42", "one", until).await.unwrap());
+        assert_eq!(verdict(&store, &token).await, "revoked");
+        // An issuer that has keys of its own has ids of its own.
+        assert!(connection.session_deny_of_issuer("sessions:42", "two", until, ISSUER).await.unwrap());
+        assert!(!connection.session_deny_of_issuer("sessions:42", "two", until, ISSUER).await.unwrap());
+        let refused = connection.session_register("sessions:42", &token, &CreateOptions::new()).await.unwrap();
+        assert!(matches!(refused, Grant::Refused(inactive) if inactive.reason == Reason::Revoked));
+        assert_eq!(verdict(&store, &from_elsewhere("42", "two", 600)).await, "unknown");
+    }
+
+    async fn a_session_begins_with_a_token_from_elsewhere(store, connection, advance) {
+        let jwt = from_elsewhere("42", "one", 600);
+        assert_eq!(verdict(&store, &jwt).await, "unknown");
+        let options = CreateOptions::new().agent("Firefox on Linux").idle(secs(100));
+        let Grant::Granted(created) = connection.session_register("sessions:42", &jwt, &options).await.unwrap() else {
+            panic!("the token is good");
+        };
+        assert!(created.token.is_none() && created.refresh_token.is_none());
+        assert_eq!(store.touch(&jwt, &Visitor::new()).await.unwrap().id, created.id);
+        let devices = store.devices("42").await.unwrap();
+        assert_eq!(devices[0].agent.as_deref(), Some("Firefox on Linux"));
+        assert_eq!(devices[0].expires_at, created.expires_at);
+        let again = connection.session_register("sessions:42", &jwt, &options).await.unwrap_err();
+        assert_eq!(SessionErrorCode::of(&again), Some(SessionErrorCode::SessionExists), "{again}");
+        for bad in [options.clone().id("mine"), options.clone().ttl(secs(100))] {
+            let refused = connection.session_register("sessions:42", &jwt, &bad).await.unwrap_err();
+            assert_eq!(SessionErrorCode::of(&refused), Some(SessionErrorCode::Invalid), "{refused}");
+        }
+        let own = login(&store.clone().policy(Policy::new(CreateOptions::new().token(TokenFormat::Jwt))), "42").await;
+        store.logout(token(&own)).await.unwrap();
+        let stranger = from_elsewhere("43", "one", 600);
+        let forged = format!("{}AAAA", jwt.split_at(jwt.len() - 4).0);
+        for (bad, reason) in [
+            (forged.as_str(), Reason::Signature),
+            (&stranger, Reason::Subject),
+            (token(&own), Reason::Revoked),
+            (token(&login(&store, "42").await), Reason::Type),
+        ] {
+            match connection.session_register("sessions:42", bad, &options).await.unwrap() {
+                Grant::Refused(inactive) => assert_eq!(inactive.reason, reason),
+                Grant::Granted(_) => panic!("a session begins with a token that is refused for {reason:?}"),
+            }
+        }
+        advance(secs(100));
+        assert_eq!(verdict(&store, &jwt).await, "idle");
     }
 }
 

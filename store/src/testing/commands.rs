@@ -8,7 +8,9 @@ use redis_session_core::sessions::{
     AgentPool, ChangeError, Check, CreateError, Data, Decision, Device, Fingerprint, Grant, IdSource, LimitPolicy,
     NewSession, Origin, Presented, Refreshed, Renewal, Rules, Standing, TokenFormat, UserSessions, agent_text,
 };
-use redis_session_core::token::{Cause, Claims, Key, KeyRing, NewToken, TokenPolicy, Verifier, is_token};
+use redis_session_core::token::{
+    Cause, Claims, Key, KeyRing, KeyRingError, NewToken, TokenKind, TokenPolicy, Verifier, is_token,
+};
 use redis_session_core::{Reason, SessionId, Subject, UnixMillis};
 
 use super::arguments::{Arguments, Failure, unknown};
@@ -18,6 +20,8 @@ use super::replies::{self, Token};
 const TTL: u64 = 86_400;
 /// Lifetime of a refresh token that has none of its own, seconds: `session.refresh-ttl`.
 const REFRESH_TTL: u32 = 2_592_000;
+/// The most sessions in one reply.
+const MOST_LISTED: usize = 1000;
 
 /// All users' sessions, and what decisions are measured by.
 pub(super) struct Memory {
@@ -43,6 +47,14 @@ impl Memory {
             // No key: nothing can be signed, as every login says then.
             Err(_) => Verifier::default(),
         };
+        Self::with(verifier)
+    }
+
+    pub(super) fn with_keys(jwk_set: &[u8]) -> Result<Self, KeyRingError> {
+        Ok(Self::with(Verifier::new(KeyRing::from_jwk_set(jwk_set, None)?, TokenPolicy::default())))
+    }
+
+    fn with(verifier: Verifier) -> Self {
         let (users, agents) = (HashMap::new(), AgentPool::new());
         Self { is_away: false, users, agents, verifier, rules: Rules::default(), ahead: Duration::ZERO }
     }
@@ -92,13 +104,15 @@ impl Memory {
             b"SESSION.REVOKE" => self.revoke(user, arguments),
             b"SESSION.REVOKEUSER" => self.revoke_user(user, arguments),
             b"SESSION.GET" => self.get(user, arguments),
-            b"SESSION.LIST" => Ok(self.list(user)),
+            b"SESSION.LIST" => self.list(user, arguments),
             b"SESSION.COUNT" => {
                 let rules = self.rules;
                 Ok(replies::count(self.sessions(user).count(&rules)))
             }
             b"SESSION.SET" => self.set(user, arguments),
+            b"SESSION.INCRBY" => self.increment(user, arguments),
             b"SESSION.UNSET" => self.unset(user, arguments),
+            b"SESSION.DENY" => self.deny(user, arguments),
             name => Err(unknown(name)),
         }
     }
@@ -116,7 +130,7 @@ impl Memory {
     fn create(&mut self, user: User<'_>, mut arguments: Arguments<'_>) -> Result<Value, Failure> {
         let now = self.rules.now;
         let mut rules = self.rules;
-        let (mut ttl, mut data, mut agent) = (TTL, Data::default(), None);
+        let (mut ttl, mut data, mut agent, mut tokens, mut from) = (None, Data::default(), None, None, None);
         let mut new = NewSession {
             id: SessionId::random().map_err(|_| "ERR no randomness".to_owned())?,
             source: IdSource::Random,
@@ -138,7 +152,8 @@ impl Memory {
                     new.id = application_id(arguments.bytes()?)?;
                     new.source = IdSource::Caller;
                 }
-                b"TTL" => ttl = arguments.number()?,
+                b"FROM" => from = Some(arguments.bytes()?),
+                b"TTL" => ttl = Some(arguments.number()?),
                 b"IDLE" => new.idle_secs = arguments.number()?,
                 b"MAX" => rules.sessions = arguments.number()?,
                 b"EVICT" => rules.policy = LimitPolicy::Evict,
@@ -153,12 +168,12 @@ impl Memory {
                 b"CLAIMS" => new.claims = arguments.text()?,
                 b"LEVEL" => new.level = arguments.number()?,
                 b"TOKEN" => {
-                    new.tokens = match arguments.bytes()? {
+                    tokens = Some(match arguments.bytes()? {
                         b"JWT" => TokenFormat::Jwt,
                         b"OPAQUE" => TokenFormat::Opaque,
                         b"NONE" => TokenFormat::None,
                         other => return Err(unknown(other)),
-                    }
+                    });
                 }
                 b"TOKENTTL" => new.token_ttl = Some(arguments.number()?),
                 b"REFRESH" => new.refresh_secs = Some(arguments.number::<u32>()?),
@@ -166,16 +181,37 @@ impl Memory {
             }
         }
         new.refresh_secs = new.refresh_secs.map(|secs| if secs == 0 { REFRESH_TTL } else { secs });
-        new.expires_at = end(now, ttl)?;
+        new.expires_at = end(now, ttl.unwrap_or(TTL))?;
+        // A session that begins with a token from elsewhere needs none of these.
+        new.tokens = tokens.unwrap_or(if from.is_some() { TokenFormat::None } else { TokenFormat::Jwt });
+        if new.token_ttl.is_some() && new.tokens != TokenFormat::Jwt {
+            return Err("ERR TOKENTTL goes with TOKEN JWT only".to_owned());
+        }
+        if let Some(jwt) = from {
+            if ttl.is_some() || new.source == IdSource::Caller {
+                return Err("ERR TTL and ID do not go with FROM: the token says them".to_owned());
+            }
+            let token = match self.verifier.verify(user.subject, jwt, None, now) {
+                Ok(token) => token,
+                Err(cause) => return Ok(replies::inactive(cause.reason())),
+            };
+            let (TokenKind::Jwt, Some(expires_at)) = (token.kind, token.expires_at) else {
+                return Ok(replies::inactive(Cause::TypeOpaque.reason()));
+            };
+            (new.id, new.source, new.expires_at) = (token.id, IdSource::Token(token.issued), expires_at);
+        }
         new.agent = agent.as_deref().filter(|agent| !agent.is_empty());
         new.data = data;
         within(&rules, new.data.size(), new.data.len())?;
         let sessions = self.users.entry(user.key.to_owned()).or_default();
-        let decision = sessions.create(new, &rules).map_err(|why| match why {
-            CreateError::Exists => "SESSIONEXISTS a live session has this id".to_owned(),
-            CreateError::Limit => format!("SESSIONLIMIT the user has {} live sessions, the limit", rules.sessions),
-            CreateError::Refused(reason) => format!("ERR {reason}"),
-        })?;
+        let decision = match sessions.create(new, &rules) {
+            Ok(decision) => decision,
+            Err(CreateError::Refused(reason)) => return Ok(replies::inactive(reason)),
+            Err(CreateError::Exists) => return Err("SESSIONEXISTS a live session has this id".to_owned()),
+            Err(CreateError::Limit) => {
+                return Err(format!("SESSIONLIMIT the user has {} live sessions, the limit", rules.sessions));
+            }
+        };
         let (access, refresh) = self.mint(user.subject, &decision.value)?;
         let grant = self.commit(user, decision);
         Ok(replies::granted(&grant, &access, &refresh))
@@ -353,10 +389,51 @@ impl Memory {
         Ok(replies::or_nil(session, |session| replies::session(user.subject, &session)))
     }
 
-    fn list(&self, user: User<'_>) -> Value {
+    fn list(&self, user: User<'_>, mut arguments: Arguments<'_>) -> Result<Value, Failure> {
+        let (mut offset, mut count, mut is_of_ended) = (0, MOST_LISTED, false);
+        while let Some(word) = arguments.next() {
+            match word {
+                b"LIMIT" => {
+                    (offset, count) = (arguments.number()?, arguments.number()?);
+                    if !(1..=MOST_LISTED).contains(&count) {
+                        return Err(format!("ERR count must be a whole number from 1 to {MOST_LISTED}"));
+                    }
+                }
+                b"ENDED" => is_of_ended = true,
+                other => return Err(unknown(other)),
+            }
+        }
         let sessions = self.users.get(user.key).into_iter();
-        let live: Vec<_> = sessions.flat_map(|sessions| sessions.live(&self.agents, &self.rules)).collect();
-        Value::Array(live.iter().rev().map(|session| replies::session(user.subject, session)).collect())
+        Ok(Value::Array(match is_of_ended {
+            true => {
+                let ended = sessions.flat_map(|sessions| sessions.ended(&self.rules));
+                ended.skip(offset).take(count).map(|ended| replies::ended(&ended)).collect()
+            }
+            false => {
+                let page = sessions.flat_map(|sessions| sessions.page(offset, count, &self.agents, &self.rules));
+                page.map(|session| replies::session(user.subject, &session)).collect()
+            }
+        }))
+    }
+
+    fn deny(&mut self, user: User<'_>, mut arguments: Arguments<'_>) -> Result<Value, Failure> {
+        let id = arguments.bytes()?;
+        let (mut until, mut issuer) = (None, None);
+        while let Some(word) = arguments.next() {
+            match word {
+                b"UNTIL" => until = UnixMillis::new(arguments.number()?),
+                b"ISS" => issuer = Some(arguments.text()?),
+                other => return Err(unknown(other)),
+            }
+        }
+        let until = until.ok_or_else(|| "ERR UNTIL must be a time".to_owned())?;
+        let id = match issuer {
+            Some(issuer) => SessionId::of_issuer(issuer, id).map_err(|why| format!("ERR id {why}"))?,
+            None => application_id(id)?,
+        };
+        let rules = self.rules;
+        let decision = self.sessions(user).deny(id, until, &rules);
+        Ok(replies::count(usize::from(self.commit(user, decision))))
     }
 
     fn set(&mut self, user: User<'_>, mut arguments: Arguments<'_>) -> Result<Value, Failure> {
@@ -376,6 +453,13 @@ impl Memory {
         let decision = self.sessions(user).set(&id, data, version, &rules).map_err(|why| unchanged(why, &rules))?;
         self.commit(user, decision);
         Ok(replies::count(count))
+    }
+
+    fn increment(&mut self, user: User<'_>, mut arguments: Arguments<'_>) -> Result<Value, Failure> {
+        let id = application_id(arguments.bytes()?)?;
+        let (field, by, rules) = (arguments.bytes()?, arguments.number()?, self.rules);
+        let decision = self.sessions(user).increment(&id, field, by, &rules).map_err(|why| unchanged(why, &rules))?;
+        Ok(Value::Int(self.commit(user, decision)))
     }
 
     fn unset(&mut self, user: User<'_>, mut arguments: Arguments<'_>) -> Result<Value, Failure> {

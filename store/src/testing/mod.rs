@@ -39,12 +39,14 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
 
 use self::commands::Memory;
+use crate::error::KeySetError;
 use crate::store::SessionStore;
 
 /// A [`SessionStore`] in this process: see [the module](self).
 pub type MemoryStore = SessionStore<MemoryConnection>;
 
-/// What a [`MemoryStore`] asks: sessions in this process, which all clones share.
+/// What a [`MemoryStore`] asks: sessions in this process, which all clones share. The commands of [`redis_session`] can be
+/// sent to it, too.
 #[derive(Clone)]
 pub struct MemoryConnection(Arc<Mutex<Memory>>);
 
@@ -61,6 +63,26 @@ impl Default for MemoryConnection {
 }
 
 impl MemoryConnection {
+    /// One that trusts the keys of this JWK Set and signs with the first that can sign, as a server does with its key file:
+    /// for tokens of another issuer. One that is made by default has a key of its own.
+    ///
+    /// ```
+    /// use redis_session_store::SessionStore;
+    /// use redis_session_store::testing::MemoryConnection;
+    ///
+    /// let keys = r#"{"keys":[{"kty":"OKP","kid":"one","alg":"EdDSA","crv":"Ed25519",
+    ///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    /// let sessions = SessionStore::new(MemoryConnection::with_keys(keys)?);
+    /// # Ok::<(), redis_session_store::KeySetError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If it is none, or has a key that is not good.
+    pub fn with_keys(jwk_set: impl AsRef<[u8]>) -> Result<Self, KeySetError> {
+        let memory = Memory::with_keys(jwk_set.as_ref()).map_err(KeySetError::new)?;
+        Ok(Self(Arc::new(Mutex::new(memory))))
+    }
+
     fn with<T>(&self, use_it: impl FnOnce(&mut Memory) -> T) -> T {
         use_it(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,7 +1,7 @@
 //! Replies, as the server writes them.
 
 use redis::{RedisResult, Value, parse_redis_value};
-use redis_session_core::sessions::{Grant, Session};
+use redis_session_core::sessions::{Ended, Grant, Session};
 use redis_session_core::{SessionId, Subject, UnixMillis};
 
 pub(super) fn text(text: impl AsRef<[u8]>) -> Value {
@@ -67,6 +67,15 @@ pub(super) fn session(subject: Subject<'_>, session: &Session<'_, &str>) -> Valu
     let mut fields = map([("id", id(&session.id)), ("expires_at", time(session.expires_at))]);
     fields.extend(described(subject, Some(session)));
     Value::Map(fields)
+}
+
+pub(super) fn ended(ended: &Ended) -> Value {
+    Value::Map(map([
+        ("id", id(&ended.id)),
+        ("reason", text(ended.reason.as_str())),
+        ("ended_at", time(ended.at)),
+        ("remembered_until", time(ended.until)),
+    ]))
 }
 
 /// New tokens, each with its end.
