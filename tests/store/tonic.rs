@@ -4,9 +4,10 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _};
-use redis_session_store::{Login, ReconnectingConnection, SessionStore};
+use redis_session_store::{Login, Policy, ReconnectingConnection, SessionStore};
 use redis_session_tests::Server;
 use redis_session_web::{Session, SessionLayer};
 use tonic::body::Body;
@@ -116,4 +117,48 @@ async fn a_call_has_its_session_and_a_refusal_says_why() {
     assert!(!forged.message().contains("signature"), "a stranger is told nothing: {forged:?}");
     server.kill();
     assert_eq!(ask(Some(token(&created))).await.unwrap_err().code(), Code::Unavailable);
+}
+
+/// A guard of the layer answers a call as a handler would: the client sees a status that says why, and no page of JSON.
+#[tokio::test]
+async fn a_guard_answers_a_call_with_a_status_that_says_why() {
+    let server = Server::start();
+    let sessions: SessionStore<ReconnectingConnection> = SessionStore::connect(server.url()).unwrap();
+    // An opaque token has no claims of its own.
+    let sessions = sessions.policy(Policy::default().details());
+    let login = Login::new("42").level(1).claims(r#"{"role":"reader"}"#);
+    let created = sessions.login(&login).await.unwrap();
+    let ask = async |layer: SessionLayer<ReconnectingConnection>, token: Option<&str>| {
+        let mut client = tonic::client::Grpc::new(layer.layer(Accounts));
+        client.ready().await.unwrap();
+        let mut request = Request::new("user".to_owned());
+        if let Some(token) = token {
+            request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        }
+        let path = http::uri::PathAndQuery::from_static("/accounts.Accounts/Me");
+        let answer = client.unary(request, path, Text).await.map(Response::into_inner);
+        answer.map_err(|status| (status.code(), status.message().to_owned()))
+    };
+    let layer = || SessionLayer::new(sessions.clone());
+    let token = token(&created);
+    let said = |code, text: &str| Err((code, text.to_owned()));
+    assert_eq!(ask(layer().required(), Some(token)).await, Ok("user 42".to_owned()));
+    assert_eq!(
+        ask(layer().require_level(1).require_claim("role", "reader"), Some(token)).await,
+        Ok("user 42".to_owned())
+    );
+    assert_eq!(ask(layer().required(), None).await, said(Code::Unauthenticated, "login_required"));
+    assert_eq!(ask(layer().require_level(2), Some(token)).await, said(Code::Unauthenticated, "level"));
+    let for_admins = layer().require_claim("role", "admin");
+    assert_eq!(ask(for_admins, Some(token)).await, said(Code::PermissionDenied, "insufficient_scope"));
+    server.advance(Duration::from_secs(901));
+    let recent = layer().require_sign_in_within(Duration::from_secs(900));
+    assert_eq!(ask(recent, Some(token)).await, said(Code::Unauthenticated, "stale"));
+    sessions.logout(token).await.unwrap();
+    let told = layer().required().reason_text(|_| Some("Sie sind abgemeldet: bitte melden Sie sich an, ä."));
+    let text = "Sie sind abgemeldet: bitte melden Sie sich an, ä.";
+    assert_eq!(ask(told, Some(token)).await, said(Code::Unauthenticated, text));
+    assert_eq!(ask(layer().required(), Some(token)).await, said(Code::Unauthenticated, "revoked"));
+    let forged = format!("{}AAAA", token.split_at(token.len() - 4).0);
+    assert_eq!(ask(layer().required(), Some(&forged)).await, said(Code::Unauthenticated, "invalid_token"));
 }

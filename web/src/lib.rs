@@ -51,11 +51,43 @@
 //! # }
 //! ```
 //!
-//! With actix-web (feature `actix`) the same layer is a middleware, for `App::wrap`, and the same [`Session`] an argument of
-//! a handler.
+//! With actix-web (feature `actix`) the same layer is a middleware, and the same [`Session`] an argument of a handler:
 //!
-//! With tonic (feature `tonic`) it is a layer of `Server::builder`, and a handler begins with
-//! `let session = Session::of(request.extensions())?`: a refusal is a `Status` of gRPC.
+//! ```no_run
+//! # #[cfg(feature = "actix")]
+//! # mod example {
+//! use actix_web::{App, web};
+//! # use redis_session_store::SessionStore;
+//! # use redis_session_web::{Session, SessionCookie, SessionLayer};
+//!
+//! async fn me(session: Session) -> String {
+//!     format!("user {}", session.user)
+//! }
+//!
+//! # fn example() -> redis::RedisResult<()> {
+//! let layer = SessionLayer::new(SessionStore::connect("redis://127.0.0.1/")?).cookie(SessionCookie::new("session"));
+//! let app = App::new().route("/me", web::get().to(me)).wrap(layer);
+//! # drop(app);
+//! # Ok(())
+//! # }
+//! # }
+//! ```
+//!
+//! With tonic (feature `tonic`) it is a layer of `Server::builder`, and a handler takes the session from the call. A refusal
+//! is a `Status` of gRPC, and so is one of the layer itself, as by [`SessionLayer::require_level`]:
+//!
+//! ```no_run
+//! # #[cfg(feature = "tonic")]
+//! # mod example {
+//! # use redis_session_web::Session;
+//! use tonic::{Request, Response, Status};
+//!
+//! async fn me(request: Request<()>) -> Result<Response<String>, Status> {
+//!     let session = Session::of(request.extensions())?;
+//!     Ok(Response::new(format!("user {}", session.user)))
+//! }
+//! # }
+//! ```
 //!
 //! The layer also puts a [`Visitor`](redis_session_store::Visitor) there, for a login: where the request comes from, as
 //! the layer was told to see it. A request without a good token gets a [`Rejection`]: 401 with `WWW-Authenticate` (RFC

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::{Either, Full};
 use redis::aio::ConnectionLike;
@@ -11,6 +12,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::layer::SessionLayer;
+use crate::rejection::Rejection;
+#[cfg(feature = "tonic")]
+use crate::tonic;
 
 impl<S, C: Clone> Layer<S> for SessionLayer<C> {
     type Service = SessionService<S, C>;
@@ -50,11 +54,21 @@ where
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
             if let Err(rejection) = layer.admit(&mut parts).await {
-                return Ok(rejection.response().map(Either::Right));
+                return Ok(answer(rejection, &parts).map(Either::Right));
             }
             let mut response = inner.call(Request::from_parts(parts, body)).await?;
             layer.finish(response.headers_mut());
             Ok(response.map(Either::Left))
         })
     }
+}
+
+/// What this request is answered.
+#[cfg_attr(not(feature = "tonic"), allow(clippy::needless_pass_by_value))]
+fn answer(rejection: Rejection, _request: &Parts) -> Response<Full<Bytes>> {
+    #[cfg(feature = "tonic")]
+    if tonic::is_call(&_request.headers) {
+        return tonic::answer(rejection);
+    }
+    rejection.response()
 }

@@ -1,5 +1,9 @@
-//! What handlers of tonic answer.
+//! What calls of gRPC are answered, by handlers of tonic and by the layer itself.
 
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Response};
+use http_body_util::Full;
 use tonic::{Code, Status};
 
 use crate::rejection::Rejection;
@@ -23,4 +27,14 @@ impl From<Rejection> for Status {
         };
         Self::new(code, told.map_or_else(|| rejection.to_string(), str::to_owned))
     }
+}
+
+/// Whether a request is a call of gRPC: "PROTOCOL-HTTP2.md" has its content type.
+pub(crate) fn is_call(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// The layer's own answer to a call: a status, because a client of gRPC reads nothing else.
+pub(crate) fn answer(rejection: Rejection) -> Response<Full<Bytes>> {
+    Status::from(rejection).into_http()
 }
