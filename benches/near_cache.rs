@@ -1,24 +1,36 @@
 //! Checks from memory: a hit, a miss and a plain GET over the same client library, in one run; hits on several threads; and
 //! how long a logout elsewhere takes to be known.
 //!
-//! Tokens are JWTs of 340 bytes, asked for at random. `ENTRIES`, `ROUNDS` and `LOGOUTS` in the environment change how much
-//! is measured.
+//! Tokens are JWTs of 340 bytes, asked for at random. A request brings its token: the processor has just read it from a
+//! socket. So tokens are put into a buffer, some at a time, before time is taken; once, they are not, and each token must
+//! come from memory as well.
+//!
+//! The time is that of the thread on a processor, which other work on the machine lengthens less than that of the clock; that
+//! of a round trip is the clock's. A plain map in shards, with the tokens as keys and without any promise, is asked for
+//! comparison. `ENTRIES`, `ROUNDS` and `LOGOUTS` in the environment change how much is measured.
 //!
 //! `cargo bench -p redis-session-benches --bench near_cache`
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::HashMap;
 use std::env;
+use std::hash::{BuildHasher as _, RandomState};
 use std::hint::black_box;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, RwLock};
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use redis_session::{CreateOptions, TokenFormat};
-use redis_session_store::{Login, NearCache, Policy, ReconnectingConnection, SessionStore, StoreError, Visitor};
+use redis_session_store::{
+    Authenticated, Login, NearCache, Policy, ReconnectingConnection, SessionStore, StoreError, Visitor,
+};
 use redis_session_tests::{Server, jwk_set};
 
 type Store = SessionStore<ReconnectingConnection>;
+
+/// How many tokens have arrived at a time: few enough for the processor's caches.
+const ARRIVED: usize = 500;
 
 /// Counts allocations.
 struct Counting;
@@ -71,35 +83,191 @@ fn main() {
     let mut group = criterion.benchmark_group("near cache");
     let mut random = Random(1);
     group.bench_function("hit", |bencher| {
-        bencher.iter_custom(|times| runtime.block_on(hits(&store, &tokens, &mut random, times)));
+        bencher.iter_custom(|times| runtime.block_on(checks(&store, &tokens, &mut random, times)));
     });
     group.bench_function("miss", |bencher| {
-        bencher.iter_custom(|times| runtime.block_on(hits(&none, &tokens, &mut random, times)));
+        bencher.iter_custom(|times| runtime.block_on(checks(&none, &tokens, &mut random, times)));
     });
     group.bench_function("VALIDATE without a near cache", |bencher| {
-        bencher.iter_custom(|times| runtime.block_on(hits(&plain, &tokens, &mut random, times)));
+        bencher.iter_custom(|times| runtime.block_on(checks(&plain, &tokens, &mut random, times)));
     });
     group.bench_function("GET", |bencher| {
         bencher.iter_custom(|times| runtime.block_on(gets(&mut connection, times)));
     });
     group.finish();
 
-    let (mut hit, mut get, mut both) = (vec![], vec![], vec![]);
+    let map = Map::of(&runtime.block_on(checked(&store, &tokens)), &tokens);
+    let [mut hit, mut cold, mut used, mut map_hit, mut map_cold] = [const { Vec::new() }; 5];
+    let (mut get, mut both, mut map_both) = (vec![], vec![], vec![]);
+    let times = 1_000_000;
     for _ in 0..rounds {
-        let times = 1_000_000;
-        hit.push(runtime.block_on(hits(&store, &tokens, &mut random, times)).as_secs_f64() / 1e6);
+        let per_check = |time: Time| (time.wall.as_secs_f64() / 1e6, time.busy.as_secs_f64() / 1e6);
+        hit.push(per_check(check_arrived(&store, &tokens, times, 1, || {})));
+        map_hit.push(per_check(check_arrived(&map, &tokens, times, 1, || {})));
+        cold.push(per_check(check_cold(&store, &tokens, times)));
+        map_cold.push(per_check(check_cold(&map, &tokens, times)));
+        let start = Time::now();
+        runtime.block_on(uses(&store, &tokens, &mut random, times));
+        used.push(per_check(start.since()));
         get.push(runtime.block_on(gets(&mut connection, 5_000)).as_secs_f64() / 5e3);
         both.push(on_two_threads(&store, &tokens, times));
+        map_both.push(on_two_threads(&map, &tokens, times));
     }
     let before = ALLOCATIONS.load(Ordering::Relaxed);
-    runtime.block_on(hits(&store, &tokens, &mut random, 100_000));
+    check_cold(&store, &tokens, 100_000);
     let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
-    let (hit, get) = (median(hit), median(get));
-    println!("medians of {rounds}, {entries} entries asked at random");
-    println!("  a hit, one thread       {:>12.0} ns, {allocations} allocations in 100,000", hit * 1e9);
-    println!("  a GET, one after other  {:>12.0} ns, {:.0} times a hit", get * 1e9, get / hit);
-    println!("  hits, two threads       {:>12.0} a second", median(both));
+    let get = median(get);
+    println!("medians of {rounds}, {entries} entries asked at random, by the processor's time (and the clock's)");
+    let line = |what: &str, times: Vec<(f64, f64)>| {
+        let (wall, busy): (Vec<_>, Vec<_>) = times.into_iter().unzip();
+        let (wall, busy) = (median(wall), median(busy));
+        println!(
+            "  {what:<34} {:>7.0} ns ({:.0} ns): a GET takes {:.0} times as long",
+            busy * 1e9,
+            wall * 1e9,
+            get / busy
+        );
+    };
+    line("a hit", hit);
+    line("the same of a plain map", map_hit);
+    line("a hit, the token from memory", cold);
+    line("the same of a plain map", map_cold);
+    line("the same, as a use of the session", used);
+    println!(
+        "  a GET, one after the other         {:>7.0} ns by the clock; {allocations} allocations in 100,000 hits",
+        get * 1e9
+    );
+    let line = |what: &str, rates: Vec<(f64, f64)>| {
+        let (wall, busy): (Vec<_>, Vec<_>) = rates.into_iter().unzip();
+        println!("  {what:<34} {:>10.0} a second ({:.0})", median(busy), median(wall));
+    };
+    line("hits, two threads", both);
+    line("the same of a plain map", map_both);
     runtime.block_on(logouts(&store, &plain, tokens));
+}
+
+/// Time by the clock, and that of the thread on a processor.
+#[derive(Clone, Copy, Default)]
+struct Time {
+    wall: Duration,
+    busy: Duration,
+}
+
+struct Start(Instant, Duration);
+
+impl Time {
+    fn now() -> Start {
+        Start(Instant::now(), busy())
+    }
+}
+
+impl Start {
+    fn since(&self) -> Time {
+        Time { wall: self.0.elapsed(), busy: busy() - self.1 }
+    }
+}
+
+fn busy() -> Duration {
+    Duration::try_from(rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime)).expect("a time")
+}
+
+/// What is asked.
+trait Asked: Sync {
+    /// Asks of a token, and throws the answer away. Of a future, because that is what a check is.
+    fn ask(&self, token: &str) -> impl Future<Output = ()>;
+}
+
+impl Asked for Store {
+    async fn ask(&self, token: &str) {
+        black_box(self.authenticate(token, &Visitor::new()).await.expect("a good token"));
+    }
+}
+
+/// Answers by token, in shards.
+struct Map(Vec<RwLock<HashMap<String, Arc<Authenticated>>>>, RandomState);
+
+impl Map {
+    fn of(answers: &[Arc<Authenticated>], tokens: &[String]) -> Self {
+        let map = Self((0..256).map(|_| RwLock::default()).collect(), RandomState::new());
+        for (token, answer) in tokens.iter().zip(answers) {
+            // Of its own, in the order of the tokens, as the cache has.
+            map.shard(token).write().expect("a shard").insert(token.clone(), Arc::new((**answer).clone()));
+        }
+        map
+    }
+
+    fn shard(&self, token: &str) -> &RwLock<HashMap<String, Arc<Authenticated>>> {
+        let end = token.as_bytes().last_chunk::<16>().expect("a token");
+        &self.0[usize::try_from(self.1.hash_one(end) % 256).unwrap_or(0)]
+    }
+}
+
+impl Asked for Map {
+    async fn ask(&self, token: &str) {
+        black_box(self.shard(token).read().expect("a shard").get(token).cloned().expect("a known token"));
+    }
+}
+
+async fn checked(store: &Store, tokens: &[String]) -> Vec<Arc<Authenticated>> {
+    let mut answers = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        answers.push(store.authenticate(token, &Visitor::new()).await.expect("a good token"));
+    }
+    answers
+}
+
+/// Asks of so many tokens, one after the other, that requests have just brought. Before each lot, `ready` is called.
+fn check_arrived(asked: &impl Asked, tokens: &[String], times: u64, seed: u64, ready: impl Fn()) -> Time {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio");
+    let mut random = Random(seed);
+    let mut time = Time::default();
+    let mut arrived = vec![String::new(); ARRIVED];
+    for _ in 0..times / ARRIVED as u64 {
+        for token in &mut arrived {
+            token.clone_from(&tokens[random.below(tokens.len())]);
+        }
+        ready();
+        let lot = runtime.block_on(async {
+            let start = Time::now();
+            for token in &arrived {
+                asked.ask(token).await;
+            }
+            start.since()
+        });
+        time.wall += lot.wall;
+        time.busy += lot.busy;
+    }
+    time
+}
+
+/// Asks of so many tokens that are in memory, and not in the processor's caches.
+fn check_cold(asked: &impl Asked, tokens: &[String], times: u64) -> Time {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio");
+    let mut random = Random(7);
+    runtime.block_on(async {
+        let start = Time::now();
+        for _ in 0..times {
+            asked.ask(&tokens[random.below(tokens.len())]).await;
+        }
+        start.since()
+    })
+}
+
+/// Checks a second of two threads, which begin each lot at the same time: by the clock, and by the processors' time.
+fn on_two_threads(asked: &impl Asked, tokens: &[String], times: u64) -> (f64, f64) {
+    let barrier = Barrier::new(2);
+    std::thread::scope(|scope| {
+        let threads = [1, 2].map(|seed| {
+            let barrier = &barrier;
+            let ready = move || {
+                barrier.wait();
+            };
+            scope.spawn(move || check_arrived(asked, tokens, times, seed, ready))
+        });
+        let times_of = threads.map(|thread| thread.join().expect("a thread"));
+        let rate = |of: fn(&Time) -> Duration| times_of.iter().map(|time| times as f64 / of(time).as_secs_f64()).sum();
+        (rate(|time| time.wall), rate(|time| time.busy))
+    })
 }
 
 fn connect(server: &Server) -> Store {
@@ -124,13 +292,21 @@ async fn fill(store: &Store, tokens: &[String]) {
 }
 
 /// How long it takes to check so many tokens, one after the other.
-async fn hits(store: &Store, tokens: &[String], random: &mut Random, times: u64) -> Duration {
+async fn checks(store: &Store, tokens: &[String], random: &mut Random, times: u64) -> Duration {
     let visitor = Visitor::new();
     let start = Instant::now();
     for _ in 0..times {
-        black_box(store.touch(&tokens[random.below(tokens.len())], &visitor).await.expect("a good token"));
+        black_box(store.authenticate(&tokens[random.below(tokens.len())], &visitor).await.expect("a good token"));
     }
     start.elapsed()
+}
+
+/// Checks so many tokens, each as a use of the session, some of which are sent to Redis meanwhile.
+async fn uses(store: &Store, tokens: &[String], random: &mut Random, times: u64) {
+    let visitor = Visitor::new();
+    for _ in 0..times {
+        black_box(store.touch(&tokens[random.below(tokens.len())], &visitor).await.expect("a good token"));
+    }
 }
 
 async fn gets(connection: &mut redis::aio::MultiplexedConnection, times: u64) -> Duration {
@@ -140,20 +316,6 @@ async fn gets(connection: &mut redis::aio::MultiplexedConnection, times: u64) ->
         black_box(value);
     }
     start.elapsed()
-}
-
-/// Checks a second of two threads.
-fn on_two_threads(store: &Store, tokens: &[String], times: u64) -> f64 {
-    let start = Instant::now();
-    std::thread::scope(|scope| {
-        for seed in 1..=2 {
-            scope.spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().build().expect("tokio");
-                runtime.block_on(hits(store, tokens, &mut Random(seed), times));
-            });
-        }
-    });
-    2.0 * times as f64 / start.elapsed().as_secs_f64()
 }
 
 /// How long after a logout elsewhere was acknowledged a token is still accepted, while another task checks 20,000 tokens a
@@ -202,7 +364,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// xorshift64.
+/// xorshift64, and no division, which would take as long as much of a hit.
 struct Random(u64);
 
 impl Random {
@@ -210,6 +372,6 @@ impl Random {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % end as u64).unwrap_or(0)
+        usize::try_from((u128::from(self.0) * end as u128) >> 64).unwrap_or(0)
     }
 }

@@ -812,6 +812,42 @@ impl SessionStore<ReconnectingConnection> {
     }
 }
 
+#[cfg(feature = "cluster")]
+#[cfg_attr(docsrs, doc(cfg(feature = "cluster")))]
+impl<C> SessionStore<C> {
+    /// As [`near_cache`](SessionStore::near_cache), for a store on a connection to a cluster. `nodes` are some of the cluster's, from
+    /// which the near cache learns of the others, with the user, the password and the certificates for all of them.
+    ///
+    /// It has a connection of its own to each primary, with RESP3.
+    ///
+    /// ```no_run
+    /// use redis::cluster::ClusterClient;
+    /// use redis_session_store::{NearCache, SessionStore};
+    ///
+    /// # async fn example() -> redis::RedisResult<()> {
+    /// let nodes = ["redis://app:change-me@10.0.0.1/", "redis://app:change-me@10.0.0.2/"];
+    /// let cluster = ClusterClient::new(nodes)?.get_async_connection().await?;
+    /// let sessions = SessionStore::new(cluster).near_cache_of_cluster(NearCache::new(), nodes)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If a URL is none, or there are no nodes.
+    pub fn near_cache_of_cluster<N: IntoConnectionInfo>(
+        mut self,
+        settings: NearCache,
+        nodes: impl IntoIterator<Item = N>,
+    ) -> RedisResult<Self> {
+        let nodes = nodes.into_iter().map(N::into_connection_info).collect::<RedisResult<Vec<_>>>()?;
+        if nodes.is_empty() {
+            return Err((redis::ErrorKind::InvalidClientConfig, "a near cache must know a node of the cluster").into());
+        }
+        self.near = Some(Near::of_cluster(settings, nodes));
+        Ok(self)
+    }
+}
+
 /// While a key is changed. At its end, however it ends, nothing is remembered of the key from before: whether a change
 /// was made whose answer did not come is not known.
 #[cfg(feature = "near-cache")]

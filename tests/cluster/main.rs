@@ -6,6 +6,7 @@
 //! audit                         the streams that life-cycle events are written to
 //! sentinel, acknowledged        primaries that crash under Sentinel, and what WAIT says
 //! store                         the client's SessionStore over a connection to a cluster
+//! near_cache                    its checks from memory
 //!
 //! load    clients that know what must be there      links   how they connect
 //! nodes   what a cluster holds                      proxy   what loses an answer
@@ -17,6 +18,7 @@ mod failover;
 mod links;
 mod load;
 mod migration;
+mod near_cache;
 mod nodes;
 mod proxy;
 mod retries;

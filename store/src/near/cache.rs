@@ -9,10 +9,11 @@ use redis::{PushInfo, PushKind, RedisError, RedisResult, Value, cmd};
 use redis_session::{ActiveSession, Details, Timestamp, Validation, redact};
 use tokio::sync::Notify;
 
+use super::Link;
 use super::clock::{Clock, Moment};
 use super::figures::NearCacheFigures;
 use super::settings::NearCache;
-use super::table::{Entry, Table, Uses};
+use super::table::{Entry, Slot, Table, Uses};
 use crate::authenticated::{Assurance, Authenticated};
 use crate::connect::{Listener, Preparing};
 use crate::login::Visitor;
@@ -39,8 +40,21 @@ pub(crate) struct Question<'a> {
     pub(crate) touches: bool,
 }
 
+/// A use to be sent. The token is held no longer than that takes.
+pub(super) struct Use {
+    entry: Arc<Entry>,
+    pub(super) token: Box<str>,
+}
+
+impl Use {
+    pub(super) fn key(&self) -> &str {
+        &self.entry.key
+    }
+}
+
 /// What a read notes before it is sent.
 pub(super) struct Ticket {
+    node: u16,
     generation: u64,
     /// Whether it is sent over the connection of this generation.
     is_tracked: bool,
@@ -48,18 +62,31 @@ pub(super) struct Ticket {
     sent: Moment,
 }
 
-/// What is remembered, and what the connection that tracks it says.
+/// The connection to a node.
+#[derive(Default)]
+struct Node {
+    /// The number of the one that tracks; 0 if there is none.
+    tracking: AtomicU64,
+    /// Until when it is believed to be alive.
+    alive_until: AtomicU64,
+}
+
+/// Who listens to what a node pushes.
+pub(super) struct Ear {
+    cache: Arc<Cache>,
+    node: u16,
+}
+
+/// What is remembered, and what the connections that track it say.
 pub(super) struct Cache {
     max_age: Duration,
     clock: Clock,
     table: Table,
     /// Goes up with each connection that comes or goes, and whenever all is dropped.
     generation: AtomicU64,
-    /// The number of the connection that tracks; 0 if there is none.
-    tracking: AtomicU64,
-    /// Until when the connection is believed to be alive.
-    alive_until: AtomicU64,
-    uses: Mutex<Vec<Arc<Entry>>>,
+    /// The connections that track: one to a server, or to each node of a cluster.
+    nodes: Box<[Node]>,
+    uses: Mutex<Vec<Use>>,
     use_came: Notify,
     misses: AtomicU64,
     invalidations: AtomicU64,
@@ -69,14 +96,14 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    pub(super) fn new(settings: NearCache) -> Self {
+    /// One that so many connections track.
+    pub(super) fn new(settings: NearCache, nodes: u16) -> Self {
         Self {
             max_age: settings.max_age,
             clock: Clock::new(),
             table: Table::new(settings.entries, settings.bytes),
             generation: AtomicU64::new(0),
-            tracking: AtomicU64::new(0),
-            alive_until: AtomicU64::new(Moment::NEVER.nanos()),
+            nodes: (0..nodes).map(|_| Node::default()).collect(),
             uses: Mutex::default(),
             use_came: Notify::new(),
             misses: AtomicU64::new(0),
@@ -95,38 +122,56 @@ impl Cache {
         touches: bool,
     ) -> Option<Arc<Authenticated>> {
         let now = self.clock.now();
-        if now.nanos() >= self.alive_until.load(Ordering::Acquire) {
-            return None;
-        }
-        let answer = self.table.get(token, |entry| {
-            let holds = entry.generation == self.generation.load(Ordering::Acquire)
-                && now < entry.until
-                && entry.device.as_deref() == visitor.known_device()
-                && entry.answer.details.is_some() == details;
-            if !holds {
-                return None;
-            }
-            if touches {
-                self.note_use(entry, now);
-            }
-            Some(Arc::clone(&entry.answer))
+        let device = self.table.device(visitor.known_device());
+        let (answer, used) = self.table.get(token, |slot| {
+            let holds = self.is_believed(slot.node, now)
+                && slot.generation == self.generation.load(Ordering::Acquire)
+                && now < slot.until
+                && slot.is_for(device, details);
+            let take = |slot: &mut Slot| {
+                let used = (touches && slot.take_use(now)).then(|| Arc::clone(&slot.entry));
+                (Arc::clone(&slot.answer), used)
+            };
+            holds.then(|| take(slot))
         })?;
+        if let Some(entry) = used {
+            self.note_use(entry, token);
+        }
         Some(for_visitor(answer, visitor))
     }
 
-    /// What a read over the connection with this number is to note before it is sent.
-    pub(super) fn ticket(&self, number: u64, key: &str) -> Ticket {
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Whether the connection to this node is believed to be alive.
+    fn is_believed(&self, node: u16, now: Moment) -> bool {
+        let node = self.nodes.get(usize::from(node));
+        node.is_some_and(|node| now.nanos() < node.alive_until.load(Ordering::Acquire))
+    }
+
+    /// Who is to listen to this node.
+    pub(super) fn ear(self: &Arc<Self>, node: u16) -> Arc<Ear> {
+        Arc::new(Ear { cache: Arc::clone(self), node })
+    }
+
+    /// What a read over the connection with this number to this node is to note before it is sent.
+    pub(super) fn ticket(&self, link: &Link, number: u64, key: &str) -> Ticket {
         // In this order: if the connection is replaced in between, the generation is one that has ended.
-        let generation = self.generation.load(Ordering::Acquire);
-        let is_tracked = self.tracking.load(Ordering::Acquire) == number;
-        Ticket { generation, is_tracked, changes: self.table.changes(key), sent: self.clock.now() }
+        let generation = link.since.unwrap_or_else(|| self.generation());
+        let tracking = self.nodes.get(usize::from(link.node)).map(|node| node.tracking.load(Ordering::Acquire));
+        let is_tracked = tracking == Some(number);
+        Ticket { node: link.node, generation, is_tracked, changes: self.table.changes(key), sent: self.clock.now() }
     }
 
     /// Notes that what was asked with this ticket was answered: the connection was alive when it was sent, and all that
     /// was pushed before is known.
     pub(super) fn heard(&self, ticket: &Ticket) {
-        if ticket.is_tracked && ticket.generation == self.generation.load(Ordering::Acquire) {
-            self.alive_until.fetch_max(ticket.sent.after(TRUST).nanos(), Ordering::AcqRel);
+        if ticket.is_tracked
+            && ticket.generation == self.generation.load(Ordering::Acquire)
+            && let Some(node) = self.nodes.get(usize::from(ticket.node))
+        {
+            node.alive_until.fetch_max(ticket.sent.after(TRUST).nanos(), Ordering::AcqRel);
         }
     }
 
@@ -151,26 +196,30 @@ impl Cache {
             details: question.details.then(|| details.clone()),
         });
         let named = (question.key, question.token, question.visitor.known_device());
-        let entry = self.table.entry(ticket.generation, until, uses, named, answer);
-        if question.touches {
-            self.note_use(&entry, self.clock.now());
+        let Some(mut slot) = self.table.slot((ticket.node, ticket.generation), until, uses, named, answer) else {
+            return;
+        };
+        if question.touches && slot.take_use(self.clock.now()) {
+            self.note_use(Arc::clone(&slot.entry), question.token);
         }
         if ticket.is_tracked && details.has_session() {
-            self.table.keep(&entry, ticket.changes);
+            self.table.keep(slot, ticket.changes);
         }
+    }
+
+    /// Whether anything can be remembered, uses included.
+    pub(super) fn works(&self) -> bool {
+        self.table.works()
     }
 
     pub(super) fn missed(&self) {
         self.misses.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn note_use(&self, entry: &Arc<Entry>, now: Moment) {
-        if !entry.take_use(now) {
-            return;
-        }
+    fn note_use(&self, entry: Arc<Entry>, token: &str) {
         let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
         if uses.len() < MOST_WAITING {
-            uses.push(Arc::clone(entry));
+            uses.push(Use { entry, token: token.into() });
             self.use_came.notify_one();
         }
     }
@@ -181,35 +230,52 @@ impl Cache {
     }
 
     /// Some of the uses to send, at most so many.
-    pub(super) fn take_uses(&self, most: usize) -> Vec<Arc<Entry>> {
+    pub(super) fn take_uses(&self, most: usize) -> Vec<Use> {
         let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
         let count = uses.len().min(most);
         uses.drain(..count).collect()
     }
 
     /// Notes what became of the uses that were sent.
-    pub(super) fn sent(&self, uses: &[Arc<Entry>], answers: &[RedisResult<Validation>]) {
+    pub(super) fn sent(&self, uses: &[Use], answers: &[RedisResult<Validation>]) {
         for (used, answer) in uses.iter().zip(answers.iter().map(Some).chain(std::iter::repeat(None))) {
             match answer {
                 Some(Ok(Validation::Active(_))) => {
                     self.touches.fetch_add(1, Ordering::Relaxed);
                 }
-                Some(Ok(Validation::Inactive(_))) => self.table.forget(&used.key),
-                Some(Err(_)) | None => used.use_failed(self.clock.now().after(NEXT_TRY)),
+                Some(Ok(Validation::Inactive(_))) => self.table.forget(used.key()),
+                Some(Err(_)) | None => self.table.use_failed(&used.entry, self.clock.now().after(NEXT_TRY)),
             }
         }
     }
 
-    /// Whether something is remembered, and the connection has not proved alive for so long.
-    pub(super) fn wants_beat(&self, beat: Duration) -> bool {
-        !self.table.is_empty() && self.silence().is_none_or(|silence| silence >= beat)
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Whether the connection to this node has not proved alive for so long.
+    pub(super) fn wants_beat(&self, node: u16, beat: Duration) -> bool {
+        let node = self.nodes.get(usize::from(node));
+        node.and_then(|node| self.silence(node)).is_none_or(|silence| silence >= beat)
     }
 
     /// For how long the connection has not proved alive; `None` if it is not believed to be.
-    fn silence(&self) -> Option<Duration> {
-        let (now, until) = (self.clock.now(), self.alive_until.load(Ordering::Acquire));
-        let left = Moment::from_nanos(until).since(now);
+    fn silence(&self, node: &Node) -> Option<Duration> {
+        let left = Moment::from_nanos(node.alive_until.load(Ordering::Acquire)).since(self.clock.now());
         (!left.is_zero()).then(|| TRUST.saturating_sub(left))
+    }
+
+    /// The same of that of these nodes which has not for longest.
+    fn longest_silence(&self, nodes: &[u16]) -> Option<Duration> {
+        let silence_of = |node: &u16| self.silence(self.nodes.get(usize::from(*node))?);
+        let silences: Option<Vec<_>> = nodes.iter().map(silence_of).collect();
+        silences?.into_iter().max()
+    }
+
+    /// Looks at once at what is to be done.
+    #[cfg(feature = "cluster")]
+    pub(super) fn wake(&self) {
+        self.use_came.notify_one();
     }
 
     pub(super) fn forget(&self, key: &str) {
@@ -223,7 +289,8 @@ impl Cache {
         self.table.clear();
     }
 
-    pub(super) fn figures(&self) -> NearCacheFigures {
+    /// What it has done, while these nodes are those that are asked.
+    pub(super) fn figures(&self, nodes: &[u16]) -> NearCacheFigures {
         let (entries, bytes) = self.table.size();
         NearCacheFigures {
             hits: self.table.hits(),
@@ -234,7 +301,7 @@ impl Cache {
             touches: self.touches.load(Ordering::Relaxed),
             entries,
             bytes,
-            age: self.silence(),
+            age: self.longest_silence(nodes),
             trouble: self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
@@ -260,20 +327,23 @@ fn for_visitor(mut answer: Arc<Authenticated>, visitor: &Visitor) -> Arc<Authent
     answer
 }
 
-impl Listener for Cache {
+impl Listener for Ear {
     fn prepare(self: Arc<Self>, number: u64, mut connection: MultiplexedConnection) -> Preparing {
         Box::pin(async move {
             cmd("CLIENT").arg("TRACKING").arg("ON").exec_async(&mut connection).await?;
             connection.subscribe(CHANNEL).await?;
-            self.set_trouble(None);
-            self.clear();
-            self.tracking.store(number, Ordering::Release);
+            let Self { cache, node } = &*self;
+            cache.set_trouble(None);
+            cache.clear();
+            if let Some(node) = cache.nodes.get(usize::from(*node)) {
+                node.tracking.store(number, Ordering::Release);
+            }
             Ok(())
         })
     }
 
     fn failed(&self, error: &RedisError) {
-        self.set_trouble(Some(redact(error.clone()).to_string()));
+        self.cache.set_trouble(Some(redact(error.clone()).to_string()));
     }
 
     fn push(&self, push: PushInfo) {
@@ -284,26 +354,27 @@ impl Listener for Cache {
                         match key {
                             Value::BulkString(key) => match std::str::from_utf8(key) {
                                 Ok(key) => {
-                                    self.invalidations.fetch_add(1, Ordering::Relaxed);
-                                    self.forget(key);
+                                    self.cache.invalidations.fetch_add(1, Ordering::Relaxed);
+                                    self.cache.forget(key);
                                 }
-                                Err(_) => self.clear(),
+                                Err(_) => self.cache.clear(),
                             },
-                            _ => self.clear(),
+                            _ => self.cache.clear(),
                         }
                     }
                 }
-                _ => self.clear(),
+                _ => self.cache.clear(),
             },
-            PushKind::Message => self.clear(),
+            PushKind::Message => self.cache.clear(),
             _ => {}
         }
     }
 
     fn lost(&self, number: u64) {
-        if self.tracking.compare_exchange(number, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-            self.clear();
-            self.alive_until.store(Moment::NEVER.nanos(), Ordering::Release);
+        let Some(node) = self.cache.nodes.get(usize::from(self.node)) else { return };
+        if node.tracking.compare_exchange(number, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            self.cache.clear();
+            node.alive_until.store(Moment::NEVER.nanos(), Ordering::Release);
         }
     }
 }

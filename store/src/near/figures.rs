@@ -22,7 +22,8 @@ pub struct NearCacheFigures {
     pub entries: usize,
     /// The memory that they take, in bytes, as [`NearCache::bytes`](crate::NearCache::bytes) counts it.
     pub bytes: usize,
-    /// How long ago the tracking connection was last known to be alive; `None` if there is none.
+    /// How long ago the tracking connection was last known to be alive; `None` if there is none. In a cluster, that of the one
+    /// that was not for longest.
     pub age: Option<Duration>,
     /// Why there is no tracking connection, if it could not be made.
     pub trouble: Option<String>,

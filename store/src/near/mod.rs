@@ -4,7 +4,9 @@
 //! settings.rs   what applications choose, and the promise
 //! figures.rs    what it has done
 //! cache.rs      the answers, and what the server pushes about them
+//! cluster.rs    the nodes of a cluster, each with a connection that tracks
 //! table.rs      answers by token and by key
+//! name.rs       what tokens are known by, so that none is kept
 //! clock.rs      time that nobody can set
 //! ```
 //!
@@ -13,19 +15,27 @@
 //! the connection's own task sees the push that follows. So a read notes, before it is sent, how many changes are known of,
 //! and its answer is kept only if there was no further one (the race that Redis' page on client-side caching describes).
 //!
+//! Tokens are not kept: name.rs says why what is kept instead is as good.
+//!
 //! A generation ends with each connection, and with all that drops everything. An answer counts in its own generation
 //! alone, so that none survives which was read over an earlier connection.
 
 mod cache;
 mod clock;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod figures;
+mod name;
 mod settings;
 mod table;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use redis::{FromRedisValue as _, Pipeline, RedisResult, cmd};
+#[cfg(feature = "cluster")]
+use redis::ConnectionInfo;
+use redis::{Cmd, FromRedisValue as _, Pipeline, RedisResult, Value, cmd};
 use redis_session::commands::{session_touch, session_validate};
 use redis_session::{ValidateOptions, Validation};
 use tokio::task::JoinHandle;
@@ -34,11 +44,13 @@ use tokio::time::timeout;
 pub use figures::NearCacheFigures;
 pub use settings::NearCache;
 
-use self::cache::Cache;
 pub(crate) use self::cache::Question;
+use self::cache::{Cache, Ticket, Use};
 use self::clock::Sleep;
+#[cfg(feature = "cluster")]
+use self::cluster::Cluster;
 use crate::authenticated::Authenticated;
-use crate::connect::{Listener, ReconnectingConnection};
+use crate::connect::ReconnectingConnection;
 use crate::login::{Demand, Visitor};
 
 /// How often a connection that was not asked anything must prove that it is alive.
@@ -48,28 +60,87 @@ const ASLEEP: Duration = Duration::from_secs(1);
 /// How many uses are sent at once.
 const BATCH: usize = 256;
 
-/// A near cache and its connection.
+/// A near cache and its connections.
 pub(crate) struct Near {
     settings: NearCache,
-    /// The application's connection.
-    of: ReconnectingConnection,
-    /// The tracking one.
-    connection: ReconnectingConnection,
+    servers: Servers,
     cache: Arc<Cache>,
-    /// The task that sends uses and keeps the connection alive. It ends with its runtime.
+    /// The task that sends uses and keeps the connections alive. It ends with its runtime.
     task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What is asked.
+enum Servers {
+    /// One, or that which is the primary: the application's connection to it, and the one that tracks.
+    One { of: ReconnectingConnection, tracking: ReconnectingConnection },
+    #[cfg(feature = "cluster")]
+    Cluster(Arc<Cluster>),
+}
+
+/// The way to a server.
+struct Link {
+    node: u16,
+    connection: ReconnectingConnection,
+    /// The generation in which it was found out that this is the server for a key, if there are others.
+    since: Option<u64>,
+}
+
+impl Link {
+    /// The server's answer, and what was noted before it was asked.
+    async fn ask(&self, cache: &Cache, key: &str, command: &Cmd) -> RedisResult<(Value, Ticket)> {
+        let mut ticket = None;
+        let reply = self.connection.ask(|number, mut connection| {
+            ticket = Some(cache.ticket(self, number, key));
+            async move { connection.send_packed_command(command).await }
+        });
+        let reply = reply.await?.extract_error()?;
+        // It was made before the command was sent.
+        let ticket = ticket.ok_or((redis::ErrorKind::Client, "nothing was sent"))?;
+        Ok((reply, ticket))
+    }
 }
 
 impl Near {
     pub(crate) fn new(settings: NearCache, of: ReconnectingConnection) -> Arc<Self> {
-        let cache = Arc::new(Cache::new(settings));
-        let connection = of.listening(Arc::clone(&cache) as Arc<dyn Listener>);
-        Arc::new(Self { settings, of, connection, cache, task: Mutex::default() })
+        let cache = Arc::new(Cache::new(settings, 1));
+        let tracking = of.listening(cache.ear(0));
+        Arc::new(Self { settings, servers: Servers::One { of, tracking }, cache, task: Mutex::default() })
+    }
+
+    /// One for a cluster, of which these nodes are known.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn of_cluster(settings: NearCache, seeds: Vec<ConnectionInfo>) -> Arc<Self> {
+        let cache = Arc::new(Cache::new(settings, cluster::MOST_NODES));
+        let servers = Servers::Cluster(Arc::new(Cluster::new(seeds, Arc::clone(&cache))));
+        Arc::new(Self { settings, servers, cache, task: Mutex::default() })
     }
 
     /// An empty one like this.
     pub(crate) fn afresh(&self) -> Arc<Self> {
-        Self::new(self.settings, self.of.clone())
+        match &self.servers {
+            Servers::One { of, .. } => Self::new(self.settings, of.clone()),
+            #[cfg(feature = "cluster")]
+            Servers::Cluster(cluster) => Self::of_cluster(self.settings, cluster.seeds()),
+        }
+    }
+
+    /// The way to the server that has this key.
+    #[cfg_attr(not(feature = "cluster"), allow(clippy::unused_async))]
+    async fn link(&self, _key: &str) -> RedisResult<Link> {
+        match &self.servers {
+            Servers::One { tracking, .. } => Ok(Link { node: 0, connection: tracking.clone(), since: None }),
+            #[cfg(feature = "cluster")]
+            Servers::Cluster(cluster) => cluster.link(_key).await,
+        }
+    }
+
+    /// Notes that a server did not answer as expected.
+    #[allow(clippy::unused_self)]
+    fn doubt(&self) {
+        #[cfg(feature = "cluster")]
+        if let Servers::Cluster(cluster) = &self.servers {
+            cluster.doubt();
+        }
     }
 
     /// What is known of a token, if anything is.
@@ -85,22 +156,22 @@ impl Near {
 
     /// Asks the server, and remembers what it says.
     pub(crate) async fn ask(self: &Arc<Self>, question: Question<'_>) -> RedisResult<Validation> {
+        if !self.cache.works() {
+            // Else a use could be neither noted nor sent.
+            return Err((redis::ErrorKind::Client, "there was no randomness for a near cache").into());
+        }
         self.see_to_task();
         self.cache.missed();
         let command = session_validate(question.key, question.token, &question.visitor.check(true, Demand::default()));
-        let mut ticket = None;
-        let reply = self.connection.ask(|number, mut connection| {
-            ticket = Some(self.cache.ticket(number, question.key));
-            let command = &command;
-            async move { connection.send_packed_command(command).await }
-        });
-        let reply = reply.await?.extract_error()?;
+        let answered = match self.link(question.key).await {
+            Ok(link) => link.ask(&self.cache, question.key, &command).await,
+            Err(error) => Err(error),
+        };
+        let (reply, ticket) = answered.inspect_err(|_| self.doubt())?;
+        self.cache.heard(&ticket);
         let validation = Validation::from_redis_value(reply)?;
-        if let Some(ticket) = ticket {
-            self.cache.heard(&ticket);
-            if let Validation::Active(session) = &validation {
-                self.cache.learn(&ticket, &question, session);
-            }
+        if let Validation::Active(session) = &validation {
+            self.cache.learn(&ticket, &question, session);
         }
         Ok(validation)
     }
@@ -111,7 +182,11 @@ impl Near {
     }
 
     pub(crate) fn figures(&self) -> NearCacheFigures {
-        self.cache.figures()
+        match &self.servers {
+            Servers::One { .. } => self.cache.figures(&[0]),
+            #[cfg(feature = "cluster")]
+            Servers::Cluster(cluster) => self.cache.figures(&cluster.primaries()),
+        }
     }
 
     /// Starts the task, unless it runs.
@@ -128,35 +203,58 @@ impl Near {
             if uses.is_empty() {
                 return;
             }
-            let mut pipeline = Pipeline::with_capacity(uses.len());
-            for used in &uses {
-                pipeline.add_command(session_touch(&*used.key, &*used.token, &ValidateOptions::new()));
+            let mut lots = BTreeMap::<u16, (Link, Vec<Use>)>::new();
+            for used in uses {
+                match self.link(used.key()).await {
+                    Ok(link) => lots.entry(link.node).or_insert_with(|| (link, Vec::new())).1.push(used),
+                    Err(_) => self.cache.sent(&[used], &[]),
+                }
             }
-            let count = uses.len();
-            let replies = self.connection.ask(|_, mut connection| {
-                let pipeline = &pipeline;
-                async move { connection.send_packed_commands(pipeline, 0, count).await }
-            });
-            let replies = replies.await.unwrap_or_default().into_iter();
-            let answers = replies.map(|reply| Validation::from_redis_value(reply.extract_error()?).map_err(Into::into));
-            self.cache.sent(&uses, &answers.collect::<Vec<RedisResult<_>>>());
+            for (link, uses) in lots.values() {
+                self.send_to(link, uses).await;
+            }
         }
     }
 
-    /// Finds out whether the connection is alive, if nothing else has done so lately.
-    async fn beat(&self) {
-        if !self.cache.wants_beat(BEAT) {
-            return;
+    async fn send_to(&self, link: &Link, uses: &[Use]) {
+        let mut pipeline = Pipeline::with_capacity(uses.len());
+        for used in uses {
+            pipeline.add_command(session_touch(used.key(), &*used.token, &ValidateOptions::new()));
         }
-        let ping = cmd("PING");
         let mut ticket = None;
-        let reply = self.connection.ask(|number, mut connection| {
-            ticket = Some(self.cache.ticket(number, ""));
-            let ping = &ping;
-            async move { connection.send_packed_command(ping).await }
+        let replies = link.connection.ask(|number, mut connection| {
+            ticket = Some(self.cache.ticket(link, number, ""));
+            let pipeline = &pipeline;
+            async move { connection.send_packed_commands(pipeline, 0, uses.len()).await }
         });
-        if let (Ok(_), Some(ticket)) = (reply.await.and_then(redis::Value::extract_error), ticket) {
+        let replies = replies.await;
+        // Many uses can take longer than the connection is believed to be alive.
+        if let (Ok(_), Some(ticket)) = (&replies, ticket) {
             self.cache.heard(&ticket);
+        }
+        let replies = replies.unwrap_or_default().into_iter();
+        let answers = replies.map(|reply| Validation::from_redis_value(reply.extract_error()?).map_err(Into::into));
+        let answers: Vec<RedisResult<_>> = answers.collect();
+        if answers.len() < uses.len() || answers.iter().any(Result::is_err) {
+            self.doubt();
+        }
+        self.cache.sent(uses, &answers);
+    }
+
+    /// Finds out whether the connections are alive, if nothing else has done so lately.
+    async fn beat(&self) {
+        match &self.servers {
+            Servers::One { tracking, .. } => {
+                if self.cache.is_empty() || !self.cache.wants_beat(0, BEAT) {
+                    return;
+                }
+                let link = Link { node: 0, connection: tracking.clone(), since: None };
+                if let Ok((_, ticket)) = link.ask(&self.cache, "", &cmd("PING")).await {
+                    self.cache.heard(&ticket);
+                }
+            }
+            #[cfg(feature = "cluster")]
+            Servers::Cluster(cluster) => cluster.beat().await,
         }
     }
 }

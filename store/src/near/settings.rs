@@ -42,7 +42,12 @@ use std::time::Duration;
 ///
 /// The tracking connection speaks RESP3 and subscribes to the channel `__redis_session__`. A user of the server's access
 /// control list needs `+subscribe &__redis_session__` beside `+@connection`. Where the connection cannot track, every check
-/// asks Redis, and [`NearCacheFigures::trouble`](crate::NearCacheFigures::trouble) says why.
+/// asks Redis, and [`NearCacheFigures::trouble`](crate::NearCacheFigures::trouble) says why. In a cluster there is such a
+/// connection to each primary, and the user needs `+cluster|slots`, too.
+///
+/// # What it keeps
+///
+/// No token: each is known by a keyed hash of 128 bits, under a secret of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NearCache {
     pub(super) entries: usize,
@@ -70,7 +75,7 @@ impl NearCache {
         self
     }
 
-    /// How much memory they may take, in bytes: an estimate, which counts tokens, users, ids and
+    /// How much memory they may take, in bytes: an estimate, which counts users, ids and
     /// [details](crate::Policy::details).
     #[must_use]
     pub fn bytes(mut self, bytes: usize) -> Self {

@@ -2,48 +2,62 @@
 //!
 //! Tokens are spread over shards, each with a lock of its own, so that checks hardly wait for each other. Keys are spread
 //! likewise. Who needs both locks takes the key's first.
+//!
+//! A check of many tokens waits for memory more than for anything else, so all that it reads is in two places: a slot of one
+//! cache line, and the answer that it gives away. The rest of an entry is elsewhere.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hashbrown::HashTable;
 
 use super::clock::Moment;
+use super::name::{Name, Namer};
 use crate::authenticated::Authenticated;
 
 /// A power of two.
 const SHARDS: usize = 256;
 /// How many tokens of one user are remembered at most: he may have many of each session.
 const TOKENS_OF_A_KEY: usize = 256;
-/// How much of a token's end is hashed: the signature, which is the part that differs most. The rest is compared.
-const HASHED: usize = 48;
 /// An estimate of what an entry takes beside its texts, in bytes.
-const OVERHEAD: usize = 400;
+const OVERHEAD: usize = 380;
 
-/// An answer of the server, for one token.
+/// An answer of the server, and what a check needs to know to give it again. One cache line of the usual size.
 #[derive(Debug)]
-pub(super) struct Entry {
+#[repr(align(64))]
+pub(super) struct Slot {
+    name: Name,
     /// The generation of the cache that it was asked in.
     pub(super) generation: u64,
     /// Until when it may be given.
     pub(super) until: Moment,
     /// From when on the next use must be sent.
-    due: AtomicU64,
-    /// How long that counts.
-    interval: Duration,
-    has_ended: AtomicBool,
+    due: Moment,
+    /// Which connection tracks it.
+    pub(super) node: u16,
     /// Whether it was given since it was last considered for eviction.
-    was_used: AtomicBool,
-    hash: u64,
-    bytes: usize,
-    pub(super) token: Box<str>,
-    pub(super) key: Box<str>,
-    /// What the check said of the device.
-    pub(super) device: Option<Box<[u8]>>,
+    was_used: bool,
+    /// Whether the check named a device.
+    has_device: bool,
+    /// Whether the answer has details.
+    has_details: bool,
     pub(super) answer: Arc<Authenticated>,
+    pub(super) entry: Arc<Entry>,
+}
+
+/// What no check needs to know, unless it names a device.
+#[derive(Debug)]
+pub(super) struct Entry {
+    name: Name,
+    /// What the check said of the device.
+    device: Option<Name>,
+    pub(super) key: Arc<str>,
+    /// How long a use counts that was sent.
+    interval: Duration,
+    bytes: usize,
 }
 
 /// When the uses of a session are to be sent.
@@ -53,25 +67,36 @@ pub(super) struct Uses {
     pub(super) interval: Duration,
 }
 
-impl Entry {
-    /// Whether this use is one to be sent. It is then not due again for a while.
-    pub(super) fn take_use(&self, now: Moment) -> bool {
-        let due = self.due.load(Ordering::Relaxed);
-        let next = now.after(self.interval).nanos();
-        now.nanos() >= due && self.due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+impl Slot {
+    /// Whether the check said this of the device, and details were asked for or not.
+    pub(super) fn is_for(&self, device: Option<Name>, details: bool) -> bool {
+        self.has_details == details && self.is_for_device(device)
     }
 
-    /// Makes the next use due earlier, because the last one could not be sent.
-    pub(super) fn use_failed(&self, due: Moment) {
-        self.due.fetch_min(due.nanos(), Ordering::Relaxed);
+    fn is_for_device(&self, device: Option<Name>) -> bool {
+        match device {
+            None => !self.has_device,
+            Some(_) => self.has_device && self.entry.device == device,
+        }
+    }
+
+    /// Whether this use is one to be sent. It is then not due again for a while.
+    pub(super) fn take_use(&mut self, now: Moment) -> bool {
+        let is_due = now >= self.due;
+        if is_due {
+            self.due = now.after(self.entry.interval);
+        }
+        is_due
     }
 }
 
 /// What is remembered.
 #[derive(Debug)]
 pub(super) struct Table {
-    hasher: RandomState,
+    /// None if there was no randomness for its secret. Nothing is kept then.
+    namer: Option<Namer>,
     shards: Box<[Shard]>,
+    hasher: RandomState,
     keys: Box<[Mutex<Keys>]>,
     entries: AtomicUsize,
     bytes: AtomicUsize,
@@ -80,18 +105,16 @@ pub(super) struct Table {
     most_bytes: usize,
 }
 
-/// A part of the tokens. On cache lines of its own, so that a processor that counts a hit disturbs no other.
+/// A part of the tokens. On cache lines of its own, so that a processor that takes it disturbs no other.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Shard {
-    hits: AtomicU64,
-    tokens: RwLock<Tokens>,
-}
+struct Shard(Mutex<Tokens>);
 
 #[derive(Debug, Default)]
 struct Tokens {
-    table: HashTable<Arc<Entry>>,
-    /// In the order of eviction. Those that have ended may still be in here.
+    hits: u64,
+    table: HashTable<Slot>,
+    /// In the order of eviction. Those that are no longer in the table may still be in here.
     queue: VecDeque<Arc<Entry>>,
 }
 
@@ -100,14 +123,15 @@ struct Tokens {
 struct Keys {
     /// How many changes of these keys are known of. A read that was begun before the last one is not kept.
     changes: u64,
-    entries: HashMap<Box<str>, Vec<Arc<Entry>>>,
+    entries: HashMap<Arc<str>, Vec<Arc<Entry>>>,
 }
 
 impl Table {
     pub(super) fn new(most_entries: usize, most_bytes: usize) -> Self {
         Self {
-            hasher: RandomState::new(),
+            namer: Namer::new(),
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            hasher: RandomState::new(),
             keys: (0..SHARDS).map(|_| Mutex::default()).collect(),
             entries: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
@@ -117,17 +141,18 @@ impl Table {
         }
     }
 
-    /// The hash of a token, with a secret of this process: nobody can make tokens that all have the same.
-    fn hash(&self, token: &str) -> u64 {
-        let bytes = token.as_bytes();
-        let end = bytes.len().saturating_sub(HASHED);
-        self.hasher.hash_one(bytes.get(end..).unwrap_or(bytes))
+    /// Whether it can keep anything.
+    pub(super) fn works(&self) -> bool {
+        self.namer.is_some()
     }
 
-    #[allow(clippy::cast_possible_truncation)] // only some bits count
-    fn shard(&self, hash: u64) -> Option<&Shard> {
-        // Others than those that the table itself uses.
-        self.shards.get((hash >> 40) as usize % SHARDS)
+    /// What a device is compared by.
+    pub(super) fn device(&self, device: Option<&[u8]>) -> Option<Name> {
+        Some(self.namer.as_ref()?.name(device?))
+    }
+
+    fn tokens(&self, name: Name) -> Option<MutexGuard<'_, Tokens>> {
+        Some(self.shards.get(name.part(SHARDS))?.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     #[allow(clippy::cast_possible_truncation)] // only some bits count
@@ -136,21 +161,17 @@ impl Table {
         Some(keys.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What `take` makes of the entry of this token, if there is one; counted as a hit if it is something.
-    pub(super) fn get<T>(&self, token: &str, take: impl FnOnce(&Arc<Entry>) -> Option<T>) -> Option<T> {
-        let hash = self.hash(token);
-        let shard = self.shard(hash)?;
-        let tokens = shard.tokens.read().unwrap_or_else(PoisonError::into_inner);
-        // The time that a comparison takes tells nothing to those who do not know the signature, by which it is found.
-        let entry = tokens.table.find(hash, |entry| *entry.token == *token)?;
-        if entry.has_ended.load(Ordering::Acquire) {
-            return None;
+    /// What `take` makes of the slot of this token, if there is one; counted as a hit if it is something.
+    pub(super) fn get<T>(&self, token: &str, take: impl FnOnce(&mut Slot) -> Option<T>) -> Option<T> {
+        let name = self.namer.as_ref()?.name(token.as_bytes());
+        let mut tokens = self.tokens(name)?;
+        let slot = tokens.table.find_mut(name.hash(), |slot| slot.name == name)?;
+        let taken = take(slot)?;
+        // A cache line that is only read need not be written back to memory.
+        if !slot.was_used {
+            slot.was_used = true;
         }
-        let taken = take(entry)?;
-        if !entry.was_used.load(Ordering::Relaxed) {
-            entry.was_used.store(true, Ordering::Relaxed);
-        }
-        shard.hits.fetch_add(1, Ordering::Relaxed);
+        tokens.hits = tokens.hits.wrapping_add(1);
         Some(taken)
     }
 
@@ -159,87 +180,81 @@ impl Table {
         self.keys(key).map_or(0, |keys| keys.changes)
     }
 
-    /// An entry for this token.
-    pub(super) fn entry(
+    /// A slot for this token.
+    pub(super) fn slot(
         &self,
-        generation: u64,
+        (node, generation): (u16, u64),
         until: Moment,
         uses: Uses,
         (key, token, device): (&str, &str, Option<&[u8]>),
         answer: Arc<Authenticated>,
-    ) -> Arc<Entry> {
-        let texts = 2 * key.len() + token.len() + device.map_or(0, <[u8]>::len);
-        Arc::new(Entry {
+    ) -> Option<Slot> {
+        let (name, device) = (self.namer.as_ref()?.name(token.as_bytes()), self.device(device));
+        let (key, interval, bytes) = (key.into(), uses.interval, OVERHEAD + 2 * key.len() + answer.bytes());
+        let (has_device, has_details) = (device.is_some(), answer.details.is_some());
+        let entry = Arc::new(Entry { name, device, key, interval, bytes });
+        Some(Slot {
+            name,
             generation,
             until,
-            due: AtomicU64::new(uses.due.nanos()),
-            interval: uses.interval,
-            has_ended: AtomicBool::new(false),
-            was_used: AtomicBool::new(false),
-            hash: self.hash(token),
-            bytes: OVERHEAD + texts + answer.bytes(),
-            token: token.into(),
-            key: key.into(),
-            device: device.map(Into::into),
+            due: uses.due,
+            node,
+            was_used: false,
+            has_device,
+            has_details,
             answer,
+            entry,
         })
     }
 
-    /// Keeps an entry, unless its key was changed since there were so many changes.
-    pub(super) fn keep(&self, entry: &Arc<Entry>, changes: u64) {
+    /// Keeps an answer, unless its key was changed since there were so many changes.
+    pub(super) fn keep(&self, slot: Slot, changes: u64) {
+        let entry = Arc::clone(&slot.entry);
         if entry.bytes > self.most_bytes || self.most_entries == 0 {
             return;
         }
-        let mut gone = Vec::new();
         {
             let Some(mut keys) = self.keys(&entry.key) else { return };
             if keys.changes != changes {
                 return;
             }
-            let siblings = keys.entries.entry(entry.key.clone()).or_default();
+            let siblings = keys.entries.entry(Arc::clone(&entry.key)).or_default();
             if siblings.len() >= TOKENS_OF_A_KEY {
                 self.remove(&siblings.swap_remove(0));
             }
-            if let Some(replaced) = self.insert(Arc::clone(entry)) {
+            if let Some(replaced) = self.insert(slot) {
                 siblings.retain(|sibling| !Arc::ptr_eq(sibling, &replaced));
             }
-            siblings.push(Arc::clone(entry));
+            siblings.push(Arc::clone(&entry));
         }
         while self.entries.load(Ordering::Relaxed) > self.most_entries
             || self.bytes.load(Ordering::Relaxed) > self.most_bytes
         {
-            let Some(evicted) = self.evict(entry.hash) else { break };
-            gone.push(evicted);
-        }
-        for entry in gone {
+            let Some(evicted) = self.evict(entry.name) else { break };
             self.evictions.fetch_add(1, Ordering::Relaxed);
-            self.unlist(&entry);
+            self.unlist(&evicted);
         }
     }
 
-    /// Puts an entry in the place of that of the same token.
-    fn insert(&self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
-        let mut tokens = self.tokens(entry.hash)?;
-        let Tokens { table, queue } = &mut *tokens;
-        queue.push_back(Arc::clone(&entry));
-        self.count(&entry);
-        let replaced = match table.find_mut(entry.hash, |other| other.token == entry.token) {
+    /// Puts an answer in the place of that of the same token.
+    fn insert(&self, slot: Slot) -> Option<Arc<Entry>> {
+        let mut tokens = self.tokens(slot.name)?;
+        let Tokens { table, queue, .. } = &mut *tokens;
+        queue.push_back(Arc::clone(&slot.entry));
+        self.count(&slot.entry);
+        let replaced = match table.find_mut(slot.name.hash(), |other| other.name == slot.name) {
             Some(place) => {
-                let replaced = std::mem::replace(place, entry);
-                self.discount(&replaced);
-                Some(replaced)
+                let replaced = std::mem::replace(place, slot);
+                self.discount(&replaced.entry);
+                Some(replaced.entry)
             }
             None => {
-                table.insert_unique(entry.hash, entry, |entry| entry.hash);
+                table.insert_unique(slot.name.hash(), slot, |slot| slot.name.hash());
                 None
             }
         };
-        tokens.forget_ended();
+        tokens.tidy();
         replaced
-    }
-
-    fn tokens(&self, hash: u64) -> Option<RwLockWriteGuard<'_, Tokens>> {
-        Some(self.shard(hash)?.tokens.write().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn count(&self, entry: &Entry) {
@@ -247,31 +262,28 @@ impl Table {
         self.bytes.fetch_add(entry.bytes, Ordering::Relaxed);
     }
 
-    /// Counts an entry that has left the table, and ends it.
+    /// Counts an entry that has left the table.
     fn discount(&self, entry: &Entry) {
-        entry.has_ended.store(true, Ordering::Release);
         self.entries.fetch_sub(1, Ordering::Relaxed);
         self.bytes.fetch_sub(entry.bytes, Ordering::Relaxed);
     }
 
     /// Takes this entry out of the table, if it is still there.
     fn remove(&self, entry: &Arc<Entry>) {
-        entry.has_ended.store(true, Ordering::Release);
-        let Some(mut tokens) = self.tokens(entry.hash) else { return };
-        if let Ok(found) = tokens.table.find_entry(entry.hash, |other| Arc::ptr_eq(other, entry)) {
-            self.discount(&found.remove().0);
+        let Some(mut tokens) = self.tokens(entry.name) else { return };
+        if tokens.take(entry) {
+            self.discount(entry);
         }
-        tokens.forget_ended();
+        tokens.tidy();
     }
 
-    /// Takes out the entry that was unused for longest in the shard of this hash, or in another if that one is empty.
-    fn evict(&self, hash: u64) -> Option<Arc<Entry>> {
-        (0..SHARDS as u64).find_map(|step| {
-            let mut tokens = self.tokens(hash.wrapping_add(step << 40))?;
-            let evicted = tokens.evict()?;
-            self.discount(&evicted);
-            Some(evicted)
-        })
+    /// Takes out the entry that was unused for longest in the shard of this name, or in another if that one is empty.
+    fn evict(&self, name: Name) -> Option<Arc<Entry>> {
+        let shards = self.shards.iter().cycle().skip(name.part(SHARDS)).take(SHARDS);
+        let evicted =
+            shards.into_iter().find_map(|shard| shard.0.lock().unwrap_or_else(PoisonError::into_inner).evict())?;
+        self.discount(&evicted);
+        Some(evicted)
     }
 
     /// Takes an evicted entry out of the list of its key.
@@ -282,6 +294,14 @@ impl Table {
             if siblings.is_empty() {
                 keys.entries.remove(&entry.key);
             }
+        }
+    }
+
+    /// Makes the next use due earlier, because the last one could not be sent.
+    pub(super) fn use_failed(&self, entry: &Arc<Entry>, due: Moment) {
+        let Some(mut tokens) = self.tokens(entry.name) else { return };
+        if let Some(slot) = tokens.table.find_mut(entry.name.hash(), |slot| Arc::ptr_eq(&slot.entry, entry)) {
+            slot.due = slot.due.min(due);
         }
     }
 
@@ -308,7 +328,7 @@ impl Table {
     }
 
     pub(super) fn hits(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.hits.load(Ordering::Relaxed)).sum()
+        self.shards.iter().map(|shard| shard.0.lock().unwrap_or_else(PoisonError::into_inner).hits).sum()
     }
 
     pub(super) fn evictions(&self) -> u64 {
@@ -322,29 +342,35 @@ impl Table {
 }
 
 impl Tokens {
+    /// Takes this entry's slot out of the table; whether it was there.
+    fn take(&mut self, entry: &Arc<Entry>) -> bool {
+        let found = self.table.find_entry(entry.name.hash(), |slot| Arc::ptr_eq(&slot.entry, entry));
+        found.map(|found| drop(found.remove())).is_ok()
+    }
+
     /// Takes the first entry that was not used since its last turn.
     fn evict(&mut self) -> Option<Arc<Entry>> {
         // Each may have a second turn, after which the first is not used.
         for _ in 0..=2 * self.queue.len() {
             let entry = self.queue.pop_front()?;
-            if entry.has_ended.load(Ordering::Relaxed) {
-                continue;
-            }
-            if entry.was_used.swap(false, Ordering::Relaxed) {
-                self.queue.push_back(entry);
-                continue;
-            }
-            if let Ok(found) = self.table.find_entry(entry.hash, |other| Arc::ptr_eq(other, &entry)) {
-                return Some(found.remove().0);
+            let slot = self.table.find_mut(entry.name.hash(), |slot| Arc::ptr_eq(&slot.entry, &entry));
+            match slot.map(|slot| std::mem::take(&mut slot.was_used)) {
+                None => {}
+                Some(true) => self.queue.push_back(entry),
+                Some(false) => {
+                    self.take(&entry);
+                    return Some(entry);
+                }
             }
         }
         None
     }
 
-    /// Frees those that have ended, once they are more than the others.
-    fn forget_ended(&mut self) {
-        if self.queue.len() > 2 * self.table.len() + 16 {
-            self.queue.retain(|entry| !entry.has_ended.load(Ordering::Relaxed));
+    /// Takes those out of the queue that are no longer in the table, once they are more than the others.
+    fn tidy(&mut self) {
+        let Self { table, queue, .. } = self;
+        if queue.len() > 2 * table.len() + 16 {
+            queue.retain(|entry| table.find(entry.name.hash(), |slot| Arc::ptr_eq(&slot.entry, entry)).is_some());
         }
     }
 }
@@ -362,7 +388,7 @@ mod tests {
         Table::new(entries, bytes)
     }
 
-    fn entry(table: &Table, key: &str, token: &str) -> Arc<Entry> {
+    fn slot(table: &Table, key: &str, token: &str) -> Slot {
         let answer = Arc::new(Authenticated {
             user: key.to_owned(),
             id: token.to_owned(),
@@ -371,15 +397,15 @@ mod tests {
             details: None,
         });
         let uses = Uses { due: EVER, interval: Duration::from_secs(1) };
-        table.entry(1, EVER, uses, (key, token, None), answer)
+        table.slot((0, 1), EVER, uses, (key, token, None), answer).unwrap()
     }
 
     fn keep(table: &Table, key: &str, token: &str) {
-        table.keep(&entry(table, key, token), table.changes(key));
+        table.keep(slot(table, key, token), table.changes(key));
     }
 
     fn has(table: &Table, token: &str) -> bool {
-        table.get(token, |entry| Some(*entry.token == *token)).unwrap_or(false)
+        table.get(token, |slot| Some(slot.answer.id == token)).unwrap_or(false)
     }
 
     fn listed(table: &Table) -> usize {
@@ -402,14 +428,18 @@ mod tests {
     }
 
     #[test]
-    fn tokens_with_the_same_end_are_told_apart() {
-        let table = table(10, 1 << 20);
-        let end = "e".repeat(100);
-        keep(&table, "a", &format!("one{end}"));
-        keep(&table, "b", &format!("two{end}"));
-        table.forget("a");
-        assert!(!has(&table, &format!("one{end}")) && has(&table, &format!("two{end}")));
-        assert!(!has(&table, &end));
+    fn a_token_with_another_character_is_another_one() {
+        let table = table(1000, 1 << 20);
+        let token = "t".repeat(340);
+        keep(&table, "a", &token);
+        for place in 0..token.len() {
+            let mut other = token.clone();
+            other.replace_range(place..=place, "u");
+            let (start, _) = token.split_at(place);
+            assert!(!has(&table, &other) && !has(&table, start), "{place}");
+            assert!(!has(&table, &format!("{start}{}", "\0".repeat(340 - place))), "{place}");
+        }
+        assert!(has(&table, &token) && !has(&table, &format!("{token}\0")));
     }
 
     #[test]
@@ -417,9 +447,9 @@ mod tests {
         let table = table(10, 1 << 20);
         for change in [Table::forget as fn(&Table, &str), |table, _| table.clear()] {
             let begun = table.changes("a");
-            let read = entry(&table, "a", "token");
+            let read = slot(&table, "a", "token");
             change(&table, "a");
-            table.keep(&read, begun);
+            table.keep(read, begun);
             assert!(!has(&table, "token"));
         }
         keep(&table, "a", "token");
@@ -435,7 +465,7 @@ mod tests {
             keep(&table, "a", "token");
         }
         assert_eq!((table.size(), listed(&table)), ((1, bytes), 1));
-        let queued: usize = table.shards.iter().map(|shard| shard.tokens.read().unwrap().queue.len()).sum();
+        let queued: usize = table.shards.iter().map(|shard| shard.0.lock().unwrap().queue.len()).sum();
         assert!(queued < 100, "{queued}");
         table.forget("a");
         assert_eq!((table.size(), listed(&table)), ((0, 0), 0));
@@ -477,13 +507,39 @@ mod tests {
     #[test]
     fn a_use_is_sent_once_in_its_interval() {
         let table = table(10, 1 << 20);
-        let answer = Arc::clone(&entry(&table, "a", "token").answer);
+        let answer = slot(&table, "a", "token").answer;
         let uses = Uses { due: Moment::from_nanos(100), interval: Duration::from_nanos(50) };
-        let entry = table.entry(1, EVER, uses, ("a", "token", None), answer);
-        let sent: Vec<_> = (0..300).filter(|nanos| entry.take_use(Moment::from_nanos(*nanos))).collect();
+        let slot = table.slot((0, 1), EVER, uses, ("a", "token", None), answer).unwrap();
+        let entry = Arc::clone(&slot.entry);
+        table.keep(slot, table.changes("a"));
+        let takes = |nanos| table.get("token", |slot| Some(slot.take_use(Moment::from_nanos(nanos)))).unwrap();
+        let sent: Vec<_> = (0..300).filter(|nanos| takes(*nanos)).collect();
         assert_eq!(sent, [100, 150, 200, 250]);
-        entry.use_failed(Moment::from_nanos(270));
-        assert!(!entry.take_use(Moment::from_nanos(269)) && entry.take_use(Moment::from_nanos(270)));
+        table.use_failed(&entry, Moment::from_nanos(270));
+        assert!(!takes(269) && takes(270));
+        // Of an answer that is gone, nothing is known.
+        table.forget("a");
+        table.use_failed(&entry, Moment::from_nanos(0));
+        assert!(table.is_empty());
+    }
+
+    #[test]
+    fn an_answer_is_for_the_device_that_was_named() {
+        let table = table(10, 1 << 20);
+        let answer = slot(&table, "a", "token").answer;
+        let uses = Uses { due: EVER, interval: Duration::from_secs(1) };
+        for device in [None, Some(&b"laptop"[..])] {
+            let slot = table.slot((0, 1), EVER, uses, ("a", "token", device), Arc::clone(&answer)).unwrap();
+            for other in [None, Some(&b""[..]), Some(b"laptop"), Some(b"laptop ")] {
+                assert_eq!(slot.is_for(table.device(other), false), device == other, "{device:?} {other:?}");
+                assert!(!slot.is_for(table.device(other), true));
+            }
+        }
+    }
+
+    #[test]
+    fn a_slot_takes_one_cache_line() {
+        assert_eq!((size_of::<Slot>(), align_of::<Slot>()), (64, 64));
     }
 
     #[test]
@@ -499,9 +555,9 @@ mod tests {
                         let key = (n * 7 + seed) % versions.len();
                         let begun = table.changes(&key.to_string());
                         let seen = versions[key].load(Ordering::SeqCst);
-                        let read = entry(&table, &key.to_string(), &format!("{key} {seen}"));
+                        let read = slot(&table, &key.to_string(), &format!("{key} {seen}"));
                         std::thread::yield_now();
-                        table.keep(&read, begun);
+                        table.keep(read, begun);
                     }
                 });
             }
