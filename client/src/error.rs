@@ -1,10 +1,10 @@
-//! What the server refuses: error codes, and texts that show no argument of a command.
+//! The server's error codes, and error texts that show no argument of a command.
 
 use std::fmt;
 
 use redis::{Arg, Cmd, ErrorKind, RedisError, make_extension_error};
 
-/// What the server refused, by the first word of its error reply.
+/// The error codes of the module: the first word of an error reply.
 ///
 /// A bad credential is no error: it is [`Validation::Inactive`](crate::Validation::Inactive). Errors are for
 /// misuse, and their codes are stable; their texts, in [`RedisError::detail`], are for people.

@@ -1,4 +1,4 @@
-//! What a command can be asked for besides its key.
+//! The options of commands.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use redis::{RedisWrite, ToRedisArgs};
 
-/// The options of `SESSION.CREATE`. What is not set here follows the server's `session.*` settings.
+/// The options of `SESSION.CREATE`. Options that you do not set follow the server's `session.*` settings.
 ///
 /// ```
 /// use std::net::Ipv4Addr;
@@ -86,7 +86,7 @@ impl CreateOptions {
         self
     }
 
-    /// `EVICT` or `REJECT`: what happens where this session would be one too many. Default: `session.limit-policy`.
+    /// `EVICT` or `REJECT`: what to do for a user at the limit. Default: `session.limit-policy`.
     #[must_use]
     pub fn limit_policy(mut self, policy: LimitPolicy) -> Self {
         self.limit_policy = Some(policy);
@@ -100,7 +100,7 @@ impl CreateOptions {
         self
     }
 
-    /// `AGENT`: what the user logs in with, to be shown in a list of devices: a `User-Agent` header, a device's name.
+    /// `AGENT`: a `User-Agent` header or a device's name, to show in a list of devices.
     #[must_use]
     pub fn agent(mut self, agent: impl Into<Vec<u8>>) -> Self {
         self.agent = Some(agent.into());
@@ -221,7 +221,7 @@ impl ToRedisArgs for CreateOptions {
     }
 }
 
-/// What `SESSION.CREATE` does for a user who has as many sessions as allowed.
+/// What `SESSION.CREATE` does for a user at the limit of sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LimitPolicy {
@@ -509,8 +509,8 @@ impl fmt::Debug for RefreshOptions {
     }
 }
 
-/// The options of `SESSION.REGENERATE`: what the session is to be now that its user has signed in again. What is not set
-/// stays as it is.
+/// The options of `SESSION.REGENERATE`, for a user who has signed in again. Options that you do not set leave the
+/// session as it is.
 ///
 /// ```
 /// use redis_session::RegenerateOptions;
@@ -528,41 +528,41 @@ pub struct RegenerateOptions {
 }
 
 impl RegenerateOptions {
-    /// As it was, but for its id, its tokens and the time of the sign-in.
+    /// Changes only the id, the tokens and the time of the sign-in.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// `CLAIMS`: what the application says of the user from now on, as [`CreateOptions::claims`].
+    /// `CLAIMS`: the claims from now on, as for [`CreateOptions::claims`].
     #[must_use]
     pub fn claims(mut self, json: impl fmt::Display) -> Self {
         self.claims = Some(json.to_string());
         self
     }
 
-    /// `LEVEL`: how strongly the user has signed in now, as [`CreateOptions::level`].
+    /// `LEVEL`: the level of this sign-in, as for [`CreateOptions::level`].
     #[must_use]
     pub fn level(mut self, level: u8) -> Self {
         self.level = Some(level);
         self
     }
 
-    /// `TTL`: how long the session can last from now on, as [`CreateOptions::ttl`]. Nothing else moves its end.
+    /// `TTL`: how long the session lasts from now on, as for [`CreateOptions::ttl`]. Nothing else moves its end.
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
     }
 
-    /// `IP`: the address that the user has signed in from now.
+    /// `IP`: the address of this sign-in.
     #[must_use]
     pub fn ip(mut self, ip: impl Into<IpAddr>) -> Self {
         self.ip = Some(ip.into());
         self
     }
 
-    /// `AGENT`: what the user has signed in with now.
+    /// `AGENT`: the user agent of this sign-in.
     #[must_use]
     pub fn agent(mut self, agent: impl Into<Vec<u8>>) -> Self {
         self.agent = Some(agent.into());

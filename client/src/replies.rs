@@ -1,4 +1,4 @@
-//! What the server answers.
+//! The server's replies.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -105,7 +105,7 @@ pub struct Details {
     pub agent: Option<String>,
     /// Whether [`ValidateOptions::ip`](crate::ValidateOptions::ip) is another address than the session's.
     pub new_ip: bool,
-    /// What the application keeps with the session.
+    /// The application's fields.
     pub data: SessionData,
     /// How often that has been changed since the session began; `None` without a session.
     pub version: Option<u64>,
@@ -188,7 +188,7 @@ pub struct Session {
     pub ip: Option<IpAddr>,
     /// What the user logged in with. Bytes that are no UTF-8 are shown as `U+FFFD`.
     pub agent: Option<String>,
-    /// What the application keeps with it.
+    /// The application's fields.
     pub data: SessionData,
     /// How often that has been changed since the session began, for
     /// [`session_set_version`](crate::SessionCommands::session_set_version).

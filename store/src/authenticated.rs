@@ -1,8 +1,8 @@
-//! What a check of a good token says.
+//! The result of a successful check.
 
 use redis_session::{Details, Timestamp};
 
-/// What is known of a token that was found good.
+/// A token that a check has found good, and its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Assurance {

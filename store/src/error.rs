@@ -1,4 +1,4 @@
-//! What can go wrong in a store.
+//! The errors of a store.
 
 use std::fmt;
 
@@ -24,21 +24,21 @@ use redis_session::{Inactive, SessionErrorCode, redact};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The credential is not good: 401. Why is for the log; a stranger need not know.
+    /// The credential is not good: 401. The reason is for the log, not for strangers.
     Refused(Inactive),
-    /// The user has as many sessions as the policy allows, and it says to refuse more.
+    /// The user is at the policy's limit of sessions, and the policy refuses more.
     Limit,
-    /// The session whose data were to be changed is not alive.
+    /// The session whose data you change is not alive.
     NoSession,
-    /// Redis cannot be asked at the moment, or takes no changes (it is a replica, or lacks replicas, disk or memory):
-    /// 503. Nobody was let in, and whether a change was made is not known.
+    /// Redis does not answer, or takes no changes (it is a replica, or lacks replicas, disk or memory): 503. Nobody was let
+    /// in. A change may or may not have been made.
     Unavailable(RedisError),
-    /// The server is an ordinary Redis: a restart or a failover has left the module behind. 503 until it is loaded, on
-    /// every server that can become the primary. Nobody was let in, and nothing was changed.
+    /// The server is a Redis without the module, after a restart or a failover: 503. Load the module on every server
+    /// that can become the primary. Nobody was let in, and nothing was changed.
     ModuleMissing,
-    /// Redis refused: a mistake in the application or its configuration, which the text names.
+    /// Redis refused the command. The text names the mistake in the application or its configuration.
     Redis(RedisError),
-    /// What is kept with the session cannot be read or written.
+    /// The data of the session cannot be read or written.
     Data(DataError),
     /// The session has a new id and new tokens, which are in here, but some of its data are still sealed for the old id.
     #[cfg(feature = "encryption")]

@@ -1,4 +1,4 @@
-//! Who logs in, and who makes a request.
+//! Logins, and visitors: the origin of a request.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ pub(crate) struct Demand {
     pub(crate) max_age: Option<Duration>,
 }
 
-/// Where a request comes from, as far as an application wants to know.
+/// The origin of a request: address, user agent, device. An application gives as much of it as it likes.
 ///
 /// ```
 /// use redis_session_store::Visitor;
@@ -42,21 +42,20 @@ impl fmt::Debug for Visitor {
 }
 
 impl Visitor {
-    /// Somebody.
+    /// A visitor of whom nothing is known.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The address. It is kept with the session; a check from another one is not refused, but tells.
+    /// The address. The session keeps it. A check from another address is not refused, but reports it.
     #[must_use]
     pub fn ip(mut self, ip: impl Into<IpAddr>) -> Self {
         self.ip = Some(ip.into());
         self
     }
 
-    /// The user agent, to be shown to the user. Of a longer text, the first 512 bytes are kept; control characters are
-    /// not.
+    /// The user agent, to show to the user. Control characters are removed, and a text is cut after 512 bytes.
     #[must_use]
     pub fn agent(mut self, agent: impl AsRef<str>) -> Self {
         let clean: String = agent.as_ref().chars().filter(|c| !c.is_control()).collect();
@@ -65,8 +64,8 @@ impl Visitor {
         self
     }
 
-    /// What the application knows the device by. A session that began on one is bound to it: a check or a refresh that
-    /// names another device is refused, one that names none is not compared.
+    /// The bytes by which the application recognizes the device. A session that began on a device is bound to it: a
+    /// check or a refresh from another device is refused. One without a device is not compared.
     #[must_use]
     pub fn device(mut self, fingerprint: impl Into<Vec<u8>>) -> Self {
         self.device = Some(fingerprint.into());
@@ -122,8 +121,8 @@ impl Visitor {
     }
 }
 
-/// A user who has shown who they are, and is to be logged in: once. Each value has a random id for its session, so make a
-/// new one for each login, and use it again only to [try again](crate::SessionStore::login).
+/// One login of a user who has proved their identity. Each value has a random id for its session, so make a new one for
+/// each login, and use it a second time only to [try again](crate::SessionStore::login).
 ///
 /// ```
 /// use redis_session_store::{Login, StoreError, Visitor};
@@ -160,15 +159,15 @@ impl fmt::Debug for Login {
 }
 
 impl Login {
-    /// This user.
+    /// A login of this user.
     #[must_use]
     pub fn new(user: impl Into<String>) -> Self {
         let (user, id, visitor) = (user.into(), id::random().ok(), Visitor::default());
         Self { user, id, fields: Vec::new(), visitor, remember: false, claims: None, level: None }
     }
 
-    /// A guest: somebody who has not shown who they are, under a name that nobody else has. What the application keeps with
-    /// the session goes along when the guest logs in: see [`SessionStore::promote`](crate::SessionStore::promote).
+    /// A login of a guest: a visitor without an account, under a unique name. The data of the session moves along when
+    /// the guest logs in: see [`SessionStore::promote`](crate::SessionStore::promote).
     ///
     /// # Errors
     /// [`StoreError::Data`] if the operating system gives no randomness for the name.
@@ -185,7 +184,7 @@ impl Login {
         Self { id: Some(id), fields, ..self.clone() }
     }
 
-    /// From there.
+    /// The address, user agent and device that the user logs in from.
     #[must_use]
     pub fn visitor(mut self, visitor: &Visitor) -> Self {
         self.visitor = visitor.clone();
@@ -199,8 +198,8 @@ impl Login {
         self
     }
 
-    /// How strongly the user has signed in, an Authenticator Assurance Level of NIST SP 800-63B: 1 for a password alone, 2
-    /// for a second factor as well, 3 for one in hardware that resists phishing. See
+    /// The strength of the sign-in, an Authenticator Assurance Level of NIST SP 800-63B: 1 for a password alone, 2 for
+    /// a second factor as well, 3 for one in hardware that resists phishing. See
     /// [`SessionStore::require_level`](crate::SessionStore::require_level).
     #[must_use]
     pub fn level(mut self, level: u8) -> Self {
@@ -208,15 +207,15 @@ impl Login {
         self
     }
 
-    /// What the application says of the user, such as roles: a JSON object. The session keeps it, and every JWT of the
-    /// session carries its members.
+    /// Claims about the user, such as roles: a JSON object. The session keeps it, and every JWT of the session carries
+    /// its members.
     #[must_use]
     pub fn claims(mut self, json: impl fmt::Display) -> Self {
         self.claims = Some(json.to_string());
         self
     }
 
-    /// What to keep with the session from the start: see [`SessionStore::data`](crate::SessionStore::data).
+    /// The session's first data: see [`SessionStore::data`](crate::SessionStore::data).
     ///
     /// # Errors
     /// [`StoreError::Data`] if `data` has no named fields.

@@ -1,10 +1,10 @@
-//! For how long sessions last, and how many there may be.
+//! How long sessions last, and how many a user may have.
 
 use std::time::Duration;
 
 use redis_session::{CreateOptions, TokenFormat};
 
-/// What every login of an application has in common.
+/// The settings that all logins of an application share.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,8 +38,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// A login as these options say. A user who asks to be remembered has the same, and 30 days instead of their
-    /// lifetime.
+    /// Logins with these options. A user who asks to be remembered gets the same options, with a lifetime of 30 days.
     #[must_use]
     pub fn new(ordinary: CreateOptions) -> Self {
         let ordinary = ordinary.or_token(TokenFormat::Opaque);
@@ -47,14 +46,14 @@ impl Policy {
         Self { ordinary, remembered, details: false }
     }
 
-    /// A login with [`Login::remember`](crate::Login::remember).
+    /// The options of logins with [`Login::remember`](crate::Login::remember).
     #[must_use]
     pub fn remembered(mut self, options: CreateOptions) -> Self {
         self.remembered = options.or_token(TokenFormat::Opaque);
         self
     }
 
-    /// Each check brings [all there is to know](crate::Authenticated::details) of the session, at some cost.
+    /// Makes each check return [all details](crate::Authenticated::details) of the session, at some cost.
     #[must_use]
     pub fn details(mut self) -> Self {
         self.details = true;

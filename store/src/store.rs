@@ -1,4 +1,4 @@
-//! The store: what an application asks about sessions.
+//! The store: logins, checks and logouts of an application.
 
 use std::fmt;
 use std::sync::Arc;
@@ -132,14 +132,14 @@ impl<C> SessionStore<C> {
         }
     }
 
-    /// For how long sessions and tokens last, and how many a user may have.
+    /// Sets how long sessions and tokens last, and how many sessions a user may have.
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = Arc::new(policy);
         self
     }
 
-    /// How keys are called, if not `sessions:` and the user.
+    /// Sets the prefix and form of keys, if they are not `sessions:` and the user.
     #[must_use]
     pub fn keys(mut self, keys: KeyPrefix) -> Self {
         self.keys = keys;
@@ -151,10 +151,10 @@ impl<C> SessionStore<C> {
         self
     }
 
-    /// A store whose checks demand that the user has signed in at least so strongly: an Authenticator Assurance Level of
-    /// NIST SP 800-63B, 1 to 3, as [`Login::level`] or [`RegenerateOptions::level`] said it. A weaker sign-in is
-    /// refused, for [`Reason::Level`]: ask for another factor, then [`regenerate`](Self::regenerate) the session. Keep one
-    /// such store beside the ordinary one, for what needs it.
+    /// A store whose checks demand a sign-in of at least this level: an Authenticator Assurance Level of NIST SP
+    /// 800-63B, 1 to 3, which [`Login::level`] or [`RegenerateOptions::level`] set. A weaker sign-in is refused with
+    /// [`Reason::Level`]: ask for another factor, then [`regenerate`](Self::regenerate) the session. Keep one such
+    /// store for the routes that need it, and the ordinary one for the others.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -178,36 +178,37 @@ impl<C> SessionStore<C> {
     /// # }
     /// ```
     ///
-    /// While Redis is away, such a store lets nobody in, whatever [`when_away`](Self::when_away) says: how the user has
-    /// signed in is known to the session alone.
+    /// While Redis is away, such a store lets nobody in, even with [`when_away`](Self::when_away): only the session
+    /// knows how its user signed in.
     #[must_use]
     pub fn require_level(mut self, level: u8) -> Self {
         self.demand.level = Some(level);
         self
     }
 
-    /// A store whose checks demand that the user has signed in so recently: logged in, or
-    /// [`regenerated`](Self::regenerate) the session. An earlier sign-in is refused, for [`Reason::Stale`]: ask for the
-    /// password again. No use of the session makes its sign-in younger. See [`require_level`](Self::require_level).
+    /// A store whose checks demand a sign-in that is no older than `age`: a login, or a
+    /// [`regenerate`](Self::regenerate) of the session. An earlier sign-in is refused with [`Reason::Stale`]: ask for
+    /// the password again. Using a session does not make its sign-in more recent. See
+    /// [`require_level`](Self::require_level).
     #[must_use]
     pub fn require_sign_in_within(mut self, age: Duration) -> Self {
         self.demand.max_age = Some(age);
         self
     }
 
-    /// What [`require_level`](Self::require_level) demands.
+    /// The level that [`require_level`](Self::require_level) demands.
     #[must_use]
     pub fn required_level(&self) -> Option<u8> {
         self.demand.level
     }
 
-    /// What [`require_sign_in_within`](Self::require_sign_in_within) demands.
+    /// The age that [`require_sign_in_within`](Self::require_sign_in_within) demands.
     #[must_use]
     pub fn required_sign_in_within(&self) -> Option<Duration> {
         self.demand.max_age
     }
 
-    /// What its near cache has done, if it has one.
+    /// The figures of its near cache, if it has one.
     #[cfg(feature = "near-cache")]
     #[cfg_attr(docsrs, doc(cfg(feature = "near-cache")))]
     #[must_use]
@@ -215,8 +216,8 @@ impl<C> SessionStore<C> {
         self.near.as_ref().map(|near| near.figures())
     }
 
-    /// While Redis is away, let `verifier` tell whether a JWT is good. See [`Assurance::TokenOnly`] for what that does
-    /// not tell. While Redis is there but takes no changes, a [`touch`](SessionStore::touch) is a check that notes
+    /// While Redis is away, let `verifier` decide whether a JWT is good. [`Assurance::TokenOnly`] lists the checks that
+    /// it cannot make. While Redis answers but takes no changes, a [`touch`](SessionStore::touch) is a check that notes
     /// nothing.
     ///
     /// ```no_run
@@ -239,9 +240,9 @@ impl<C> SessionStore<C> {
         self
     }
 
-    /// Seal what is kept with sessions, so that Redis, its files and its replicas see only ciphertext of the values. The
-    /// names of the fields stay readable, and so does how long each value is: put nothing secret into a name (a map's
-    /// keys are names), and pad what gives itself away by its length.
+    /// Encrypt the data of sessions, so that Redis, its files and its replicas see only ciphertext of the values. The
+    /// names of the fields and the lengths of the values stay readable: put nothing secret into a name (a map's keys
+    /// are names), and pad values whose length gives them away.
     #[cfg(feature = "encryption")]
     #[cfg_attr(docsrs, doc(cfg(feature = "encryption")))]
     #[must_use]
@@ -254,9 +255,9 @@ impl<C> SessionStore<C> {
 impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// Logs a user in: a new session, and its tokens.
     ///
-    /// If the answer is lost, nobody knows whether there is a session now. So call this again with the same [`Login`]: it
-    /// has an id for the session, by which the server tells that there was an earlier try, whose session gives way to the
-    /// new one. However often it is tried, the user has one more device in the end.
+    /// If the reply is lost, nobody knows whether the session exists. So call this again with the same [`Login`]. It
+    /// has an id for the session, so the server recognizes an earlier try and replaces its session with the new one.
+    /// After any number of tries, the user has one more device.
     ///
     /// # Errors
     /// [`StoreError::Limit`] if the user has as many sessions as the policy allows and it says to refuse more,
@@ -295,17 +296,18 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         self.create(login).await
     }
 
-    /// Checks a token and its session, and changes nothing: for requests that the user does not make, and for replicas.
+    /// Checks a token and its session, and changes nothing. Use it for requests that the user does not make, and on
+    /// replicas.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] if the token is not good, with the reason, for the log and not for strangers;
-    /// [`StoreError::Unavailable`] if Redis is away and no local verifier was given.
+    /// [`StoreError::Refused`] if the token is not good, with the reason, which is for the log and not for strangers.
+    /// [`StoreError::Unavailable`] if Redis is away and there is no local verifier.
     pub async fn authenticate(&self, token: &str, visitor: &Visitor) -> Result<Arc<Authenticated>, StoreError> {
         self.check(token, visitor, false).await
     }
 
-    /// Checks a token and its session, and notes that the session is in use, so that its idle timeout starts again: for
-    /// each request that the user makes.
+    /// Checks a token and its session, and notes that the session is in use, so that its idle timeout starts again. Use
+    /// it for each request that the user makes.
     ///
     /// # Errors
     /// As [`SessionStore::authenticate`].
@@ -398,8 +400,8 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         }
     }
 
-    /// Exchanges a refresh token for new tokens of the same session. Both must reach the user: the old refresh token is
-    /// worth nothing more but for the few seconds of the server's grace.
+    /// Exchanges a refresh token for new tokens of the same session. Both must reach the user: after the few seconds of
+    /// the server's grace, the old refresh token ends the session.
     ///
     /// ```no_run
     /// # use redis_session_store::{SessionStore, StoreError, Visitor};
@@ -416,8 +418,8 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// ```
     ///
     /// # Errors
-    /// [`StoreError::Refused`] if it is not good: log in again. The reason `reused` means that it was used before, so
-    /// that somebody may have stolen it, and that the session has been ended.
+    /// [`StoreError::Refused`] if the token is not good: the user must log in again. The reason `reused` means that the
+    /// token was used before, so somebody may have stolen it, and the server has ended the session.
     pub async fn refresh(&self, refresh_token: &str, visitor: &Visitor) -> Result<Created, StoreError> {
         let key = self.keys.key(&user_of(refresh_token)?);
         let _change = self.change(&key);
@@ -463,13 +465,13 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         grant.into_result().map_err(StoreError::Refused)
     }
 
-    /// Seals the data of a session for its new id, where they are still sealed for its old one: what is left to do after
-    /// [`StoreError::Resealing`]. A second time changes nothing.
+    /// Seals the data of a session for its new id, if they are still sealed for its old one. Call it after
+    /// [`StoreError::Resealing`]. A second call changes nothing.
     ///
-    /// Until it has succeeded, [`SessionStore::data`] fails for fields of before. What is set or removed in the meantime
-    /// stays so, also in the very moment of the call.
+    /// Until it has succeeded, [`SessionStore::data`] fails for the old fields. Fields that are set or removed in the
+    /// meantime stay so, even during the call.
     ///
-    /// `old_id` is what says whose data are believed, so take it from the error, never from a request.
+    /// `old_id` decides whose data are accepted, so take it from the error, never from a request.
     ///
     /// # Errors
     /// [`StoreError::NoSession`] if no live session has the new id, [`StoreError::Data`] if a field opens for neither id;
@@ -498,8 +500,8 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         }
     }
 
-    /// Logs out the session of this token, which may be of any kind and may have expired. The answer is whether the session
-    /// was alive. A dead session is a success too (RFC 7009 section 2.2), and so is a text that is no token.
+    /// Logs out the session of this token, and returns whether the session was alive. The token may be of any kind, and
+    /// may have expired. A dead session is a success too (RFC 7009 section 2.2), and so is a text that is no token.
     ///
     /// # Errors
     /// If Redis is away, or refuses.
@@ -512,17 +514,17 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         self.logout_session(&user, token).await
     }
 
-    /// Logs out one of a user's sessions, by its id: another device. Whether it was alive.
+    /// Logs out one of a user's sessions by its id, such as another device, and returns whether it was alive.
     ///
     /// # Errors
-    /// As [`SessionStore::logout`]. [`StoreError::Redis`] if the text can be no id.
+    /// As [`SessionStore::logout`]. [`StoreError::Redis`] if the text cannot be an id.
     pub async fn logout_session(&self, user: &str, id: &str) -> Result<bool, StoreError> {
         let key = self.keys.key(user);
         let _change = self.change(&key);
         Ok(self.connection().session_revoke(&key, id).await? > 0)
     }
 
-    /// Logs a user out everywhere, and says of how many sessions. No token from before is good any more.
+    /// Logs a user out everywhere, and returns the number of sessions that ended. No earlier token is good any more.
     ///
     /// # Errors
     /// As [`SessionStore::logout`].
@@ -532,8 +534,8 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         Ok(self.connection().session_revoke_user(&key).await?)
     }
 
-    /// Logs a user out everywhere but in the session with this id or token, as after a change of password, and says of
-    /// how many other sessions.
+    /// Logs a user out everywhere except in the session with this id or token, as after a change of password. Returns
+    /// the number of sessions that ended.
     ///
     /// ```no_run
     /// # use redis_session_store::redis_session::RegenerateOptions;
@@ -550,15 +552,14 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// ```
     ///
     /// # Errors
-    /// As [`SessionStore::logout`]. [`StoreError::Redis`] if the token to be spared is not one of this user: then
-    /// nothing is logged out.
+    /// As [`SessionStore::logout`]. [`StoreError::Redis`] if the token is not one of this user: then no session ends.
     pub async fn logout_others(&self, user: &str, id_or_token: &str) -> Result<u64, StoreError> {
         let key = self.keys.key(user);
         let _change = self.change(&key);
         Ok(self.connection().session_revoke_others(&key, id_or_token).await?)
     }
 
-    /// Where a user is logged in: the live sessions, the newest first, up to a thousand.
+    /// The user's live sessions, the newest first, up to a thousand.
     ///
     /// ```no_run
     /// # use redis_session_store::{SessionStore, StoreError, Visitor};
@@ -582,8 +583,8 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         Ok(self.connection().session_list(self.keys.key(user)).await?)
     }
 
-    /// Where a user is not logged in any more: the sessions that have ended and why, the latest end first, as long as the
-    /// server remembers them. After [`logout_everywhere`](Self::logout_everywhere) it remembers none of before.
+    /// The user's ended sessions, each with the reason, the last to end first, for as long as the server remembers
+    /// them. [`logout_everywhere`](Self::logout_everywhere) makes it forget all earlier ones.
     ///
     /// # Errors
     /// If Redis is away, or refuses.
@@ -591,7 +592,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         Ok(self.connection().session_list_ended(self.keys.key(user)).await?)
     }
 
-    /// How many live sessions a user has.
+    /// The number of a user's live sessions.
     ///
     /// # Errors
     /// If Redis is away, or refuses.
@@ -607,11 +608,11 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         Ok(self.connection().session_get(self.keys.key(user), id).await?)
     }
 
-    /// What the application keeps with a live session: its fields as the fields of `T`. `None` if there is no such live
+    /// The application's data of a live session: its fields as the fields of `T`. `None` if there is no such live
     /// session.
     ///
-    /// Each field of `T` is a field of the session, and its value is JSON there. A value that is no JSON, as
-    /// `SESSION.SET` may have put it there, is taken for a string.
+    /// Each field of `T` is a field of the session, with JSON as its value. A value that is not JSON, as `SESSION.SET`
+    /// may have written it, is read as a string.
     ///
     /// ```no_run
     /// # use redis_session_store::{SessionStore, StoreError};
@@ -636,7 +637,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// ```
     ///
     /// # Errors
-    /// [`StoreError::Data`] if the fields are not those of a `T`, or were sealed with a key that is not known.
+    /// [`StoreError::Data`] if the fields are not those of a `T`, or are sealed with an unknown key.
     pub async fn data<T: DeserializeOwned>(&self, user: &str, id: &str) -> Result<Option<T>, StoreError> {
         let Some(session) = self.session(user, id).await? else { return Ok(None) };
         Ok(Some(data::read(self.opened(user, id, &session.data)?)?))
@@ -652,12 +653,12 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         data::plain(data)
     }
 
-    /// Changes what the application keeps with a live session: reads it, lets `change` change it, and writes the fields that
-    /// are others then. If somebody else has changed the session's data in between, it begins again, so that no change is
-    /// lost: `change` may be called several times, with random pauses in between. Fields that `T` does not have stay. The
-    /// answer is that of the last call.
+    /// Changes the application's data of a live session: reads it, calls `change`, and writes the fields that differ.
+    /// If somebody else changes the session's data in between, it starts over, so no change is lost: it may call
+    /// `change` several times, with random pauses in between. Fields that `T` does not have stay. Returns the result of
+    /// the last call.
     ///
-    /// For an example see [`SessionStore::data`].
+    /// [`SessionStore::data`] has an example.
     ///
     /// # Errors
     /// [`StoreError::NoSession`] if there is no such live session, [`StoreError::Data`] as for [`SessionStore::data`] and
@@ -698,7 +699,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         self.put(user, id, data::write(data)?).await
     }
 
-    /// Removes fields of a live session, and says how many there were.
+    /// Removes fields of a live session, and returns how many of them existed.
     ///
     /// # Errors
     /// [`StoreError::NoSession`] if there is no such live session.
@@ -791,7 +792,7 @@ impl SessionStore<ReconnectingConnection> {
     /// Its methods must be called within a Tokio runtime. By Sentinel: [`ReconnectingConnection::from_fn`].
     ///
     /// # Errors
-    /// If the URL is none.
+    /// If the text is not a URL.
     pub fn connect(url: impl IntoConnectionInfo) -> RedisResult<Self> {
         ReconnectingConnection::new(url).map(Self::new)
     }
@@ -800,11 +801,11 @@ impl SessionStore<ReconnectingConnection> {
 #[cfg(feature = "near-cache")]
 #[cfg_attr(docsrs, doc(cfg(feature = "near-cache")))]
 impl SessionStore<ReconnectingConnection> {
-    /// Answers checks from memory while Redis would say the same: see [`NearCache`] for what that
-    /// promises. All clones share it.
+    /// Answers checks from memory while Redis would give the same answer: see [`NearCache`] for its guarantees. All
+    /// clones share it.
     ///
-    /// It has a connection of its own, with RESP3, made as the store's other one is. One by Sentinel must be made with
-    /// RESP3 by its function, as in [the example](crate#connections).
+    /// It opens a connection of its own, with RESP3, in the same way as the store's other one. If your function finds
+    /// the server by Sentinel, it must ask for RESP3, as in [the example](crate#connections).
     #[must_use]
     pub fn near_cache(mut self, settings: NearCache) -> Self {
         self.near = Some(Near::new(settings, self.connection.clone()));

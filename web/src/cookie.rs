@@ -10,15 +10,15 @@ use redis_session_store::redis_session::Created;
 /// What browsers keep of a cookie's name and value, in bytes (draft-ietf-httpbis-rfc6265bis section 5.6).
 const MOST_BYTES: usize = 4096;
 
-/// Which requests from other sites the cookie goes with.
+/// Which requests from other sites carry the cookie.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SameSite {
-    /// With none, not even with a link to this site: a user who follows one looks logged out.
+    /// None, not even a link to this site: a user who follows one looks logged out.
     Strict,
-    /// With links to this site, and with nothing that changes something.
+    /// Links to this site, but no request that changes something.
     #[default]
     Lax,
-    /// With all, as pages within those of other sites need.
+    /// All, as pages need that are embedded in other sites.
     None,
 }
 
@@ -55,7 +55,7 @@ pub struct SessionCookie {
 }
 
 impl SessionCookie {
-    /// A cookie with this name, behind `__Host-`. Of a name, what RFC 6265 does not let a name have is left out.
+    /// A cookie with this name after `__Host-`. Characters that RFC 6265 forbids in a name are left out.
     #[must_use]
     pub fn new(name: &str) -> Self {
         let is_tchar = |c: &char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(*c);
@@ -75,29 +75,30 @@ impl SessionCookie {
         self
     }
 
-    /// With which requests from other sites it goes.
+    /// Sets which requests from other sites carry the cookie.
     #[must_use]
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self
     }
 
-    /// `Domain`: for all hosts of this domain, and not for this host alone. Each of them can read and replace the cookie.
+    /// `Domain`: the cookie is for all hosts of this domain. Each of them can read and replace it.
     #[must_use]
     pub fn domain(mut self, domain: &str) -> Self {
         self.domain = Some(attribute(domain));
         self.named()
     }
 
-    /// `Path`: for the paths below this one. Default: `/`. It keeps no page of the same host from the cookie.
+    /// `Path`: the cookie is for the paths below this one. Default: `/`. This protects the cookie from no page of the
+    /// same host.
     #[must_use]
     pub fn path(mut self, path: &str) -> Self {
         self.path = attribute(path);
         self.named()
     }
 
-    /// For development over plain HTTP, with a browser that does not take `http://localhost` for secure: without `Secure`,
-    /// and without a prefix.
+    /// For development over plain HTTP, with a browser that does not treat `http://localhost` as secure: without
+    /// `Secure`, and without a prefix.
     ///
     /// A [`SessionLayer`](crate::SessionLayer) with such a cookie serves loopback alone: a request to another host than
     /// `localhost`, `127.0.0.1` and their like is answered 500, and the log says why.
@@ -113,9 +114,9 @@ impl SessionCookie {
         &self.name
     }
 
-    /// The value of `Set-Cookie` that hands out the access token of a login. With `remember`, as for
-    /// [`Login::remember`](redis_session_store::Login::remember), it lasts as long as the token; without, until the browser
-    /// is closed. Without an access token it takes the cookie back.
+    /// The value of `Set-Cookie` with the access token of a login. With `remember`, as for
+    /// [`Login::remember`](redis_session_store::Login::remember), the cookie lasts as long as the token. Otherwise it
+    /// lasts until the browser is closed. If there is no access token, the value deletes the cookie.
     #[must_use]
     pub fn set(&self, created: &Created, remember: bool) -> HeaderValue {
         let (Some(token), Some(until)) = (&created.token, created.token_expires_at) else { return self.clear() };
@@ -127,7 +128,7 @@ impl SessionCookie {
         self.value(token, left)
     }
 
-    /// The value of `Set-Cookie` that takes the cookie back.
+    /// The value of `Set-Cookie` that deletes the cookie.
     #[must_use]
     pub fn clear(&self) -> HeaderValue {
         self.value("", Some(Duration::ZERO))

@@ -49,7 +49,7 @@ type ClientIp = dyn Fn(&Parts) -> Option<IpAddr> + Send + Sync;
 type OnRefused = dyn Fn(&Parts, &Refused) + Send + Sync;
 type ReasonText = dyn Fn(&InactiveReason) -> Option<Cow<'static, str>> + Send + Sync;
 
-/// A token that was refused: what a line in the audit log says.
+/// A token that was refused, for a line in the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refused {
@@ -97,18 +97,18 @@ impl<C> SessionLayer<C> {
         self
     }
 
-    /// Take the token from this cookie where there is no `Authorization: Bearer`.
+    /// Take the token from this cookie if there is no `Authorization: Bearer`.
     ///
     /// A browser sends cookies with what other sites make it send, too. So a request that may change something (any but
-    /// `GET`, `HEAD` and `OPTIONS`) and brings no Bearer token, which no browser adds by itself, is answered 403 if the
-    /// browser says that it comes from elsewhere. That holds without a cookie too, as another site can make a browser log
-    /// in. Let no `GET` change anything.
+    /// `GET`, `HEAD` and `OPTIONS`) gets 403 if the browser says that another site made it, unless it brings a Bearer
+    /// token, which no browser adds by itself. This holds without a cookie too, because another site can make a browser
+    /// log in. Let no `GET` change anything.
     #[must_use]
     pub fn cookie(self, cookie: SessionCookie) -> Self {
         self.with(|options| options.cookie = Some(cookie))
     }
 
-    /// Take what pages of these origins send as if it came from here: `https://app.example`.
+    /// Treat requests of pages of these origins as your own: `https://app.example`.
     #[must_use]
     pub fn trusted_origins(self, origins: impl IntoIterator<Item = HeaderValue>) -> Self {
         self.with(|options| options.trusted_origins = origins.into_iter().collect())
@@ -121,21 +121,21 @@ impl<C> SessionLayer<C> {
         self.with(|options| options.device_headers = headers.into_iter().collect())
     }
 
-    /// How to tell a client's address. Behind a proxy that is a header which the proxy sets, and which nobody else can:
-    /// trust none that a client may bring.
+    /// How to find a client's address. If a proxy stands in front, read a header that the proxy sets and no client can:
+    /// never trust a value that a client may send.
     #[must_use]
     pub fn client_ip(self, ip: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
         self.with(|options| options.client_ip = Some(Arc::new(ip)))
     }
 
-    /// What to do with the reason for which a token was refused: a line in the audit log.
+    /// Calls this with the reason for which a token was refused, for example to write a line in the audit log.
     #[must_use]
     pub fn on_refused(self, hook: impl Fn(&Parts, &Refused) + Send + Sync + 'static) -> Self {
         self.with(|options| options.on_refused = Some(Arc::new(hook)))
     }
 
-    /// What to tell a user of the reason for which a genuine token was refused, instead of the reason's name: in the
-    /// answer's `error_description`. Of a token that was never good nothing is told.
+    /// The text for a user whose genuine token was refused, instead of the reason's name. It becomes the answer's
+    /// `error_description`. The answer to a token that was never good has no text.
     ///
     /// ```
     /// use redis_session_store::redis_session::Reason;
@@ -157,8 +157,8 @@ impl<C> SessionLayer<C> {
         self.with(|options| options.reason_text = Some(Arc::new(move |reason| text(reason).map(Into::into))))
     }
 
-    /// Let no request through unless its session has this claim with this value, or with an array that has it: else 403.
-    /// See [`Session::claim`] for whose claims are known.
+    /// Let only requests through whose session has this claim with this value, or with an array that contains it:
+    /// others get 403. See [`Session::claim`] for the sessions whose claims are known.
     ///
     /// ```
     /// # use redis_session_web::SessionLayer;
@@ -172,9 +172,10 @@ impl<C> SessionLayer<C> {
         self.with(|options| options.claims.push(claim)).required()
     }
 
-    /// Let no request through unless its user has signed in at least so strongly: see [`SessionStore::require_level`]. A
-    /// weaker sign-in is answered 401 with the error `insufficient_user_authentication` (RFC 9470 section 3), and
-    /// [`login_redirect`](Self::login_redirect) sends people to a page that asks for another factor.
+    /// Let only requests through whose user has signed in with at least this level: see
+    /// [`SessionStore::require_level`]. A weaker sign-in gets 401 with the error `insufficient_user_authentication`
+    /// (RFC 9470 section 3), and [`login_redirect`](Self::login_redirect) sends people to a page that asks for another
+    /// factor.
     ///
     /// ```
     /// use std::time::Duration;
@@ -190,16 +191,16 @@ impl<C> SessionLayer<C> {
         self.required()
     }
 
-    /// Let no request through unless its user has signed in so recently: see [`SessionStore::require_sign_in_within`]. An
-    /// earlier sign-in is answered as [`require_level`](Self::require_level) says.
+    /// Let only requests through whose user has signed in within `age`: see [`SessionStore::require_sign_in_within`].
+    /// An earlier sign-in gets the same answer as for [`require_level`](Self::require_level).
     #[must_use]
     pub fn require_sign_in_within(mut self, age: Duration) -> Self {
         self.store = self.store.require_sign_in_within(age);
         self.required()
     }
 
-    /// Send people who have no session, or none that is good for this, to this page of the application. A session is
-    /// [required](Self::required) then, and a `GET` that takes HTML and has none is answered 303.
+    /// Send people without a sufficient session to this page of the application. This makes a session
+    /// [required](Self::required). A `GET` that accepts HTML and has no sufficient session gets 303.
     ///
     /// # Errors
     /// If the page's address cannot be in a header.
@@ -208,13 +209,14 @@ impl<C> SessionLayer<C> {
         Ok(self.with(|options| options.login_page = Some(page)).required())
     }
 
-    /// Let no request through without a session, whatever its handler takes.
+    /// Let no request through without a session, even if its handler takes none.
     #[must_use]
     pub fn required(self) -> Self {
         self.with(|options| options.required = true)
     }
 
-    /// Slide no idle timers: for requests that a user does not make, as those of a page that refreshes itself.
+    /// Leave idle timers alone. Use this for requests that a user does not make, such as those of a page that refreshes
+    /// itself.
     #[must_use]
     pub fn without_touching(self) -> Self {
         self.with(|options| options.only_validates = true)

@@ -1,4 +1,4 @@
-//! What a request is answered where there is no session to go on with.
+//! The answers to requests without a sufficient session.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,16 +17,17 @@ use redis_session_store::redis_session::{InactiveReason, Reason};
 pub enum Rejection {
     /// The request brought no token: 401.
     Missing,
-    /// The request brought one that is not good: 401, and why, if it was once good.
+    /// The request brought a token that is not good: 401, with the reason if the token is genuine.
     Refused(Refusal),
-    /// The user must sign in once more, more strongly or just again: 401. See
+    /// The user must sign in again, or with another factor: 401. See
     /// [`SessionLayer::require_level`](crate::SessionLayer::require_level).
     StepUp(StepUp),
-    /// The session is good, but not for this: 403. See [`SessionLayer::require_claim`](crate::SessionLayer::require_claim).
+    /// The session is good, but lacks a claim: 403. See
+    /// [`SessionLayer::require_claim`](crate::SessionLayer::require_claim).
     Forbidden,
     /// Another site made the browser send the request: 403. See [`SessionLayer::cookie`](crate::SessionLayer::cookie).
     Foreign,
-    /// The user has as many sessions as the policy allows, and it says to refuse more: 409.
+    /// The user is at the policy's limit of sessions, and the policy refuses more: 409.
     Limit,
     /// Sessions cannot be checked at the moment: 503.
     Unavailable,
@@ -41,21 +42,21 @@ pub enum Rejection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// Why. It is told to the user if the token is genuine, and else kept from strangers.
+    /// The reason. The answer contains it only if the token is genuine, so strangers do not learn it.
     pub reason: InactiveReason,
-    /// What the application has to say of it: see [`SessionLayer::reason_text`](crate::SessionLayer::reason_text).
+    /// The application's text for it: see [`SessionLayer::reason_text`](crate::SessionLayer::reason_text).
     pub text: Option<Cow<'static, str>>,
 }
 
-/// Which sign-in a request needs, where the one of its session is not enough.
+/// The sign-in that a request needs, if that of its session is not enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StepUp {
     /// Why the token was refused: `level` or `stale`.
     pub refusal: Refusal,
-    /// How strong it must be, an Authenticator Assurance Level of NIST SP 800-63B, if that is known.
+    /// The level that it must have, an Authenticator Assurance Level of NIST SP 800-63B, if known.
     pub level: Option<u8>,
-    /// How recent it must be, if that is known.
+    /// The greatest age that it may have, if known.
     pub max_age: Option<Duration>,
 }
 

@@ -28,7 +28,7 @@ impl Session {
         Self { found, token: token.into() }
     }
 
-    /// Puts what a layer found into a request's extensions, in the place of what a layer further out found.
+    /// Puts the result of a layer into a request's extensions, and replaces that of an outer layer.
     pub(crate) fn put(checked: Result<Self, Rejection>, extensions: &mut Extensions) {
         extensions.remove::<Self>();
         extensions.remove::<Rejection>();
@@ -38,10 +38,10 @@ impl Session {
         }
     }
 
-    /// The session that the layer put into these extensions, or else why there is none.
+    /// The session that the layer put into these extensions.
     ///
     /// # Errors
-    /// What to answer: see [`Rejection`].
+    /// The answer to a request without a session: see [`Rejection`].
     pub fn of(extensions: &Extensions) -> Result<Self, Rejection> {
         Self::found(extensions.get(), extensions.get())
     }
@@ -57,10 +57,10 @@ impl Session {
         }
     }
 
-    /// The same where a request may do without.
+    /// The same for a route that needs no session: `None` without one.
     ///
     /// # Errors
-    /// If it cannot be said whether there is a session, and if there is no layer.
+    /// If Redis is away, or if the route has no layer.
     pub fn optional_of(extensions: &Extensions) -> Result<Option<Self>, Rejection> {
         match Self::of(extensions) {
             Ok(session) => Ok(Some(session)),
@@ -69,7 +69,7 @@ impl Session {
         }
     }
 
-    /// The token that the request brought, for a logout. It is a secret.
+    /// The request's token, for a logout. It is a secret.
     #[must_use]
     pub fn token(&self) -> &str {
         &self.token
@@ -87,15 +87,15 @@ impl Session {
         serde_json::from_slice::<Value>(&claims).ok()?.get_mut(name).map(Value::take)
     }
 
-    /// How strongly the user has signed in, 1 to 3, if a login said it and the store's policy asks for
-    /// [details](redis_session_store::Policy::details). A
-    /// [layer that requires a level](crate::SessionLayer::require_level) needs no details.
+    /// The level of the user's sign-in, 1 to 3, if the login gave one and the store's policy asks for
+    /// [details](redis_session_store::Policy::details). A [layer that requires a
+    /// level](crate::SessionLayer::require_level) needs no details.
     #[must_use]
     pub fn level(&self) -> Option<u8> {
         self.details.as_ref()?.level
     }
 
-    /// Whether a claim is this value, or an array with it.
+    /// Whether a claim has this value, or is an array that contains it.
     #[must_use]
     pub fn has_claim(&self, name: &str, value: &Value) -> bool {
         match self.claim(name) {
