@@ -25,7 +25,7 @@ def openssl(*arguments, data=None):
 
 
 def make_keys(folder):
-    """Returns what session.issuers-file is to name."""
+    """Makes the key and the files, and returns the value of session.issuers-file."""
     key = os.path.join(folder, "provider.pem")
     openssl("genrsa", "-out", key, "2048")
     modulus = openssl("rsa", "-in", key, "-noout", "-modulus").decode().strip().removeprefix("Modulus=")

@@ -25,7 +25,7 @@ sessions = Sessions(connect(settings.REDIS_URL))
 
 
 def name_of(pk):
-    """What a Django user is called there. The prefix keeps them apart from users of other services and issuers."""
+    """The name of a Django user on the server. The prefix keeps it apart from users of other services and issuers."""
     return f"django-{pk}"
 
 
@@ -74,7 +74,7 @@ class SessionStore(SessionBase):
         data = self._get_session(no_load=must_create)
         old, now = self.session_key, snapshot(data)
         user = str(data.get(SESSION_KEY, ""))
-        # Who signs in gets another secret, as Django asks for, and one that is in the list of the user.
+        # A user who signs in gets another secret, as Django requires, and the session moves to the list of the user.
         if must_create or old is None or owner_of(old) != user:
             self._begin(user, data)
             if old and not must_create:
@@ -112,7 +112,7 @@ class SessionStore(SessionBase):
 
     @classmethod
     def clear_expired(cls):
-        """The server removes what has expired by itself."""
+        """Does nothing: the server removes expired sessions by itself."""
 
 
 def snapshot(data):

@@ -29,7 +29,7 @@ def tokens(answer):
     return Response({name: answer[name] for name in names} | {"now": time.time_ns() // 1_000_000})
 
 
-# --- The API. `create` and `refresh` are for users without an access token, which is what they get.
+# --- The API. `create` and `refresh` are for users without an access token, and return one.
 
 
 @api_view(["POST"])
@@ -93,7 +93,7 @@ def invalidate_all(request):
 
 @api_view(["GET"])
 def events(request):
-    """What has become of the user's sessions: `manage.py follow_sessions` writes it down."""
+    """The history of the user's sessions, which `manage.py follow_sessions` records."""
     found = SessionEvent.objects.filter(user=request.auth["user"])[:100]
     return Response([event.shown() for event in found])
 

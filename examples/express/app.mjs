@@ -40,7 +40,7 @@ export function service({ redisUrl, dataKey, origin, admins = [] }) {
     const cookies = (request.get('cookie') ?? '').split('; ').map((pair) => pair.split('='));
     return cookies.find(([name]) => name === COOKIE)?.[1];
   };
-  // What the page's script knows the device by. A request without it is another device's.
+  // The page's script sends the device's fingerprint. A request without it counts as another device's.
   const deviceOf = (request) => request.get('x-device') || '-';
   const cookie = { httpOnly: true, secure: true, sameSite: 'lax', path: '/' };
 

@@ -33,7 +33,7 @@ const snapshot = (data) => Object.fromEntries(Object.entries(data).map(([name, v
 export class SessionStore extends session.Store {
   #sessions;
   #ttl;
-  // What is stored of a session object that was loaded or saved.
+  // The stored data of a session object that was loaded or saved.
   #stored = new WeakMap();
 
   // `ttl`: seconds that a session lasts at most, however busy it is.

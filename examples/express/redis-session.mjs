@@ -53,7 +53,7 @@ export function key(user) {
   return PREFIX + user;
 }
 
-// The key to ask about a token, or null for what is no token. Only the server verifies the token.
+// The key of a token's user, or null for a text that is no token. Only the server verifies the token.
 export function keyOf(token) {
   try {
     const text = Buffer.from(token.split('.')[1], 'base64url').toString();

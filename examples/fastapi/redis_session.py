@@ -49,7 +49,7 @@ def key(user):
 
 
 def key_of(token):
-    """The key to ask about a token, or None for what is no token. Only the server verifies the token."""
+    """The key of a token's user, or None for a text that is no token. Only the server verifies the token."""
     try:
         part = token.split(".")[1]
         text = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)).decode()
@@ -143,7 +143,7 @@ class Sessions:
         return self._send(as_map, *command, *_arguments({"from": jwt, **options}))
 
     def _ask(self, command, token, options):
-        """The answer about a token, with the user whom it belongs to."""
+        """The answer about a token, with its user."""
         k = key_of(token)
         if k is None:
             answer = {"active": False, "reason": "malformed"}
@@ -183,7 +183,7 @@ class Sessions:
         return self._send(lambda reply: [self._session(session) for session in reply], "SESSION.LIST", key(user))
 
     def count(self, user):
-        """How many sessions of the user are alive."""
+        """The number of the user's live sessions."""
         return self._send(int, "SESSION.COUNT", key(user))
 
     def set(self, user, id, fields, version=None):
@@ -206,7 +206,7 @@ class Sessions:
         return self._send(int, "SESSION.REVOKE", k, token)
 
     def revoke_user(self, user, spare=None):
-        """Ends all sessions of a user, or all but one, whose id or token `spare` is."""
+        """Ends all sessions of a user, except the one with the id or token `spare`."""
         return self._send(int, "SESSION.REVOKEUSER", key(user), *_arguments({"except": spare}))
 
     def stats(self):

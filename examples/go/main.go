@@ -1,4 +1,4 @@
-// Sessions from Go, with go-redis 9: copy what is above main into your application.
+// Sessions from Go, with go-redis 9: copy everything above main into your application.
 package main
 
 import (
@@ -115,7 +115,7 @@ func login(ctx context.Context, user, ip, agent string) (map[string]any, error) 
 
 type sessionKey struct{}
 
-// sessionsRequired lets requests with a live session through, with what is known of it in their context.
+// sessionsRequired lets requests with a live session through, and puts the session into their context.
 func sessionsRequired(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		scheme, token, _ := strings.Cut(req.Header.Get("Authorization"), " ")

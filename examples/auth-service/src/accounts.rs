@@ -1,12 +1,11 @@
-//! The accounts: names, password hashes and roles, in SQLite.
+//! The accounts: names, password hashes, roles and second factors.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
+use rusqlite::{ErrorCode, OptionalExtension as _, Row, params};
 use serde::Serialize;
 
-/// What somebody may do.
+use crate::database::{Database, DatabaseError};
+
+/// What a user may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
@@ -14,15 +13,17 @@ pub(crate) enum Role {
     Admin,
 }
 
-/// Somebody who can sign in.
+/// A user who can sign in.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Account {
-    /// What sessions know the user by: never given to another one.
+    /// What sessions know the user by. No other user ever gets it.
     pub(crate) id: String,
     pub(crate) name: String,
     /// An argon2id hash, in the PHC string format.
     pub(crate) password: String,
     pub(crate) role: Role,
+    /// The secret that the user's authenticator app shares with the service.
+    pub(crate) second_factor: Option<Vec<u8>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -30,95 +31,96 @@ pub(crate) enum AccountsError {
     #[error("the name is taken")]
     NameTaken,
     #[error("accounts: {0}")]
-    Database(#[from] rusqlite::Error),
-    #[error("accounts: the query did not finish")]
-    Cancelled,
+    Database(#[from] DatabaseError),
 }
 
-/// All accounts, in one file. Clones share its connection.
-#[derive(Clone)]
-pub(crate) struct Accounts(Arc<Mutex<Connection>>);
+impl From<rusqlite::Error> for AccountsError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
 
-const SCHEMA: &str = "
-    PRAGMA journal_mode = WAL;
-    CREATE TABLE IF NOT EXISTS accounts (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        name TEXT NOT NULL UNIQUE,
-        password TEXT NOT NULL,
-        role TEXT NOT NULL DEFAULT 'user' CHECK (role IN ('user', 'admin'))
-    ) STRICT;";
+#[derive(Clone)]
+pub(crate) struct Accounts(Database);
+
+const COLUMNS: &str = "id, name, password, role, second_factor";
 
 impl Accounts {
-    pub(crate) fn open(path: &Path) -> Result<Self, AccountsError> {
-        let connection = Connection::open(path)?;
-        connection.execute_batch(SCHEMA)?;
-        Ok(Self(Arc::new(Mutex::new(connection))))
+    pub(crate) fn new(database: Database) -> Self {
+        Self(database)
     }
 
-    pub(crate) async fn add(&self, name: &str, password_hash: String) -> Result<String, AccountsError> {
+    pub(crate) async fn add(&self, name: &str, password_hash: String) -> Result<Account, AccountsError> {
         let name = name.to_owned();
-        self.with(move |db| {
-            let added = db.execute("INSERT INTO accounts (name, password) VALUES (?, ?)", params![name, password_hash]);
-            match added {
-                Ok(_) => Ok(db.last_insert_rowid().to_string()),
-                Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                    Err(AccountsError::NameTaken)
+        self.0
+            .with(move |db| {
+                let insert = format!("INSERT INTO accounts (name, password) VALUES (?, ?) RETURNING {COLUMNS}");
+                match db.query_row(&insert, params![name, password_hash], account) {
+                    Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                        Err(AccountsError::NameTaken)
+                    }
+                    added => Ok(added?),
                 }
-                Err(error) => Err(error.into()),
-            }
-        })
-        .await
+            })
+            .await
     }
 
     pub(crate) async fn by_name(&self, name: &str) -> Result<Option<Account>, AccountsError> {
         let name = name.to_owned();
-        self.with(move |db| {
-            let found =
-                db.query_row("SELECT id, name, password, role FROM accounts WHERE name = ?", params![name], account);
-            Ok(found.optional()?)
-        })
-        .await
+        self.0
+            .with(move |db| {
+                let select = format!("SELECT {COLUMNS} FROM accounts WHERE name = ?");
+                Ok(db.query_row(&select, params![name], account).optional()?)
+            })
+            .await
     }
 
     pub(crate) async fn by_id(&self, id: &str) -> Result<Option<Account>, AccountsError> {
         let Ok(id) = id.parse::<i64>() else { return Ok(None) };
-        self.with(move |db| {
-            let found =
-                db.query_row("SELECT id, name, password, role FROM accounts WHERE id = ?", params![id], account);
-            Ok(found.optional()?)
-        })
-        .await
-    }
-
-    pub(crate) async fn set_password(&self, account: &Account, password_hash: String) -> Result<(), AccountsError> {
-        let name = account.name.clone();
-        self.with(move |db| {
-            db.execute("UPDATE accounts SET password = ? WHERE name = ?", params![password_hash, name])?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Whether there is such an account.
-    pub(crate) async fn set_role(&self, name: &str, role: Role) -> Result<bool, AccountsError> {
-        let name = name.to_owned();
-        let role = if role == Role::Admin { "admin" } else { "user" };
-        self.with(move |db| Ok(db.execute("UPDATE accounts SET role = ? WHERE name = ?", params![role, name])? == 1))
+        self.0
+            .with(move |db| {
+                let select = format!("SELECT {COLUMNS} FROM accounts WHERE id = ?");
+                Ok(db.query_row(&select, params![id], account).optional()?)
+            })
             .await
     }
 
-    /// SQLite waits for the disk, so it runs where waiting hinders nobody.
-    async fn with<T: Send + 'static>(
+    pub(crate) async fn set_password(&self, account: &Account, password_hash: String) -> Result<(), AccountsError> {
+        self.change("UPDATE accounts SET password = ?2 WHERE name = ?1", &account.name, password_hash).await?;
+        Ok(())
+    }
+
+    /// Makes a user an administrator who signs in with this second factor too. False if nobody has the name.
+    pub(crate) async fn make_admin(&self, name: &str, second_factor: Vec<u8>) -> Result<bool, AccountsError> {
+        let update = "UPDATE accounts SET role = 'admin', second_factor = ?2, last_code = 0 WHERE name = ?1";
+        self.change(update, name, second_factor).await
+    }
+
+    /// Notes the time step of a code. False if that code, or a later one, was used before: each is good once (RFC 6238
+    /// section 5.2).
+    pub(crate) async fn use_code(&self, account: &Account, step: u64) -> Result<bool, AccountsError> {
+        let update = "UPDATE accounts SET last_code = ?2 WHERE name = ?1 AND last_code < ?2";
+        self.change(update, &account.name, i64::try_from(step).unwrap_or(i64::MAX)).await
+    }
+
+    async fn change(
         &self,
-        query: impl FnOnce(&Connection) -> Result<T, AccountsError> + Send + 'static,
-    ) -> Result<T, AccountsError> {
-        let connection = Arc::clone(&self.0);
-        let run = move || query(&connection.lock().unwrap_or_else(PoisonError::into_inner));
-        tokio::task::spawn_blocking(run).await.map_err(|_| AccountsError::Cancelled)?
+        update: &'static str,
+        name: &str,
+        value: impl rusqlite::ToSql + Send + 'static,
+    ) -> Result<bool, AccountsError> {
+        let name = name.to_owned();
+        self.0.with(move |db| Ok(db.execute(update, params![name, value])? == 1)).await
     }
 }
 
 fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     let role = if row.get_ref(3)?.as_str()? == "admin" { Role::Admin } else { Role::User };
-    Ok(Account { id: row.get::<_, i64>(0)?.to_string(), name: row.get(1)?, password: row.get(2)?, role })
+    Ok(Account {
+        id: row.get::<_, i64>(0)?.to_string(),
+        name: row.get(1)?,
+        password: row.get(2)?,
+        role,
+        second_factor: row.get(4)?,
+    })
 }

@@ -1,22 +1,27 @@
 //! The routes, and what each layer does for them.
 
 use std::error::Error;
-use std::net::{IpAddr, SocketAddr};
 
 use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit};
-use axum::http::HeaderName;
-use axum::http::request::Parts;
-use axum::middleware::{from_fn, map_response};
+use axum::extract::DefaultBodyLimit;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderValue, Method};
+use axum::middleware::{from_fn_with_state, map_response};
 use redis_session::{CreateOptions, TokenFormat};
 use redis_session_store::{Policy, ReconnectingConnection, SessionStore};
 use redis_session_web::{SessionCookie, SessionLayer};
+use tower_http::cors::CorsLayer;
+use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use crate::accounts::Accounts;
 use crate::attempts::Attempts;
+use crate::database::Database;
+use crate::history::History;
 use crate::passwords::Passwords;
+use crate::proxies::Proxies;
 use crate::settings::Settings;
-use crate::{api, audit, headers, page};
+use crate::sign_in::SECOND_FACTOR;
+use crate::{api, audit, headers, page, reasons};
 
 pub(crate) type Sessions = SessionStore<ReconnectingConnection>;
 
@@ -25,24 +30,25 @@ pub(crate) type Sessions = SessionStore<ReconnectingConnection>;
 pub(crate) struct App {
     /// Browsers' sessions.
     pub(crate) sessions: Sessions,
-    /// Apps' sessions. They differ in how they begin; everything else is the same whichever began it.
+    /// Apps' sessions. They begin with other tokens; from then on, either store serves both.
     pub(crate) app_sessions: Sessions,
     pub(crate) redis: ReconnectingConnection,
     pub(crate) accounts: Accounts,
+    pub(crate) history: History,
     pub(crate) passwords: Passwords,
     pub(crate) attempts: Attempts,
     pub(crate) cookie: SessionCookie,
-    client_ip_header: Option<HeaderName>,
+    proxies: Proxies,
 }
 
 impl App {
-    pub(crate) fn new(settings: &Settings, accounts: Accounts) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(settings: &Settings, database: Database) -> Result<Self, Box<dyn Error>> {
         let redis = ReconnectingConnection::new(settings.redis_url.as_str())?;
-        // Their tokens are opaque, as a store's are: a cookie is short then, and good for as long as its session is.
+        // An opaque token, the default of a store: short enough for a cookie, and good for as long as its session.
         let browser = CreateOptions::new().idle(settings.session.idle);
         let remembered = CreateOptions::new().ttl(settings.remember_ttl);
         let browsers = Policy::new(browser.ttl(settings.session.ttl)).remembered(remembered);
-        // A JWT that other services can read, for minutes; and a refresh token to stay signed in with.
+        // A JWT that other services can check, good for minutes; and a refresh token to get the next one.
         let app = CreateOptions::new().token(TokenFormat::Jwt).token_ttl(settings.token_ttl);
         let app = app.ttl(settings.app_ttl).refresh(settings.app_ttl);
         let sessions = SessionStore::new(redis.clone());
@@ -51,42 +57,53 @@ impl App {
             sessions: sessions.policy(browsers),
             attempts: Attempts::new(redis.clone(), settings.attempts),
             redis,
-            accounts,
+            accounts: Accounts::new(database.clone()),
+            history: History::new(database),
             passwords: Passwords::new()?,
             cookie: SessionCookie::new("session"),
-            client_ip_header: settings.client_ip_header.clone(),
+            proxies: settings.proxies.clone(),
         })
     }
 
     fn layer(&self) -> SessionLayer<ReconnectingConnection> {
-        let header = self.client_ip_header.clone();
+        let proxies = self.proxies.clone();
         SessionLayer::new(self.sessions.clone())
             .cookie(self.cookie.clone())
-            .client_ip(move |parts| client_ip(parts, header.as_ref()))
+            .client_ip(move |parts| proxies.client_ip(parts))
             .on_refused(|_parts, refused| audit::token_refused(refused))
+            .reason_text(|reason| Some(reasons::for_people(reason)))
     }
 }
 
-/// The address that the proxy tells, if there is one, and else the one that the connection comes from.
-fn client_ip(parts: &Parts, header: Option<&HeaderName>) -> Option<IpAddr> {
-    match header {
-        Some(name) => parts.headers.get(name)?.to_str().ok()?.trim().parse().ok(),
-        None => parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip()),
-    }
-}
-
-pub(crate) fn routes(app: App) -> Router {
-    let for_programs = api::routes().layer(app.layer());
+pub(crate) fn routes(app: App, settings: &Settings) -> Result<Router, Box<dyn Error>> {
+    let origins = &settings.cors_origins;
+    let for_programs = api::routes().layer(app.layer().trusted_origins(origins.clone()));
+    let for_admins = api::admin_routes().layer(app.layer().require_level(SECOND_FACTOR));
+    let step_up = app.layer().require_level(SECOND_FACTOR).login_redirect(page::SECOND_FACTOR)?;
+    let admin_pages = page::admin_routes().layer(step_up).layer(map_response(page::for_people));
     let for_people = page::routes().layer(app.layer()).layer(map_response(page::for_people));
-    // What a page asks by itself does not mean that somebody is there.
+    // The page asks by itself, so that does not mean that its user is there.
     let watched = page::live_routes().layer(app.layer().without_touching());
     let open = Router::new().merge(api::open_routes()).merge(page::files());
-    Router::new()
-        .merge(for_programs)
+    let routes = Router::new()
+        .merge(for_programs.merge(for_admins).layer(cors(origins)))
         .merge(for_people)
+        .merge(admin_pages)
         .merge(watched)
         .merge(open)
+        .fallback(page::not_found)
         .layer(DefaultBodyLimit::max(16 * 1024))
-        .layer(from_fn(headers::add))
-        .with_state(app)
+        .layer(RequestBodyDeadlineLayer::new(settings.connections.body_timeout))
+        .layer(from_fn_with_state(app.proxies.clone(), headers::add))
+        .with_state(app);
+    Ok(routes)
+}
+
+/// Lets pages of these origins use the JSON interface, with the cookie where browsers send it. Others get no permission.
+fn cors(origins: &[HeaderValue]) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(origins.to_vec())
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
 }

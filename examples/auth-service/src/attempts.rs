@@ -1,11 +1,11 @@
-//! How often somebody may try to sign in.
+//! How often a user may try to sign in.
 //!
-//! Counted in Redis, so that all instances of the service count together, and a restart forgets nothing. One
-//! transaction, without a script: begin the window unless there is one, count, and ask how much of it is left.
+//! Redis counts, so all instances of the service count together, and a restart forgets nothing. It takes one transaction
+//! and no script: begin the window unless there is one, count, and ask how much of it is left.
 //!
-//! By account, because a password can be guessed from many addresses. That lets an attacker lock a user out for the
-//! rest of a window, which is the lesser evil; live sessions are not affected. By address, because one password can be
-//! tried on many accounts.
+//! Attempts count by account, because an attacker can guess a password from many addresses. So an attacker can lock a user
+//! out for the rest of a window, which is the lesser evil; live sessions stay. They also count by address, because an
+//! attacker can try one password on many accounts.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -26,12 +26,12 @@ impl Attempts {
         Self { redis, limits }
     }
 
-    /// Counts an attempt on an account; after too many, for how long there may be no more.
+    /// Counts an attempt on an account. After too many, returns how long the user must wait.
     pub(crate) async fn on_account(&self, name: &str) -> RedisResult<Option<Duration>> {
         self.count(&account_key(name), self.limits.per_account).await
     }
 
-    /// Counts an attempt from an address; after too many, for how long there may be no more.
+    /// Counts an attempt from an address. After too many, returns how long the user must wait.
     pub(crate) async fn at_address(&self, ip: Option<IpAddr>) -> RedisResult<Option<Duration>> {
         // The owner of a /64 network has all addresses in it.
         let network = match ip.map(|ip| ip.to_canonical()) {
@@ -42,8 +42,8 @@ impl Attempts {
         self.count(&format!("attempts:address:{network}"), self.limits.per_address).await
     }
 
-    /// The password was right. What came from the address stays counted: the owner of an account could try others' with
-    /// it.
+    /// Forgets the attempts on an account whose password was right. Those from the address stay counted: otherwise the
+    /// owner of one account could guess the passwords of others.
     pub(crate) async fn forget_account(&self, name: &str) -> RedisResult<()> {
         redis::cmd("DEL").arg(account_key(name)).exec_async(&mut self.redis.clone()).await
     }
@@ -69,7 +69,7 @@ impl Attempts {
     }
 }
 
-/// Account names have no characters that mean something here: see [`crate::sign_in::Credentials`].
+/// Account names have no characters with a meaning here: see [`crate::sign_in::Credentials`].
 fn account_key(name: &str) -> String {
     format!("attempts:account:{name}")
 }

@@ -1,7 +1,7 @@
-//! Who did what, and what was refused: one line each, with the target `audit`.
+//! The audit log: a line with the target `audit` for each change and each refusal.
 //!
-//! The request's id is in the span around them. No line has a password or a token; what users sent is escaped by the
-//! log's format, and the user agent has no control characters.
+//! The span around a line has the request's id. No line has a password or a token. The log's format escapes the text of
+//! users, and the user agent has no control characters.
 
 use std::net::IpAddr;
 
@@ -26,8 +26,8 @@ pub(crate) fn signed_in(what: &'static str, account: &Account, visitor: &Visitor
     );
 }
 
-/// A login that was refused. The name is what was typed, which may be a password typed in the wrong field: so it is
-/// there only if it is an account's.
+/// A login that was refused. The line has the typed name only if an account has it, because it may be a password in the
+/// wrong field.
 pub(crate) fn not_signed_in(why: &'static str, account: Option<&Account>, visitor: &Visitor) {
     tracing::warn!(
         target: "audit",
@@ -41,8 +41,14 @@ pub(crate) fn not_signed_in(why: &'static str, account: Option<&Account>, visito
 }
 
 /// A new account.
-pub(crate) fn registered(user: &str, name: &str, visitor: &Visitor) {
+pub(crate) fn registered(account: &Account, visitor: &Visitor) {
+    let Account { id: user, name, .. } = account;
     tracing::info!(target: "audit", user, name, ip = ip(visitor), agent = visitor.known_agent(), "Registered");
+}
+
+/// What an administrator did to a user's sessions.
+pub(crate) fn administered(what: &'static str, admin: &str, user: &str, ended: u64, visitor: &Visitor) {
+    tracing::info!(target: "audit", admin, user, ended, ip = ip(visitor), "{what}");
 }
 
 /// Anything else that a user did; `ended` is how many sessions it ended.
@@ -60,7 +66,7 @@ pub(crate) fn token_refused(refused: &Refused) {
     refusal(&refused.reason, refused.user.as_deref(), &refused.visitor);
 }
 
-/// A refresh token that was refused. Whose it was is known unless it was made up.
+/// A refresh token that was refused, with its user if it is genuine.
 pub(crate) fn refresh_refused(inactive: &Inactive, refresh_token: &str, visitor: &Visitor) {
     let user = unverified_user(refresh_token).filter(|_| inactive.reason.is_of_genuine_token());
     refusal(&inactive.reason, user.as_deref(), visitor);

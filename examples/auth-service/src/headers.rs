@@ -1,14 +1,16 @@
 //! What every answer carries, and the id of every request.
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
 
+use crate::proxies::Proxies;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// No script and no style but this site's own files, nothing from elsewhere, no frame around it.
+/// Only this site's own files, and no frame around a page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -21,14 +23,21 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-pub(crate) async fn add(request: Request, next: Next) -> Response {
+/// A year: browsers speak nothing but TLS to this host then (RFC 6797).
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+pub(crate) async fn add(State(proxies): State<Proxies>, request: Request, next: Next) -> Response {
     let id = request_id();
+    let is_https = proxies.is_https(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let span = tracing::info_span!("request", id, %method, path);
     let mut response = next.run(request).instrument(span).await;
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if is_https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if let Ok(id) = HeaderValue::try_from(id) {

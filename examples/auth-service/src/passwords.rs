@@ -8,11 +8,11 @@ use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::Semaphore;
 
-/// Hashes and compares, on threads that may be busy, as many at once as there are processors: each takes 19 MiB.
+/// Hashes and compares on threads of their own, one for each processor at most: each hash takes 19 MiB.
 #[derive(Clone)]
 pub(crate) struct Passwords {
     turns: Arc<Semaphore>,
-    /// The hash of no password, for names that nobody has: so that these take as long as others.
+    /// A hash without a password, to compare with for names that nobody has, so that these take as long as others.
     nobody: Arc<str>,
 }
 
@@ -32,7 +32,7 @@ impl Passwords {
         self.run(move || hash(password.as_bytes())).await?
     }
 
-    /// Whether this is the password with that hash. Without a hash it is not, and that takes as long.
+    /// Whether this is the password with that hash. Without a hash it is not, after the same time.
     pub(crate) async fn is(&self, password: String, expected: Option<&str>) -> Result<bool, PasswordsError> {
         let somebody = expected.is_some();
         let expected = expected.unwrap_or(&self.nobody).to_owned();

@@ -1,11 +1,13 @@
-//! What the environment says, with defaults to try it out.
+//! The settings, from the environment, with defaults to try it out.
 
 use std::env;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use axum::http::HeaderName;
+use axum::http::HeaderValue;
+
+use crate::proxies::{Proxies, X_FORWARDED_FOR};
 
 /// How the service runs. All in the environment, each with a default.
 #[derive(Debug)]
@@ -16,8 +18,14 @@ pub(crate) struct Settings {
     pub(crate) redis_url: String,
     /// `DATABASE`: the file of the accounts.
     pub(crate) database: PathBuf,
-    /// `CLIENT_IP_HEADER`: where a proxy in front puts the client's address, and lets no client put one.
-    pub(crate) client_ip_header: Option<HeaderName>,
+    /// `TRUSTED_HOPS` and `CLIENT_IP_HEADER`: how many proxies stand in front, and where they write the client's address.
+    pub(crate) proxies: Proxies,
+    /// `CONNECTIONS`, `HEADER_TIMEOUT` and `BODY_TIMEOUT`, seconds.
+    pub(crate) connections: ConnectionLimits,
+    /// `CORS_ORIGINS`, with commas between them: other sites whose pages may use the JSON interface.
+    pub(crate) cors_origins: Vec<HeaderValue>,
+    /// `AUDIT_STREAM`: what `session.audit-stream` of the server is.
+    pub(crate) audit_stream: String,
     /// `SESSION_TTL`, `SESSION_IDLE` and `REMEMBER_TTL`, seconds: a browser's session.
     pub(crate) session: Lifetime,
     pub(crate) remember_ttl: Duration,
@@ -35,6 +43,14 @@ pub(crate) struct Settings {
 pub(crate) struct Lifetime {
     pub(crate) ttl: Duration,
     pub(crate) idle: Duration,
+}
+
+/// How many connections there may be, and how long a request may take to arrive.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConnectionLimits {
+    pub(crate) most: usize,
+    pub(crate) header_timeout: Duration,
+    pub(crate) body_timeout: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +86,15 @@ impl Settings {
             listen: parsed("LISTEN", "127.0.0.1:8080".into())?,
             redis_url: parsed("REDIS_URL", "redis://127.0.0.1:6379/".into())?,
             database: parsed("DATABASE", "auth-service.sqlite".into())?,
-            client_ip_header: text("CLIENT_IP_HEADER").map(|name| parse("CLIENT_IP_HEADER", &name)).transpose()?,
+            proxies: Proxies { hops: parsed("TRUSTED_HOPS", 0)?, header: parsed("CLIENT_IP_HEADER", X_FORWARDED_FOR)? },
+            connections: ConnectionLimits {
+                // Most systems let a process have 1024 files open.
+                most: parsed("CONNECTIONS", 900)?,
+                header_timeout: seconds("HEADER_TIMEOUT", 10)?,
+                body_timeout: seconds("BODY_TIMEOUT", 10)?,
+            },
+            cors_origins: list("CORS_ORIGINS")?,
+            audit_stream: parsed("AUDIT_STREAM", "audit".into())?,
             session: Lifetime { ttl: seconds("SESSION_TTL", day)?, idle: seconds("SESSION_IDLE", 1800)? },
             remember_ttl: seconds("REMEMBER_TTL", 30 * day)?,
             app_ttl: seconds("APP_TTL", 30 * day)?,
@@ -100,11 +124,16 @@ fn text(name: &str) -> Option<String> {
 
 /// The value itself is left out of the error: it may be a secret.
 fn parse<T: FromStr>(name: &str, value: &str) -> Result<T, String> {
-    value.parse().map_err(|_| format!("{name} is not what it should be"))
+    value.parse().map_err(|_| format!("{name} has a value that makes no sense"))
 }
 
 fn parsed<T: FromStr>(name: &str, default: T) -> Result<T, String> {
     text(name).map_or(Ok(default), |value| parse(name, &value))
+}
+
+fn list<T: FromStr>(name: &str) -> Result<Vec<T>, String> {
+    let list = text(name).unwrap_or_default();
+    list.split(',').map(str::trim).filter(|value| !value.is_empty()).map(|value| parse(name, value)).collect()
 }
 
 fn seconds(name: &str, default: u64) -> Result<Duration, String> {

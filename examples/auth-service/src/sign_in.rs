@@ -1,16 +1,19 @@
-//! From a name and a password to a session.
+//! From a name and a password to a session, and what changes how a session was signed in to.
 
-use redis_session::Created;
+use redis_session::{Created, RegenerateOptions};
 use redis_session_store::{Login, Visitor};
 use redis_session_web::Session;
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::accounts::Account;
+use crate::api::Kept;
 use crate::app::{App, Sessions};
 use crate::audit;
 use crate::problem::Problem;
+use crate::second_factor;
 
-/// What somebody signs in with.
+/// What a user signs in with.
 #[derive(Deserialize)]
 pub(crate) struct Credentials {
     pub(crate) name: String,
@@ -20,31 +23,42 @@ pub(crate) struct Credentials {
 /// NIST SP 800-63B section 3.1.1.2: long, any characters, no rules about them; and OWASP: bounded.
 const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 12..=256;
 
-pub(crate) const NAME_RULE: &str = "A name has 1 to 32 letters, digits, dots, dashes and underscores.";
-pub(crate) const PASSWORD_RULE: &str = "A password has at least 12 characters, and at most 256.";
+/// What RFC 5321 section 4.5.3.1.3 leaves for an address.
+const NAME_BYTES: std::ops::RangeInclusive<usize> = 1..=254;
+
+pub(crate) const NAME_RULE: &str = "An e-mail address, or a name of letters, digits, dots, dashes and underscores.";
+pub(crate) const PASSWORD_RULE: &str = "At least 12 characters, and at most 256.";
 
 impl Credentials {
-    /// The name as accounts have it: letters count the same whatever their case. What cannot be a name is nobody's.
+    /// The name as accounts have it, in lower case. `None` for a text that no account can have as its name.
+    ///
+    /// A name may be an e-mail address. That it is the user's own is not shown by anything here: to let users reset
+    /// their passwords by e-mail, send a link to the address first.
     fn account_name(&self) -> Option<String> {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_+".contains(c);
+        let is_word = |word: &str| !word.is_empty() && word.chars().all(is_plain);
         let name = self.name.trim();
-        let fits = (1..=32).contains(&name.len()) && name.chars().all(is_plain);
+        let fits = NAME_BYTES.contains(&name.len())
+            && match name.split_once('@') {
+                Some((mailbox, domain)) => is_word(mailbox) && is_word(domain) && !domain.contains('+'),
+                None => is_word(name) && !name.contains('+'),
+            };
         fits.then(|| name.to_ascii_lowercase())
     }
 }
 
 /// Makes an account, without signing in.
-pub(crate) async fn register(app: &App, visitor: &Visitor, credentials: Credentials) -> Result<String, Problem> {
+pub(crate) async fn register(app: &App, visitor: &Visitor, credentials: Credentials) -> Result<Account, Problem> {
     let name = credentials.account_name().ok_or(Problem::Invalid(NAME_RULE))?;
     check_new_password(&credentials.password)?;
-    // Hashing is dear, so this is limited as attempts to sign in are.
+    // A hash takes much processor time, so new accounts are limited as attempts to sign in are.
     if let Some(wait) = app.attempts.at_address(visitor.known_ip()).await? {
         return Err(Problem::TooManyAttempts { wait });
     }
     let hash = app.passwords.hash(credentials.password).await?;
-    let user = app.accounts.add(&name, hash).await?;
-    audit::registered(&user, &name, visitor);
-    Ok(user)
+    let account = app.accounts.add(&name, hash).await?;
+    audit::registered(&account, visitor);
+    Ok(account)
 }
 
 /// Begins a session in `sessions`, whose policy says what it is like.
@@ -57,8 +71,7 @@ pub(crate) async fn sign_in(
 ) -> Result<(Account, Created), Problem> {
     let name = credentials.account_name();
     let account = check_password(app, visitor, name.as_deref(), credentials.password).await?;
-    let login = Login::new(&account.id).visitor(visitor).remember(remember);
-    let created = sessions.login(&login).await?;
+    let created = begin(sessions, &account, visitor, remember).await?;
     // The password may have been changed, and all other sessions ended, between the check and the login.
     let now = app.accounts.by_id(&account.id).await?;
     if now.is_none_or(|now| now.password != account.password) {
@@ -66,6 +79,23 @@ pub(crate) async fn sign_in(
         return Err(Problem::WrongPassword);
     }
     Ok((account, created))
+}
+
+/// Begins a session of a user whose password was right.
+pub(crate) async fn begin(
+    sessions: &Sessions,
+    account: &Account,
+    visitor: &Visitor,
+    remember: bool,
+) -> Result<Created, Problem> {
+    let kept = Kept { remembered: remember, ..Kept::default() };
+    let login = Login::new(&account.id).visitor(visitor).remember(remember).claims(claims(account)).level(1);
+    Ok(sessions.login(&login.data(&kept)?).await?)
+}
+
+/// What the access tokens tell other services of the user.
+fn claims(account: &Account) -> serde_json::Value {
+    json!({ "role": account.role })
 }
 
 /// The account with this name and password. Counted before it is looked at, so that requests that come at once cannot
@@ -103,14 +133,15 @@ async fn check_password(
     }
 }
 
-/// Changes the password and ends the user's other sessions; says how many.
+/// Changes the password, ends the user's other sessions, and says how many. This session gets new tokens, because the old
+/// ones may be in the hands of whoever knew the old password.
 pub(crate) async fn change_password(
     app: &App,
     session: &Session,
     visitor: &Visitor,
     current: String,
     new: String,
-) -> Result<u64, Problem> {
+) -> Result<(Created, u64), Problem> {
     check_new_password(&new)?;
     let account = app.accounts.by_id(&session.user).await?.ok_or(Problem::SignedOut)?;
     let account = check_password(app, visitor, Some(&account.name), current).await?;
@@ -120,13 +151,42 @@ pub(crate) async fn change_password(
     match app.sessions.logout_others(&session.user, session.token()).await {
         Ok(ended) => {
             audit::done("Password changed, other sessions ended", &session.user, &session.id, ended, visitor);
-            Ok(ended)
+            let options = RegenerateOptions::new().claims(claims(&account));
+            Ok((app.sessions.regenerate(session.token(), &options).await?, ended))
         }
         Err(error) => {
             audit::done("Password changed, other sessions NOT ended", &session.user, &session.id, 0, visitor);
             Err(error.into())
         }
     }
+}
+
+/// The level of a session whose user has shown a second factor (NIST SP 800-63B).
+pub(crate) const SECOND_FACTOR: u8 = 2;
+
+/// Raises a session to [`SECOND_FACTOR`], with a code of the user's authenticator app. The session gets new tokens.
+pub(crate) async fn step_up(app: &App, session: &Session, visitor: &Visitor, code: &str) -> Result<Created, Problem> {
+    let account = app.accounts.by_id(&session.user).await?.ok_or(Problem::SignedOut)?;
+    let secret = account.second_factor.as_deref().ok_or(Problem::Forbidden)?;
+    // A code has six digits: they can be guessed unless somebody counts.
+    if let Some(wait) = app.attempts.on_account(&account.name).await? {
+        audit::not_signed_in("too many attempts", Some(&account), visitor);
+        return Err(Problem::TooManyAttempts { wait });
+    }
+    let step = second_factor::step_of(secret, code)?;
+    let is_right = match step {
+        Some(step) => app.accounts.use_code(&account, step).await?,
+        None => false,
+    };
+    if !is_right {
+        audit::not_signed_in("wrong code", Some(&account), visitor);
+        return Err(Problem::WrongCode);
+    }
+    app.attempts.forget_account(&account.name).await?;
+    let options = RegenerateOptions::new().level(SECOND_FACTOR).claims(claims(&account));
+    let created = app.sessions.regenerate(session.token(), &options).await?;
+    audit::signed_in("Second factor shown", &account, visitor, &created);
+    Ok(created)
 }
 
 fn check_new_password(password: &str) -> Result<(), Problem> {
@@ -144,7 +204,9 @@ mod tests {
     fn a_name_is_the_same_in_any_case_and_has_no_odd_characters() {
         let name = |name: &str| Credentials { name: name.into(), password: String::new() }.account_name();
         assert_eq!(name(" Ada.Lovelace-1_ "), Some("ada.lovelace-1_".into()));
-        for bad in ["", "  ", "a b", "a:b", "a\nb", "ä", "a/b", "{ada}", &"x".repeat(33)] {
+        assert_eq!(name("Ada+Work@Mail.Example"), Some("ada+work@mail.example".into()));
+        let long = "x".repeat(255);
+        for bad in ["", "  ", "a b", "a:b", "a\nb", "ä", "a/b", "{ada}", "a+b", "@x", "x@", "a@b@c", "a@b c", &long] {
             assert_eq!(name(bad), None, "{bad}");
         }
     }

@@ -1,9 +1,10 @@
-// Keeps the list of devices up to date while the page is open. Without it, the page shows what was so when it was loaded.
+// Keeps the list of devices up to date while the page is open, and warns before the session ends. Without this script, the
+// page shows the list as it was when it was loaded.
 "use strict";
 
 const every = 3000;
 
-// Only what has changed, so that nothing is announced twice and no button loses the focus without need.
+// Replaces only parts that have changed: so nothing is announced twice, and no button loses the focus without need.
 function update(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
   for (const part of fresh.querySelectorAll("body > [id]")) {

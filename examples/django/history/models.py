@@ -2,7 +2,7 @@ from django.db import models
 
 
 class SessionEvent(models.Model):
-    """What happened to a session: an entry of the server's audit stream."""
+    """An event in the life of a session: an entry of the server's audit stream."""
 
     stream_id = models.CharField(max_length=40, unique=True)
     at = models.DateTimeField()

@@ -5,13 +5,15 @@ use axum::extract::{Extension, State};
 use axum::http::header::{AUTHORIZATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use redis_session::unverified_user;
+use redis_session::{Created, unverified_user};
 use redis_session_store::Visitor;
 use redis_session_web::Session;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::session::Preferences;
+use super::session::Kept;
+use super::token::tokens;
+use crate::accounts::Account;
 use crate::app::App;
 use crate::audit;
 use crate::problem::Problem;
@@ -22,8 +24,8 @@ pub(super) async fn register(
     Extension(visitor): Extension<Visitor>,
     Json(credentials): Json<Credentials>,
 ) -> Result<Response, Problem> {
-    let user = sign_in::register(&app, &visitor, credentials).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "user": user }))).into_response())
+    let account = sign_in::register(&app, &visitor, credentials).await?;
+    Ok((StatusCode::CREATED, Json(json!({ "user": account.id }))).into_response())
 }
 
 #[derive(Deserialize)]
@@ -46,7 +48,7 @@ pub(super) async fn login(
     Ok(([(SET_COOKIE, cookie.header)], answer).into_response())
 }
 
-/// A session that was handed out in a cookie.
+/// A session whose token is in a cookie.
 pub(crate) struct Begun {
     pub(crate) header: HeaderValue,
     user: String,
@@ -54,7 +56,7 @@ pub(crate) struct Begun {
     expires_at: u64,
 }
 
-/// Signs in with a cookie. A session that the browser had before is over: nobody could end it without its cookie.
+/// Signs in with a cookie.
 pub(crate) async fn begin(
     app: &App,
     before: Option<&Session>,
@@ -63,17 +65,46 @@ pub(crate) async fn begin(
     remember: bool,
 ) -> Result<Begun, Problem> {
     let (account, created) = sign_in::sign_in(app, &app.sessions, visitor, credentials, remember).await?;
+    hand_out(app, before, visitor, &account, &created, remember).await
+}
+
+/// Puts a new session into a cookie. The session that the browser had before ends: without its cookie, nobody could end
+/// it.
+pub(crate) async fn hand_out(
+    app: &App,
+    before: Option<&Session>,
+    visitor: &Visitor,
+    account: &Account,
+    created: &Created,
+    remember: bool,
+) -> Result<Begun, Problem> {
     if let Some(before) = before {
         app.sessions.logout(before.token()).await?;
     }
-    audit::signed_in("Signed in", &account, visitor, &created);
-    let header = app.cookie.set(&created, remember);
-    Ok(Begun { header, user: account.id, session: created.id, expires_at: created.expires_at.unix_secs() })
+    audit::signed_in("Signed in", account, visitor, created);
+    let header = app.cookie.set(created, remember);
+    let (user, session) = (account.id.clone(), created.id.clone());
+    Ok(Begun { header, user, session, expires_at: created.expires_at.unix_secs() })
 }
 
-/// Ends this session. Success even if it had ended before, for that is what was wanted.
+/// The cookie with a session's new token. It lasts as long as the one before.
+pub(crate) async fn renewed_cookie(app: &App, user: &str, created: &Created) -> Result<HeaderValue, Problem> {
+    let kept: Kept = app.sessions.data(user, &created.id).await?.unwrap_or_default();
+    Ok(app.cookie.set(created, kept.remembered))
+}
+
+/// The new tokens of a session: a browser gets them in its cookie, an app in the answer.
+async fn renewed(app: &App, headers: &HeaderMap, user: &str, created: &Created) -> Result<Response, Problem> {
+    if bearer(headers).is_some() {
+        return Ok(Json(tokens(created)).into_response());
+    }
+    let cookie = renewed_cookie(app, user, created).await?;
+    Ok(([(SET_COOKIE, cookie)], Json(json!({ "session": created.id }))).into_response())
+}
+
+/// Ends this session. It is a success if the session had ended before.
 ///
-/// An app's access token may have expired: it names its session all the same, whose refresh token would go on.
+/// An app's access token may have expired. It still names its session, whose refresh token would go on.
 pub(super) async fn logout(
     State(app): State<App>,
     session: Option<Session>,
@@ -118,7 +149,7 @@ pub(crate) async fn end_everywhere(app: &App, session: &Session, visitor: &Visit
     Ok(ended)
 }
 
-/// Takes the cookie back, and whatever else the browser keeps of this site (W3C Clear Site Data).
+/// Takes the cookie back, and everything else that the browser keeps of this site (W3C Clear Site Data).
 pub(crate) fn signed_out(app: &App) -> [(HeaderName, HeaderValue); 2] {
     let clear = HeaderValue::from_static("\"cookies\", \"storage\"");
     [(SET_COOKIE, app.cookie.clear()), (HeaderName::from_static("clear-site-data"), clear)]
@@ -134,21 +165,39 @@ pub(super) async fn password(
     State(app): State<App>,
     session: Session,
     Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
     Json(body): Json<PasswordBody>,
-) -> Result<Json<Value>, Problem> {
-    let ended = sign_in::change_password(&app, &session, &visitor, body.current, body.new).await?;
-    Ok(Json(json!({ "ended": ended })))
+) -> Result<Response, Problem> {
+    let (created, _) = sign_in::change_password(&app, &session, &visitor, body.current, body.new).await?;
+    renewed(&app, &headers, &session.user, &created).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct CodeBody {
+    code: String,
+}
+
+/// Raises this session to a second factor.
+pub(super) async fn second_factor(
+    State(app): State<App>,
+    session: Session,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+    Json(body): Json<CodeBody>,
+) -> Result<Response, Problem> {
+    let created = sign_in::step_up(&app, &session, &visitor, &body.code).await?;
+    renewed(&app, &headers, &session.user, &created).await
 }
 
 pub(super) async fn me(State(app): State<App>, session: Session) -> Result<Json<Value>, Problem> {
     let account = app.accounts.by_id(&session.user).await?.ok_or(Problem::SignedOut)?;
-    let preferences: Preferences = app.sessions.data(&session.user, &session.id).await?.unwrap_or_default();
+    let kept: Kept = app.sessions.data(&session.user, &session.id).await?.unwrap_or_default();
     Ok(Json(json!({
         "user": account.id,
         "name": account.name,
         "role": account.role,
         "session": session.id,
         "expires_at": session.expires_at.unix_secs(),
-        "preferences": preferences,
+        "preferences": { "theme": kept.theme },
     })))
 }

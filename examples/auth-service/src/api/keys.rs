@@ -1,4 +1,4 @@
-//! The public keys that check the access tokens, for services that do it by themselves.
+//! The public keys that check the access tokens, for services that check them by themselves.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -10,10 +10,10 @@ use redis_session::AsyncSessionCommands as _;
 use crate::app::App;
 use crate::problem::Problem;
 
-/// A set may be kept for five minutes: so long before it signs, a new key must be in the server's file.
+/// Clients may cache the set for five minutes. So a new key must be in the server's file for that long before it signs.
 const CACHING: &str = "public, max-age=300";
 
-/// A JWK Set (RFC 7517 section 5); 304 for somebody who has it already. It is empty if the server signs with a secret.
+/// A JWK Set (RFC 7517 section 5); 304 for a client that has it already. It is empty if the server signs with a secret.
 pub(super) async fn keys(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
     let set = app.redis.clone().session_jwks().await?;
     let mut hasher = DefaultHasher::new();

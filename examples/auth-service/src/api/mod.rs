@@ -12,10 +12,11 @@ use axum::routing::{delete, get, patch, post};
 
 use crate::app::App;
 
-pub(crate) use account::{begin, end_everywhere, end_here, signed_out};
-pub(crate) use session::{Preferences, Theme, end_one};
+pub(crate) use account::{Begun, begin, end_everywhere, end_here, hand_out, renewed_cookie, signed_out};
+pub(crate) use admin::{Admin, stats};
+pub(crate) use session::{Changes, Kept, Theme, end_one};
 
-/// Those behind the session layer.
+/// Those that need to know whose session a request belongs to.
 pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/register", post(account::register))
@@ -25,14 +26,19 @@ pub(crate) fn routes() -> Router<App> {
         .route("/password", post(account::password))
         .route("/me", get(account::me))
         .route("/token", post(token::token))
-        .route("/refresh", post(token::refresh))
         .route("/session", patch(session::change))
         .route("/sessions", get(session::list))
         .route("/sessions/{id}", delete(session::end))
-        .route("/admin/sessions", get(admin::sessions))
+        .route("/history", get(session::history))
+        .route("/second-factor", post(account::second_factor))
 }
 
-/// Those that ask for nobody's session.
+/// Those that need a second factor.
+pub(crate) fn admin_routes() -> Router<App> {
+    Router::new().route("/admin/sessions", get(admin::sessions))
+}
+
+/// Those for which sessions do not matter.
 pub(crate) fn open_routes() -> Router<App> {
     Router::new().route("/health", get(health::health)).route("/.well-known/jwks.json", get(keys::keys))
 }

@@ -1,5 +1,7 @@
 //! A user's sessions, and what is kept with one.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
@@ -12,11 +14,22 @@ use crate::app::App;
 use crate::audit;
 use crate::problem::Problem;
 
-/// What is kept with a session: how this device shows the pages.
+/// What is kept with a session.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Preferences {
+#[serde(default)]
+pub(crate) struct Kept {
+    /// How this device shows the pages.
     pub(crate) theme: Theme,
+    /// Whether its user asked to stay signed in. New tokens of the session must know.
+    pub(crate) remembered: bool,
+}
+
+/// What a user can change of it. A field that is not named stays.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Changes {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    theme: Option<Theme>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -31,10 +44,11 @@ pub(crate) enum Theme {
 pub(super) async fn change(
     State(app): State<App>,
     session: Session,
-    Json(preferences): Json<Preferences>,
-) -> Result<Json<Preferences>, Problem> {
-    app.sessions.set_data(&session.user, &session.id, &preferences).await?;
-    Ok(Json(preferences))
+    Json(changes): Json<Changes>,
+) -> Result<Json<Value>, Problem> {
+    app.sessions.set_data(&session.user, &session.id, &changes).await?;
+    let kept: Kept = app.sessions.data(&session.user, &session.id).await?.ok_or(Problem::SignedOut)?;
+    Ok(Json(json!({ "theme": kept.theme })))
 }
 
 pub(super) async fn list(State(app): State<App>, session: Session) -> Result<Json<Vec<Value>>, Problem> {
@@ -53,6 +67,22 @@ pub(super) async fn list(State(app): State<App>, session: Session) -> Result<Jso
     Ok(Json(shown.collect()))
 }
 
+/// The user's sign-ins of the last months, and how they ended.
+pub(super) async fn history(State(app): State<App>, session: Session) -> Result<Json<Vec<Value>>, Problem> {
+    let seconds = |moment: SystemTime| moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let shown = app.history.of(&session.user).await?.into_iter().map(|entry| {
+        json!({
+            "id": entry.session,
+            "began_at": seconds(entry.began),
+            "ip": entry.ip,
+            "agent": entry.agent,
+            "ended_at": entry.ended.map(seconds),
+            "reason": entry.reason,
+        })
+    });
+    Ok(Json(shown.collect()))
+}
+
 pub(super) async fn end(
     State(app): State<App>,
     session: Session,
@@ -65,7 +95,7 @@ pub(super) async fn end(
 
 /// Ends one of the user's own sessions. Another user's is not among them, so it is not found.
 pub(crate) async fn end_one(app: &App, session: &Session, visitor: &Visitor, id: &str) -> Result<(), Problem> {
-    // Looked up first, because what stands in the path may be anything, and only an id is meant.
+    // Looked up first: only an id may come here, and the path can hold any text, such as a token.
     let mine = app.sessions.devices(&session.user).await?;
     if !mine.iter().any(|device| device.id == id) {
         return Err(Problem::NotFound);

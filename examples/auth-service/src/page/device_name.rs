@@ -1,6 +1,6 @@
-//! What people call a device, from what its browser calls itself.
+//! A device's name, from its user agent.
 
-/// A device, as far as its user agent tells.
+/// The kind of a device, as far as its user agent tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Computer,
@@ -8,7 +8,7 @@ pub(super) enum Kind {
     Other,
 }
 
-/// In this order, because most of them claim to be the later ones too.
+/// The order matters: most of them also claim to be one of the later ones.
 const BROWSERS: [(&str, &str); 8] = [
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -30,7 +30,10 @@ const SYSTEMS: [(&str, &str, Kind); 7] = [
     ("Linux", "Linux", Kind::Computer),
 ];
 
-/// A name and a kind. What is not a browser's is shown as it is, and not taken for anything.
+/// What native apps on phones have in their agents, besides the systems' names.
+const NATIVE: [&str; 5] = ["iOS", "CFNetwork/", "okhttp/", "Dalvik/", "Dart/"];
+
+/// A name and a kind. An agent that is no browser's is shown as it is.
 pub(super) fn device_name(agent: Option<&str>) -> (String, Kind) {
     let Some(agent) = agent else { return ("Unknown device".to_owned(), Kind::Other) };
     let browser = BROWSERS.iter().find(|(mark, _)| agent.contains(mark));
@@ -39,7 +42,18 @@ pub(super) fn device_name(agent: Option<&str>) -> (String, Kind) {
         (Some((_, browser)), Some((_, system, kind))) if agent.starts_with("Mozilla/5.0 (") => {
             (format!("{browser} on {system}"), *kind)
         }
+        (_, Some((_, system, Kind::Phone))) if !agent.starts_with("Mozilla/") => (app_on(agent, system), Kind::Phone),
+        _ if NATIVE.iter().any(|mark| agent.contains(mark)) => (shortened(agent), Kind::Phone),
         _ => (shortened(agent), Kind::Other),
+    }
+}
+
+/// "Example on iPhone", for "Example/2.1 (iPhone; iOS 18.0)".
+fn app_on(agent: &str, system: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || " ._-".contains(c);
+    match agent.split_once('/') {
+        Some((app, _)) if (1..=40).contains(&app.len()) && app.chars().all(is_plain) => format!("{app} on {system}"),
+        _ => shortened(agent),
     }
 }
 
@@ -76,7 +90,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_browser_is_shown_as_it_is() {
+    fn an_app_on_a_phone_is_known_by_its_own_name() {
+        for (agent, name) in [
+            ("Example/2.1 (iPhone; iOS 18.0)", "Example on iPhone"),
+            ("Example Pro/7 (Android 15; Pixel 9)", "Example Pro on Android"),
+            ("Example/1 CFNetwork/1568.200.51 Darwin/24.1.0", "Example/1 CFNetwork/1568.200.51 Darwin/24.1.0"),
+            ("okhttp/4.12.0", "okhttp/4.12.0"),
+            ("<b>/1 (iPhone)", "<b>/1 (iPhone)"),
+        ] {
+            assert_eq!(device_name(Some(agent)), (name.to_owned(), Kind::Phone));
+        }
+    }
+
+    #[test]
+    fn another_agent_is_shown_as_it_is() {
         assert_eq!(device_name(Some("curl/8.5.0")), ("curl/8.5.0".to_owned(), Kind::Other));
         assert_eq!(device_name(Some("<b>Firefox/ Linux")).0, "<b>Firefox/ Linux");
         assert_eq!(device_name(Some(&"ä".repeat(100))).0, format!("{}…", "ä".repeat(60)));

@@ -10,18 +10,20 @@ use redis_session_store::Visitor;
 use redis_session_web::{Rejection, Session};
 use serde::Deserialize;
 
-use super::{Done, Notice, Shown, html, view};
-use crate::api::{self, Preferences};
+use super::{Done, Notice, Person, Shown, html, view};
+use crate::accounts::Account;
+use crate::api::{self, Changes, Kept, Theme};
 use crate::app::App;
 use crate::audit;
 use crate::problem::Problem;
+use crate::reasons;
 
 #[derive(Deserialize)]
 pub(super) struct Asked {
     done: Option<Done>,
 }
 
-/// The devices of who is signed in, and the form to sign in for everybody else.
+/// A user's devices, or the form to sign in.
 pub(super) async fn home(
     State(app): State<App>,
     session: Result<Session, Rejection>,
@@ -31,9 +33,9 @@ pub(super) async fn home(
     match session {
         Ok(session) => Ok(html(markup(&app, &session, done).await?).into_response()),
         Err(Rejection::Missing) => Ok(html(view::sign_in(done, "")).into_response()),
-        // A session that ended elsewhere, or with time. The cookie is worth nothing any more.
-        Err(Rejection::Refused(_)) => {
-            let notice = Notice::Problem(Problem::SignedOut.text());
+        // A session that has ended. Its cookie is of no use any more.
+        Err(Rejection::Refused(refusal)) => {
+            let notice = Notice::Problem(reasons::for_people(&refusal.reason));
             Ok(([(SET_COOKIE, app.cookie.clear())], html(view::sign_in(Some(notice), ""))).into_response())
         }
         Err(rejection) => Ok(rejection.into_response()),
@@ -41,10 +43,16 @@ pub(super) async fn home(
 }
 
 pub(super) async fn markup(app: &App, session: &Session, notice: Option<Notice>) -> Result<Markup, Problem> {
-    let account = app.accounts.by_id(&session.user).await?.ok_or(Problem::SignedOut)?;
-    let preferences: Preferences = app.sessions.data(&session.user, &session.id).await?.unwrap_or_default();
+    let (account, theme) = who(app, session).await?;
     let list = list(app, session).await?;
-    Ok(view::devices(&account.name, preferences.theme, notice, &list))
+    Ok(view::devices(view::Frame { account: &account, theme, notice }, &list))
+}
+
+/// The user of a session, and how this device shows the pages.
+pub(super) async fn who(app: &App, session: &Session) -> Result<(Account, Theme), Problem> {
+    let account = app.accounts.by_id(&session.user).await?.ok_or(Problem::SignedOut)?;
+    let kept: Kept = app.sessions.data(&session.user, &session.id).await?.unwrap_or_default();
+    Ok((account, kept.theme))
 }
 
 /// The list alone, for a page that is open.
@@ -52,7 +60,7 @@ pub(super) async fn live(State(app): State<App>, session: Session) -> Result<Res
     Ok(html(list(&app, &session).await?).into_response())
 }
 
-/// This device first, then the others as they were last seen.
+/// This device first, then the others, the one that was seen last before the rest.
 async fn list(app: &App, session: &Session) -> Result<Markup, Problem> {
     let mut devices = app.sessions.devices(&session.user).await?;
     devices.sort_by_key(|device| (device.id != session.id, std::cmp::Reverse(device.last_seen_at)));
@@ -61,12 +69,12 @@ async fn list(app: &App, session: &Session) -> Result<Markup, Problem> {
 
 pub(super) async fn sign_out_one(
     State(app): State<App>,
-    session: Session,
+    Person(session): Person,
     Extension(visitor): Extension<Visitor>,
     Path(id): Path<String>,
 ) -> Result<Redirect, Shown> {
     match api::end_one(&app, &session, &visitor, &id).await {
-        // It may have ended meanwhile.
+        // Or it has ended in the meantime.
         Ok(()) | Err(Problem::NotFound) => Ok(Done::DeviceSignedOut.redirect()),
         Err(problem) => Err(Shown(problem)),
     }
@@ -74,7 +82,7 @@ pub(super) async fn sign_out_one(
 
 pub(super) async fn sign_out_others(
     State(app): State<App>,
-    session: Session,
+    Person(session): Person,
     Extension(visitor): Extension<Visitor>,
 ) -> Result<Redirect, Shown> {
     let ended = app.sessions.logout_others(&session.user, session.token()).await?;
@@ -84,9 +92,9 @@ pub(super) async fn sign_out_others(
 
 pub(super) async fn theme(
     State(app): State<App>,
-    session: Session,
-    Form(preferences): Form<Preferences>,
+    Person(session): Person,
+    Form(changes): Form<Changes>,
 ) -> Result<Redirect, Shown> {
-    app.sessions.set_data(&session.user, &session.id, &preferences).await?;
+    app.sessions.set_data(&session.user, &session.id, &changes).await?;
     Ok(Done::ThemeChanged.redirect())
 }

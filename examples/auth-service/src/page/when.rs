@@ -3,13 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use maud::{Markup, html};
-use redis_session::Timestamp;
 use time::UtcDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// How long ago a moment is, with the moment itself as its title.
-pub(super) fn ago(then: Timestamp) -> Markup {
-    let then = then.to_system_time();
+pub(super) fn ago(then: SystemTime) -> Markup {
     let passed = SystemTime::now().duration_since(then).unwrap_or_default();
     let exact = UtcDateTime::from(then).truncate_to_second().format(&Rfc3339).unwrap_or_default();
     html! { time datetime=(exact) title=(exact) { (since(passed)) } }

@@ -1,6 +1,6 @@
 //! The page in a real browser. Not among the ordinary tests, because not everybody has one: `make test-browser`.
 
-use redis_session_tests::Server;
+use redis_session_tests::{Server, ServerBuilder, wait_until};
 use serde_json::json;
 
 use crate::client::Client;
@@ -43,23 +43,26 @@ fn assert_no_complaints(browser: &Browser) {
 
 #[test]
 #[ignore = "needs a browser: make test-browser"]
-fn somebody_signs_up_and_in_and_ends_another_device() {
+fn a_user_signs_up_and_in_and_ends_another_device() {
     let (_redis, service) = started();
     let browser = Browser::at(&service.url);
     browser.go("/");
     browser.click("a[href='/sign-up']");
     fill_in(&browser, "ada", PASSWORD);
-    browser.wait_for("Your account is ready.");
+    browser.wait_for("Your account is ready, and you are signed in.");
+    browser.click(".bar button");
+    browser.wait_for("You have signed out.");
     fill_in(&browser, "ada", "wrong horse battery");
     browser.wait_for("The name or the password is wrong.");
     // The name that was typed is there again.
     fill_in(&browser, "", PASSWORD);
-    browser.wait_for("You are signed in on this device alone.");
+    browser.wait_for("You are signed in on this device only.");
     assert_eq!(browser.run("return document.cookie"), "", "no script sees the cookie");
 
     let mut phone = device(&service, PHONE, "198.51.100.23");
     browser.wait_for("Safari on iPhone");
     browser.wait_for("198.51.100.23");
+    browser.wait_for("Sign out all other devices");
     browser.click("button[aria-label='Sign out Safari on iPhone']");
     browser.wait_for("That device has been signed out.");
     assert!(!browser.text().contains("Safari on iPhone"));
@@ -88,7 +91,44 @@ fn a_page_that_is_open_shows_devices_as_they_come_and_go() {
     assert_eq!(browser.run("return window.same"), true);
 
     laptop.post("/logout-all", &().into()).expect(200);
-    browser.wait_for("You are signed out. Please sign in again.");
+    browser.wait_for("You were signed out on all devices");
+    assert_no_complaints(&browser);
+}
+
+#[test]
+#[ignore = "needs a browser: make test-browser"]
+fn an_open_page_warns_before_the_session_ends() {
+    let redis = Server::start();
+    let service = Service::start(&redis, &[("SESSION_IDLE", "310"), ("CLIENT_IP_HEADER", "x-real-ip")]);
+    let browser = signed_in(&service);
+    assert!(!browser.text().contains("You will be signed out"));
+    // The page waits for the warning, which comes when less than five minutes are left.
+    browser.wait_for("You will be signed out in 5 minutes. Stay signed in");
+    browser.click("#expiry a");
+    browser.wait_for("Your devices");
+    assert!(!browser.text().contains("You will be signed out"));
+    assert_no_complaints(&browser);
+}
+
+#[test]
+#[ignore = "needs a browser: make test-browser"]
+fn an_administrator_shows_a_second_factor_and_ends_a_session() {
+    let (_redis, service) = started();
+    let browser = signed_in(&service);
+    let app = service.make_admin("ada");
+    let mut eve = service.client();
+    eve.register("eve");
+    eve.sign_in("eve");
+    browser.go("/admin");
+    browser.type_into("#code", &app.code());
+    browser.click("button.primary");
+    browser.wait_for("Ended by the server today");
+    browser.type_into("#user", "eve");
+    browser.click(".search button");
+    browser.wait_for("Sessions of eve");
+    browser.click("li.device form button");
+    browser.wait_for("The sessions have been ended.");
+    eve.get("/me").expect(401);
     assert_no_complaints(&browser);
 }
 
@@ -110,7 +150,7 @@ fn every_button_works_without_a_script() {
     phone.get("/me").expect(401);
     browser.click("input[value=dark]");
     browser.click("form[action='/theme'] button");
-    browser.wait_for("The appearance on this device has been changed.");
+    browser.wait_for("Saved.");
     browser.click("form[action='/sign-out-others'] button");
     browser.wait_for("All other devices have been signed out.");
     laptop.get("/me").expect(401);
@@ -118,6 +158,8 @@ fn every_button_works_without_a_script() {
     browser.type_into("#new", "another long password");
     browser.click("form[action='/change-password'] button");
     browser.wait_for("Your password has been changed");
+    browser.click("#end-all");
+    browser.wait_for("Sign out everywhere?");
     browser.click("form[action='/sign-out-everywhere'] button");
     browser.wait_for("You have signed out on all devices.");
 }
@@ -160,10 +202,10 @@ fn a_page_of_another_site_cannot_sign_anybody_out_or_in() {
         browser.wait_for("Another site asked for this.");
     }
     browser.go("/");
-    browser.wait_for("You are signed in on this device alone.");
+    browser.wait_for("You are signed in on this device only.");
 }
 
-/// The text elements whose contrast with what is behind them is too low (WCAG 2.2, 1.4.3 and 1.4.11), and the fields
+/// The text elements whose contrast with their background is too low (WCAG 2.2, 1.4.3 and 1.4.11), and the fields
 /// and buttons that have no name (4.1.2).
 const FAULTS: &str = r"
     const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
@@ -199,7 +241,7 @@ const FAULTS: &str = r"
         if (!element.checkVisibility()) continue;
         const has_text = [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
         if (has_text) check(element, style.color, behind(element), 4.5);
-        if (element.matches('button:not(.primary), input:not([type=checkbox], [type=radio])'))
+        if (element.matches('button:not(.primary), .button, input:not([type=checkbox], [type=radio])'))
             check(element, style.borderColor, behind(element.parentElement), 3);
         if (element.matches('input, button') && element.type !== 'hidden')
             if (!element.labels?.length && !(element.ariaLabel ?? element.textContent).trim())
@@ -212,24 +254,45 @@ const FAULTS: &str = r"
 #[test]
 #[ignore = "needs a browser: make test-browser"]
 fn the_pages_can_be_read_in_light_and_dark_and_on_a_narrow_screen() {
-    let redis = Server::start();
+    let redis = ServerBuilder::new().config("session.audit-stream audit\nsession.max-per-user 6").start();
     let service = Service::start(&redis, &[("CLIENT_IP_HEADER", "x-real-ip")]);
     let browser = signed_in(&service);
+    let app = service.make_admin("ada");
+    browser.go("/confirm");
+    browser.type_into("#code", &app.code());
+    browser.click("button.primary");
+    browser.wait_for("Administration");
     let _devices = [
         device(&service, PHONE, "198.51.100.23"),
         device(&service, LAPTOP, "2001:db8:85a3:8d3:1319:8a2e:370:7348"),
         device(&service, "curl/8.5.0", "203.0.113.80"),
+        device(&service, "Example/2.1 (Android 15; Pixel 9)", "203.0.113.81"),
         device(&service, "an-agent-whose-name-is-one-very-long-word-without-any-place-to-break-it-in-two", "192.0.2.1"),
     ];
+    // One more, so that the oldest made room.
+    let mut evicted = service.client();
+    evicted.register("bob");
+    for _ in 0..7 {
+        evicted.other().sign_in("bob");
+    }
+    wait_until("the history is known", || {
+        browser.go("/admin");
+        browser.text().contains("Too many devices")
+    });
     let stranger = Browser::at(&service.url);
     let mut faults = Vec::new();
     for (scheme, size, width) in
-        [("light", "wide", 1200), ("dark", "wide", 1200), ("light", "narrow", 320), ("dark", "narrow", 390)]
+        [("light", "wide", 1200), ("dark", "wide", 1200), ("light", "narrow", 360), ("dark", "narrow", 360)]
     {
         for (who, name, path) in [
             (&browser, "devices", "/"),
+            (&browser, "history", "/your-history"),
+            (&browser, "admin", "/admin?user=bob"),
+            (&browser, "everywhere", "/sign-out-everywhere"),
+            (&browser, "second-factor", "/confirm"),
             (&stranger, "sign-in", "/?done=signed-out"),
             (&stranger, "sign-up", "/sign-up"),
+            (&stranger, "not-found", "/nothing"),
         ] {
             who.prefer(scheme);
             who.resize(width, 800);

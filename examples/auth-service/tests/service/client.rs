@@ -56,12 +56,21 @@ impl Client {
         self
     }
 
+    /// The same browser, with this header as well.
+    pub(crate) fn other_with_cookie(&self, name: &'static str, value: &str) -> Self {
+        Self { cookie: self.cookie.clone(), ..self.other().with(name, value) }
+    }
+
     pub(crate) fn bearer(&self, token: &str) -> Self {
         self.other().with("authorization", format!("Bearer {token}"))
     }
 
     pub(crate) fn get(&mut self, path: &str) -> Answer {
         self.send("GET", path, None)
+    }
+
+    pub(crate) fn options(&mut self, path: &str) -> Answer {
+        self.send("OPTIONS", path, None)
     }
 
     pub(crate) fn delete(&mut self, path: &str) -> Answer {
@@ -84,6 +93,16 @@ impl Client {
     /// The form of a name and a password.
     pub(crate) fn submit_credentials(&mut self, path: &str, name: &str, password: &str) -> Answer {
         self.submit(path, &format!("name={name}&password={}", password.replace(' ', "+")))
+    }
+
+    /// Asks for tokens with a password, as an OAuth 2.0 library does (RFC 6749 section 4.3.2).
+    pub(crate) fn token(&mut self, name: &str) -> Answer {
+        self.submit("/token", &format!("grant_type=password&username={name}&password={}", PASSWORD.replace(' ', "+")))
+    }
+
+    /// The same with a refresh token (section 6).
+    pub(crate) fn refresh(&mut self, token: &str) -> Answer {
+        self.submit("/token", &format!("grant_type=refresh_token&refresh_token={token}"))
     }
 
     #[track_caller]

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use redis_session_tests::{Server, ServerBuilder, cmd, pyjwt};
 use serde_json::{Value, json};
 
-use crate::client::{Client, PASSWORD, credentials};
+use crate::client::Client;
 use crate::{Service, started, text};
 
 const PATH: &str = "/.well-known/jwks.json";
@@ -39,7 +39,7 @@ fn reload(redis: &Server, keys: &[Value]) {
 }
 
 fn access_token(client: &mut Client) -> String {
-    let tokens = client.post("/token", &credentials("ada", PASSWORD)).expect(200).json();
+    let tokens = client.token("ada").expect(200).json();
     text(&tokens["access_token"]).to_owned()
 }
 

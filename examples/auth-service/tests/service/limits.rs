@@ -20,7 +20,7 @@ fn after_too_many_wrong_passwords_the_right_one_must_wait() {
     let refused = client.post("/login", &credentials("Ada ", PASSWORD)).expect(429);
     let wait: u64 = refused.header("retry-after").parse().unwrap();
     assert!((1..=900).contains(&wait), "{wait}");
-    client.post("/token", &credentials("ada", PASSWORD)).expect(429);
+    client.token("ada").expect(429);
     client.other().sign_in("bob");
     assert_eq!(service.lines("Sign-in refused").last().unwrap()["why"], "too many attempts");
     // As if the window had passed.

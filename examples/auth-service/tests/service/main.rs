@@ -4,14 +4,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
 
 mod accounts;
+mod admins;
+mod authenticator;
 mod browser;
 mod client;
+mod connections;
 mod devices;
+mod history;
 mod keys;
 mod limits;
 mod outages;
 mod pages;
 mod process;
+mod proxies;
 mod requests;
 mod revocations;
 mod secrets;

@@ -2,12 +2,13 @@
 
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use redis_session_tests::{Server, wait_until};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::authenticator::Authenticator;
 use crate::client::Client;
 
 /// A running service, on a free port of loopback and with accounts of its own.
@@ -26,6 +27,7 @@ impl Service {
             .env("LISTEN", "127.0.0.1:0")
             .env("REDIS_URL", redis.url())
             .env("CLIENT_IP_HEADER", "x-real-ip")
+            .env("TRUSTED_HOPS", "1")
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stderr(log)
@@ -61,8 +63,15 @@ impl Service {
     }
 
     /// Runs the program with these arguments, on the same accounts.
-    pub(crate) fn run(&self, arguments: &[&str]) -> ExitStatus {
-        command(&self.dir).args(arguments).stderr(Stdio::null()).status().unwrap()
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        command(&self.dir).args(arguments).output().unwrap()
+    }
+
+    /// Makes a user an administrator, and gives what their authenticator app needs.
+    pub(crate) fn make_admin(&self, name: &str) -> Authenticator {
+        let output = self.run(&["grant-admin", name]);
+        assert!(output.status.success());
+        Authenticator::new(String::from_utf8(output.stdout).unwrap().trim())
     }
 
     /// What it says when it does not start with these variables in its environment.

@@ -38,11 +38,11 @@ fn a_line_of_the_log_is_found_by_the_id_of_its_request() {
 #[test]
 fn no_password_and_no_token_is_logged() {
     let (_redis, service, mut client) = signed_in();
-    let tokens = client.other().post("/token", &credentials("ada", PASSWORD)).expect(200).json();
+    let tokens = client.other().token("ada").expect(200).json();
     client.other().post("/login", &credentials("ada", "a wrong secret password")).expect(401);
     client.post("/password", &json!({ "current": PASSWORD, "new": "another long secret" })).expect(200);
     client.bearer(text(&tokens["access_token"])).get("/me").expect(401);
-    client.post("/refresh", &json!({ "refresh_token": tokens["refresh_token"] })).expect(401);
+    client.refresh(text(&tokens["refresh_token"])).expect(400);
     let cookie = client.cookie.clone().unwrap();
     let cookie = cookie.split_once('=').unwrap().1;
     client.delete(&format!("/sessions/{cookie}")).expect(404);

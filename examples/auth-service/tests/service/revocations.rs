@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use redis_session_tests::{Server, advance_past};
 
-use crate::client::credentials;
-use crate::{PASSWORD, Service, in_redis, signed_in, text, ttl};
+use crate::{Service, in_redis, signed_in, text, ttl};
 
 /// The reasons of the refusals that have this message.
 fn reasons(service: &Service, message: &str) -> Vec<String> {
@@ -78,7 +77,7 @@ fn a_logout_everywhere_reaches_every_device_and_a_new_login_works() {
     let (_redis, _service, mut here) = signed_in();
     let mut other = here.other();
     other.sign_in("ada");
-    let app = here.other().post("/token", &credentials("ada", PASSWORD)).expect(200).json();
+    let app = here.other().token("ada").expect(200).json();
     let mut app = here.bearer(text(&app["access_token"]));
     assert_eq!(here.post("/logout-all", &().into()).expect(200).json()["ended"], 3);
     other.get("/me").expect(401);
