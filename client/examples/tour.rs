@@ -349,7 +349,7 @@ fn span(span: Duration) -> String {
 fn explain(error: &(dyn Error + 'static)) -> String {
     let Some(redis) = error.downcast_ref::<RedisError>() else { return error.to_string() };
     if SessionErrorCode::of(redis) == Some(SessionErrorCode::ModuleMissing) {
-        return "this server has no SESSION commands. Start one that has: make run, or redis-server --loadmodule \
+        return "this server has no SESSION commands. Start one that has: make run, or one with the line loadmodule \
                 libredis_session_module.so"
             .to_owned();
     }

@@ -19,7 +19,7 @@ const END: &str = "--- end of the page ---";
 
 /// A language of the page with one of its libraries.
 #[derive(Clone, Copy, Debug)]
-struct Library {
+pub(crate) struct Library {
     name: &'static str,
     /// What its blocks begin with.
     language: &'static str,
@@ -37,7 +37,7 @@ struct Library {
     protocol: [&'static str; 2],
 }
 
-const REDIS_PY: Library = Library {
+pub(crate) const REDIS_PY: Library = Library {
     name: "redis-py",
     language: "python",
     connects: ["single", "cluster"],
@@ -49,7 +49,7 @@ const REDIS_PY: Library = Library {
     protocol: ["protocol=3", "protocol=2"],
 };
 
-const NODE_REDIS: Library = Library {
+pub(crate) const NODE_REDIS: Library = Library {
     name: "node-redis",
     language: "js",
     connects: ["single", "cluster"],
@@ -61,7 +61,7 @@ const NODE_REDIS: Library = Library {
     protocol: ["RESP: 3", "RESP: 2"],
 };
 
-const IOREDIS: Library = Library {
+pub(crate) const IOREDIS: Library = Library {
     name: "ioredis",
     connects: ["ioredis-single", "ioredis-cluster"],
     version: &["-p", "require('ioredis/package.json').version + ' on Node ' + process.versions.node"],
@@ -128,7 +128,7 @@ impl Library {
     }
 
     /// The versions of the library and of its runtime; or none, said aloud, if they are not here.
-    fn versions(&self) -> Option<String> {
+    pub(crate) fn versions(&self) -> Option<String> {
         let (_, lock) = self.installed;
         let wanted = file(&format!("tests/documents/languages/{lock}"));
         let folder = TempDir::new().expect("a temporary folder");
@@ -147,7 +147,7 @@ impl Library {
 
     /// Runs a program of this language, and returns what it prints.
     #[track_caller]
-    fn run(&self, program: &str) -> String {
+    pub(crate) fn run(&self, program: &str) -> String {
         let folder = TempDir::with_prefix("redis-session-languages-").expect("a temporary folder");
         let script = folder.path().join(if self.program == "node" { "program.mjs" } else { "program.py" });
         fs::write(&script, program).expect("the program");

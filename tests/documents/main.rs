@@ -1,6 +1,7 @@
 //! That the documents tell the truth: what they say of commands, settings and replies, against a real server.
 
 mod applications;
+mod as_app;
 mod charts;
 mod console;
 mod described;

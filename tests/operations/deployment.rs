@@ -31,14 +31,10 @@ fn lines(block: &str, starts: &[&str]) -> String {
     block.lines().filter(wanted).map(|line| format!("{line}\n")).collect()
 }
 
-/// A server with all users of redis.conf beside the default one, and the keys that all servers share.
+/// A server with all users of users.acl beside the default one, which is the test's own, and the keys that all servers
+/// share.
 fn with_users() -> ServerBuilder {
-    let conf = file("redis.conf");
-    let users = conf.lines().filter_map(|line| line.strip_prefix("# ").filter(|line| line.starts_with("user ")));
-    // The default user is the test's own.
-    let users: Vec<_> = users.filter(|line| *line != "user default off").collect();
-    assert!(users.len() >= 8, "{users:?}");
-    ServerBuilder::new().keys(&["one"]).config(users.join("\n"))
+    ServerBuilder::new().keys(&["one"]).users_beside_default()
 }
 
 /// What was refused to whom.
@@ -231,6 +227,64 @@ fn redis_cli_makes_a_cluster_as_the_operator_of_the_page() {
     }
     let reply = nodes[0].cli(&["-c", "SESSION.CREATE", "sessions:42"]);
     assert!(reply.stdout.contains("expires_at"), "{reply}");
+}
+
+#[test]
+fn a_new_node_gets_slots_and_their_sessions_as_the_page_says() {
+    let own = lines(&block("cluster-enabled yes"), &["masteruser", "masterauth", "cluster-"]);
+    let nodes: Vec<_> = (0..4).map(|_| with_users().config(&own).start()).collect();
+    let addresses: Vec<_> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
+    let login = |user| ["--user", user, "--pass", "change-me", "--no-auth-warning", "--cluster"];
+    let create = ["create", "--cluster-yes", &addresses[0], &addresses[1], &addresses[2]];
+    let made = nodes[0].cli(&[&login("operator"), &create[..]].concat());
+    assert!(made.status.success(), "{made:?}");
+    wait_until("the cluster is well", || {
+        nodes[..3].iter().all(|node| node.cli(&["CLUSTER", "INFO"]).stdout.contains("cluster_state:ok"))
+    });
+    let urls: Vec<_> = nodes.iter().map(|node| node.url().replace("redis://", "redis://app:change-me@")).collect();
+    let mut app = redis::cluster::ClusterClient::new(urls).unwrap().get_connection().unwrap();
+    let tokens: Vec<_> =
+        (0..200).map(|user| redis_session_tests::login(&mut app, &format!("sessions:{user}"))).collect();
+    for (user, token) in tokens.iter().enumerate().step_by(2) {
+        cmd(&mut app, &format!("SESSION.REVOKE sessions:{user} {token}")).unwrap();
+    }
+
+    let page = block("REDISCLI_AUTH=change-me redis-cli --user reshard --cluster add-node");
+    let steps: Vec<Vec<String>> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("REDISCLI_AUTH=change-me redis-cli --user reshard --cluster "))
+        .map(|line| {
+            let line = line.replace("10.0.0.7:6379", &addresses[3]).replace("10.0.0.1:6379", &addresses[0]);
+            line.split(' ').map(str::to_owned).collect()
+        })
+        .collect();
+    assert!(steps.len() == 3 && page.contains("CLUSTER INFO      # until it says cluster_state:ok"), "{page}");
+    for step in &steps {
+        let words: Vec<_> =
+            step.iter().map(String::as_str).take_while(|word| *word != "#" && !word.is_empty()).collect();
+        let run = || nodes[0].cli(&[&login("reshard"), &words[..]].concat());
+        if words[0] == "check" {
+            wait_until("all nodes agree", || {
+                run().status.success()
+                    && nodes.iter().all(|node| {
+                        let info = node.cli(&["CLUSTER", "INFO"]).stdout;
+                        info.contains("cluster_known_nodes:4") && info.contains("cluster_state:ok")
+                    })
+            });
+            continue;
+        }
+        let done = run();
+        assert!(done.status.success() && !done.stdout.contains("ERR"), "{done:?}");
+    }
+    let moved = int(&mut nodes[3].connection(), "DBSIZE");
+    assert!(moved > 10, "{moved} users moved");
+    for (user, token) in tokens.iter().enumerate() {
+        let expected = if user % 2 == 0 { "revoked" } else { "active" };
+        assert_eq!(verdict(&mut app, &format!("sessions:{user}"), token), expected, "{user}");
+    }
+    for node in &nodes {
+        assert_nothing_was_refused(node);
+    }
 }
 
 /// Near enough to choose `maxmemory` by: what a server takes is at most a tenth more, and not much less.

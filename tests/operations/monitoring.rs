@@ -31,11 +31,9 @@ fn values(con: &mut Connection) -> BTreeMap<String, String> {
     reply.names().into_iter().map(|name| (name.to_owned(), reply.str(name))).collect()
 }
 
-/// A server with the user `monitor` that redis.conf proposes.
+/// A server with the user `monitor` that users.acl proposes.
 fn monitored() -> ServerBuilder {
-    let conf = file("redis.conf");
-    let user = conf.lines().find_map(|line| line.strip_prefix("# user monitor ")).expect("a user monitor");
-    ServerBuilder::new().keys(&["one"]).config(format!("user monitor {user}"))
+    ServerBuilder::new().keys(&["one"]).users_beside_default()
 }
 
 fn log_in(server: &Server) -> Connection {

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use redis::Connection;
 use redis_session_tests::{
-    Server, ServerBuilder, cmd, create, fields, jwk_set, list, module_path, program_path, text, verdict, wait_until,
+    Server, ServerBuilder, cmd, create, fields, jwk_set, list, module_path, program_path, text, users_acl, verdict,
+    wait_until,
 };
 
 use crate::commands::{COMMANDS, READERS, get, is_denied, on_key};
@@ -25,14 +26,14 @@ fn adapted(conf: &str) -> String {
 }
 
 fn start(conf: &str) -> Server {
-    ServerBuilder::new().without_module().file("data/keys.json", jwk_set(&["one"])).config(adapted(conf)).start()
+    let server = ServerBuilder::new().without_module().config(adapted(conf));
+    server.file("data/keys.json", jwk_set(&["one"])).file("data/users.acl", users_acl()).start()
 }
 
-/// The lines `# user ...` as `user ...`.
+/// With the users that it speaks of.
 fn with_users(conf: &str) -> String {
-    let lines =
-        conf.lines().map(|line| line.strip_prefix("# ").filter(|rest| rest.starts_with("user ")).unwrap_or(line));
-    lines.collect::<Vec<_>>().join("\n")
+    assert!(conf.contains("\n# aclfile users.acl\n"));
+    conf.replace("\n# aclfile users.acl\n", "\naclfile users.acl\n")
 }
 
 fn log_in(server: &Server, name: &str) -> Connection {
@@ -139,8 +140,12 @@ fn the_users_of_the_file_are_users() {
     let server = start(&with_users(&redis_conf()));
     let mut con = server.connection();
     assert_eq!(crate::commands::error_code(&mut con, "PING"), "NOAUTH");
-    for name in ["app", "validator", "support", "operator", "monitor", "auditor", "replica"] {
+    let users = users_acl();
+    let names: Vec<_> = users.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+    assert!(names.len() >= 10, "{names:?}");
+    for name in names.into_iter().filter(|name| *name != "default") {
         log_in(&server, name);
+        assert!(redis_conf().contains(&format!("\n#   {name} ")), "{name}: what it is for");
     }
 }
 
@@ -166,6 +171,8 @@ fn the_application_of_the_file_may_do_everything_with_sessions_and_nothing_else(
         "SESSION.APPLY sessions:42 effects",
         "ACL LOG",
         "MODULE LIST",
+        "CLUSTER RESET",
+        "CLUSTER FAILOVER",
         "PUBLISH channel message",
         "EVAL return 0",
         "CLIENT KILL TYPE normal",
@@ -242,16 +249,84 @@ fn the_operator_of_the_file_changes_settings_and_touches_no_session() {
         "SLOWLOG GET",
         "LATENCY DOCTOR",
         "CLIENT LIST",
+        "MODULE LIST",
+        "CLIENT PAUSE 1 WRITE",
+        "CLIENT UNPAUSE",
+        "TIME",
     ] {
         cmd(&mut con, line).unwrap();
     }
     for (command, _) in COMMANDS {
         assert!(is_denied(&mut con, &on_key(command, "sessions:42")), "{command}");
     }
-    let more =
-        ["DEL sessions:42", "FLUSHALL", "KEYS *", "DUMP sessions:42", "ACL SETUSER x", "MODULE LIST", "EVAL return 0"];
-    for line in more {
+    for line in ["DEL sessions:42", "FLUSHALL", "KEYS *", "DUMP sessions:42", "ACL SETUSER x", "EVAL return 0"] {
         assert!(is_denied(&mut con, line), "{line}");
+    }
+}
+
+/// Without the default user: a password goes from one to the next, and the server's own file has it.
+#[test]
+fn the_admin_of_the_file_rotates_a_password_and_touches_no_session() {
+    let mut server = start(&with_users(&redis_conf()));
+    let log_in_with = |server: &Server, password: &str| {
+        let mut con = server.connection();
+        cmd(&mut con, &format!("AUTH app {password}")).map(|_| con)
+    };
+    let mut admin = log_in(&server, "admin");
+    cmd(&mut admin, "ACL SETUSER app >next").unwrap();
+    create(&mut log_in_with(&server, "change-me").expect("the old one is good still"), "sessions:42");
+    let mut connected = log_in_with(&server, "next").expect("the new one is good already");
+    cmd(&mut admin, "ACL SETUSER app <change-me").unwrap();
+    cmd(&mut admin, "ACL SAVE").unwrap();
+    assert!(log_in_with(&server, "change-me").is_err());
+    cmd(&mut connected, "SESSION.COUNT sessions:42").expect("clients with the new one stay");
+    for line in ["SCRIPT KILL", "FUNCTION KILL"] {
+        assert!(cmd(&mut admin, line).unwrap_err().to_string().contains("No scripts in execution"), "{line}");
+    }
+    for line in ["ACL GETUSER app", "ACL LOG RESET", "CLIENT KILL TYPE pubsub", "CLIENT PAUSE 1", "CONFIG REWRITE"] {
+        cmd(&mut admin, line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+    // Redis 7.0 closes the connections of all users then, this one too.
+    let _ = cmd(&mut admin, "ACL LOAD");
+    let mut admin = log_in(&server, "admin");
+    log_in_with(&server, "next").expect("the file has what was saved");
+    for (command, _) in COMMANDS {
+        assert!(is_denied(&mut admin, &on_key(command, "sessions:42")), "{command}");
+    }
+    for line in ["DEL sessions:42", "FLUSHALL", "DUMP sessions:42", "EVAL return 0", "MONITOR", "PSYNC ? -1"] {
+        assert!(is_denied(&mut admin, line), "{line}");
+    }
+    // It ends the server, too.
+    let _ = cmd(&mut admin, "SHUTDOWN");
+    wait_until("the server is down", || !server.is_running());
+    server.kill();
+    server.start_again();
+    assert!(log_in_with(&server, "change-me").is_err());
+    log_in_with(&server, "next").expect("the file has the new one");
+    let file = fs::read_to_string(server.dir().join("data/users.acl")).unwrap();
+    assert!(!file.contains("next") && !file.contains("change-me"), "hashes alone: {file}");
+}
+
+/// A server without the module would take what it is sent, answer WAIT, and have nothing.
+#[test]
+fn a_replica_of_the_file_that_has_no_module_stops() {
+    let primary = start(&redis_conf());
+    create(&mut primary.connection(), "sessions:42");
+    let conf: Vec<_> = redis_conf().lines().filter(|line| !line.contains("session")).map(str::to_owned).collect();
+    let conf = conf.join("\n").replace("\nport 6379\n", "\n").replace("bind 127.0.0.1 -::1", "bind 127.0.0.1");
+    let conf: Vec<_> = conf.lines().filter(|line| !line.starts_with("loadmodule ")).collect();
+    assert!(conf.contains(&"propagation-error-behavior panic-on-replicas"));
+    let conf = format!("{}\nreplicaof 127.0.0.1 {}\nrepl-diskless-sync-delay 0", conf.join("\n"), primary.port());
+    // Redis 7.0 stops when it reads the cutoff of SESSION.REVOKEALL, newer servers at the first command of a session.
+    match ServerBuilder::new().without_module().file("data/none", "").config(conf).try_start() {
+        Err(log) => assert!(log.contains("no matching module"), "{log}"),
+        Ok(mut replica) => {
+            wait_until("the replica stops", || {
+                create(&mut primary.connection(), "sessions:43");
+                !replica.is_running()
+            });
+            replica.kill();
+        }
     }
 }
 

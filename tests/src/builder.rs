@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -100,6 +100,23 @@ impl ServerBuilder {
         self.file("keys.json", jwk_set(kids)).config("session.keys-file keys.json")
     }
 
+    /// Gives it the users of `users.acl`, each with the password `change-me`, in a file of the server's own. The default
+    /// user is off.
+    pub fn users(self) -> Self {
+        self.file("users.acl", users_acl()).config("aclfile users.acl")
+    }
+
+    /// The same, and the default user may do everything, as the tests need it.
+    ///
+    /// # Panics
+    ///
+    /// If the file does not switch the default user off.
+    pub fn users_beside_default(self) -> Self {
+        let users = users_acl();
+        let others = users.strip_prefix("user default off\n").expect("a file that switches the default user off");
+        self.file("users.acl", format!("user default on nopass ~* &* +@all\n{others}")).config("aclfile users.acl")
+    }
+
     /// Logs every write to an append-only file, synced before the reply, so that [`Server::kill`] loses nothing.
     pub fn appendonly(self) -> Self {
         self.config("appendonly yes\nappendfsync always")
@@ -189,6 +206,15 @@ impl ServerBuilder {
         }
         file
     }
+}
+
+/// The users that the documents propose.
+///
+/// # Panics
+///
+/// If there is no such file.
+pub fn users_acl() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../users.acl")).expect("users.acl")
 }
 
 /// Where a server's configuration is, in its folder.

@@ -55,7 +55,7 @@ pub use ask::{
     ask, create, create_with, error, error_text, ids, int, login, on_both, on_both_of, refusal, verdict, verdict_with,
 };
 pub use binaries::{module_path, program_path};
-pub use builder::ServerBuilder;
+pub use builder::{ServerBuilder, users_acl};
 pub use clock::{advance, advance_past, advance_to, now_ms, set_back};
 pub use cluster::Cluster;
 pub use command::{cmd, cmd_args};

@@ -17,7 +17,7 @@ fn between<'a>(page: &'a str, before: &str, after: &str) -> &'a str {
 
 #[test]
 fn the_service_needs_no_more_of_redis_than_its_readme_says() {
-    let app = between(include_str!("../../../../redis.conf"), "# user app on >change-me ", "\n");
+    let app = between(include_str!("../../../../users.acl"), "user app on >change-me ", "\n");
     let more = between(include_str!("../../README.md"), "attempts and the history\n`", "`");
     let user = format!("user app on >change-me {app} {more}");
     let redis = Server::builder().config(format!("session.audit-stream audit\n{user}")).start();
