@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders, each for itself. What is in a folder within counts as that one's.
-const FOLDERS: [&str; 9] = [
+const FOLDERS: [&str; 10] = [
     "client/src",
     "core/src",
     "core/src/sessions",
@@ -14,6 +14,7 @@ const FOLDERS: [&str; 9] = [
     "module/src/ffi",
     "module/src/commands",
     "store/src",
+    "tools/admin/src",
     "web/src",
 ];
 
