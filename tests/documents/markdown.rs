@@ -30,12 +30,14 @@ pub(crate) fn file(name: &str) -> String {
     fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// README.md and the pages of docs/.
+/// README.md, the pages of docs/ and the runbooks.
 pub(crate) fn pages() -> Vec<Page> {
     let mut names = vec!["README.md".to_owned()];
-    for entry in fs::read_dir(path("docs")).expect("the folder docs") {
-        let name = entry.expect("an entry of docs").file_name().to_string_lossy().into_owned();
-        names.extend(name.ends_with(".md").then(|| format!("docs/{name}")));
+    for folder in ["docs", "docs/runbooks"] {
+        for entry in fs::read_dir(path(folder)).expect("a folder of pages") {
+            let name = entry.expect("an entry of a folder").file_name().to_string_lossy().into_owned();
+            names.extend(name.ends_with(".md").then(|| format!("{folder}/{name}")));
+        }
     }
     names.into_iter().map(|name| Page::read(&name)).collect()
 }
