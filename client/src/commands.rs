@@ -105,7 +105,7 @@ session_commands! {
     /// [`LimitPolicy::Reject`](crate::LimitPolicy::Reject) applies,
     /// [`SessionExists`](crate::SessionErrorCode::SessionExists) if a live session has the id that the options bring.
     fn session_create(key: impl ToSingleRedisArg, options: &CreateOptions) -> Created, by tokens::created {
-        cmd("SESSION.CREATE").arg(key).arg(options).take()
+        cmd("SESSION.CREATE").arg(key).arg(options).arg("JSON").take()
     }
 
     /// `SESSION.CREATE` with `FROM`: begins a session with a JWT of another issuer that the user has already, so that it
@@ -137,7 +137,7 @@ session_commands! {
     fn session_register(key: impl ToSingleRedisArg, jwt: impl ToSingleRedisArg, options: &CreateOptions)
         -> Grant, by tokens::grant
     {
-        cmd("SESSION.CREATE").arg(key).arg("FROM").arg(jwt).arg(options).take()
+        cmd("SESSION.CREATE").arg(key).arg("FROM").arg(jwt).arg(options).arg("JSON").take()
     }
 
     /// `SESSION.VALIDATE`: checks a token and its session, and changes nothing. A bad token is an answer,
@@ -192,7 +192,7 @@ session_commands! {
     fn session_refresh(key: impl ToSingleRedisArg, refresh_token: impl ToSingleRedisArg, options: &RefreshOptions)
         -> Grant, by tokens::grant
     {
-        cmd("SESSION.REFRESH").arg(key).arg(refresh_token).arg(options).take()
+        cmd("SESSION.REFRESH").arg(key).arg(refresh_token).arg(options).arg("JSON").take()
     }
 
     /// `SESSION.REGENERATE`: the user has signed in again. Gives the session with this id or access token a new id and new
@@ -215,31 +215,31 @@ session_commands! {
         id_or_token: impl ToSingleRedisArg,
         options: &RegenerateOptions
     ) -> Grant, by tokens::grant {
-        cmd("SESSION.REGENERATE").arg(key).arg(id_or_token).arg(options).take()
+        cmd("SESSION.REGENERATE").arg(key).arg(id_or_token).arg(options).arg("JSON").take()
     }
 
     /// `SESSION.GET`: the live session with this id, if there is one.
     fn session_get(key: impl ToSingleRedisArg, id: impl ToSingleRedisArg)
         -> Option<Session>, by replies::session_if_any
     {
-        cmd("SESSION.GET").arg(key).arg(id).take()
+        cmd("SESSION.GET").arg(key).arg(id).arg("JSON").take()
     }
 
     /// `SESSION.LIST`: the user's live sessions, the newest first, up to a thousand.
-    fn session_list(key: impl ToSingleRedisArg) -> Vec<Session>, by replies::sessions {
-        cmd("SESSION.LIST").arg(key).take()
+    fn session_list(key: impl ToSingleRedisArg) -> Vec<Session>, by redis::from_redis_value {
+        cmd("SESSION.LIST").arg(key).arg("JSON").take()
     }
 
     /// `SESSION.LIST` with `LIMIT`: a page of the user's live sessions, `count` of them, 1 to 1000, after the newest
     /// `offset`.
-    fn session_list_page(key: impl ToSingleRedisArg, offset: u64, count: u64) -> Vec<Session>, by replies::sessions {
-        cmd("SESSION.LIST").arg(key).arg("LIMIT").arg(offset).arg(count).take()
+    fn session_list_page(key: impl ToSingleRedisArg, offset: u64, count: u64) -> Vec<Session>, by redis::from_redis_value {
+        cmd("SESSION.LIST").arg(key).arg("LIMIT").arg(offset).arg(count).arg("JSON").take()
     }
 
     /// `SESSION.LIST` with `ENDED`: the user's sessions that have ended, and why, as long as that is remembered; the latest
     /// end first, up to a thousand.
-    fn session_list_ended(key: impl ToSingleRedisArg) -> Vec<EndedSession>, by replies::ended {
-        cmd("SESSION.LIST").arg(key).arg("ENDED").take()
+    fn session_list_ended(key: impl ToSingleRedisArg) -> Vec<EndedSession>, by redis::from_redis_value {
+        cmd("SESSION.LIST").arg(key).arg("ENDED").arg("JSON").take()
     }
 
     /// `SESSION.COUNT`: how many live sessions the user has.
@@ -429,14 +429,14 @@ session_commands! {
 
     /// `SESSION.STATS`: what is stored on this server, and what has happened since it started, by name. A newer server
     /// may have more names. On a cluster it is the answer of one node.
-    fn session_stats() -> BTreeMap<String, u64>, by replies::stats {
+    fn session_stats() -> BTreeMap<String, u64>, by redis::from_redis_value {
         cmd("SESSION.STATS")
     }
 
     /// `SESSION.KEYS`: the keys that sign and verify tokens on this server, without their secrets. On a cluster it is the
     /// answer of one node.
     fn session_keys() -> KeyRing, by keys::key_ring {
-        cmd("SESSION.KEYS")
+        cmd("SESSION.KEYS").arg("JSON").take()
     }
 
     /// `SESSION.JWKS`: the public keys that check the JWTs made on this server, as a JWK Set (RFC 7517 section 5) to serve
@@ -457,7 +457,7 @@ session_commands! {
     /// were. It is for one server: send it to each replica and each node of a cluster, with
     /// [`route_command`](https://docs.rs/redis/latest/redis/cluster/struct.ClusterConnection.html#method.route_command).
     fn session_reload_keys() -> KeyRing, by keys::key_ring {
-        cmd("SESSION.RELOADKEYS")
+        cmd("SESSION.RELOADKEYS").arg("JSON").take()
     }
 
     /// `SESSION.REVOKEUSER` with `EXCEPT`: logs the user out everywhere but in the session with this id or token, as
@@ -494,7 +494,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::testing::{Scripted, array, map, text};
+    use crate::testing::{Scripted, array, json, text};
 
     /// Runs one command through a connection of each kind; replies with what it sent and what it made of the reply.
     macro_rules! run {
@@ -529,35 +529,25 @@ mod tests {
         words.collect::<Vec<_>>().join(" ")
     }
 
-    fn a_session() -> Value {
-        let now = Value::Int(1_790_000_000_000);
-        map(&[
-            ("id", text("one")),
-            ("user", text("42")),
-            ("created_at", now.clone()),
-            ("last_seen_at", now.clone()),
-            ("expires_at", now),
-            ("version", Value::Int(0)),
-            ("auth_time", Value::Int(1_790_000_000_000)),
-        ])
-    }
+    const SESSION: &str = r#"{"id":"one","user":"42","created_at":1,"last_seen_at":1,"expires_at":1,"version":0,
+        "auth_time":1}"#;
 
     #[test]
     fn create_sends_its_options_behind_the_key() {
-        let reply = map(&[("id", text("one")), ("expires_at", Value::Int(1)), ("token", text("a.b.c"))]);
+        let reply = json(r#"{"id":"one","expires_at":1,"token":"a.b.c"}"#);
         let options = CreateOptions::new().ttl(Duration::from_secs(60)).ip(Ipv4Addr::LOCALHOST);
         let (sent, created) = run!(reply.clone(), session_create("sessions:42", &options));
-        assert_eq!(sent, "SESSION.CREATE sessions:42 TTL 60 IP 127.0.0.1");
+        assert_eq!(sent, "SESSION.CREATE sessions:42 TTL 60 IP 127.0.0.1 JSON");
         assert_eq!(created.token.as_deref(), Some("a.b.c"));
-        assert_eq!(run!(reply, session_create(b"k", &CreateOptions::new())).0, "SESSION.CREATE k");
+        assert_eq!(run!(reply, session_create(b"k", &CreateOptions::new())).0, "SESSION.CREATE k JSON");
     }
 
     #[test]
     fn validate_and_touch_send_the_token_and_then_their_options() {
-        let reply = map(&[("active", Value::Int(0)), ("reason", text("revoked"))]);
+        let reply = json(r#"{"active":false,"reason":"revoked"}"#);
         let options = ValidateOptions::new().audience("api").full();
         let (sent, validation) = run!(reply.clone(), session_validate("sessions:42", "a.b.c", &options));
-        assert_eq!(sent, "SESSION.VALIDATE sessions:42 a.b.c AUD api FULL");
+        assert_eq!(sent, "SESSION.VALIDATE sessions:42 a.b.c AUD api FULL JSON");
         assert_eq!(*validation.reason().unwrap(), crate::Reason::Revoked);
         let (sent, _) = run!(reply, session_touch("sessions:42", "a.b.c", &ValidateOptions::new()));
         assert_eq!(sent, "SESSION.TOUCH sessions:42 a.b.c BRIEF");
@@ -567,7 +557,7 @@ mod tests {
         assert_eq!(sent, "SESSION.VALIDATE sessions:42 ID one BRIEF");
         assert_eq!(validation.active().unwrap().expires_at.unix_secs(), 1_790_000_000);
         let (sent, _) = run!(active, session_touch_id("sessions:42", "one", &ValidateOptions::new().full()));
-        assert_eq!(sent, "SESSION.TOUCH sessions:42 ID one FULL");
+        assert_eq!(sent, "SESSION.TOUCH sessions:42 ID one FULL JSON");
     }
 
     #[test]
@@ -584,32 +574,32 @@ mod tests {
 
     #[test]
     fn register_sends_the_jwt_before_its_options() {
-        let reply = map(&[("id", text("one")), ("expires_at", Value::Int(1)), ("token", Value::Nil)]);
+        let reply = json(r#"{"id":"one","expires_at":1,"token":null}"#);
         let options = CreateOptions::new().agent("Firefox").refreshable();
         let (sent, grant) = run!(reply.clone(), session_register("sessions:42", "a.b.c", &options));
-        assert_eq!(sent, "SESSION.CREATE sessions:42 FROM a.b.c AGENT Firefox REFRESH 0");
+        assert_eq!(sent, "SESSION.CREATE sessions:42 FROM a.b.c AGENT Firefox REFRESH 0 JSON");
         assert_eq!(grant.granted().unwrap().token, None);
-        let refused = map(&[("active", Value::Int(0)), ("reason", text("signature"))]);
+        let refused = json(r#"{"active":false,"reason":"signature"}"#);
         let (sent, grant) = run!(refused, session_register("k", b"a.b.c", &CreateOptions::new()));
-        assert_eq!(sent, "SESSION.CREATE k FROM a.b.c");
+        assert_eq!(sent, "SESSION.CREATE k FROM a.b.c JSON");
         assert_eq!(*grant.reason().unwrap(), crate::Reason::Signature);
     }
 
     #[test]
     fn refresh_and_regenerate_send_a_credential_and_get_tokens_or_a_refusal() {
-        let granted = map(&[("id", text("one")), ("expires_at", Value::Int(1)), ("refresh_token", text("rsr1.y"))]);
-        let refused = map(&[("active", Value::Boolean(false)), ("reason", text("reused"))]);
+        let granted = json(r#"{"id":"one","expires_at":1,"refresh_token":"rsr1.y"}"#);
+        let refused = json(r#"{"active":false,"reason":"reused"}"#);
         let options = RefreshOptions::new().ip(Ipv4Addr::LOCALHOST).device("d");
         let (sent, grant) = run!(granted.clone(), session_refresh("sessions:42", "rsr1.x", &options));
-        assert_eq!(sent, "SESSION.REFRESH sessions:42 rsr1.x IP 127.0.0.1 DEVICE d");
+        assert_eq!(sent, "SESSION.REFRESH sessions:42 rsr1.x IP 127.0.0.1 DEVICE d JSON");
         assert_eq!(grant.granted().unwrap().refresh_token.as_deref(), Some("rsr1.y"));
         let (sent, grant) = run!(refused.clone(), session_refresh("sessions:42", "rsr1.x", &RefreshOptions::new()));
-        assert_eq!(sent, "SESSION.REFRESH sessions:42 rsr1.x");
+        assert_eq!(sent, "SESSION.REFRESH sessions:42 rsr1.x JSON");
         assert_eq!(*grant.reason().unwrap(), crate::Reason::Reused);
 
         let (sent, grant) =
             run!(granted, session_regenerate("sessions:42", "a.b.c", &RegenerateOptions::new().level(2)));
-        assert_eq!((sent.as_str(), grant.is_granted()), ("SESSION.REGENERATE sessions:42 a.b.c LEVEL 2", true));
+        assert_eq!((sent.as_str(), grant.is_granted()), ("SESSION.REGENERATE sessions:42 a.b.c LEVEL 2 JSON", true));
         assert!(!run!(refused, session_regenerate("sessions:42", "one", &RegenerateOptions::new())).1.is_granted());
     }
 
@@ -646,19 +636,18 @@ mod tests {
 
     #[test]
     fn get_list_count_and_ttl_ask_for_a_user_or_a_session() {
-        let (sent, session) = run!(a_session(), session_get("sessions:42", "one"));
-        assert_eq!((sent.as_str(), session.unwrap().id.as_str()), ("SESSION.GET sessions:42 one", "one"));
+        let (sent, session) = run!(json(SESSION), session_get("sessions:42", "one"));
+        assert_eq!((sent.as_str(), session.unwrap().id.as_str()), ("SESSION.GET sessions:42 one JSON", "one"));
         assert_eq!(run!(Value::Nil, session_get("sessions:42", "two")).1, None);
 
-        let (sent, sessions) = run!(array([a_session()]), session_list("sessions:42"));
-        assert_eq!((sent.as_str(), sessions.len()), ("SESSION.LIST sessions:42", 1));
+        let (sent, sessions) = run!(json(&format!("[{SESSION}]")), session_list("sessions:42"));
+        assert_eq!((sent.as_str(), sessions.len()), ("SESSION.LIST sessions:42 JSON", 1));
 
-        let (sent, page) = run!(array([a_session()]), session_list_page("sessions:42", 10, 5));
-        assert_eq!((sent.as_str(), page.len()), ("SESSION.LIST sessions:42 LIMIT 10 5", 1));
-        let at = Value::Int(1_790_000_000_000);
-        let end = [("id", text("one")), ("reason", text("idle")), ("ended_at", at.clone()), ("remembered_until", at)];
-        let (sent, ended) = run!(array([map(&end)]), session_list_ended("sessions:42"));
-        assert_eq!(sent, "SESSION.LIST sessions:42 ENDED");
+        let (sent, page) = run!(json(&format!("[{SESSION}]")), session_list_page("sessions:42", 10, 5));
+        assert_eq!((sent.as_str(), page.len()), ("SESSION.LIST sessions:42 LIMIT 10 5 JSON", 1));
+        let end = json(r#"[{"id":"one","reason":"idle","ended_at":1,"remembered_until":2}]"#);
+        let (sent, ended) = run!(end, session_list_ended("sessions:42"));
+        assert_eq!(sent, "SESSION.LIST sessions:42 ENDED JSON");
         assert_eq!((ended[0].id.as_str(), &ended[0].reason), ("one", &crate::Reason::Idle.into()));
 
         let (sent, count) = run!(Value::Int(3), session_count("sessions:42"));
@@ -701,10 +690,10 @@ mod tests {
         assert_eq!((sent.as_str(), set.as_str()), ("SESSION.JWKS", r#"{"keys":[]}"#));
         assert_eq!(run!(text("{}"), session_jwks_all()).0, "SESSION.JWKS ALL");
         assert!(SessionCommands::session_jwks(&mut Scripted::new(Value::Nil)).is_err());
-        let reply = map(&[("loaded_at", Value::Int(7)), ("keys", array([]))]);
+        let reply = json(r#"{"loaded_at":7,"keys":[]}"#);
         let (sent, ring) = run!(reply.clone(), session_reload_keys());
-        assert_eq!((sent.as_str(), ring.loaded_at.unix_millis()), ("SESSION.RELOADKEYS", 7));
-        assert_eq!(run!(reply, session_keys()).0, "SESSION.KEYS");
+        assert_eq!((sent.as_str(), ring.loaded_at.unix_millis()), ("SESSION.RELOADKEYS JSON", 7));
+        assert_eq!(run!(reply, session_keys()).0, "SESSION.KEYS JSON");
     }
 
     #[test]
@@ -737,7 +726,7 @@ mod tests {
 
     #[test]
     fn replies_are_read_in_a_pipeline_too() {
-        let validation = map(&[("active", Value::Int(0)), ("reason", text("idle"))]);
+        let validation = text("idle");
         let mut connection = Scripted::new(array([validation, Value::Int(3)]));
         let (validation, devices): (Validation, u64) = redis::pipe()
             .add_command(session_touch("sessions:42", "a.b.c", &ValidateOptions::new()))

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use redis::Value;
-
-use crate::fields::FromField;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// What an application keeps with a session: fields and their values, both any bytes, in the server's order.
 ///
@@ -67,14 +68,64 @@ impl IntoIterator for SessionData {
     }
 }
 
-impl FromField for SessionData {
-    const IS: &'static str = "map of strings";
+/// A JSON object; or, where a name is no text, an array with an array of name and value for each field.
+impl<'de> Deserialize<'de> for SessionData {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
 
-    fn from_field(value: Value) -> Option<Self> {
-        let fields = value.into_map_iter().ok()?;
-        fields
-            .map(|(field, value)| Some((Vec::from_field(field)?, Vec::from_field(value)?)))
-            .collect::<Option<_>>()
-            .map(Self)
+        impl<'de> Visitor<'de> for Fields {
+            type Value = SessionData;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the fields of a session")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<SessionData, A::Error> {
+                let mut fields = Vec::new();
+                while let Some((name, Bytes(value))) = members.next_entry::<String, Bytes>()? {
+                    fields.push((name.into_bytes(), value));
+                }
+                Ok(SessionData(fields))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<SessionData, A::Error> {
+                let mut fields = Vec::new();
+                while let Some((Bytes(name), Bytes(value))) = pairs.next_element()? {
+                    fields.push((name, value));
+                }
+                Ok(SessionData(fields))
+            }
+        }
+
+        deserializer.deserialize_any(Fields)
+    }
+}
+
+/// A JSON string; or, of what is no text, an object with the member `base64` (RFC 4648 section 4).
+struct Bytes(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl<'de> Visitor<'de> for Text {
+            type Value = Bytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, or an object with `base64`")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Bytes, E> {
+                Ok(Bytes(text.into()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Bytes, A::Error> {
+                let encoded = members.next_entry::<String, String>()?.filter(|(name, _)| name == "base64");
+                let bytes = encoded.and_then(|(_, text)| STANDARD.decode(text).ok());
+                bytes.map(Bytes).ok_or_else(|| A::Error::missing_field("base64"))
+            }
+        }
+
+        deserializer.deserialize_any(Text)
     }
 }

@@ -1,6 +1,7 @@
 //! The server's error codes, and error texts that show no argument of a command.
 
 use std::fmt;
+use std::io;
 
 use redis::{Arg, Cmd, ErrorKind, RedisError, make_extension_error};
 
@@ -136,7 +137,8 @@ pub fn redact(error: RedisError) -> RedisError {
 /// The same for an error of this very command: no text is left that has one of its arguments in it.
 pub(crate) fn redact_of(command: &Cmd, error: RedisError) -> RedisError {
     if error.kind() == ErrorKind::Parse {
-        return (ErrorKind::Parse, "what the server sent is no reply").into();
+        // As when the connection ends within a reply: nobody knows what was done.
+        return io::Error::new(io::ErrorKind::InvalidData, "what the server sent is no reply").into();
     }
     let error = redact(error);
     let Some(text) = error.detail() else { return error };
@@ -170,8 +172,6 @@ impl fmt::Display for SessionErrorCode {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
     use crate::testing::Scripted;
 
@@ -256,6 +256,6 @@ mod tests {
         assert!(error.is_connection_dropped() && error.kind() == ErrorKind::Io);
         let odd = RedisError::from((ErrorKind::Parse, "odd", "a token".to_owned()));
         let error = redact_of(&redis::cmd("SESSION.TOUCH"), odd);
-        assert!(error.kind() == ErrorKind::Parse && !error.to_string().contains("token"), "{error}");
+        assert!(error.kind() == ErrorKind::Io && !error.to_string().contains("token"), "{error}");
     }
 }

@@ -2,7 +2,7 @@
 
 use redis::{ParsingError, Value};
 
-use crate::fields::{Fields, FromField, bare};
+use crate::json::{self, from_object, from_redis_value};
 use crate::time::Timestamp;
 
 /// The keys that sign and verify tokens on a server: the reply of `SESSION.KEYS`. There are no secrets in it.
@@ -50,96 +50,63 @@ pub struct Key {
     pub ignored: Option<String>,
 }
 
-impl FromField for u64 {
-    const IS: &'static str = "number";
-
-    fn from_field(value: Value) -> Option<Self> {
-        match value {
-            Value::Int(number) => Self::try_from(number).ok(),
-            _ => None,
-        }
+from_object! {
+    KeyRing {
+        file: optional,
+        issuers_file: optional,
+        file_changed: optional,
+        loaded_at: required,
+        active_kid: optional,
+        keys: required,
     }
 }
 
-impl FromField for Vec<Key> {
-    const IS: &'static str = "list of keys";
-
-    fn from_field(value: Value) -> Option<Self> {
-        match value {
-            Value::Array(items) => items.into_iter().map(|item| key(item).ok()).collect(),
-            _ => None,
-        }
+from_object! {
+    Key {
+        issuer: optional,
+        kid: optional,
+        status: required,
+        alg: optional,
+        kty: optional,
+        bits: optional,
+        can_sign: optional,
+        thumbprint: optional,
+        fingerprint: optional,
+        ignored: optional,
     }
 }
 
-fn key(value: Value) -> Result<Key, ParsingError> {
-    let mut fields = Fields::of("a key", bare(value))?;
-    Ok(Key {
-        issuer: fields.optional("issuer")?,
-        kid: fields.optional("kid")?,
-        status: fields.required("status")?,
-        alg: fields.optional("alg")?,
-        kty: fields.optional("kty")?,
-        bits: fields.optional("bits")?,
-        can_sign: fields.optional("can_sign")?.unwrap_or(false),
-        thumbprint: fields.optional("thumbprint")?,
-        fingerprint: fields.optional("fingerprint")?,
-        ignored: fields.optional("ignored")?,
-    })
+from_redis_value! {
+    KeyRing = key_ring;
 }
 
 pub(crate) fn key_ring(reply: Value) -> Result<KeyRing, ParsingError> {
-    let mut fields = Fields::of("a key ring", reply)?;
-    Ok(KeyRing {
-        file: fields.optional("file")?,
-        issuers_file: fields.optional("issuers_file")?,
-        file_changed: fields.optional("file_changed")?.unwrap_or(false),
-        loaded_at: fields.required("loaded_at")?,
-        active_kid: fields.optional("active_kid")?,
-        keys: fields.required("keys")?,
-    })
+    json::read("the keys", &reply)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{array, both, map, text};
+    use crate::testing::{json, text};
 
     #[test]
-    fn a_ring_reads_the_same_on_both_protocols() {
-        let signs = map(&[
-            ("kid", text("1")),
-            ("status", text("active")),
-            ("alg", text("HS256")),
-            ("bits", Value::Int(256)),
-            ("can_sign", Value::Boolean(true)),
-            ("thumbprint", Value::Nil),
-            ("fingerprint", text("hmac:AAAA")),
-        ]);
-        let ignored = map(&[
-            ("issuer", text("")),
-            ("kid", Value::Nil),
-            ("status", text("ignored")),
-            ("ignored", text("it is to encrypt")),
-        ]);
-        let ring = [
-            ("file", text("keys.json")),
-            ("issuers_file", text("issuers.json")),
-            ("loaded_at", Value::Int(7)),
-            ("active_kid", text("1")),
-            ("keys", array([signs, ignored])),
-        ];
-        for reply in both(&ring) {
-            let ring = key_ring(reply).unwrap();
-            assert_eq!((ring.file.as_deref(), ring.active_kid.as_deref()), (Some("keys.json"), Some("1")));
-            assert_eq!(ring.issuers_file.as_deref(), Some("issuers.json"));
-            assert_eq!((ring.keys[0].issuer.as_deref(), ring.keys[1].issuer.as_deref()), (None, Some("")));
-            assert_eq!(ring.keys[0].fingerprint.as_deref(), Some("hmac:AAAA"));
-            assert_eq!((ring.loaded_at.unix_millis(), ring.keys.len()), (7, 2));
-            assert_eq!((ring.keys[0].bits, ring.keys[0].can_sign), (Some(256), true));
-            assert_eq!(ring.keys[1].ignored.as_deref(), Some("it is to encrypt"));
+    fn a_ring_has_the_keys_that_are_used_and_those_that_are_not() {
+        let reply = json(
+            r#"{"file":"keys.json","issuers_file":"issuers.json","file_changed":false,"loaded_at":7,"active_kid":"1","keys":[
+                {"issuer":null,"kid":"1","status":"active","alg":"HS256","bits":256,"can_sign":true,"thumbprint":null,
+                 "fingerprint":"hmac:AAAA"},
+                {"issuer":"","kid":null,"status":"ignored","ignored":"it is to encrypt"}]}"#,
+        );
+        let ring = key_ring(reply).unwrap();
+        assert_eq!((ring.file.as_deref(), ring.active_kid.as_deref()), (Some("keys.json"), Some("1")));
+        assert_eq!(ring.issuers_file.as_deref(), Some("issuers.json"));
+        assert_eq!((ring.keys[0].issuer.as_deref(), ring.keys[1].issuer.as_deref()), (None, Some("")));
+        assert_eq!(ring.keys[0].fingerprint.as_deref(), Some("hmac:AAAA"));
+        assert_eq!((ring.loaded_at.unix_millis(), ring.keys.len()), (7, 2));
+        assert_eq!((ring.keys[0].bits, ring.keys[0].can_sign), (Some(256), true));
+        assert_eq!(ring.keys[1].ignored.as_deref(), Some("it is to encrypt"));
+        for odd in [text("no map"), json(r#"{"loaded_at":7,"keys":["no key"]}"#), json(r#"{"loaded_at":7}"#)] {
+            assert!(key_ring(odd).is_err());
         }
-        assert!(key_ring(text("no map")).is_err());
-        assert!(key_ring(map(&[("loaded_at", Value::Int(7)), ("keys", array([text("no key")]))])).is_err());
     }
 }

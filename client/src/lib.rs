@@ -150,7 +150,7 @@
 pub mod commands;
 mod data;
 mod error;
-mod fields;
+mod json;
 mod keys;
 mod options;
 mod reason;

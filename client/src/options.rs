@@ -383,8 +383,11 @@ impl ToRedisArgs for ValidateOptions {
         }
         match self.extent {
             Extent::Brief => out.write_arg(b"BRIEF"),
-            Extent::WithId => {}
-            Extent::Full => out.write_arg(b"FULL"),
+            Extent::WithId => out.write_arg(b"JSON"),
+            Extent::Full => {
+                out.write_arg(b"FULL");
+                out.write_arg(b"JSON");
+            }
         }
     }
 
@@ -624,7 +627,6 @@ mod tests {
     #[test]
     fn without_options_nothing_is_sent() {
         assert!(args(&CreateOptions::new()).is_empty());
-        assert!(args(&ValidateOptions::new().with_id()).is_empty());
         assert!(args(&RefreshOptions::new()).is_empty());
     }
 
@@ -679,7 +681,7 @@ mod tests {
         let words: [&[u8]; 8] = [b"AGENT", b"\xff\0", b"DEVICE", b"\xfe", b"DATA", b"1", b"\r\n", b"\0\xff"];
         assert_eq!(options.to_redis_args(), words);
         let device: [&[u8]; 2] = [b"DEVICE", b"\0\xff"];
-        assert_eq!(ValidateOptions::new().device([0, 255]).with_id().to_redis_args(), device);
+        assert_eq!(ValidateOptions::new().device([0, 255]).with_id().to_redis_args()[..2], device);
         assert_eq!(RefreshOptions::new().device([0, 255]).to_redis_args(), device);
     }
 
@@ -702,8 +704,9 @@ mod tests {
     #[test]
     fn each_option_of_validate_is_its_words() {
         let options = ValidateOptions::new().ip(Ipv4Addr::LOCALHOST).device("d").audience("api").stateless().full();
-        assert_eq!(args(&options), ["IP", "127.0.0.1", "DEVICE", "d", "AUD", "api", "STATELESS", "FULL"]);
-        assert_eq!(args(&ValidateOptions::new().full()), ["FULL"]);
+        assert_eq!(args(&options), ["IP", "127.0.0.1", "DEVICE", "d", "AUD", "api", "STATELESS", "FULL", "JSON"]);
+        assert_eq!(args(&ValidateOptions::new().full()), ["FULL", "JSON"]);
+        assert_eq!(args(&ValidateOptions::new().with_id()), ["JSON"]);
         assert_eq!(args(&ValidateOptions::new().stateless()), ["STATELESS", "BRIEF"]);
         assert_eq!(args(&ValidateOptions::new()), ["BRIEF"]);
         let step_up = ValidateOptions::new().level(2).max_age(Duration::from_millis(1500));
@@ -712,8 +715,8 @@ mod tests {
         let again = RegenerateOptions::new().claims("{}").level(3).ttl(Duration::from_secs(60)).ip(Ipv4Addr::LOCALHOST);
         let words = ["CLAIMS", "{}", "LEVEL", "3", "TTL", "60", "IP", "127.0.0.1", "AGENT", "a"];
         assert_eq!(args(&again.agent("a")), words);
-        assert_eq!(args(&ValidateOptions::new().full().with_id()), ["FULL"]);
-        assert_eq!(args(&ValidateOptions::new().with_id().full()), ["FULL"]);
+        assert_eq!(args(&ValidateOptions::new().full().with_id()), ["FULL", "JSON"]);
+        assert_eq!(args(&ValidateOptions::new().with_id().full()), ["FULL", "JSON"]);
     }
 
     #[test]

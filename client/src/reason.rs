@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use redis::Value;
-
-use crate::fields::FromField;
+use serde::de::{Deserialize, Deserializer};
 
 /// Why a token is not good, in the order in which the server checks. The server replies with [`Reason::as_str`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -215,10 +213,8 @@ impl fmt::Display for InactiveReason {
     }
 }
 
-impl FromField for InactiveReason {
-    const IS: &'static str = "reason";
-
-    fn from_field(value: Value) -> Option<Self> {
-        String::from_field(value).map(|name| Self::from_name(&name))
+impl<'de> Deserialize<'de> for InactiveReason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|name| Self::from_name(&name))
     }
 }

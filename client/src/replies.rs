@@ -1,13 +1,12 @@
 //! The server's replies.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use redis::{ParsingError, Value};
 
 use crate::data::SessionData;
-use crate::fields::{Fields, FromField, bare, from_redis_value};
+use crate::json::{self, bare, from_object, from_redis_value};
 use crate::reason::{Inactive, InactiveReason};
 use crate::time::Timestamp;
 
@@ -101,7 +100,7 @@ pub struct Details {
     pub token_expires_at: Option<Timestamp>,
     /// The address that the user logged in from.
     pub ip: Option<IpAddr>,
-    /// What the user logged in with. Bytes that are no UTF-8 are shown as `U+FFFD`.
+    /// What the user logged in with.
     pub agent: Option<String>,
     /// Whether [`ValidateOptions::ip`](crate::ValidateOptions::ip) is another address than the session's.
     pub new_ip: bool,
@@ -126,45 +125,67 @@ impl Details {
     }
 }
 
+/// What each check says, unless it is brief.
+struct Verdict {
+    active: bool,
+    reason: Option<InactiveReason>,
+    id: Option<String>,
+    expires_at: Option<Timestamp>,
+    /// There only if all else is.
+    user: Option<String>,
+}
+
+from_object! {
+    Verdict {
+        active: required,
+        reason: optional,
+        id: optional,
+        expires_at: optional,
+        user: optional,
+    }
+}
+
+from_object! {
+    Details {
+        user: required,
+        checked_at: required,
+        created_at: optional,
+        last_seen_at: optional,
+        idle_expires_at: optional,
+        token_expires_at: optional,
+        ip: optional,
+        agent: optional,
+        new_ip: optional,
+        data: optional,
+        version: optional,
+        claims: optional,
+        auth_time: optional,
+        level: optional,
+    }
+}
+
 pub(crate) fn validation(reply: Value) -> Result<Validation, ParsingError> {
-    let reply = bare(reply);
-    match reply {
+    const OF: &str = "a check";
+    match bare(&reply) {
         Value::Int(_) => {
             return Ok(Validation::Active(ActiveSession { id: None, expires_at: time(reply)?, details: None }));
         }
-        Value::BulkString(_) | Value::SimpleString(_) => {
-            let reason = InactiveReason::from_field(reply).ok_or("the reason of a check is no UTF-8 text")?;
-            return Ok(Validation::Inactive(Inactive { reason }));
+        // The text of a JSON object begins with a brace, a reason does not.
+        Value::BulkString(name) if name.first() != Some(&b'{') => {
+            let name = std::str::from_utf8(name).map_err(|_| "the reason of a check is no UTF-8 text")?;
+            return Ok(Validation::Inactive(Inactive { reason: InactiveReason::from_name(name) }));
         }
         _ => {}
     }
-    let mut fields = Fields::of("a check", reply)?;
-    if !fields.required("active")? {
-        return Ok(Validation::Inactive(Inactive { reason: fields.required("reason")? }));
+    let missing = |name| ParsingError::from(format!("`{name}` of {OF} is missing"));
+    let Verdict { active, reason, id, expires_at, user } = json::read(OF, &reply)?;
+    if !active {
+        return Ok(Validation::Inactive(Inactive { reason: reason.ok_or_else(|| missing("reason"))? }));
     }
-    let details = match fields.optional("user")? {
-        None => None,
-        Some(user) => Some(Box::new(Details {
-            user,
-            checked_at: fields.required("checked_at")?,
-            created_at: fields.optional("created_at")?,
-            last_seen_at: fields.optional("last_seen_at")?,
-            idle_expires_at: fields.optional("idle_expires_at")?,
-            token_expires_at: fields.optional("token_expires_at")?,
-            ip: fields.optional("ip")?,
-            agent: fields.optional("agent")?.map(|Agent(agent)| agent),
-            new_ip: fields.optional("new_ip")?.unwrap_or(false),
-            data: fields.optional("data")?.unwrap_or_default(),
-            version: fields.optional("version")?,
-            claims: fields.optional("claims")?,
-            auth_time: fields.optional("auth_time")?,
-            level: fields.optional("level")?.map(|Level(level)| level),
-        })),
-    };
     Ok(Validation::Active(ActiveSession {
-        id: Some(fields.required("id")?),
-        expires_at: fields.required("expires_at")?,
-        details,
+        id: Some(id.ok_or_else(|| missing("id"))?),
+        expires_at: expires_at.ok_or_else(|| missing("expires_at"))?,
+        details: if user.is_some() { Some(json::read(OF, &reply)?) } else { None },
     }))
 }
 
@@ -186,7 +207,7 @@ pub struct Session {
     pub idle_expires_at: Option<Timestamp>,
     /// The address that the user logged in from.
     pub ip: Option<IpAddr>,
-    /// What the user logged in with. Bytes that are no UTF-8 are shown as `U+FFFD`.
+    /// What the user logged in with.
     pub agent: Option<String>,
     /// The application's fields.
     pub data: SessionData,
@@ -202,36 +223,32 @@ pub struct Session {
     pub level: Option<u8>,
 }
 
-pub(crate) fn session(reply: Value) -> Result<Session, ParsingError> {
-    let mut fields = Fields::of("a session", reply)?;
-    Ok(Session {
-        id: fields.required("id")?,
-        user: fields.required("user")?,
-        created_at: fields.required("created_at")?,
-        last_seen_at: fields.required("last_seen_at")?,
-        expires_at: fields.required("expires_at")?,
-        idle_expires_at: fields.optional("idle_expires_at")?,
-        ip: fields.optional("ip")?,
-        agent: fields.optional("agent")?.map(|Agent(agent)| agent),
-        data: fields.optional("data")?.unwrap_or_default(),
-        version: fields.required("version")?,
-        claims: fields.optional("claims")?,
-        auth_time: fields.required("auth_time")?,
-        level: fields.optional("level")?.map(|Level(level)| level),
-    })
-}
-
-pub(crate) fn session_if_any(reply: Value) -> Result<Option<Session>, ParsingError> {
-    match bare(reply) {
-        Value::Nil => Ok(None),
-        reply => session(reply).map(Some),
+from_object! {
+    Session {
+        id: required,
+        user: required,
+        created_at: required,
+        last_seen_at: required,
+        expires_at: required,
+        idle_expires_at: optional,
+        ip: optional,
+        agent: optional,
+        data: optional,
+        version: required,
+        claims: optional,
+        auth_time: required,
+        level: optional,
     }
 }
 
-pub(crate) fn sessions(reply: Value) -> Result<Vec<Session>, ParsingError> {
-    match bare(reply) {
-        Value::Array(items) => items.into_iter().map(session).collect(),
-        _ => Err("the reply is no list of sessions".into()),
+pub(crate) fn session(reply: Value) -> Result<Session, ParsingError> {
+    json::read("a session", &reply)
+}
+
+pub(crate) fn session_if_any(reply: Value) -> Result<Option<Session>, ParsingError> {
+    match bare(&reply) {
+        Value::Nil => Ok(None),
+        reply => json::read("a session", reply).map(Some),
     }
 }
 
@@ -249,31 +266,24 @@ pub struct EndedSession {
     pub remembered_until: Timestamp,
 }
 
-pub(crate) fn ended(reply: Value) -> Result<Vec<EndedSession>, ParsingError> {
-    let one = |reply| {
-        let mut fields = Fields::of("a session that has ended", reply)?;
-        Ok(EndedSession {
-            id: fields.required("id")?,
-            reason: fields.required("reason")?,
-            ended_at: fields.required("ended_at")?,
-            remembered_until: fields.required("remembered_until")?,
-        })
-    };
-    match bare(reply) {
-        Value::Array(items) => items.into_iter().map(one).collect(),
-        _ => Err("the reply is no list of sessions that have ended".into()),
+from_object! {
+    EndedSession {
+        id: required,
+        reason: required,
+        ended_at: required,
+        remembered_until: required,
     }
 }
 
 pub(crate) fn count(reply: Value) -> Result<u64, ParsingError> {
-    match bare(reply) {
+    match *bare(&reply) {
         Value::Int(count) => u64::try_from(count).map_err(|_| format!("the reply {count} is no count").into()),
         _ => Err("the reply is no count".into()),
     }
 }
 
 pub(crate) fn integer(reply: Value) -> Result<i64, ParsingError> {
-    match bare(reply) {
+    match *bare(&reply) {
         Value::Int(number) => Ok(number),
         _ => Err("the reply is no number".into()),
     }
@@ -284,24 +294,18 @@ pub(crate) fn truth(reply: Value) -> Result<bool, ParsingError> {
 }
 
 pub(crate) fn time(reply: Value) -> Result<Timestamp, ParsingError> {
-    Timestamp::from_field(bare(reply)).ok_or_else(|| "the reply is no time".into())
+    count(reply).ok().and_then(Timestamp::from_unix_millis).ok_or_else(|| "the reply is no time".into())
 }
 
 pub(crate) fn text(reply: Value) -> Result<String, ParsingError> {
-    String::from_field(bare(reply)).ok_or_else(|| "the reply is no text".into())
-}
-
-pub(crate) fn stats(reply: Value) -> Result<BTreeMap<String, u64>, ParsingError> {
-    let wrong = || ParsingError::from("the reply is no map of figures");
-    let figures = bare(reply).into_map_iter().map_err(|_| wrong())?;
-    figures
-        .map(|(name, figure)| Some((String::from_field(bare(name))?, count(figure).ok()?)))
-        .collect::<Option<_>>()
-        .ok_or_else(wrong)
+    match bare(&reply) {
+        Value::BulkString(text) => Ok(std::str::from_utf8(text).map_err(|_| "the reply is no text")?.to_owned()),
+        _ => Err("the reply is no text".into()),
+    }
 }
 
 pub(crate) fn time_left(reply: Value) -> Result<Option<Duration>, ParsingError> {
-    match bare(reply) {
+    match *bare(&reply) {
         Value::Int(-2) => Ok(None),
         Value::Int(millis) => match u64::try_from(millis) {
             Ok(millis) => Ok(Some(Duration::from_millis(millis))),
@@ -313,33 +317,8 @@ pub(crate) fn time_left(reply: Value) -> Result<Option<Duration>, ParsingError> 
 
 from_redis_value! {
     Validation = validation;
-    Session = session;
-}
-
-/// How strongly a user has signed in.
-struct Level(u8);
-
-impl FromField for Level {
-    const IS: &'static str = "level";
-
-    fn from_field(value: Value) -> Option<Self> {
-        match value {
-            Value::Int(level) => u8::try_from(level).ok().map(Self),
-            _ => None,
-        }
-    }
-}
-
-/// A session's agent, for show: one odd `User-Agent` header must not make a whole list of sessions unreadable.
-struct Agent(String);
-
-impl FromField for Agent {
-    const IS: &'static str = "string";
-
-    fn from_field(value: Value) -> Option<Self> {
-        let bytes = Vec::from_field(value)?;
-        Some(Self(String::from_utf8(bytes).unwrap_or_else(|no| String::from_utf8_lossy(no.as_bytes()).into_owned())))
-    }
+    Session = session, list "a list of sessions";
+    EndedSession = |reply| json::read("a session that has ended", &reply), list "a list of sessions that have ended";
 }
 
 #[cfg(test)]
@@ -348,151 +327,72 @@ mod tests {
 
     use super::*;
     use crate::reason::Reason;
-    use crate::testing::{array, both, map, text};
+    use crate::testing::{array, json, text};
 
-    const AT: i64 = 1_790_000_000_123;
+    const AT: u64 = 1_790_000_000_123;
+    const SESSION: &str = r#"{"id":"one","user":"42","created_at":1790000000123,"last_seen_at":1790000000124,
+        "expires_at":1790000000126,"idle_expires_at":1790000000125,"ip":"203.0.113.7","agent":"Firefox",
+        "data":{"cart":"18","theme":"dark"},"version":2,"claims":"{\"role\":\"editor\"}","auth_time":1790000000123,
+        "level":2}"#;
 
-    fn at(millis: i64) -> Timestamp {
-        Timestamp::from_field(Value::Int(millis)).unwrap()
-    }
-
-    fn names(fields: &[(&str, &str)]) -> Value {
-        Value::Map(fields.iter().map(|(field, value)| (text(field), text(value))).collect())
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_unix_millis(millis).unwrap()
     }
 
     fn error<T: std::fmt::Debug>(result: Result<T, ParsingError>) -> String {
         result.unwrap_err().to_string()
     }
 
-    fn full_session() -> Vec<(&'static str, Value)> {
-        vec![
-            ("id", text("one")),
-            ("user", text("42")),
-            ("created_at", Value::Int(AT)),
-            ("last_seen_at", Value::Int(AT + 1)),
-            ("expires_at", Value::Int(AT + 3)),
-            ("idle_expires_at", Value::Int(AT + 2)),
-            ("ip", text("203.0.113.7")),
-            ("agent", text("Firefox")),
-            ("data", names(&[("cart", "17"), ("theme", "dark")])),
-            ("version", Value::Int(2)),
-            ("auth_time", Value::Int(AT)),
-            ("level", Value::Int(2)),
-            ("claims", text(r#"{"role":"editor"}"#)),
-        ]
-    }
-
     #[test]
-    fn an_active_token_is_read_from_both_protocols_with_either_boolean() {
-        for yes in [Value::Boolean(true), Value::Int(1)] {
-            for reply in both(&[("active", yes), ("id", text("one")), ("expires_at", Value::Int(AT))]) {
-                let session = Validation::from_redis_value(reply).unwrap().active().unwrap();
-                assert_eq!(session, ActiveSession { id: Some("one".into()), expires_at: at(AT), details: None });
-            }
+    fn a_brief_check_is_one_element() {
+        let active = validation(Value::Int(1_790_000_000_123)).unwrap().active().unwrap();
+        assert_eq!((active.id, active.expires_at, active.details), (None, at(AT), None));
+        assert_eq!(*validation(text("idle")).unwrap().reason().unwrap(), Reason::Idle);
+        for odd in [Value::Int(-1), Value::Int(1 << 48), Value::BulkString(vec![0xff]), Value::Okay] {
+            assert!(validation(odd).is_err());
         }
     }
 
     #[test]
-    fn a_brief_check_is_a_deadline_or_a_reason_and_nothing_else() {
-        let active = validation(Value::Int(AT)).unwrap().active().unwrap();
-        assert_eq!(active, ActiveSession { id: None, expires_at: at(AT), details: None });
+    fn a_check_has_the_id_and_all_else_if_asked() {
+        let reply = json(r#"{"active":true,"id":"one","expires_at":1790000000123}"#);
+        let session = validation(reply).unwrap().active().unwrap();
+        assert_eq!((session.id.as_deref(), session.expires_at, session.details), (Some("one"), at(AT), None));
+
+        let rest = r#""active":true,"checked_at":1790000000124,"token_expires_at":1790000000126,"new_ip":true,"#;
+        let session = validation(json(&SESSION.replacen('{', &format!("{{{rest}"), 1))).unwrap().active().unwrap();
+        let details = session.details.unwrap();
+        assert!(details.has_session() && details.new_ip);
+        assert_eq!((details.user.as_str(), details.checked_at), ("42", at(AT + 1)));
+        assert_eq!((details.created_at, details.last_seen_at), (Some(at(AT)), Some(at(AT + 1))));
+        assert_eq!((details.idle_expires_at, details.token_expires_at), (Some(at(AT + 2)), Some(at(AT + 3))));
+        assert_eq!((details.ip, details.agent.as_deref()), (Some(IpAddr::from([203, 0, 113, 7])), Some("Firefox")));
+        assert_eq!((details.data.text("cart"), details.version, details.level), (Some("18"), Some(2), Some(2)));
+        assert_eq!((details.claims.as_deref(), details.auth_time), (Some(r#"{"role":"editor"}"#), Some(at(AT))));
+    }
+
+    #[test]
+    fn a_check_without_a_session_has_the_token_alone() {
+        let reply = json(
+            r#"{"active":true,"id":"one","expires_at":1790000000123,"checked_at":1,"token_expires_at":1790000000123,
+                "new_ip":false,"user":"42","created_at":null,"last_seen_at":null,"idle_expires_at":null,"ip":null,
+                "agent":null,"claims":null,"auth_time":null,"level":null,"version":null,"data":{}}"#,
+        );
+        let session = validation(reply).unwrap().active().unwrap();
+        assert_eq!((session.id.as_deref(), session.expires_at), (Some("one"), at(AT)));
+        let details = session.details.unwrap();
+        assert_eq!((details.user.as_str(), details.token_expires_at), ("42", Some(at(AT))));
+        assert!(!details.has_session() && !details.new_ip && details.data.is_empty());
+        assert_eq!((details.created_at, details.last_seen_at, details.idle_expires_at), (None, None, None));
+    }
+
+    #[test]
+    fn every_reason_is_read() {
         for reason in Reason::ALL {
-            for reply in [text(reason.as_str()), Value::SimpleString(reason.as_str().into())] {
-                assert_eq!(*validation(reply).unwrap().reason().unwrap(), reason);
-            }
-        }
-        for unclear in [Value::Nil, Value::Okay, Value::Boolean(true), Value::Int(-1), Value::Int(1 << 48), array([])] {
-            assert!(validation(unclear).is_err());
-        }
-        assert!(!validation(text("active")).unwrap().is_active());
-        assert!(validation(Value::BulkString(vec![0xff])).is_err());
-    }
-
-    #[test]
-    fn a_full_check_has_the_details() {
-        let mut fields = full_session();
-        fields.extend([
-            ("active", Value::Int(1)),
-            ("checked_at", Value::Int(AT + 4)),
-            ("token_expires_at", Value::Int(AT + 1)),
-            ("new_ip", Value::Boolean(true)),
-        ]);
-        for reply in both(&fields) {
-            let session = validation(reply).unwrap().into_result().unwrap();
-            let details = session.details.unwrap();
-            assert_eq!((session.id.as_deref(), details.user.as_str()), (Some("one"), "42"));
-            assert!(details.has_session());
-            assert_eq!(details.checked_at, at(AT + 4));
-            assert_eq!((details.created_at, details.last_seen_at), (Some(at(AT)), Some(at(AT + 1))));
-            assert_eq!((details.idle_expires_at, details.token_expires_at), (Some(at(AT + 2)), Some(at(AT + 1))));
-            assert_eq!(details.ip, Some(IpAddr::from([203, 0, 113, 7])));
-            assert_eq!(details.agent.as_deref(), Some("Firefox"));
-            assert!(details.new_ip);
-            assert_eq!((details.data.text("theme"), details.version), (Some("dark"), Some(2)));
-            assert_eq!((details.auth_time, details.level), (Some(at(AT)), Some(2)));
-            assert_eq!(details.claims.as_deref(), Some(r#"{"role":"editor"}"#));
-        }
-    }
-
-    #[test]
-    fn a_full_check_of_a_bare_session_has_nulls() {
-        for reply in both(&[
-            ("active", Value::Int(1)),
-            ("id", text("one")),
-            ("expires_at", Value::Int(AT)),
-            ("user", text("42")),
-            ("checked_at", Value::Int(AT)),
-            ("created_at", Value::Int(AT)),
-            ("last_seen_at", Value::Int(AT)),
-            ("idle_expires_at", Value::Nil),
-            ("token_expires_at", Value::Nil),
-            ("ip", Value::Nil),
-            ("agent", Value::Nil),
-            ("new_ip", Value::Int(0)),
-            ("data", array([])),
-        ]) {
-            let details = validation(reply).unwrap().active().unwrap().details.unwrap();
-            assert_eq!((details.idle_expires_at, details.token_expires_at), (None, None));
-            assert_eq!((details.ip, details.agent), (None, None));
-            assert!(!details.new_ip && details.data.is_empty());
-        }
-    }
-
-    #[test]
-    fn a_full_check_without_a_session_knows_the_user_and_the_tokens_end() {
-        for reply in both(&[
-            ("active", Value::Boolean(true)),
-            ("id", text("one")),
-            ("expires_at", Value::Int(AT)),
-            ("token_expires_at", Value::Int(AT)),
-            ("new_ip", Value::Boolean(false)),
-            ("user", text("42")),
-            ("checked_at", Value::Int(AT)),
-            ("created_at", Value::Nil),
-            ("last_seen_at", Value::Nil),
-            ("idle_expires_at", Value::Nil),
-            ("ip", Value::Nil),
-            ("agent", Value::Nil),
-            ("data", map(&[])),
-        ]) {
-            let session = validation(reply).unwrap().active().unwrap();
-            assert_eq!((session.id.as_deref(), session.expires_at), (Some("one"), at(AT)));
-            let details = session.details.unwrap();
-            assert_eq!((details.user.as_str(), details.token_expires_at), ("42", Some(at(AT))));
-            assert!(!details.has_session());
-            assert_eq!((details.created_at, details.last_seen_at, details.idle_expires_at), (None, None, None));
-            assert!(!details.new_ip && details.data.is_empty());
-        }
-    }
-
-    #[test]
-    fn every_reason_is_read_from_both_protocols() {
-        for reason in Reason::ALL {
-            for reply in both(&[("active", Value::Int(0)), ("reason", text(reason.as_str()))]) {
+            for reply in [json(&format!(r#"{{"active":false,"reason":"{reason}"}}"#)), text(reason.as_str())] {
                 let validation = validation(reply).unwrap();
                 assert!(!validation.is_active());
                 assert_eq!(validation.reason(), Some(&InactiveReason::Known(reason)));
-                assert_eq!(*validation.reason().unwrap(), reason);
                 let inactive = validation.into_result().unwrap_err();
                 assert_eq!(inactive.to_string(), format!("no active session: {reason}"));
             }
@@ -501,67 +401,63 @@ mod tests {
 
     #[test]
     fn a_reason_of_a_newer_server_is_no_error() {
-        let reply = map(&[("active", Value::Boolean(false)), ("reason", text("bad_moon"))]);
-        let validation = validation(reply).unwrap();
+        let validation = validation(json(r#"{"active":false,"reason":"bad_moon"}"#)).unwrap();
         let reason = validation.reason().unwrap();
         assert_eq!((reason.as_str(), reason.known()), ("bad_moon", None));
         assert_ne!(*reason, Reason::Malformed);
     }
 
     #[test]
-    fn a_session_is_read_from_both_protocols() {
-        for reply in both(&full_session()) {
-            let session = session_if_any(reply).unwrap().unwrap();
-            assert_eq!((session.id.as_str(), session.user.as_str()), ("one", "42"));
-            assert_eq!((session.created_at, session.last_seen_at), (at(AT), at(AT + 1)));
-            assert_eq!((session.idle_expires_at, session.expires_at), (Some(at(AT + 2)), at(AT + 3)));
-            assert_eq!(session.ip, Some(IpAddr::from([203, 0, 113, 7])));
-            assert_eq!(session.agent.as_deref(), Some("Firefox"));
-            assert_eq!((session.data.len(), session.version), (2, 2));
-            assert_eq!(session.claims.as_deref(), Some(r#"{"role":"editor"}"#));
-        }
+    fn a_session_is_read_whole_or_is_not_there() {
+        let session = session_if_any(json(SESSION)).unwrap().unwrap();
+        assert_eq!((session.id.as_str(), session.user.as_str()), ("one", "42"));
+        assert_eq!((session.created_at, session.last_seen_at), (at(AT), at(AT + 1)));
+        assert_eq!((session.idle_expires_at, session.expires_at), (Some(at(AT + 2)), at(AT + 3)));
+        assert_eq!(session.ip, Some(IpAddr::from([203, 0, 113, 7])));
+        assert_eq!(session.agent.as_deref(), Some("Firefox"));
+        assert_eq!((session.data.len(), session.version), (2, 2));
+        assert_eq!(session.claims.as_deref(), Some(r#"{"role":"editor"}"#));
         assert_eq!(session_if_any(Value::Nil).unwrap(), None);
-        assert!(Session::from_redis_value(Value::Nil).is_err());
+        assert_eq!(redis::from_redis_value::<Option<Session>>(Value::Nil).unwrap(), None);
+        assert!(Session::from_redis_value(Value::Nil).is_err() && session_if_any(json("null")).is_err());
     }
 
     #[test]
-    fn a_list_of_sessions_keeps_its_order() {
-        for reply in both(&full_session()) {
-            let mut other = full_session();
-            other[0].1 = text("two");
-            let list = sessions(array([map(&other), reply])).unwrap();
-            assert_eq!(list.iter().map(|session| session.id.as_str()).collect::<Vec<_>>(), ["two", "one"]);
-        }
-        assert_eq!(sessions(array([])).unwrap(), []);
+    fn lists_keep_their_order() {
+        let sessions = redis::from_redis_value::<Vec<Session>>;
+        let list = sessions(json(&format!("[{},{SESSION}]", SESSION.replace("one", "two")))).unwrap();
+        assert_eq!(list.iter().map(|session| session.id.as_str()).collect::<Vec<_>>(), ["two", "one"]);
+        assert_eq!(sessions(json("[]")).unwrap(), []);
+        let reply = r#"[{"id":"one","reason":"evicted","ended_at":1,"remembered_until":2}]"#;
+        let [one] = <[EndedSession; 1]>::try_from(redis::from_redis_value::<Vec<_>>(json(reply)).unwrap()).unwrap();
+        assert_eq!((one.id.as_str(), one.reason, one.ended_at), ("one", Reason::Evicted.into(), at(1)));
+        assert_eq!(one.remembered_until, at(2));
     }
 
     #[test]
-    fn fields_of_a_newer_server_and_attributes_are_skipped() {
-        let mut fields = full_session();
-        fields.insert(0, ("zodiac", map(&[("sign", array([Value::Nil]))])));
-        for reply in both(&fields) {
-            let reply = Value::Attribute { data: Box::new(reply), attributes: vec![(text("ttl"), Value::Int(1))] };
-            assert_eq!(session(reply).unwrap().id, "one");
-        }
-        let odd_name = Value::Map(vec![(Value::Int(7), Value::Nil), (text("active"), Value::Int(0))]);
-        assert!(error(validation(odd_name)).contains("`reason` of a check is missing"));
+    fn members_of_a_newer_server_and_attributes_are_skipped() {
+        let reply = json(&SESSION.replacen('{', r#"{"zodiac":{"sign":[null]},"#, 1));
+        let reply = Value::Attribute { data: Box::new(reply), attributes: vec![(text("ttl"), Value::Int(1))] };
+        assert_eq!(session(reply).unwrap().id, "one");
     }
 
     #[test]
-    fn data_is_any_bytes_and_an_odd_agent_is_still_shown() {
-        let mut fields = full_session();
-        fields[7].1 = Value::BulkString(b"Fire\xfffox".to_vec());
-        let raw = |bytes: &[u8]| Value::BulkString(bytes.to_vec());
-        fields[8].1 = Value::Map(vec![(raw(b"\xff"), raw(b"\0\xfe")), (raw(b"cart"), raw(b""))]);
-        let session = session(map(&fields)).unwrap();
-        assert_eq!(session.agent.as_deref(), Some("Fire\u{fffd}fox"));
-        assert_eq!(session.data.get(b"\xff"), Some(&b"\0\xfe"[..]));
-        assert_eq!(session.data.text(b"\xff"), None);
-        assert_eq!(session.data.text("cart"), Some(""));
-        assert_eq!(session.data.get("none"), None);
-        let shown = format!("{session:?}");
+    fn data_is_any_bytes() {
+        let with = |data: &str| session(json(&SESSION.replace(r#"{"cart":"18","theme":"dark"}"#, data)));
+        let values = with(r#"{"cart":"","raw":{"base64":"AP4="},"quote":"\"\u0001"}"#).unwrap();
+        assert_eq!(values.data.text("cart"), Some(""));
+        assert_eq!((values.data.get("raw"), values.data.text("raw")), (Some(&b"\0\xfe"[..]), None));
+        assert_eq!((values.data.text("quote"), values.data.get("none")), (Some("\"\u{1}"), None));
+        let names = with(r#"[[{"base64":"/w=="},{"base64":"AP4="}],["cart",""]]"#).unwrap();
+        assert_eq!(names.data.get(b"\xff"), Some(&b"\0\xfe"[..]));
+        assert_eq!(names.data.text("cart"), Some(""));
+        let shown = format!("{names:?}");
         assert!(shown.contains("SessionData { fields: 2, .. }") && !shown.contains("cart"), "{shown}");
-        assert_eq!(session.data.into_iter().next().unwrap(), (vec![0xff], vec![0, 0xfe]));
+        assert_eq!(names.data.into_iter().next().unwrap(), (vec![0xff], vec![0, 0xfe]));
+        for odd in [r#"{"cart":1}"#, r#"{"cart":{"base64":"!"}}"#, r#"{"cart":{"base32":""}}"#, "[1]", "1"] {
+            let error = error(with(odd));
+            assert!(error.contains("`data` cannot be read"), "{error}");
+        }
     }
 
     #[test]
@@ -576,49 +472,43 @@ mod tests {
         assert_eq!(time_left(Value::Int(0)), Ok(Some(Duration::ZERO)));
         assert_eq!(time_left(Value::Int(-2)), Ok(None));
         assert!(time_left(Value::Int(-1)).is_err());
-        assert!(time_left(text("soon")).is_err());
+        assert!(time_left(super::tests::text("soon")).is_err());
         assert_eq!(integer(Value::Int(-3)), Ok(-3));
         assert!(integer(Value::Nil).is_err());
     }
 
     #[test]
     fn a_check_that_does_not_clearly_say_yes_never_lets_in() {
-        let rest = [("id", text("one")), ("expires_at", Value::Int(AT))];
-        for unclear in [Value::Nil, Value::Int(2), Value::Int(-1), Value::Okay, text("1"), text("true"), array([])] {
-            let mut fields = rest.to_vec();
-            fields.push(("active", unclear));
-            for reply in both(&fields) {
-                assert!(validation(reply).is_err());
-            }
+        for unclear in ["null", "1", "2", "\"1\"", "\"true\"", "[]"] {
+            let reply = format!(r#"{{"id":"one","expires_at":1790000000123,"active":{unclear}}}"#);
+            assert!(validation(json(&reply)).is_err());
         }
-        assert!(error(validation(map(&rest))).contains("`active` of a check is missing"));
+        let error = error(validation(json(r#"{"id":"one","expires_at":1790000000123}"#)));
+        assert!(error.contains("`active` is missing"), "{error}");
     }
 
     #[test]
-    fn a_malformed_field_is_an_error_that_names_it() {
-        for (field, bad, is) in [
-            (0, Value::Int(1), "`id` of a session is no UTF-8 text"),
-            (1, Value::BulkString(vec![0xff]), "`user` of a session is no UTF-8 text"),
-            (2, Value::Int(-1), "`created_at` of a session is no time"),
-            (3, Value::Int(1 << 48), "`last_seen_at` of a session is no time"),
-            (4, Value::Nil, "`expires_at` of a session is missing"),
-            (5, text("soon"), "`idle_expires_at` of a session is no time"),
-            (6, text("nowhere"), "`ip` of a session is no IP address"),
-            (7, array([]), "`agent` of a session is no string"),
-            (8, array([text("cart")]), "`data` of a session is no map"),
-            (8, Value::Map(vec![(text("cart"), Value::Int(1))]), "`data` of a session is no map"),
+    fn a_malformed_member_is_an_error_that_names_it() {
+        for (member, bad) in [
+            (r#""id":"one""#, r#""id":1"#),
+            (r#""user":"42""#, r#""user":42"#),
+            (r#""created_at":1790000000123"#, r#""created_at":-1"#),
+            (r#""last_seen_at":1790000000124"#, r#""last_seen_at":281474976710656"#),
+            (r#""expires_at":1790000000126"#, r#""expires_at":null"#),
+            (r#""idle_expires_at":1790000000125"#, r#""idle_expires_at":"soon""#),
+            (r#""ip":"203.0.113.7""#, r#""ip":"nowhere""#),
+            (r#""agent":"Firefox""#, r#""agent":[]"#),
+            (r#""level":2"#, r#""level":256"#),
         ] {
-            let mut fields = full_session();
-            fields[field].1 = bad;
-            for reply in both(&fields) {
-                let error = error(session(reply));
-                assert!(error.contains(is), "{error}");
-            }
+            assert!(SESSION.contains(member));
+            let name = bad.split(':').next().unwrap().trim_matches('"');
+            let error = error(session(json(&SESSION.replace(member, bad))));
+            assert!(error.contains(&format!("`{name}` cannot be read")), "{error}");
         }
     }
 
     #[test]
-    fn what_is_no_map_is_an_error() {
+    fn a_reply_of_another_kind_is_an_error() {
         let odd = [Value::Nil, Value::Okay, array([text("id")]), array([Value::Nil, Value::Nil])];
         for reply in odd.clone() {
             assert!(validation(reply).is_err());
@@ -626,9 +516,9 @@ mod tests {
         // Of a check, these are whole replies.
         for reply in odd.into_iter().chain([Value::Int(1), text("x")]) {
             assert!(session(reply.clone()).is_err());
-            assert!(sessions(array([reply])).is_err());
         }
-        assert!(sessions(map(&full_session())).is_err());
-        assert!(sessions(Value::Nil).is_err());
+        for reply in [Value::Okay, Value::Int(1), text("x"), json(SESSION), json("[1]")] {
+            assert!(redis::from_redis_value::<Vec<Session>>(reply).is_err());
+        }
     }
 }

@@ -80,22 +80,7 @@ pub(crate) fn array(items: impl Into<Vec<Value>>) -> Value {
     Value::Array(items.into())
 }
 
-pub(crate) fn map(fields: &[(&str, Value)]) -> Value {
-    Value::Map(fields.iter().map(|(field, value)| (text(field), value.clone())).collect())
-}
-
-/// The same map on RESP3 and, all the way down, on RESP2.
-pub(crate) fn both(fields: &[(&str, Value)]) -> [Value; 2] {
-    [map(fields), flat(map(fields))]
-}
-
-fn flat(value: Value) -> Value {
-    match value {
-        Value::Map(fields) => {
-            array(fields.into_iter().flat_map(|(field, value)| [field, flat(value)]).collect::<Vec<_>>())
-        }
-        Value::Array(items) => array(items.into_iter().map(flat).collect::<Vec<_>>()),
-        Value::Boolean(yes) => Value::Int(yes.into()),
-        value => value,
-    }
+/// A reply that is this JSON text.
+pub(crate) fn json(json: &str) -> Value {
+    text(json)
 }

@@ -2,9 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use redis::Value;
-
-use crate::fields::FromField;
+use serde::de::{Deserialize, Deserializer, Error};
 
 /// A point in time of the server's clock, exact to the millisecond.
 ///
@@ -52,14 +50,10 @@ impl From<Timestamp> for SystemTime {
     }
 }
 
-impl FromField for Timestamp {
-    const IS: &'static str = "time in Unix milliseconds";
-
-    fn from_field(value: Value) -> Option<Self> {
-        match value {
-            Value::Int(millis) => Self::from_unix_millis(u64::try_from(millis).ok()?),
-            _ => None,
-        }
+/// From Unix milliseconds, as the server's JSON has them.
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_unix_millis(u64::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("out of range"))
     }
 }
 
@@ -73,10 +67,10 @@ pub(crate) fn unix_millis(time: SystemTime) -> u64 {
 mod tests {
     use super::*;
 
-    const AT: i64 = 1_790_000_000_123;
+    const AT: u64 = 1_790_000_000_123;
 
-    fn at(millis: i64) -> Timestamp {
-        Timestamp::from_field(Value::Int(millis)).unwrap()
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_unix_millis(millis).unwrap()
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use redis::{ParsingError, Value};
 
-use crate::fields::{Fields, from_redis_value};
+use crate::json::{self, from_object, from_redis_value};
 use crate::reason::{Inactive, InactiveReason};
 use crate::time::Timestamp;
 
@@ -55,22 +55,22 @@ impl fmt::Debug for Created {
     }
 }
 
-pub(crate) fn created(reply: Value) -> Result<Created, ParsingError> {
-    tokens(Fields::of("a new session", reply)?)
+from_object! {
+    Created {
+        id: required,
+        expires_at: required,
+        token: optional,
+        token_expires_at: optional,
+        refresh_token: optional,
+        refresh_expires_at: optional,
+        evicted: optional,
+        new_ip: optional,
+        new_device: optional,
+    }
 }
 
-fn tokens(mut fields: Fields) -> Result<Created, ParsingError> {
-    Ok(Created {
-        id: fields.required("id")?,
-        expires_at: fields.required("expires_at")?,
-        token: fields.optional("token")?,
-        token_expires_at: fields.optional("token_expires_at")?,
-        refresh_token: fields.optional("refresh_token")?,
-        refresh_expires_at: fields.optional("refresh_expires_at")?,
-        evicted: fields.optional("evicted")?.unwrap_or_default(),
-        new_ip: fields.optional("new_ip")?.unwrap_or(false),
-        new_device: fields.optional("new_device")?.unwrap_or(false),
-    })
+pub(crate) fn created(reply: Value) -> Result<Created, ParsingError> {
+    json::read("a new session", &reply)
 }
 
 /// What came of asking for tokens with a credential in hand: the reply of `SESSION.REFRESH`, of
@@ -133,11 +133,24 @@ impl Grant {
     }
 }
 
+/// A refusal.
+struct Refused {
+    active: bool,
+    reason: InactiveReason,
+}
+
+from_object! {
+    Refused {
+        active: required,
+        reason: required,
+    }
+}
+
 pub(crate) fn grant(reply: Value) -> Result<Grant, ParsingError> {
-    let mut fields = Fields::of("a grant", reply)?;
-    match fields.optional("active")? {
-        Some(false) => Ok(Grant::Refused(Inactive { reason: fields.required("reason")? })),
-        Some(true) | None => tokens(fields).map(Grant::Granted),
+    // A refusal is no session, and a session is no refusal: each lacks what the other must have.
+    match json::read("a refusal", &reply) {
+        Ok(Refused { active: false, reason }) => Ok(Grant::Refused(Inactive { reason })),
+        _ => json::read("a grant", &reply).map(Grant::Granted),
     }
 }
 
@@ -151,14 +164,13 @@ mod tests {
     use redis::FromRedisValue;
 
     use super::*;
-    use crate::fields::FromField;
     use crate::reason::Reason;
-    use crate::testing::{array, both, map, text};
+    use crate::testing::{array, json, text};
 
-    const AT: i64 = 1_790_000_000_123;
+    const AT: u64 = 1_790_000_000_123;
 
-    fn at(millis: i64) -> Timestamp {
-        Timestamp::from_field(Value::Int(millis)).unwrap()
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_unix_millis(millis).unwrap()
     }
 
     fn error<T: fmt::Debug>(result: Result<T, ParsingError>) -> String {
@@ -166,115 +178,105 @@ mod tests {
     }
 
     #[test]
-    fn a_new_session_is_read_from_both_protocols() {
-        for reply in both(&[
-            ("id", text("one")),
-            ("expires_at", Value::Int(AT)),
-            ("token", text("a.b.c")),
-            ("token_expires_at", Value::Int(AT - 1)),
-            ("refresh_token", text("rsr1.x")),
-            ("refresh_expires_at", Value::Int(AT - 2)),
-            ("evicted", array([text("old"), text("older")])),
-            ("new_ip", Value::Boolean(true)),
-            ("new_device", Value::Int(1)),
-        ]) {
-            let created = Created::from_redis_value(reply).unwrap();
-            assert_eq!(created.id, "one");
-            assert_eq!(created.expires_at, at(AT));
-            assert_eq!(created.token.as_deref(), Some("a.b.c"));
-            assert_eq!(created.token_expires_at, Some(at(AT - 1)));
-            assert_eq!(created.refresh_token.as_deref(), Some("rsr1.x"));
-            assert_eq!(created.refresh_expires_at, Some(at(AT - 2)));
-            assert_eq!(created.evicted, ["old", "older"]);
-            assert!(created.new_ip && created.new_device);
-        }
+    fn a_new_session_is_read_whole() {
+        let reply = json(
+            r#"{"id":"one","expires_at":1790000000123,"token":"a.b.c","token_expires_at":1790000000122,
+                "refresh_token":"rsr1.x","refresh_expires_at":1790000000121,"evicted":["old","older"],"new_ip":true,
+                "new_device":true}"#,
+        );
+        let created = Created::from_redis_value(reply).unwrap();
+        assert_eq!(created.id, "one");
+        assert_eq!(created.expires_at, at(AT));
+        assert_eq!(created.token.as_deref(), Some("a.b.c"));
+        assert_eq!(created.token_expires_at, Some(at(AT - 1)));
+        assert_eq!(created.refresh_token.as_deref(), Some("rsr1.x"));
+        assert_eq!(created.refresh_expires_at, Some(at(AT - 2)));
+        assert_eq!(created.evicted, ["old", "older"]);
+        assert!(created.new_ip && created.new_device);
     }
 
     #[test]
-    fn a_new_session_without_token_is_read_from_both_protocols() {
-        for reply in both(&[
-            ("id", text("one")),
-            ("expires_at", Value::Int(AT)),
-            ("token", Value::Nil),
-            ("token_expires_at", Value::Nil),
-            ("refresh_token", Value::Nil),
-            ("refresh_expires_at", Value::Nil),
-            ("evicted", array([])),
-            ("new_ip", Value::Boolean(false)),
-            ("new_device", Value::Int(0)),
-        ]) {
-            let created = created(reply).unwrap();
-            assert_eq!((created.token, created.token_expires_at), (None, None));
-            assert_eq!((created.refresh_token, created.refresh_expires_at), (None, None));
-            assert!(created.evicted.is_empty() && !created.new_ip && !created.new_device);
-        }
+    fn a_new_session_can_be_without_tokens() {
+        let reply = json(
+            r#"{"id":"one","expires_at":1790000000123,"token":null,"token_expires_at":null,"refresh_token":null,
+                "refresh_expires_at":null,"evicted":[],"new_ip":false,"new_device":false}"#,
+        );
+        let created = created(reply).unwrap();
+        assert_eq!((created.token, created.token_expires_at), (None, None));
+        assert_eq!((created.refresh_token, created.refresh_expires_at), (None, None));
+        assert!(created.evicted.is_empty() && !created.new_ip && !created.new_device);
     }
 
     #[test]
     fn the_debug_form_of_new_tokens_keeps_them_secret() {
-        let mut fields = vec![("id", text("one")), ("expires_at", Value::Int(AT)), ("token", text("a.b.c"))];
-        let shown = format!("{:?}", created(map(&fields)).unwrap());
+        let reply = |refresh: &str| json(&format!(r#"{{"id":"one","expires_at":1,"token":"a.b.c"{refresh}}}"#));
+        let shown = format!("{:?}", created(reply("")).unwrap());
         assert!(shown.contains("one") && shown.contains("token: Some((secret))"), "{shown}");
         assert!(shown.contains("refresh_token: None") && !shown.contains("a.b.c"), "{shown}");
-        fields.push(("refresh_token", text("rsr1.x")));
-        let shown = format!("{:?}", grant(map(&fields)).unwrap());
+        let shown = format!("{:?}", grant(reply(r#","refresh_token":"rsr1.x""#)).unwrap());
         assert!(shown.contains("refresh_token: Some((secret))"), "{shown}");
         assert!(!shown.contains("a.b.c") && !shown.contains("rsr1.x"), "{shown}");
     }
 
     #[test]
     fn a_grant_has_the_tokens() {
-        for reply in both(&[
-            ("id", text("one")),
-            ("expires_at", Value::Int(AT)),
-            ("token", text("a.b.c")),
-            ("refresh_token", text("rsr1.x")),
-            ("new_ip", Value::Int(1)),
-        ]) {
-            let grant = Grant::from_redis_value(reply).unwrap();
-            assert!(grant.is_granted());
-            assert_eq!(grant.reason(), None);
-            let tokens = grant.granted().unwrap();
-            assert_eq!((tokens.id.as_str(), tokens.expires_at), ("one", at(AT)));
-            assert_eq!((tokens.token.as_deref(), tokens.refresh_token.as_deref()), (Some("a.b.c"), Some("rsr1.x")));
-            assert!(tokens.new_ip && !tokens.new_device);
-        }
+        let reply = r#"{"id":"one","expires_at":1790000000123,"token":"a.b.c","refresh_token":"rsr1.x","new_ip":true}"#;
+        let grant = Grant::from_redis_value(json(reply)).unwrap();
+        assert!(grant.is_granted());
+        assert_eq!(grant.reason(), None);
+        let tokens = grant.granted().unwrap();
+        assert_eq!((tokens.id.as_str(), tokens.expires_at), ("one", at(AT)));
+        assert_eq!((tokens.token.as_deref(), tokens.refresh_token.as_deref()), (Some("a.b.c"), Some("rsr1.x")));
+        assert!(tokens.new_ip && !tokens.new_device);
     }
 
     #[test]
     fn a_refusal_is_no_error_and_has_the_reason() {
         for (name, known) in [("reused", Some(Reason::Reused)), ("device", Some(Reason::Device)), ("bad_moon", None)] {
-            for no in [Value::Boolean(false), Value::Int(0)] {
-                for reply in both(&[("active", no.clone()), ("reason", text(name))]) {
-                    let grant = grant(reply).unwrap();
-                    assert!(!grant.is_granted());
-                    assert_eq!(grant.reason().unwrap().known(), known);
-                    let inactive = grant.clone().into_result().unwrap_err();
-                    assert_eq!(inactive.to_string(), format!("no active session: {name}"));
-                    assert_eq!(grant.granted(), None);
-                }
-            }
+            let grant = grant(json(&format!(r#"{{"active":false,"reason":"{name}"}}"#))).unwrap();
+            assert!(!grant.is_granted());
+            assert_eq!(grant.reason().unwrap().known(), known);
+            let inactive = grant.clone().into_result().unwrap_err();
+            assert_eq!(inactive.to_string(), format!("no active session: {name}"));
+            assert_eq!(grant.granted(), None);
         }
     }
 
     #[test]
     fn a_grant_that_is_neither_tokens_nor_a_refusal_is_an_error() {
-        assert!(error(grant(map(&[("id", text("one"))]))).contains("`expires_at` of a grant is missing"));
-        assert!(error(grant(map(&[("active", Value::Int(0))]))).contains("`reason` of a grant is missing"));
-        assert!(error(grant(map(&[("active", Value::Int(1))]))).contains("`id` of a grant is missing"));
-        assert!(error(grant(map(&[("active", text("no"))]))).contains("`active` of a grant is no boolean"));
+        for (reply, why) in [
+            (r#"{"id":"one"}"#, "`expires_at` is missing"),
+            (r#"{"active":false}"#, "`id` is missing"),
+            (r#"{"active":true,"reason":"revoked"}"#, "`id` is missing"),
+            (r#"{"active":"no","reason":"revoked"}"#, "`id` is missing"),
+        ] {
+            let error = error(grant(json(reply)));
+            assert!(error.contains(why), "{error}");
+        }
+        let both = r#"{"active":false,"reason":"revoked","id":"one","expires_at":1}"#;
+        assert!(!grant(json(both)).unwrap().is_granted());
     }
 
     #[test]
     fn an_error_does_not_show_the_token() {
-        let reply = map(&[("id", Value::Int(1)), ("token", text("a.b.c"))]);
-        assert!(!error(created(reply.clone())).contains("a.b.c"));
-        assert!(!error(grant(reply)).contains("a.b.c"));
-        assert!(!error(created(array([text("token"), text("a.b.c"), text("odd")]))).contains("a.b.c"));
+        for odd in [
+            r#"{"id":1,"expires_at":1,"token":"a.b.c"}"#,
+            r#"{"id":"one","expires_at":"a.b.c"}"#,
+            r#"{"id":"one","token":"a.b.c"}"#,
+            r#"{"id":"one","expires_at":1,"token":["a.b.c"]}"#,
+            r#""a.b.c""#,
+            r#"["a.b.c"]"#,
+            r#"{"token":"a.b.c""#,
+            "a.b.c",
+        ] {
+            for error in [error(created(json(odd))), error(grant(json(odd)))] {
+                assert!(!error.contains("a.b.c"), "{error}");
+            }
+        }
     }
 
     #[test]
-    fn what_is_no_map_is_an_error() {
+    fn what_is_no_object_is_an_error() {
         for reply in
             [Value::Nil, Value::Okay, Value::Int(1), text("x"), array([text("id")]), array([Value::Nil, Value::Nil])]
         {

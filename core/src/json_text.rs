@@ -13,9 +13,9 @@ use base64::engine::general_purpose::STANDARD;
 ///
 /// let mut text = JsonText::default();
 /// text.map(2);
-/// text.text("id");
+/// text.name("id");
 /// text.text("a \"name\"");
-/// text.text("sizes");
+/// text.name("sizes");
 /// text.array(2);
 /// text.integer(7);
 /// text.bytes(b"\xff");
@@ -24,40 +24,61 @@ use base64::engine::general_purpose::STANDARD;
 #[derive(Debug)]
 pub struct JsonText {
     text: Vec<u8>,
-    /// The maps and arrays that are not complete, the innermost last.
-    open: Vec<Open>,
+    /// The innermost map or array that is not complete.
+    open: Open,
+    /// Those around it, the innermost last.
+    outer: Vec<Open>,
 }
 
 #[derive(Debug)]
 struct Open {
-    is_map: bool,
-    /// How many elements there are so far. Names and values of a map count each.
-    given: usize,
-    of: usize,
+    kind: Kind,
+    /// How many elements are still to come. Names and values of a map count each.
+    left: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Whole,
+    Array,
+    Map,
 }
 
 impl Default for JsonText {
     /// With room for a session.
     fn default() -> Self {
-        Self { text: Vec::with_capacity(512), open: Vec::with_capacity(4) }
+        let whole = Open { kind: Kind::Whole, left: 1 };
+        Self { text: Vec::with_capacity(512), open: whole, outer: Vec::with_capacity(4) }
     }
 }
 
 impl JsonText {
     /// Begins an object of as many names and values.
     pub fn map(&mut self, entries: usize) {
-        self.container(true, entries.saturating_mul(2));
+        self.text.push(b'{');
+        self.begin(Kind::Map, entries.saturating_mul(2));
     }
 
     /// Begins an array of as many elements.
     pub fn array(&mut self, elements: usize) {
-        self.container(false, elements);
+        self.text.push(b'[');
+        self.begin(Kind::Array, elements);
+    }
+
+    /// The name of a map's entry, which has nothing to escape: a name of ours. [`text`](Self::text) takes any other.
+    pub fn name(&mut self, name: &'static str) {
+        debug_assert!(!has_escaped(name.as_bytes()), "{name}");
+        self.quoted(name.as_bytes());
+        self.end();
     }
 
     /// A string.
     pub fn text(&mut self, text: &str) {
-        self.begin();
-        self.string(text);
+        if has_escaped(text.as_bytes()) {
+            self.escaped(text.as_bytes());
+        } else {
+            self.quoted(text.as_bytes());
+        }
         self.end();
     }
 
@@ -67,7 +88,6 @@ impl JsonText {
         if let Ok(text) = std::str::from_utf8(bytes) {
             return self.text(text);
         }
-        self.begin();
         self.text.extend_from_slice(b"{\"base64\":\"");
         self.text.extend_from_slice(STANDARD.encode(bytes).as_bytes());
         self.text.extend_from_slice(b"\"}");
@@ -76,21 +96,18 @@ impl JsonText {
 
     /// A number.
     pub fn integer(&mut self, number: i64) {
-        self.begin();
         self.text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
         self.end();
     }
 
     /// `true` or `false`.
     pub fn boolean(&mut self, value: bool) {
-        self.begin();
         self.text.extend_from_slice(if value { b"true" } else { b"false" });
         self.end();
     }
 
     /// `null`
     pub fn null(&mut self) {
-        self.begin();
         self.text.extend_from_slice(b"null");
         self.end();
     }
@@ -101,38 +118,42 @@ impl JsonText {
         &self.text
     }
 
-    fn container(&mut self, is_map: bool, of: usize) {
-        self.begin();
-        self.text.push(if is_map { b'{' } else { b'[' });
-        self.open.push(Open { is_map, given: 0, of });
-        self.end();
-    }
-
-    fn begin(&mut self) {
-        let Some(open) = self.open.last_mut() else { return };
-        if open.given > 0 {
-            self.text.push(if open.is_map && open.given % 2 == 1 { b':' } else { b',' });
+    fn begin(&mut self, kind: Kind, left: usize) {
+        // One more, which the end of the bracket takes.
+        self.outer.push(std::mem::replace(&mut self.open, Open { kind, left: left.saturating_add(1) }));
+        if left == 0 {
+            return self.end();
         }
-        open.given += 1;
+        self.open.left = left;
     }
 
-    /// Closes what is complete now.
+    /// After each element: what separates it from the next one, or closes what is complete now.
     fn end(&mut self) {
-        while let Some(open) = self.open.pop_if(|open| open.given >= open.of) {
-            self.text.push(if open.is_map { b'}' } else { b']' });
+        loop {
+            let Open { kind, left } = &mut self.open;
+            *left = left.saturating_sub(1);
+            let is_map = *kind == Kind::Map;
+            if *left > 0 {
+                self.text.push(if is_map && *left % 2 == 1 { b':' } else { b',' });
+                return;
+            }
+            let Some(outer) = self.outer.pop() else { return };
+            self.text.push(if is_map { b'}' } else { b']' });
+            self.open = outer;
         }
+    }
+
+    fn quoted(&mut self, text: &[u8]) {
+        // Room for what follows it, too.
+        self.text.reserve(text.len().saturating_add(3));
+        self.text.push(b'"');
+        self.text.extend_from_slice(text);
+        self.text.push(b'"');
     }
 
     /// RFC 8259 section 7.
-    fn string(&mut self, text: &str) {
+    fn escaped(&mut self, mut rest: &[u8]) {
         self.text.push(b'"');
-        let mut rest = text.as_bytes();
-        // All of it, which the compiler makes a vector of, where a search would look at each byte. Hardly any text has one.
-        if !rest.iter().fold(false, |found, byte| found | is_escaped(*byte)) {
-            self.text.extend_from_slice(rest);
-            self.text.push(b'"');
-            return;
-        }
         while let Some(at) = rest.iter().position(|byte| is_escaped(*byte)) {
             let (plain, more) = rest.split_at(at);
             self.text.extend_from_slice(plain);
@@ -152,6 +173,21 @@ impl JsonText {
 /// RFC 8259 section 7: what a string must not have as it is.
 fn is_escaped(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// Whether one of the bytes is escaped. Hardly any text has one, so this looks at eight bytes in one step.
+fn has_escaped(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    words.iter().any(|word| has_escaped_word(u64::from_ne_bytes(*word))) || rest.iter().any(|byte| is_escaped(*byte))
+}
+
+/// The same of the eight bytes of a word. In each term the top bit of a byte is set where that byte is less than the number
+/// that is subtracted from it. A borrow can set it falsely only above a byte where it is set truly.
+fn has_escaped_word(word: u64) -> bool {
+    const EACH: u64 = u64::MAX / 0xff;
+    let (quote, backslash) = (word ^ (EACH * b'"' as u64), word ^ (EACH * b'\\' as u64));
+    let below = |word: u64, number: u64| word.wrapping_sub(EACH * number) & !word;
+    (below(word, 0x20) | below(quote, 1) | below(backslash, 1)) & (EACH * 0x80) != 0
 }
 
 #[cfg(test)]
@@ -228,7 +264,25 @@ mod tests {
             let mut text = JsonText::default();
             write(&tree, &mut text);
             prop_assert_eq!(serde_json::from_slice::<Value>(text.as_bytes()).unwrap(), meant(&tree));
-            prop_assert!(text.open.is_empty());
+            prop_assert!(text.outer.is_empty());
+        }
+
+        #[test]
+        fn a_byte_that_is_escaped_is_found_wherever_it_is(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            prop_assert_eq!(has_escaped(&bytes), bytes.iter().any(|byte| is_escaped(*byte)));
+        }
+    }
+
+    #[test]
+    fn each_byte_is_told_from_its_neighbours() {
+        for byte in 0..=u8::MAX {
+            for at in 0..17 {
+                for around in [b'a', 0x7f, 0x80, 0xff] {
+                    let mut bytes = [around; 17];
+                    bytes[at] = byte;
+                    assert_eq!(has_escaped(&bytes), is_escaped(byte), "{byte} at {at}");
+                }
+            }
         }
     }
 }

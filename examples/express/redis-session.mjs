@@ -65,19 +65,14 @@ export function keyOf(token) {
 }
 
 const text = (value) => (Buffer.isBuffer(value) ? value.toString() : value);
-const isTrue = (value) => value === true || value === 1;
 
-// A map of either protocol: RESP2 sends maps as flat arrays, and booleans as 1 and 0.
-function asMap(reply) {
-  if (reply === null) return null;
-  const pairs = Array.isArray(reply)
-    ? reply.flatMap((name, i) => (i % 2 ? [] : [[text(name), reply[i + 1]]])) : Object.entries(reply);
-  const fields = Object.fromEntries(pairs.map(([name, value]) => [name, text(value)]));
-  for (const name of ['active', 'new_ip', 'new_device']) if (name in fields) fields[name] = isTrue(fields[name]);
-  if (Array.isArray(fields.evicted)) fields.evicted = fields.evicted.map(text);
-  if (fields.claims) fields.claims = JSON.parse(fields.claims);
-  return fields;
-}
+// What is no text comes as `{ base64 }`.
+const bytes = (value) => (typeof value === 'string' ? Buffer.from(value) : Buffer.from(value.base64, 'base64'));
+
+// A reply with BRIEF is a deadline, or a reason.
+const brief = (reply) => (
+  typeof reply === 'number' ? { active: true, expires_at: reply } : { active: false, reason: text(reply) }
+);
 
 // `{ ttl: 60, device: undefined, full: true }` as `TTL 60 FULL`.
 const options = (given) => Object.entries(given).flatMap(([name, value]) => {
@@ -85,11 +80,11 @@ const options = (given) => Object.entries(given).flatMap(([name, value]) => {
   return value === true ? [name.toUpperCase()] : [name.toUpperCase(), value];
 });
 
-function parsed(bytes) {
+function valueOf(written) {
   try {
-    return JSON.parse(bytes);
+    return JSON.parse(written);
   } catch {
-    return bytes.toString(); // what another program has stored as it is
+    return written.toString(); // what another program has stored as it is
   }
 }
 
@@ -109,6 +104,11 @@ export class Sessions {
     return send(this.#client, ...command);
   }
 
+  // With JSON the reply is one text.
+  async #json(...command) {
+    return JSON.parse(text(await this.#send(...command, 'JSON')));
+  }
+
   #written(user, id, data) {
     return Object.entries(data).flatMap(([name, value]) => {
       const bytes = Buffer.from(JSON.stringify(value));
@@ -116,14 +116,14 @@ export class Sessions {
     });
   }
 
-  #session(reply) {
-    const session = asMap(reply);
+  #session(session) {
+    if (session?.claims) session.claims = JSON.parse(session.claims);
     if (!session?.data) return session;
-    const { user, id } = session;
-    const raw = Array.isArray(session.data)
-      ? session.data.flatMap((name, i, all) => (i % 2 ? [] : [[text(name), all[i + 1]]])) : Object.entries(session.data);
+    const { user, id, data } = session;
+    // Names that are no text make it an array of pairs.
+    const pairs = Array.isArray(data) ? data.map(([name, value]) => [text(bytes(name)), value]) : Object.entries(data);
     const open = (name, value) => (this.#keys ? this.#keys.open(user, id, name, value) : value);
-    session.data = Object.fromEntries(raw.map(([name, value]) => [name, parsed(open(name, value))]));
+    session.data = Object.fromEntries(pairs.map(([name, value]) => [name, valueOf(open(name, bytes(value)))]));
     return session;
   }
 
@@ -137,16 +137,19 @@ export class Sessions {
       command.push('DATA', written.length / 2, ...written);
     }
     if (claims) command.push('CLAIMS', JSON.stringify(claims));
-    return asMap(await this.#send(...command, ...options(given)));
+    return this.#json(...command, ...options(given));
   }
 
   async #ask(command, token, given) {
     const k = keyOf(token);
     if (k === null) return { active: false, reason: 'malformed' };
-    return { user: k.slice(PREFIX.length), ...this.#session(await this.#send(command, k, token, ...options(given))) };
+    const words = [command, k, token, ...options(given)];
+    const answer = given.brief ? brief(await this.#send(...words)) : this.#session(await this.#json(...words));
+    return { user: k.slice(PREFIX.length), ...answer };
   }
 
-  // Checks a token. Options: ip, device, aud, level, maxage, stateless, full.
+  // Checks a token. Options: ip, device, aud, level, maxage, stateless; full for the whole session, or brief, which is the
+  // fastest and leaves out the id.
   validate(token, given = {}) {
     return this.#ask('SESSION.VALIDATE', token, given);
   }
@@ -166,22 +169,22 @@ export class Sessions {
   async regenerate(user, idOrToken, { claims, ...given } = {}) {
     const command = ['SESSION.REGENERATE', key(user), idOrToken];
     if (claims) command.push('CLAIMS', JSON.stringify(claims));
-    return asMap(await this.#send(...command, ...options(given)));
+    return this.#json(...command, ...options(given));
   }
 
   // Checks a session whose id comes from a trusted place, and restarts the idle timeout.
   async touchId(user, id, given = {}) {
-    return this.#session(await this.#send('SESSION.TOUCH', key(user), 'ID', id, ...options(given)));
+    return this.#session(await this.#json('SESSION.TOUCH', key(user), 'ID', id, ...options(given)));
   }
 
   // A live session, or null.
   async get(user, id) {
-    return this.#session(await this.#send('SESSION.GET', key(user), id));
+    return this.#session(await this.#json('SESSION.GET', key(user), id));
   }
 
   // The user's live sessions, newest first.
   async list(user) {
-    return (await this.#send('SESSION.LIST', key(user))).map((session) => this.#session(session));
+    return (await this.#json('SESSION.LIST', key(user))).map((session) => this.#session(session));
   }
 
   // How many sessions of the user are alive.
@@ -192,6 +195,11 @@ export class Sessions {
   // Sets fields of a live session. With a version, fails with CONFLICT if the data has another one.
   set(user, id, data, version = '*') {
     return this.#send('SESSION.SET', key(user), id, 'VERSION', version, ...this.#written(user, id, data));
+  }
+
+  // Adds to a field that is a whole number, and returns the sum. Sealed data cannot be added to.
+  incr(user, id, name, by = 1) {
+    return this.#send('SESSION.INCRBY', key(user), id, name, by);
   }
 
   unset(user, id, ...names) {
@@ -214,7 +222,7 @@ export class Sessions {
     return this.#send('SESSION.REVOKEUSER', key(user), ...options({ except: spare }));
   }
 
-  async stats() {
-    return asMap(await this.#send('SESSION.STATS'));
+  stats() {
+    return this.#json('SESSION.STATS');
   }
 }

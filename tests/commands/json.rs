@@ -79,7 +79,6 @@ fn a_json_reply_says_what_the_other_says() {
         "SESSION.GET sessions:42 two".into(),
         "SESSION.GET sessions:42 odd".into(),
         "SESSION.GET sessions:42 raw".into(),
-        "SESSION.GET sessions:42 none".into(),
         "SESSION.LIST sessions:42".into(),
         "SESSION.LIST sessions:43".into(),
         format!("SESSION.VALIDATE sessions:42 {token} IP ::1 FULL"),
@@ -98,6 +97,13 @@ fn a_json_reply_says_what_the_other_says() {
         for (con, word) in [(&mut two, "JSON"), (&mut three, "json")] {
             assert_eq!(untimed(parsed(con, &format!("{line} {word}"))), said, "{line}");
         }
+    }
+    for con in [&mut two, &mut three] {
+        assert_eq!(
+            cmd(con, "SESSION.GET sessions:42 none JSON").unwrap(),
+            Value::Nil,
+            "nothing is null, as without JSON"
+        );
     }
     let raw = parsed(&mut two, "SESSION.GET sessions:42 raw JSON");
     assert_eq!(raw["data"], json!([[{ "base64": "/w==" }, "1"], ["b", { "base64": "/g==" }]]));

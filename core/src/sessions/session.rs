@@ -212,6 +212,23 @@ impl From<EndReason> for Reason {
     }
 }
 impl<'a, A> Session<'a, A> {
+    /// The address that it began at, as `Display` writes it. Of IPv4, which most are, that takes a third of its instructions.
+    #[must_use]
+    pub fn ip_text(&self) -> Option<String> {
+        let ip = match self.ip? {
+            IpAddr::V4(ip) => ip,
+            IpAddr::V6(ip) => return Some(ip.to_string()),
+        };
+        let mut text = String::with_capacity(15);
+        for (at, octet) in ip.octets().into_iter().enumerate() {
+            if at > 0 {
+                text.push('.');
+            }
+            text.push_str(itoa::Buffer::new().format(octet));
+        }
+        Some(text)
+    }
+
     /// Its last use on this server.
     #[must_use]
     pub fn last_seen_at(&self) -> UnixMillis {

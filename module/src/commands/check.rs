@@ -134,7 +134,7 @@ fn describe(reply: Reply<'_>, subject: Subject<'_>, session: Option<&Session<'_,
     reply.name("created_at").optional_time(session.map(|session| session.created_at));
     reply.name("last_seen_at").optional_time(session.map(Session::last_seen_at));
     reply.name("idle_expires_at").optional_time(session.and_then(Session::idle_expires_at));
-    let ip = session.and_then(|session| session.ip).map(|ip| ip.to_string());
+    let ip = session.and_then(Session::ip_text);
     reply.name("ip").optional_text(ip.as_deref());
     reply.name("agent").optional_text(session.and_then(|session| session.agent));
     let claims = session.map(|session| &*session.claims).filter(|claims| !claims.is_empty());

@@ -34,11 +34,13 @@ impl Command for Get {
     fn run<'a>(call: &Call<'a>, Arguments { key, id, is_json }: Arguments<'a>) -> Result<(), Failure> {
         let User { subject, key, rules, state } = reading(call, key)?;
         let session = key.sessions().and_then(|sessions| sessions.get(&id, state.agents_as_they_are(), &rules));
+        let Some(session) = &session else {
+            // Also with JSON: so clients have their own way to say that there is nothing.
+            call.reply().null();
+            return Ok(());
+        };
         call.reply_as(is_json, |reply| {
-            match &session {
-                Some(session) => check::session(reply, subject, session),
-                None => reply.null(),
-            }
+            check::session(reply, subject, session);
             Ok(())
         })
     }

@@ -29,7 +29,8 @@ impl Command for Stats {
         call.reply_as(is_json, |reply| {
             reply.map(figures.len());
             for (name, value) in &figures {
-                reply.name(name).integer(i64::try_from(*value).unwrap_or(i64::MAX));
+                reply.text(name);
+                reply.integer(i64::try_from(*value).unwrap_or(i64::MAX));
             }
             Ok(())
         })

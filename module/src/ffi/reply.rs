@@ -78,8 +78,11 @@ impl Reply<'_> {
 
     /// The name of a map's entry. A bulk string, as names in the server's own maps; it also costs a third of a simple
     /// string, which the server copies to look for line breaks.
-    pub(crate) fn name(self, name: &str) -> Self {
-        self.text(name);
+    pub(crate) fn name(self, name: &'static str) -> Self {
+        match self.0 {
+            Out::Resp(_) => self.bytes(name.as_bytes()),
+            Out::Json(text) => change(text, |text| text.name(name)),
+        }
         self
     }
 

@@ -19,6 +19,16 @@ impl<'a> Arguments<'a> {
         Self(arguments)
     }
 
+    /// Whether a reply as JSON is asked for: the client says it last, of commands whose last argument says nothing else.
+    pub(super) fn take_json(&mut self) -> bool {
+        let is_data = matches!(self.0.last(), Some(&(b"SESSION.SET" | b"SESSION.UNSET" | b"SESSION.REVOKE")));
+        let is_json = !is_data && self.0.first() == Some(&&b"JSON"[..]);
+        if is_json {
+            self.0.remove(0);
+        }
+        is_json
+    }
+
     /// The next one, which may be missing.
     pub(super) fn next(&mut self) -> Option<&'a [u8]> {
         self.0.pop()

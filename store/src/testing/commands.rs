@@ -79,7 +79,10 @@ impl Memory {
             Arg::Simple(bytes) => Some(bytes),
             _ => None,
         });
-        match self.carry_out(Arguments::new(arguments)) {
+        let mut arguments = Arguments::new(arguments);
+        let is_json = arguments.take_json();
+        match self.carry_out(arguments) {
+            Ok(reply) if is_json => Ok(replies::json(&reply)),
             Ok(reply) => Ok(reply),
             Err(failure) => replies::error(&failure),
         }

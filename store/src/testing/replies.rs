@@ -2,7 +2,7 @@
 
 use redis::{RedisResult, Value, parse_redis_value};
 use redis_session_core::sessions::{Ended, Grant, Session};
-use redis_session_core::{SessionId, Subject, UnixMillis};
+use redis_session_core::{JsonText, SessionId, Subject, UnixMillis};
 
 pub(super) fn text(text: impl AsRef<[u8]>) -> Value {
     Value::BulkString(text.as_ref().to_vec())
@@ -26,6 +26,45 @@ pub(super) fn id(id: &SessionId) -> Value {
 
 pub(super) fn map<const N: usize>(fields: [(&str, Value); N]) -> Vec<(Value, Value)> {
     fields.into_iter().map(|(name, value)| (text(name), value)).collect()
+}
+
+/// The same reply as one JSON text.
+pub(super) fn json(reply: &Value) -> Value {
+    if *reply == Value::Nil {
+        return Value::Nil;
+    }
+    let mut out = JsonText::default();
+    write(reply, &mut out);
+    text(out.as_bytes())
+}
+
+fn write(value: &Value, out: &mut JsonText) {
+    match value {
+        Value::Map(entries) => {
+            let bytes = |value: &Value| if let Value::BulkString(bytes) = value { bytes.clone() } else { Vec::new() };
+            let is_object = entries.iter().all(|(name, _)| std::str::from_utf8(&bytes(name)).is_ok());
+            if is_object {
+                out.map(entries.len())
+            } else {
+                out.array(entries.len())
+            }
+            for (name, value) in entries {
+                if !is_object {
+                    out.array(2);
+                }
+                out.bytes(&bytes(name));
+                write(value, out);
+            }
+        }
+        Value::Array(elements) => {
+            out.array(elements.len());
+            elements.iter().for_each(|element| write(element, out));
+        }
+        Value::BulkString(bytes) => out.bytes(bytes),
+        Value::Int(number) => out.integer(*number),
+        Value::Boolean(value) => out.boolean(*value),
+        _ => out.null(),
+    }
 }
 
 /// An error with this text, the code first.

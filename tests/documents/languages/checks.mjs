@@ -39,6 +39,20 @@ for (const user of [...Array(20).keys()].map(String).concat('Jürgen "J"', '😀
 const opaque = await sessions.create('42', { token: 'OPAQUE' });
 assert.ok(opaque.token.startsWith('rst1.') && (await sessions.touch(opaque.token)).active);
 
+// The fastest check, counters, and data of another program.
+const { expires_at } = await sessions.get('42', opaque.id);
+assert.deepEqual(await sessions.touch(opaque.token, { brief: true }), { user: '42', active: true, expires_at });
+assert.deepEqual(
+  await sessions.validate(opaque.token, { brief: true, level: 2 }), { user: '42', active: false, reason: 'level' },
+);
+assert.deepEqual(
+  [await sessions.incr('42', opaque.id, 'visits'), await sessions.incr('42', opaque.id, 'visits', -3)], [1, -2],
+);
+await client.sendCommand(['SESSION.SET', key('42'), opaque.id, 'plain', Buffer.from('ff2074', 'hex')]);
+assert.deepEqual((await sessions.get('42', opaque.id)).data, { visits: -2, plain: '\ufffd t' });
+await client.sendCommand(['SESSION.SET', key('42'), opaque.id, Buffer.from('ff', 'hex'), '1']);
+assert.deepEqual((await sessions.list('42'))[0].data, { visits: -2, plain: '\ufffd t', '\ufffd': 1 });
+
 for (const [attempt, expected] of [
   [() => sessions.create('42', { ttl: 'forever' }), 'ERR'],
   [() => sessions.set('42', 'another', { cart: 17 }), 'NOSESSION'],

@@ -38,6 +38,16 @@ for user in [*map(str, range(20)), "Jürgen \"J\"", "😀", "a{b}c", "x" * 255]:
 opaque = sessions.create("42", token="OPAQUE")
 assert opaque["token"].startswith("rst1.") and sessions.touch(opaque["token"])["active"], opaque
 
+# The fastest check, counters, and data of another program.
+deadline = sessions.get("42", opaque["id"])["expires_at"]
+assert sessions.touch(opaque["token"], brief=True) == {"user": "42", "active": True, "expires_at": deadline}
+assert sessions.validate(opaque["token"], brief=True, level=2) == {"user": "42", "active": False, "reason": "level"}
+assert [sessions.incr("42", opaque["id"], "visits"), sessions.incr("42", opaque["id"], "visits", -3)] == [1, -2]
+client.execute_command("SESSION.SET", key("42"), opaque["id"], "plain", b"\xff text")
+assert sessions.get("42", opaque["id"])["data"] == {"visits": -2, "plain": "\ufffd text"}
+client.execute_command("SESSION.SET", key("42"), opaque["id"], b"\xff", "1")
+assert sessions.list("42")[0]["data"] == {"visits": -2, "plain": "\ufffd text", "\ufffd": 1}
+
 for attempt, expected in [
     (lambda: sessions.create("42", ttl="forever"), "ERR"),
     (lambda: sessions.set("42", "another", {"cart": 17}), "NOSESSION"),

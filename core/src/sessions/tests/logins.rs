@@ -123,3 +123,14 @@ fn an_evicted_session_does_not_come_back_when_its_tombstone_is_forgotten() {
         assert_eq!(pair.primary.check(&token, stateless, &few(10)), Err(expected), "{n}");
     }
 }
+
+#[test]
+fn an_address_is_shown_as_the_standard_library_shows_it() {
+    for ip in ["0.0.0.0", "203.0.113.9", "255.255.255.255", "10.0.100.1", "::", "::1", "2001:db8::7:0:1"] {
+        let ip: std::net::IpAddr = ip.parse().unwrap();
+        let mut pair = Pair::default();
+        pair.create(NewSession { ip: Some(ip), ..new("a", 0, 9000) }, rules(0)).unwrap();
+        let session = pair.primary.get(&id("a"), &pair.agents, &rules(0)).unwrap();
+        assert_eq!(session.ip_text(), Some(ip.to_string()));
+    }
+}
