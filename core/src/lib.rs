@@ -32,12 +32,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod agreement;
 pub mod base64url;
 mod id;
 mod json_text;
 mod reason;
 pub mod sessions;
 mod subject;
+pub mod sweep;
 mod time;
 pub mod token;
 

@@ -30,7 +30,7 @@ pub(crate) fn commit<T>(key: &mut KeyForWriting<'_>, decision: Decision<'_, T>) 
     carry_out(key, &effects);
     replicate(key, &effects);
     if let Some(Entries { stream, maxlen, entries }) = entries {
-        not_added(&stream, key.append(&stream, maxlen, entries));
+        added(&stream, entries.len(), key.append(&stream, maxlen, entries));
     }
     tell(key, &events);
     value
@@ -136,13 +136,14 @@ fn replicate(key: &KeyForWriting<'_>, effects: &[Effect<'_>]) {
 /// Adds entries to the audit stream, if there are any, for a command that concerns no key.
 pub(crate) fn audit(call: &Call<'_>, entries: Option<Entries>) {
     if let Some(Entries { stream, maxlen, entries }) = entries {
-        not_added(&stream, call.append(&stream, maxlen, entries));
+        added(&stream, entries.len(), call.append(&stream, maxlen, entries));
     }
 }
 
-/// Counts and logs entries that the audit stream did not take.
-fn not_added(stream: &[u8], entries: usize) {
-    for _ in 0..entries {
+/// Counts entries of the audit stream, and logs those that it did not take.
+fn added(stream: &[u8], entries: usize, not_added: usize) {
+    stats::AUDIT_ADDED.add(entries.saturating_sub(not_added));
+    for _ in 0..not_added {
         stats::AUDIT_FAILURES.add(1);
         log_warning(&format!("session: no entry could be added to {}", String::from_utf8_lossy(stream)));
     }

@@ -9,11 +9,6 @@ use std::time::SystemTime;
 
 use redis_session_core::token::{FileAccess, Issuers, KeyRing};
 
-/// O_NONBLOCK, with which opening a pipe does not wait for a writer. The number stands here because the module needs
-/// nothing else of the crate `libc`. It is from <asm-generic/fcntl.h> on Linux (x86-64, Arm, RISC-V, POWER, s390x), and
-/// from <fcntl.h> on macOS and the BSDs.
-const NONBLOCK: i32 = if cfg!(target_os = "linux") { 0o4000 } else { 0x4 };
-
 /// Which files something was read from, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
@@ -38,6 +33,11 @@ impl FileState {
 }
 
 impl Source {
+    /// When one of the files was last written, as of the time at which they were read.
+    pub(crate) fn written_at(&self) -> Option<SystemTime> {
+        self.files.iter().filter_map(|(_, state)| state.modified).max()
+    }
+
     /// Whether one of the files is no longer the one that was read.
     pub(crate) fn has_changed(&self) -> bool {
         let is_same = |(path, state): &(PathBuf, FileState)| {
@@ -90,10 +90,10 @@ fn contents(path: &Path) -> Result<(Vec<u8>, Metadata), String> {
         let is_file = metadata.is_file();
         is_file.then_some(metadata).ok_or_else(|| "is not a regular file".to_owned())
     };
-    // Opening a device can have an effect, so the path is looked at first.
+    // Opening a device can have an effect, so the path is looked at first. O_NONBLOCK: opening a pipe waits for no writer.
     regular(std::fs::metadata(path).map_err(|error| error.to_string())?)?;
     // The path may lead elsewhere by now, so the open file is looked at too.
-    let open = OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path);
+    let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
     let file = open.map_err(|error| error.to_string())?;
     // Before it is read, so that a change meanwhile is taken for one afterwards.
     let metadata = regular(file.metadata().map_err(|error| error.to_string())?)?;

@@ -80,13 +80,15 @@ fn load(ctx: &Context, args: &[&[u8]]) -> Result<(), String> {
 }
 
 /// How long at each tick the user agents of freed values may be released.
-const RELEASING: Duration = Duration::from_millis(2);
+const RELEASING: Duration = Duration::from_micros(100);
+/// When that goes on if there are more.
+const RELEASING_PAUSE: Duration = Duration::from_millis(2);
 
 /// The module, as the server knows it.
 struct Session;
 
 impl ffi::Module for Session {
-    fn tick(tick: &ffi::Tick) {
+    fn tick(tick: &ffi::Tick) -> Duration {
         // A child that rewrites the log writes it with the first key. There may be none.
         if tick.may_log() && ffi::take_fork() {
             let everyone = state::lock().everyone();
@@ -95,8 +97,9 @@ impl ffi::Module for Session {
             }
         }
         // On replicas too: it changes no data.
-        state::release_more(RELEASING);
-        sweep::tick(tick);
+        let more = state::release_more(RELEASING);
+        let next = sweep::tick(tick);
+        if more { next.min(RELEASING_PAUSE) } else { next }
     }
 
     fn panicked() {

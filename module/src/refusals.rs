@@ -42,6 +42,11 @@ pub(crate) fn note(cause: Cause, token: Option<&[u8]>) {
     log_notice(&format!("session: refused for {cause}: {}{more}", Label::of(token)));
 }
 
+/// How many there were.
+pub(crate) fn all() -> u64 {
+    KNOWN.iter().fold(0, |sum, known| sum.wrapping_add(known.count.load(Relaxed)))
+}
+
 /// How many there were for each reason, and for each cause of a reason that has several.
 pub(crate) fn figures() -> impl Iterator<Item = (String, u64)> {
     let counted = || Cause::ALL.iter().zip(&KNOWN).map(|(cause, known)| (*cause, known.count.load(Relaxed)));

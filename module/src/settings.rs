@@ -2,7 +2,7 @@
 
 use redis_session_core::sessions::DataLimit;
 use redis_session_core::token::TokenPolicy;
-use redis_session_core::{KeyForm, Subject, SubjectError};
+use redis_session_core::{KeyForm, Subject, SubjectError, agreement};
 
 use crate::ffi::{self, Failure};
 
@@ -38,7 +38,7 @@ pub(crate) struct Settings {
     pub(crate) key_form: usize,
     /// Seconds by which a last use may be ahead of what is replicated.
     pub(crate) touch_granularity: i64,
-    /// Microseconds of each tenth of a second in which dead sessions may be swept; 0 for never.
+    /// Microseconds of each tenth of a second in which dead sessions are swept at rest; 0 for never.
     pub(crate) sweep_time: i64,
     /// Unix milliseconds; sessions and tokens older than that are dead.
     pub(crate) not_before: i64,
@@ -131,6 +131,10 @@ pub(crate) static SETTINGS: [Setting; 26] = [
     number("max-token-bytes", 8192, 256, 1024 * 1024, |s| &mut s.max_token_bytes),
 ];
 
+/// Settings that may differ between servers: where files are, of which the keys are compared by themselves, and how much
+/// of a machine is used.
+const EACH_ITS_OWN: [&str; 5] = ["keys-file", "issuers-file", "sweep-time", "token-cache", "audit-maxlen"];
+
 fn any_text(text: &str) -> Result<(), String> {
     if text.len() > 4096 || text.chars().any(char::is_control) {
         return Err("must be at most 4096 bytes without control characters".into());
@@ -192,6 +196,12 @@ impl Settings {
     pub(crate) fn data_limit(&self) -> DataLimit {
         let number = |setting| usize::try_from(setting).unwrap_or(usize::MAX);
         DataLimit { bytes: number(self.max_data_bytes), fields: number(self.max_fields) }
+    }
+
+    /// A number that servers share which are set alike, in all that users would notice.
+    pub(crate) fn number(&mut self) -> u64 {
+        let alike = SETTINGS.iter().filter(|setting| !EACH_ITS_OWN.contains(&setting.name));
+        agreement::number_of(alike.flat_map(|setting| [setting.name.to_owned(), setting.value(self)]))
     }
 
     /// How tokens are checked.

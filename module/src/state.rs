@@ -8,12 +8,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use redis_session_core::Subject;
-use redis_session_core::UnixMillis;
 use redis_session_core::sessions::{AgentId, AgentPool, Cutoff, Everyone, LimitPolicy, Outage, Presented, Rules};
 use redis_session_core::token::{Cause, Issuers, Key, KeyRing, RefreshToken, Verified, Verifier};
+use redis_session_core::{Subject, UnixMillis, agreement};
 
 use crate::ffi::{Values, clock, log_notice, publish};
 use crate::key_file::{self, Source};
@@ -33,8 +32,8 @@ const CHANNEL: &str = "__redis_session__";
 /// Agents of freed values, in slices of at most [`SLICE`].
 static RELEASED: Mutex<Vec<Vec<AgentId>>> = Mutex::new(Vec::new());
 
-/// How many agents are released at once: half a millisecond of the main thread's time if each is the last of its text.
-const SLICE: usize = 1000;
+/// How many agents are released at once: 100 microseconds of the main thread's time if each is the last of its text.
+const SLICE: usize = 200;
 
 /// Which files are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -105,10 +104,16 @@ pub(crate) fn release(mut agents: impl Iterator<Item = AgentId>) {
     }
 }
 
-/// Releases agents of values that were freed in the background, for as long as `budget` or a slice longer.
-pub(crate) fn release_more(budget: Duration) {
+/// Releases agents of values that were freed in the background, for as long as `budget` or a slice longer; false if there
+/// are no more.
+pub(crate) fn release_more(budget: Duration) -> bool {
     let start = Instant::now();
-    while lock().release_slice() && start.elapsed() < budget {}
+    loop {
+        let more = lock().release_slice();
+        if !more || start.elapsed() >= budget {
+            return more;
+        }
+    }
 }
 
 impl State {
@@ -273,6 +278,21 @@ impl State {
         (self.ring_source.as_ref(), self.issuers_source.as_ref(), self.keys_loaded_at)
     }
 
+    /// For how many milliseconds the keys of the own ring have been what they are: since their file was last written, which a
+    /// restart does not change, or since a random key was made.
+    pub(crate) fn keys_age(&self) -> u64 {
+        let written = self.ring_source.as_ref().and_then(Source::written_at);
+        let written = written.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let written =
+            written.map(|time| UnixMillis::saturating_from(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)));
+        clock().saturating_since(written.unwrap_or(self.keys_loaded_at))
+    }
+
+    /// A number that servers share which have the same keys.
+    pub(crate) fn keys_number(&self) -> u64 {
+        self.ring().map_or(0, |ring| agreement::number_of_keys(ring, self.issuers()))
+    }
+
     /// How many checks found their token in the cache, and how many did not.
     pub(crate) fn cache_hits_and_misses(&self) -> (u64, u64) {
         self.verifier.hits_and_misses()
@@ -354,9 +374,9 @@ impl Values for Settings {
 }
 
 impl Settings {
-    /// How long the sweep may take at each tick; `None` if it is off.
-    pub(crate) fn sweep(&self) -> Option<Duration> {
-        u64::try_from(self.sweep_time).ok().filter(|micros| *micros > 0).map(Duration::from_micros)
+    /// How many microseconds of each tenth of a second the sweep takes at rest; `None` if it is off.
+    pub(crate) fn sweep(&self) -> Option<u64> {
+        u64::try_from(self.sweep_time).ok().filter(|micros| *micros > 0)
     }
 
     /// Seconds that an access token lives, unless its session says otherwise.

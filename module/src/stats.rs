@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use redis_session_core::Reason;
 use redis_session_core::sessions::{EventKind, UserSessions};
 
-use crate::ffi::clock;
 use crate::{refusals, state};
 
 /// Only the server's main thread adds to it.
@@ -29,6 +28,32 @@ impl Counter {
         self.0.load(Relaxed)
     }
 }
+
+/// A figure that goes up and down. Only the server's main thread sets it.
+pub(crate) struct Gauge(AtomicU64);
+
+impl Gauge {
+    const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    pub(crate) fn set(&self, number: u64) {
+        self.0.store(number, Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// About how many dead sessions wait for the sweep.
+pub(crate) static SWEEP_BACKLOG: Gauge = Gauge::new();
+/// For how many seconds the oldest session had been dead that the sweep has found in its last walk.
+pub(crate) static SWEEP_OLDEST: Gauge = Gauge::new();
+/// Seconds that the sweep's last walk took.
+pub(crate) static SWEEP_CYCLE: Gauge = Gauge::new();
+static GAUGES: [(&str, &Gauge); 3] =
+    [("sweep_backlog", &SWEEP_BACKLOG), ("sweep_oldest_seconds", &SWEEP_OLDEST), ("sweep_cycle_seconds", &SWEEP_CYCLE)];
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident $label:literal)*) => {
@@ -64,12 +89,14 @@ counters! {
     SWEEP_EXAMINED "sweep_examined"
     /// Ticks at which it has worked.
     SWEEP_TICKS "sweep_ticks"
-    /// Microseconds that the sweep has taken.
+    /// Microseconds of processor time that the sweep has taken.
     SWEEP_TIME "sweep_time_us"
-    /// Microseconds of its longest tick.
+    /// Those of its longest tick.
     SWEEP_LONGEST "sweep_longest_tick_us"
     /// Effects and values that could not be applied or read, each of which closed a user's key.
     APPLY_FAILURES "apply_failures"
+    /// Entries that the audit stream took.
+    AUDIT_ADDED "audit_added"
     /// Entries that the audit stream did not take.
     AUDIT_FAILURES "audit_failures"
     /// Commands that were stopped because of a bug.
@@ -114,6 +141,19 @@ impl Share {
     }
 }
 
+/// How many users are stored.
+pub(crate) fn users() -> u64 {
+    let [users, _] = &STORED;
+    u64::try_from(users.load(Relaxed)).unwrap_or(0)
+}
+
+/// How often clients have used sessions so far.
+pub(crate) fn uses() -> u64 {
+    let refused = refusals::all();
+    let uses = [&CREATED, &VALIDATED, &TOUCHED, &REFRESHED, &REGENERATED, &REVOKED, &REVOKE_ALL];
+    uses.into_iter().fold(refused, |sum, counter| sum.wrapping_add(counter.get()))
+}
+
 /// All figures: name and value.
 pub(crate) fn figures() -> Vec<(String, u64)> {
     let mut figures = Vec::with_capacity(96);
@@ -121,12 +161,12 @@ pub(crate) fn figures() -> Vec<(String, u64)> {
         figures.push((name.to_owned(), u64::try_from(stored.load(Relaxed)).unwrap_or(0)));
     }
     figures.extend(COUNTERS.iter().map(|(name, counter)| ((*name).to_owned(), counter.get())));
+    figures.extend(GAUGES.iter().map(|(name, gauge)| ((*name).to_owned(), gauge.get())));
     figures.extend(refusals::figures());
-    let state = state::lock();
+    let mut state = state::lock();
+    let settings_number = state.settings.number();
     let (hits, misses) = state.cache_hits_and_misses();
-    let (.., loaded_at) = state.keys_origin();
     let keys = u64::try_from(state.ring().map_or(0, |ring| ring.keys().len())).unwrap_or(u64::MAX);
-    let age = clock().saturating_since(loaded_at) / 1000;
     let agents = u64::try_from(state.agents_as_they_are().len()).unwrap_or(u64::MAX);
     let revoked_before = u64::try_from(state.everyone().cutoff.began.as_i64()).unwrap_or(0);
     let more = [
@@ -135,7 +175,10 @@ pub(crate) fn figures() -> Vec<(String, u64)> {
         ("token_cache_hits", hits),
         ("token_cache_misses", misses),
         ("keys", keys),
-        ("keys_age_seconds", age),
+        ("keys_age_seconds", state.keys_age() / 1000),
+        ("keys_fingerprint", state.keys_number()),
+        ("settings_fingerprint", settings_number),
+        ("audit_maxlen", u64::try_from(state.settings.audit_maxlen).unwrap_or(0)),
         ("agents", agents),
     ];
     figures.extend(more.map(|(name, number)| (name.to_owned(), number)));

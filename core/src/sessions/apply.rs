@@ -8,15 +8,32 @@ use super::cutoff::UserCutoff;
 use super::data::Data;
 use super::effect::{self, DecodeError, Effect};
 use super::record::{IdKey, Record, RecordRef, set_seen};
-use super::session::Session;
+use super::session::{Session, Tombstone};
 use super::store::Cutoffs;
 use super::{SessionId, UnixMillis, UserSessions};
+
+/// How many effects are carried out in one pass, at most: each is compared with each record of a packed store.
+const TOGETHER: usize = 32;
+
+/// The record that an effect takes out.
+fn buried<'a>(effect: &'a Effect<'_>) -> Option<&'a SessionId> {
+    match effect {
+        Effect::Forget(id) | Effect::End(Tombstone { id, .. }) => Some(id),
+        _ => None,
+    }
+}
 
 impl UserSessions {
     /// Carries out effects, in order. It decides nothing and reads no clock.
     pub fn apply(&mut self, effects: &[Effect<'_>], agents: &mut AgentPool) {
         let mut bytes = Vec::new();
-        for effect in effects {
+        let mut rest = effects;
+        while let Some((effect, after)) = rest.split_first() {
+            if let Some(after) = self.bury(rest, agents) {
+                rest = after;
+                continue;
+            }
+            rest = after;
             match effect {
                 // A closed value stays closed: its tombstones are lost, and nothing else covers their tokens.
                 Effect::RevokedBefore(None) if self.is_closed() => {}
@@ -87,6 +104,33 @@ impl UserSessions {
             }
         }
         self.store.settle();
+    }
+
+    /// Carries out the first effects in one pass through the records if several in turn take records out, as a sweep has
+    /// them. The answer is those that are left, or `None` if nothing was done.
+    fn bury<'a, 'b>(&mut self, effects: &'a [Effect<'b>], agents: &mut AgentPool) -> Option<&'a [Effect<'b>]> {
+        let run = effects.iter().map_while(buried).take(TOGETHER).count();
+        if run < 2 || !self.store.is_packed() {
+            return None;
+        }
+        let (now, after) = effects.split_at_checked(run)?;
+        self.store.retain(|record| {
+            let stays = !now.iter().filter_map(buried).any(|id| record.has_id(IdKey::of(id)));
+            if let Some(agent) = record.agent().filter(|_| !stays) {
+                agents.release(agent);
+            }
+            stays
+        });
+        let mut bytes = Vec::new();
+        for (at, effect) in now.iter().enumerate() {
+            let Effect::End(tombstone) = effect else { continue };
+            // As if carried out one by one: the last effect on an id counts.
+            if now.iter().skip(at + 1).filter_map(buried).all(|later| *later != tombstone.id) {
+                tombstone.write(&mut bytes);
+            }
+        }
+        self.store.append(&bytes);
+        Some(after)
     }
 
     fn change_data(&mut self, id: &SessionId, version: u64, change: impl FnOnce(&Data<'_>) -> Data<'static>) {

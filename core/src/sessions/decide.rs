@@ -97,6 +97,41 @@ enum Tidied {
     Tombstones,
 }
 
+/// What a sweep would find in a user's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dead {
+    /// How many sessions have died of time and were not swept yet.
+    pub sessions: usize,
+    /// When the first of them died; [`UnixMillis::MAX`] if there is none.
+    pub since: UnixMillis,
+    /// Whether there is anything to sweep, or more to look at.
+    pub is_due: bool,
+}
+
+impl Default for Dead {
+    fn default() -> Self {
+        Self { sessions: 0, since: UnixMillis::MAX, is_due: false }
+    }
+}
+
+/// What a sweep does with a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Nothing.
+    Stays,
+    /// It goes and leaves nothing: a session that has died of this, or what else nobody asks for.
+    Goes(Option<EndReason>),
+    /// A session that has died of this leaves a tombstone.
+    Leaves(EndReason),
+}
+
+impl Rules {
+    fn fate(&self, record: RecordRef<'_>) -> Fate {
+        let died_of = self.died_of(record);
+        if self.is_spent(record) { Fate::Goes(died_of) } else { died_of.map_or(Fate::Stays, Fate::Leaves) }
+    }
+}
+
 /// Effects and events in the making.
 #[derive(Default)]
 struct Draft<'a> {
@@ -733,6 +768,26 @@ impl UserSessions {
         draft.effects.extend(effects);
     }
 
+    /// What a sweep would find among about `most` records from the front on.
+    #[must_use]
+    pub fn dead(&self, most: usize, rules: &Rules) -> Dead {
+        let (records, next) = self.store.part(0, most);
+        let mut dead = Dead { is_due: next.is_some() || self.spent_cutoffs(rules).next().is_some(), ..Dead::default() };
+        for record in records {
+            let died_of = match rules.fate(record) {
+                Fate::Stays => continue,
+                Fate::Goes(died_of) => died_of,
+                Fate::Leaves(reason) => Some(reason),
+            };
+            dead.is_due = true;
+            if died_of.is_some() {
+                dead.sessions += 1;
+                dead.since = dead.since.min(record.died_at());
+            }
+        }
+        dead
+    }
+
     /// Decides what a sweep does with dead records. Those that no token can ask for any more go, and sessions that have died
     /// of time leave a tombstone. It looks at about `most` records from `from` on, which is 0 at first; the answer is where
     /// to go on, or `None` if that was all.
@@ -741,13 +796,18 @@ impl UserSessions {
         let (records, next) = self.store.part(from, most);
         let mut draft = Draft::default();
         for record in records {
-            let died_of = rules.died_of(record);
-            if rules.is_spent(record) {
-                let Some(id) = record.id() else { continue };
-                draft.events.extend(died_of.map(|reason| Event::end(record, &id, reason.into())));
-                draft.effects.push(Effect::Forget(id));
-            } else if let Some(tombstone) = died_of.and_then(|reason| rules.tombstone(record, reason)) {
-                draft.end(Some(record), tombstone);
+            match rules.fate(record) {
+                Fate::Stays => {}
+                Fate::Goes(died_of) => {
+                    let Some(id) = record.id() else { continue };
+                    draft.events.extend(died_of.map(|reason| Event::end(record, &id, reason.into())));
+                    draft.effects.push(Effect::Forget(id));
+                }
+                Fate::Leaves(reason) => {
+                    if let Some(tombstone) = rules.tombstone(record, reason) {
+                        draft.end(Some(record), tombstone);
+                    }
+                }
             }
         }
         if next.is_none() {

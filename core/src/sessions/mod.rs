@@ -32,7 +32,7 @@ mod store;
 pub use agents::{AgentId, AgentPool};
 pub use cutoff::{Cutoff, Everyone, UserCutoff};
 pub use data::{Data, DataLimit};
-pub use decide::{ChangeError, CreateError, Grant, Refreshed};
+pub use decide::{ChangeError, CreateError, Dead, Grant, Refreshed};
 pub use effect::{DecodeError, Effect, decode as decode_effects, encode as encode_effects};
 pub use event::{Decision, Event, EventAgent, EventKind};
 pub use rule::{Alive, Standing};

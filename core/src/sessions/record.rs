@@ -513,6 +513,11 @@ impl<'a> RecordRef<'a> {
         if self.is_tombstone() { self.token_until() } else { self.token_until().max(self.expires_at()) }
     }
 
+    /// The deadline of which a session dies, if it has passed.
+    pub(crate) fn died_at(self) -> UnixMillis {
+        self.expires_at().min(self.idle_expires_at().unwrap_or(UnixMillis::MAX))
+    }
+
     pub(crate) fn end_reason(self) -> Option<EndReason> {
         if self.is_tombstone() { EndReason::from_code((self.flags & REASON) >> REASON_SHIFT) } else { None }
     }

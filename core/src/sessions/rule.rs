@@ -248,8 +248,7 @@ impl Rules {
         } else if reason == Reason::UserRevoked {
             self.server_cutoff()
         } else {
-            let idle = record.idle_expires_at().unwrap_or(UnixMillis::MAX);
-            Cutoff::at(record.expires_at().min(idle).max(record.last_issued_at()), self.leeway)
+            Cutoff::at(record.died_at().max(record.last_issued_at()), self.leeway)
         };
         // What the session did not accept stays dead after it.
         ended.with_iat(record.accepts_from().unwrap_or_default())

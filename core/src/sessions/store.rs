@@ -11,7 +11,7 @@
 //! finding, adding and removing take logarithmic time however many sessions one user has; it is packed again when little
 //! is left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::mem::size_of;
 
@@ -71,9 +71,14 @@ pub(crate) struct Indexed {
     sessions: usize,
     /// The last deadline of all records.
     deadline: UnixMillis,
-    /// Whether a record with that deadline has gone, so that it may be earlier now.
-    is_stale: bool,
+    /// The last deadline of each block of places that has records.
+    deadlines: BTreeMap<u64, UnixMillis>,
+    /// Blocks of which a record with that deadline has gone, so that it may be earlier now.
+    stale: BTreeSet<u64>,
 }
+
+/// How many places are a block. To correct a deadline takes a look at one block's records and at all blocks' deadlines.
+const BLOCK: u64 = 256;
 
 impl Default for Store {
     fn default() -> Self {
@@ -170,6 +175,24 @@ impl Store {
         self.index();
     }
 
+    /// Whether the records are in one allocation, through which each change goes.
+    pub(crate) fn is_packed(&self) -> bool {
+        matches!(self, Self::Packed(_))
+    }
+
+    /// Adds records with new ids at the end of a packed store.
+    pub(crate) fn append(&mut self, records: &[u8]) {
+        if let Self::Packed(packed) = self
+            && !records.is_empty()
+        {
+            if packed.0.is_empty() {
+                packed.0 = Box::new([NO_CUTOFFS]);
+            }
+            packed.splice(packed.0.len(), packed.0.len(), records);
+        }
+        self.index();
+    }
+
     fn index(&mut self) {
         if let Self::Packed(packed) = self
             && (packed.0.len() > PACKED_MAX_BYTES || packed.iter().nth(PACKED_MAX_RECORDS).is_some())
@@ -260,13 +283,10 @@ impl Store {
         self.cutoffs() == Cutoffs::default() && self.iter().next().is_none()
     }
 
-    /// Corrects [`Store::deadline`] after records have gone. It looks at all records, so call it once after removing
-    /// many.
+    /// Corrects [`Store::deadline`] after records have gone. Call it once after removing many.
     pub(crate) fn settle(&mut self) {
-        if let Self::Indexed(indexed) = self
-            && std::mem::take(&mut indexed.is_stale)
-        {
-            indexed.deadline = indexed.iter().map(RecordRef::last_deadline).max().unwrap_or_default();
+        if let Self::Indexed(indexed) = self {
+            indexed.settle();
         }
     }
 
@@ -430,8 +450,31 @@ impl Indexed {
         self.sessions += usize::from(!record.is_tombstone());
         let old = self.records.insert(at, bytes.into());
         self.bytes += bytes.len();
-        self.forget(old.as_deref());
+        self.forget(at, old.as_deref());
+        self.lasts_until(at, deadline);
+    }
+
+    /// Notes the deadline of a record that is at a place now.
+    fn lasts_until(&mut self, at: u64, deadline: UnixMillis) {
+        let block = self.deadlines.entry(at / BLOCK).or_default();
+        *block = deadline.max(*block);
         self.deadline = self.deadline.max(deadline);
+    }
+
+    fn settle(&mut self) {
+        if self.stale.is_empty() {
+            return;
+        }
+        for block in std::mem::take(&mut self.stale) {
+            let first = block.saturating_mul(BLOCK);
+            let records = self.records.range(first..first.saturating_add(BLOCK)).map(|(_, bytes)| bytes);
+            let last = records.filter_map(|bytes| RecordRef::whole(bytes)).map(RecordRef::last_deadline).max();
+            match last {
+                Some(last) => self.deadlines.insert(block, last),
+                None => self.deadlines.remove(&block),
+            };
+        }
+        self.deadline = self.deadlines.values().copied().max().unwrap_or_default();
     }
 
     fn push(&mut self, bytes: Box<[u8]>) {
@@ -454,10 +497,11 @@ impl Indexed {
     fn insert(&mut self, at: u64, bytes: Box<[u8]>) {
         let Some(record) = RecordRef::whole(&bytes) else { return };
         let hash = self.hasher.hash_one(record.id_key().as_parts());
-        self.deadline = self.deadline.max(record.last_deadline());
+        let deadline = record.last_deadline();
         self.sessions += usize::from(!record.is_tombstone());
         self.bytes += bytes.len();
         self.records.insert(at, bytes);
+        self.lasts_until(at, deadline);
         let (records, hasher) = (&self.records, &self.hasher);
         self.by_id.insert_unique(hash, at, |at| {
             let record = records.get(at).and_then(|bytes| RecordRef::whole(bytes));
@@ -472,15 +516,18 @@ impl Indexed {
             entry.remove();
         }
         let old = self.records.remove(&at);
-        self.forget(old.as_deref());
+        self.forget(at, old.as_deref());
     }
 
-    /// Takes a record that is gone out of the sums.
-    fn forget(&mut self, old: Option<&[u8]>) {
+    /// Takes a record that is gone from a place out of the sums.
+    fn forget(&mut self, at: u64, old: Option<&[u8]>) {
         let Some(old) = old.and_then(RecordRef::whole) else { return };
         self.bytes -= old.bytes().len();
         self.sessions -= usize::from(!old.is_tombstone());
-        self.is_stale |= old.last_deadline() >= self.deadline;
+        let block = at / BLOCK;
+        if self.deadlines.get(&block).is_none_or(|last| old.last_deadline() >= *last) {
+            self.stale.insert(block);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
+use std::time::Duration;
 
 use redis_module::{Context, raw};
 
@@ -11,13 +12,13 @@ use super::key::KeyForWriting;
 use super::server::{OK, redis};
 use super::value::{Numbers, Value, is_ours, stored};
 
-/// Milliseconds from one tick to the next.
-const PERIOD: i64 = 100;
+/// From the load to the first tick.
+const FIRST: Duration = Duration::from_millis(100);
 
 /// What the server asks of the module itself, rather than of one of its commands.
 pub(crate) trait Module: 'static {
-    /// Does what the module has to do by itself, for a short time.
-    fn tick(tick: &Tick);
+    /// Does what the module has to do by itself, for a short time. The answer is when to go on, in a millisecond or later.
+    fn tick(tick: &Tick) -> Duration;
 
     /// Called once `tick` has panicked: it is not called again.
     fn panicked();
@@ -34,18 +35,24 @@ pub(crate) struct Tick {
 /// Starts the ticking, once, while the module loads.
 pub(crate) fn start_ticking<M: Module>(ctx: &Context) {
     // SAFETY: the context is that of the load; a timer outlives it.
-    unsafe { redis!(RedisModule_CreateTimer(ctx.ctx, PERIOD, Some(tick::<M>), null_mut())) };
+    unsafe { tick_in::<M>(ctx.ctx, FIRST) };
+}
+
+/// # Safety
+/// The context must be that of the load or of the running timer.
+unsafe fn tick_in<M: Module>(ctx: *mut raw::RedisModuleCtx, wait: Duration) {
+    let millis = raw::mstime_t::try_from(wait.as_millis()).unwrap_or(raw::mstime_t::MAX);
+    // SAFETY: as the caller says.
+    unsafe { redis!(RedisModule_CreateTimer(ctx, millis, Some(tick::<M>), null_mut())) };
 }
 
 unsafe extern "C" fn tick<M: Module>(ctx: *mut raw::RedisModuleCtx, _data: *mut c_void) {
-    let outcome = catch_unwind(AssertUnwindSafe(|| M::tick(&Tick { ctx })));
-    if outcome.is_err() {
+    match catch_unwind(AssertUnwindSafe(|| M::tick(&Tick { ctx }))) {
+        // SAFETY: the context is that of the running timer.
+        Ok(wait) => unsafe { tick_in::<M>(ctx, wait) },
         // The timer is not started again: the cause of the panic is still there.
-        M::panicked();
-        return;
+        Err(_) => M::panicked(),
     }
-    // SAFETY: the context is that of the running timer.
-    unsafe { redis!(RedisModule_CreateTimer(ctx, PERIOD, Some(tick::<M>), null_mut())) };
 }
 
 impl Tick {

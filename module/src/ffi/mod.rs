@@ -36,7 +36,7 @@ pub(crate) use loading::{Loading, watch_loading};
 pub(crate) use options::declare_options;
 pub(crate) use register::{add_category, register, require_api};
 pub(crate) use reply::Reply;
-pub(crate) use server::{clock, log_notice, log_warning, publish};
+pub(crate) use server::{clock, log_notice, log_warning, processor_time, publish};
 pub(crate) use settings::{Setting, SettingKind, Values, names, register_settings};
 pub(crate) use spec::{Argument, Entry, Form, KeyUse, Spec};
 pub(crate) use value::{Numbers, Type, Value};

@@ -1,6 +1,7 @@
 //! The server's functions: how they are called, and those that any part of the module may call at any time.
 
 use std::ffi::{CStr, CString};
+use std::time::Duration;
 
 use redis_session_core::UnixMillis;
 
@@ -49,6 +50,15 @@ pub(crate) fn clock() -> UnixMillis {
     #[cfg(feature = "fault-injection")]
     let now = now.saturating_add(fault::ahead());
     UnixMillis::saturating_from(now)
+}
+
+/// The processor time that this thread has used.
+pub(crate) fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the clock writes into `time`, which outlives the call. It cannot fail for a clock that there is.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    let part = |number| u64::try_from(number).unwrap_or(0);
+    Duration::from_secs(part(time.tv_sec)).saturating_add(Duration::from_nanos(part(time.tv_nsec)))
 }
 
 /// Publishes a message to the subscribers of a channel: of this server, and of all nodes of its cluster.

@@ -32,6 +32,17 @@ pub(crate) struct Setting<V> {
     pub(crate) reloads: bool,
 }
 
+impl<V> Setting<V> {
+    /// Its value among these, as text.
+    pub(crate) fn value(&self, values: &mut V) -> String {
+        match &self.kind {
+            SettingKind::Number { of, .. } => of(values).to_string(),
+            SettingKind::Text { of, .. } => of(values).clone(),
+            SettingKind::Word { of, .. } => of(values).to_string(),
+        }
+    }
+}
+
 /// What a setting may be, its default, and where it is kept.
 pub(crate) enum SettingKind<V> {
     /// A whole number within bounds.

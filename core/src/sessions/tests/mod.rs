@@ -1,6 +1,8 @@
 mod lifetimes;
 mod logins;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::Reason;
 use crate::token::{Issued, RefreshToken, TokenKind};
@@ -1364,6 +1366,68 @@ fn an_effect_says_no_time_later_than_the_clock_that_decided_it() {
     assert!(pair.look_up(&token("a", 0), 20).is_err(), "its tokens stay dead");
 }
 
+/// Effects that take records out, each on one of few ids, and among them logins under these ids.
+fn burials() -> impl Strategy<Value = Vec<Effect<'static>>> {
+    let session = |n: u8| {
+        let mut pair = Pair::default();
+        pair.create(chosen(&format!("s{n}"), 0, 5000 + u64::from(n)), rules(0)).unwrap();
+        let creation = pair.primary.encode(&pair.agents).leak();
+        decode_effects(creation).unwrap().pop().unwrap()
+    };
+    let one = prop_oneof![
+        3 => (0..12u8).prop_map(move |n| session(n)),
+        4 => (0..12u32, 1..90u64).prop_map(|(n, until)| end(n, until)),
+        4 => (0..12u8).prop_map(|n| Effect::Forget(id(&format!("s{n}")))),
+    ];
+    prop::collection::vec(one, 0..80)
+}
+
+proptest! {
+    /// One pass through the records does what an effect at a time does, though effects may name an id again.
+    #[test]
+    fn effects_together_do_what_they_do_one_by_one(effects in burials()) {
+        let (mut together, mut agents) = (UserSessions::new(), AgentPool::new());
+        together.apply(&effects, &mut agents);
+        let (mut apart, mut agents_apart) = (UserSessions::new(), AgentPool::new());
+        for effect in &effects {
+            apart.apply(std::slice::from_ref(effect), &mut agents_apart);
+        }
+        prop_assert_eq!(together.canonical(&agents), apart.canonical(&agents_apart));
+        prop_assert_eq!(agents.len(), agents_apart.len());
+        prop_assert_eq!(together.last_deadline(), apart.last_deadline());
+    }
+}
+
+#[test]
+fn what_a_sweep_finds_is_what_it_takes_out() {
+    let mut pair = Pair::default();
+    let none = Dead { sessions: 0, since: UnixMillis::MAX, is_due: false };
+    assert_eq!(pair.primary.dead(99, &rules(0)), none);
+    pair.create(new("lives", 0, 9000), rules(0)).unwrap();
+    pair.create(NewSession { idle_secs: 1, ..with_jwt("idles", 0, 600_000) }, rules(0)).unwrap();
+    pair.create(new("ends", 0, 1500), rules(0)).unwrap();
+    assert_eq!(pair.primary.dead(99, &rules(999)), none);
+    assert_eq!(pair.primary.dead(99, &rules(1000)), Dead { sessions: 1, since: at(1000), is_due: true });
+    assert_eq!(pair.primary.dead(99, &rules(2000)), Dead { sessions: 2, since: at(1000), is_due: true });
+    assert_eq!(pair.primary.purge(0, 99, &rules(2000)).events.len(), 2);
+    pair.purge(rules(2000));
+    assert_eq!(pair.primary.dead(99, &rules(2000)), none, "a tombstone is no session");
+    let spent = Dead { sessions: 0, is_due: true, ..none };
+    let end = rules(3_600_000);
+    pair.primary.apply(&[Effect::Forget(id("lives"))], &mut pair.agents);
+    assert_eq!(pair.primary.dead(99, &end), spent, "a tombstone that nobody asks for");
+    pair.revoke_all(None, rules(5000));
+    let until = pair.primary.last_deadline();
+    assert_eq!(pair.primary.dead(99, &Rules::default().at(until)), spent, "a cutoff that nobody asks for");
+}
+
+#[test]
+fn what_was_not_looked_at_is_due() {
+    let mut pair = Pair::default();
+    (0..100).for_each(|n| pair.fill(new(&format!("s{n}"), 0, 9000), &limit(900, 0)));
+    assert_eq!(pair.primary.dead(10, &rules(0)), Dead { sessions: 0, since: UnixMillis::MAX, is_due: true });
+}
+
 /// So many that a test would take minutes if each of them looked at all the others.
 const VERY_MANY: u32 = 100_000;
 
@@ -1376,6 +1440,36 @@ fn very_many_tombstones_that_end_together_are_forgotten_together() {
     sessions.apply(&[end(VERY_MANY, 4)], &mut agents);
     sessions.apply(&sessions.purge(0, usize::MAX, &rules(5)).effects, &mut agents);
     assert!(sessions.is_empty());
+}
+
+#[test]
+fn a_part_of_very_many_sessions_is_swept_without_a_look_at_all_of_them() {
+    let (mut sessions, mut agents) = (UserSessions::default(), AgentPool::new());
+    let mut login = Pair::default();
+    login.create(new("s", 0, 5), rules(0)).unwrap();
+    let Some(Effect::Put(session)) = encoded(&decode_effects(&login.primary.encode(&login.agents)).unwrap()).pop()
+    else {
+        panic!("no session")
+    };
+    let (ends, last) = (|n: u32| u64::from(n % 2 * 1000 + n / 2 % 400 + 5), at(1404));
+    for n in 0..VERY_MANY {
+        let (id, expires_at) = (id(&format!("s{n}")), at(ends(n)));
+        let put = Effect::Put(Session { id, expires_at, token_until: expires_at, ..session.clone() });
+        sessions.apply(&[put], &mut agents);
+    }
+    assert_eq!(sessions.last_deadline(), last);
+    let (mut from, mut parts) = (Some(0), 0);
+    while let Some(place) = from {
+        let part = sessions.purge(place, 64, &rules(900));
+        sessions.apply(&part.effects, &mut agents);
+        (from, parts) = (part.value, parts + 1);
+        assert_eq!(sessions.last_deadline(), last);
+    }
+    assert_eq!((sessions.stored(), parts), (50_000, VERY_MANY.div_ceil(64)));
+    for n in (0..VERY_MANY).filter(|n| n % 2 == 1 && ends(*n) > 1200) {
+        sessions.apply(&[Effect::Forget(id(&format!("s{n}")))], &mut agents);
+    }
+    assert_eq!(sessions.last_deadline(), at(1200));
 }
 
 #[test]
