@@ -211,7 +211,9 @@ impl Exporter {
         let port = Port::free();
         let mut command = Command::new(program);
         command.arg("-script").arg(path("docs/monitoring/redis_exporter.lua"));
-        command.args(["-redis.addr", &server.url(), "-redis.user", "monitor"]).env("REDIS_PASSWORD", "change-me");
+        command
+            .args(["-redis.addr", &server.url(), "-redis.user", "monitor", "-config-command", "-"])
+            .env("REDIS_PASSWORD", "change-me");
         command.args(["-web.listen-address", &format!("127.0.0.1:{port}")]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Self(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")), port)
@@ -236,19 +238,72 @@ impl Drop for Exporter {
     }
 }
 
+/// What the server has denied to its users.
+fn denied(server: &Server) -> Vec<String> {
+    let log: Vec<Vec<redis::Value>> = redis::cmd("ACL").arg("LOG").query(&mut server.connection()).unwrap();
+    log.iter().map(|entry| format!("{entry:?}")).collect()
+}
+
+#[test]
+fn the_exporters_user_may_do_all_that_a_stock_exporter_does() {
+    let server = monitored().config("session.audit-stream audit").start();
+    create(&mut server.connection(), "sessions:42");
+    let mut con = log_in(&server);
+    for line in [
+        "CLIENT SETNAME redis_exporter",
+        "PING",
+        "INFO ALL",
+        "LATENCY LATEST",
+        "LATENCY HISTOGRAM",
+        "SLOWLOG LEN",
+        "SLOWLOG GET 1",
+    ] {
+        cmd(&mut con, line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+    // Of a server that is no node of a cluster this is an error of another kind.
+    assert!(!is_denied(&mut con, "CLUSTER INFO"));
+    assert!(values(&mut con)["audit_length"] == "1");
+    assert_eq!(denied(&server), Vec::<String>::new());
+}
+
+#[test]
+fn the_script_tells_how_far_readers_of_the_audit_stream_are() {
+    let server = monitored().config("session.audit-stream audit\nsession.audit-maxlen 100").start();
+    let (mut con, mut monitor) = (server.connection(), log_in(&server));
+    let mut figures = || {
+        let values = values(&mut monitor);
+        ["audit_length", "audit_lag", "audit_headroom", "audit_lost"].map(|name| values[name].parse::<u64>().unwrap())
+    };
+    assert_eq!(figures(), [0, 0, 100, 0]);
+    (0..3).for_each(|n| drop(create(&mut con, &format!("sessions:{n}"))));
+    assert_eq!(figures(), [3, 0, 100, 0], "nobody reads it");
+    cmd(&mut con, "XGROUP CREATE audit siem 0").unwrap();
+    cmd(&mut con, "XGROUP CREATE audit archive $").unwrap();
+    assert_eq!(figures(), [3, 3, 97, 0], "the slowest counts");
+    cmd(&mut con, "XREADGROUP GROUP siem one COUNT 1 STREAMS audit >").unwrap();
+    assert_eq!(figures(), [3, 2, 98, 0]);
+    cmd(&mut con, "XTRIM audit MAXLEN 1").unwrap();
+    assert_eq!(figures(), [1, 2, 98, 1], "one was dropped that was not read");
+}
+
 #[test]
 fn a_stock_exporter_gives_each_metric_that_the_dashboard_and_the_alerts_ask_for() {
     let Some(program) = installed("REDIS_EXPORTER", &["redis_exporter", "prometheus-redis-exporter"]) else {
         skipped("the exporter's metrics: no redis_exporter here; REDIS_EXPORTER names one");
         return;
     };
-    let primary = monitored().config("maxmemory 1gb").start();
+    let primary = monitored().appendonly().config("maxmemory 1gb").start();
     let login = create(&mut primary.connection(), "sessions:42");
     cmd_args(&mut primary.connection(), ["SESSION.VALIDATE", "sessions:42", &login.str("token")]).unwrap();
     let replica = monitored().replica_of(&primary).start();
     primary.wait_for_sync(&replica);
-    // A replica's link to its primary is a metric of the replica alone.
-    let servers = [&primary, &replica].map(|server| Exporter::start(&program, server).lines());
+    let node = monitored().config("cluster-enabled yes").start();
+    let _ = cmd_args(&mut primary.connection(), ["SESSION.VALIDATE", "another key", "x"]);
+    // A replica's link to its primary is a metric of the replica alone, and the state of a cluster of its nodes.
+    let servers = [&primary, &replica, &node].map(|server| Exporter::start(&program, server).lines());
+    for server in [&primary, &replica, &node] {
+        assert_eq!(denied(server), Vec::<String>::new());
+    }
     let lines = servers.concat();
     let has = |name: &str, key: Option<&str>| {
         let of_name =

@@ -1,5 +1,7 @@
 //! SESSION.STATS and the section of INFO.
 
+use std::time::Duration;
+
 use redis::Connection;
 use redis_session_tests::{Fields, Server, ServerBuilder, cmd, cmd_args, create, fields, verdict, wait_until};
 
@@ -52,8 +54,10 @@ fn what_clients_do_is_counted() {
     cmd(&mut con, "SESSION.REVOKEUSER sessions:44").unwrap();
     cmd(&mut con, "SESSION.REVOKE sessions:42 one two").unwrap();
     let stats = stats(&mut con);
-    let counted: Vec<_> =
-        stats.names().into_iter().map(|name| (name, stats.int(name))).filter(|it| it.1 != 0).collect();
+    let is_counted = |(name, count): &(&str, i64)| {
+        *count != 0 && !name.ends_with("_fingerprint") && !["keys_age_seconds", "audit_maxlen"].contains(name)
+    };
+    let counted: Vec<_> = stats.names().into_iter().map(|name| (name, stats.int(name))).filter(is_counted).collect();
     let expected = [
         ("created", 5),
         ("validated", 3),
@@ -207,6 +211,69 @@ fn keys_that_expire_or_are_evicted_are_not_counted_any_more() {
     cmd(&mut con, "CONFIG SET maxmemory-policy allkeys-random").unwrap();
     cmd(&mut con, "CONFIG SET maxmemory 1").unwrap();
     wait_until("the others are evicted", || stored(&server) == (0, 0));
+}
+
+#[test]
+fn servers_that_are_set_alike_have_the_same_fingerprints() {
+    let fingerprints = |server: &Server| {
+        let stats = stats(&mut server.connection());
+        (stats.int("keys_fingerprint"), stats.int("settings_fingerprint"))
+    };
+    let one = Server::builder().keys(&["one", "two"]).start();
+    let mut two = Server::builder().keys(&["one", "two"]).start();
+    let known = fingerprints(&one);
+    assert_eq!(fingerprints(&two), known);
+    let mut con = two.connection();
+    for line in ["session.sweep-time 2000", "session.token-cache 100", "session.audit-maxlen 7"] {
+        cmd(&mut con, &format!("CONFIG SET {line}")).unwrap();
+    }
+    assert_eq!(fingerprints(&two), known, "how much of a machine is used");
+    cmd(&mut con, "CONFIG SET session.active-kid two").unwrap();
+    let other = fingerprints(&two);
+    assert!(other.0 != known.0 && other.1 != known.1, "another key signs");
+    cmd_args(&mut con, ["CONFIG", "SET", "session.active-kid", ""]).unwrap();
+    assert_eq!(fingerprints(&two), known);
+    cmd(&mut con, "CONFIG SET session.not-before 1000").unwrap();
+    let other = fingerprints(&two);
+    assert!(other.0 == known.0 && other.1 != known.1, "an emergency switch");
+    cmd(&mut con, "CONFIG SET session.not-before 0").unwrap();
+    two.write("keys.json", redis_session_tests::jwk_set(&["one", "three"]));
+    cmd(&mut con, "SESSION.RELOADKEYS").unwrap();
+    let other = fingerprints(&two);
+    assert!(other.0 != known.0 && other.1 == known.1, "another key");
+    two.restart();
+    assert_eq!(fingerprints(&two), other);
+}
+
+#[test]
+fn the_age_of_keys_is_that_of_their_file_over_restarts() {
+    let mut server = Server::builder().keys(&["one"]).start();
+    let day = 86_400;
+    server.advance(Duration::from_secs(200 * day));
+    let age = |server: &Server| u64::try_from(stats(&mut server.connection()).int("keys_age_seconds")).unwrap() / day;
+    assert_eq!(age(&server), 200);
+    server.restart();
+    assert_eq!(age(&server), 200, "a restart makes no key younger");
+    cmd(&mut server.connection(), "SESSION.RELOADKEYS").unwrap();
+    assert_eq!(age(&server), 200, "neither does reading the same file");
+}
+
+#[test]
+fn entries_of_the_audit_stream_are_counted() {
+    let server = Server::builder().config("session.audit-stream audit\nsession.audit-maxlen 5000").start();
+    let mut con = server.connection();
+    create(&mut con, "sessions:42 ID one");
+    cmd(&mut con, "SESSION.REVOKE sessions:42 one").unwrap();
+    cmd(&mut con, "SESSION.REVOKEALL").unwrap();
+    let figures = |con: &mut Connection| {
+        let stats = stats(con);
+        ["audit_added", "audit_failures", "audit_maxlen"].map(|name| stats.int(name))
+    };
+    assert_eq!(figures(&mut con), [3, 0, 5000]);
+    cmd(&mut con, "DEL audit").unwrap();
+    cmd(&mut con, "SET audit text").unwrap();
+    create(&mut con, "sessions:42");
+    assert_eq!(figures(&mut con), [3, 1, 5000]);
 }
 
 #[test]
