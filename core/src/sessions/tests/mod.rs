@@ -1375,7 +1375,7 @@ fn burials() -> impl Strategy<Value = Vec<Effect<'static>>> {
         decode_effects(creation).unwrap().pop().unwrap()
     };
     let one = prop_oneof![
-        3 => (0..12u8).prop_map(move |n| session(n)),
+        3 => (0..12u8).prop_map(session),
         4 => (0..12u32, 1..90u64).prop_map(|(n, until)| end(n, until)),
         4 => (0..12u8).prop_map(|n| Effect::Forget(id(&format!("s{n}")))),
     ];
