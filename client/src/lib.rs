@@ -29,13 +29,13 @@
 //! # }
 //! ```
 //!
-//! The server decides everything: it makes and verifies the tokens, keeps the deadlines and the number of sessions,
-//! each command in one atomic step. This crate holds no keys and no state.
+//! The server decides everything: it makes and verifies the tokens, and enforces the deadlines and the limit of
+//! sessions, each command in one atomic step. This crate holds no keys and no state.
 //!
 //! # Staying logged in
 //!
-//! With a refresh token, access tokens can be short-lived and sessions long. It is exchanged for two new tokens, and
-//! one that was stolen gives itself away by being used twice:
+//! With a refresh token, access tokens can be short-lived and sessions long. You exchange it for two new tokens. A
+//! stolen one is noticed when it is used a second time:
 //!
 //! ```no_run
 //! use std::time::Duration;

@@ -89,11 +89,10 @@
 //! # }
 //! ```
 //!
-//! The layer also puts a [`Visitor`](redis_session_store::Visitor) there, for a login: where the request comes from, as
-//! the layer was told to see it. A request without a good token gets a [`Rejection`]: 401 with `WWW-Authenticate` (RFC
-//! 6750 section 3) and a JSON object. If the token is genuine they say why it is not good any more, by the
-//! reason's name or by a [text](SessionLayer::reason_text) of yours. Every reason goes to [`SessionLayer::on_refused`].
-//! While Redis is away the answer is 503.
+//! The layer also puts a [`Visitor`](redis_session_store::Visitor) there, the origin of the request, for a login. A
+//! request without a good token gets a [`Rejection`]: 401 with `WWW-Authenticate` (RFC 6750 section 3) and a JSON
+//! object. If the token is genuine, they have the reason, by its name or by a [text](SessionLayer::reason_text) of
+//! yours. Every reason goes to [`SessionLayer::on_refused`]. While Redis is away the answer is 503.
 //!
 //! A cookie holds an opaque token unless the store's policy asks for JWTs. Such a token lasts as long as its session.
 //!

@@ -20,7 +20,7 @@ use crate::history::History;
 use crate::passwords::Passwords;
 use crate::proxies::Proxies;
 use crate::settings::Settings;
-use crate::sign_in::SECOND_FACTOR;
+use crate::sign_in::{SECOND_FACTOR, SECOND_FACTOR_LASTS};
 use crate::{api, audit, headers, page, reasons};
 
 pub(crate) type Sessions = SessionStore<ReconnectingConnection>;
@@ -78,8 +78,9 @@ impl App {
 pub(crate) fn routes(app: App, settings: &Settings) -> Result<Router, Box<dyn Error>> {
     let origins = &settings.cors_origins;
     let for_programs = api::routes().layer(app.layer().trusted_origins(origins.clone()));
-    let for_admins = api::admin_routes().layer(app.layer().require_level(SECOND_FACTOR));
-    let step_up = app.layer().require_level(SECOND_FACTOR).login_redirect(page::SECOND_FACTOR)?;
+    let step_up = app.layer().require_level(SECOND_FACTOR).require_sign_in_within(SECOND_FACTOR_LASTS);
+    let for_admins = api::admin_routes().layer(step_up.clone());
+    let step_up = step_up.login_redirect(page::SECOND_FACTOR)?;
     let admin_pages = page::admin_routes().layer(step_up).layer(map_response(page::for_people));
     let for_people = page::routes().layer(app.layer()).layer(map_response(page::for_people));
     // The page asks by itself, so that does not mean that its user is there.

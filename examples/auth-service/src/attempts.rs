@@ -31,6 +31,12 @@ impl Attempts {
         self.count(&account_key(name), self.limits.per_account).await
     }
 
+    /// Counts a code of an authenticator app. It has a count of its own: the right password must not forget wrong codes, or
+    /// a thief who has the password could guess without end.
+    pub(crate) async fn with_code(&self, name: &str) -> RedisResult<Option<Duration>> {
+        self.count(&code_key(name), self.limits.per_account).await
+    }
+
     /// Counts an attempt from an address. After too many, returns how long the user must wait.
     pub(crate) async fn at_address(&self, ip: Option<IpAddr>) -> RedisResult<Option<Duration>> {
         // The owner of a /64 network has all addresses in it.
@@ -46,6 +52,11 @@ impl Attempts {
     /// owner of one account could guess the passwords of others.
     pub(crate) async fn forget_account(&self, name: &str) -> RedisResult<()> {
         redis::cmd("DEL").arg(account_key(name)).exec_async(&mut self.redis.clone()).await
+    }
+
+    /// Forgets the codes of an account, after a right one.
+    pub(crate) async fn forget_codes(&self, name: &str) -> RedisResult<()> {
+        redis::cmd("DEL").arg(code_key(name)).exec_async(&mut self.redis.clone()).await
     }
 
     async fn count(&self, key: &str, limit: u64) -> RedisResult<Option<Duration>> {
@@ -72,4 +83,8 @@ impl Attempts {
 /// Account names have no characters with a meaning here: see [`crate::sign_in::Credentials`].
 fn account_key(name: &str) -> String {
     format!("attempts:account:{name}")
+}
+
+fn code_key(name: &str) -> String {
+    format!("attempts:code:{name}")
 }

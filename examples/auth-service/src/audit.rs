@@ -87,6 +87,7 @@ fn text(reason: &InactiveReason) -> &'static str {
         Some(Reason::Idle) => "Session was idle for too long",
         Some(Reason::TokenExpired) => "Token has expired",
         Some(Reason::Unknown) => "Session is not known, or not any more",
+        Some(Reason::Level | Reason::Stale) => "Sign-in is not strong or recent enough",
         _ => "Token is not valid",
     }
 }

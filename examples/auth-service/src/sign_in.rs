@@ -1,5 +1,7 @@
 //! From a name and a password to a session, and what changes how a session was signed in to.
 
+use std::time::Duration;
+
 use redis_session::{Created, RegenerateOptions};
 use redis_session_store::{Login, Visitor};
 use redis_session_web::Session;
@@ -89,7 +91,7 @@ pub(crate) async fn begin(
     remember: bool,
 ) -> Result<Created, Problem> {
     let kept = Kept { remembered: remember, ..Kept::default() };
-    let login = Login::new(&account.id).visitor(visitor).remember(remember).claims(claims(account)).level(1);
+    let login = Login::new(&account.id).visitor(visitor).remember(remember).claims(claims(account)).level(PASSWORD);
     Ok(sessions.login(&login.data(&kept)?).await?)
 }
 
@@ -151,7 +153,8 @@ pub(crate) async fn change_password(
     match app.sessions.logout_others(&session.user, session.token()).await {
         Ok(ended) => {
             audit::done("Password changed, other sessions ended", &session.user, &session.id, ended, visitor);
-            let options = RegenerateOptions::new().claims(claims(&account));
+            // Of this sign-in, the service knows a password alone.
+            let options = RegenerateOptions::new().level(PASSWORD).claims(claims(&account));
             Ok((app.sessions.regenerate(session.token(), &options).await?, ended))
         }
         Err(error) => {
@@ -161,15 +164,18 @@ pub(crate) async fn change_password(
     }
 }
 
-/// The level of a session whose user has shown a second factor (NIST SP 800-63B).
+/// The levels of a session whose user has shown a password, and a second factor too (NIST SP 800-63B).
+const PASSWORD: u8 = 1;
 pub(crate) const SECOND_FACTOR: u8 = 2;
+/// For how long a second factor is good (section 4.2.3).
+pub(crate) const SECOND_FACTOR_LASTS: Duration = Duration::from_secs(12 * 3600);
 
 /// Raises a session to [`SECOND_FACTOR`], with a code of the user's authenticator app. The session gets new tokens.
 pub(crate) async fn step_up(app: &App, session: &Session, visitor: &Visitor, code: &str) -> Result<Created, Problem> {
     let account = app.accounts.by_id(&session.user).await?.ok_or(Problem::SignedOut)?;
     let secret = account.second_factor.as_deref().ok_or(Problem::Forbidden)?;
-    // A code has six digits: they can be guessed unless somebody counts.
-    if let Some(wait) = app.attempts.on_account(&account.name).await? {
+    // A code has only six digits.
+    if let Some(wait) = app.attempts.with_code(&account.name).await? {
         audit::not_signed_in("too many attempts", Some(&account), visitor);
         return Err(Problem::TooManyAttempts { wait });
     }
@@ -182,7 +188,7 @@ pub(crate) async fn step_up(app: &App, session: &Session, visitor: &Visitor, cod
         audit::not_signed_in("wrong code", Some(&account), visitor);
         return Err(Problem::WrongCode);
     }
-    app.attempts.forget_account(&account.name).await?;
+    app.attempts.forget_codes(&account.name).await?;
     let options = RegenerateOptions::new().level(SECOND_FACTOR).claims(claims(&account));
     let created = app.sessions.regenerate(session.token(), &options).await?;
     audit::signed_in("Second factor shown", &account, visitor, &created);

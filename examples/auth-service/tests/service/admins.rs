@@ -1,5 +1,7 @@
 //! Administrators: the role, the second factor, and the sessions of others.
 
+use std::time::Duration;
+
 use redis_session_tests::{ServerBuilder, wait_until};
 use serde_json::json;
 
@@ -29,6 +31,7 @@ fn administrators_need_the_role_and_a_second_factor() {
     let refused = client.get("/admin/sessions").expect(401);
     // RFC 9470: what an app must do about it.
     assert!(refused.header("www-authenticate").contains("insufficient_user_authentication"));
+    assert_eq!(service.lines("Sign-in is not strong or recent enough").len(), 2);
     client.post("/second-factor", &json!({ "code": "not one" })).expect(401);
     let code = app.code();
     let before = client.cookie.clone();
@@ -52,18 +55,34 @@ fn administrators_need_the_role_and_a_second_factor() {
 }
 
 #[test]
-fn codes_can_not_be_guessed() {
+fn codes_cannot_be_guessed_by_somebody_who_has_the_password() {
     let redis = ServerBuilder::new().start();
     let service = Service::start(&redis, &[("ATTEMPTS_PER_ACCOUNT", "3")]);
     let mut client = service.client();
     client.register("ada");
     let app = service.make_admin("ada");
-    client.sign_in("ada");
     for _ in 0..3 {
+        client.sign_in("ada");
         client.submit("/confirm", "code=12345").expect(401);
     }
+    client.sign_in("ada");
     client.submit("/confirm", &format!("code={}", app.code())).expect(429);
     assert!(service.lines("Sign-in refused").iter().any(|line| line["why"] == "wrong code"));
+}
+
+#[test]
+fn a_second_factor_is_asked_for_again_after_half_a_day_and_after_a_new_password() {
+    let redis = ServerBuilder::new().start();
+    let service = Service::start(&redis, &[("SESSION_IDLE", "86400")]);
+    let (mut root, app) = admin(&service);
+    root.get("/admin/sessions").expect(200);
+    root.post("/password", &json!({ "current": PASSWORD, "new": "another long one" })).expect(200);
+    root.get("/admin/sessions").expect(401);
+    root.submit("/confirm", &format!("code={}", app.code())).expect(303);
+    root.get("/admin/sessions").expect(200);
+    redis.advance(Duration::from_secs(12 * 3600 + 1));
+    root.get("/admin/sessions").expect(401);
+    root.get("/me").expect(200);
 }
 
 #[test]
