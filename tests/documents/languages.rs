@@ -112,8 +112,8 @@ impl Library {
     fn command(&self, folder: &TempDir) -> Command {
         let mut command = Command::new(self.program);
         command.current_dir(folder.path()).stdin(Stdio::null());
-        let adapter = path("examples/fastapi");
-        let modules = std::env::join_paths([self.folder(), adapter]).expect("paths without colons");
+        let (adapter, by_hand) = (path("examples/fastapi"), path("tests/documents/languages"));
+        let modules = std::env::join_paths([self.folder(), adapter, by_hand]).expect("paths without colons");
         command.env("PYTHONPATH", modules).env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUTF8", "1");
         // Where Node looks for libraries.
         let modules = folder.path().join("node_modules");
@@ -313,6 +313,35 @@ fn cluster() -> Vec<Server> {
         })
     });
     nodes.into()
+}
+
+#[test]
+fn what_the_page_counts_the_lines_of_works() {
+    if REDIS_PY.versions().is_none() {
+        return;
+    }
+    let (server, code) = (Server::start(), REDIS_PY.code("single", 1));
+    REDIS_PY.run(&program(REDIS_PY, &code, server.port(), REDIS_PY.protocol[0], "by_hand_checks"));
+}
+
+#[test]
+fn the_page_counts_the_lines_right() {
+    let source = file("tests/documents/languages/by_hand.py");
+    let methods = source.split("\n    def ").skip(2).map(|method| {
+        let end = method.find("\n\n\n").unwrap_or(method.len());
+        let lines = method[..end].lines().filter(|line| !line.trim().is_empty()).count();
+        (method.split('(').next().expect("a name").to_owned(), lines)
+    });
+    let methods: Vec<(String, usize)> = methods.collect();
+    let page = file(PAGE);
+    let mut sum = 0;
+    for (name, lines) in &methods {
+        let row =
+            page.lines().find(|line| line.contains(&format!("| `{name}("))).unwrap_or_else(|| panic!("no {name}"));
+        assert!(row.contains(&format!("| {lines} |")), "{name} has {lines} lines: {row}");
+        sum += lines;
+    }
+    assert!(page.contains(&format!("| together | {sum} | {} |", methods.len())), "{sum} lines together");
 }
 
 #[test]
