@@ -38,25 +38,30 @@ local function of_audit(...)
     return reply
 end
 
-local length = of_audit('XLEN', audit_stream) or 0
+local function as_map(reply)
+    local map = {}
+    for i = 1, #reply, 2 do
+        map[reply[i]] = reply[i + 1]
+    end
+    return map
+end
+
+local stream = as_map(of_audit('XINFO', 'STREAM', audit_stream) or {})
+local length = stream['length'] or 0
 local lag = 0
 for _, group in ipairs(of_audit('XINFO', 'GROUPS', audit_stream) or {}) do
-    for i = 1, #group, 2 do
-        if group[i] == 'lag' and group[i + 1] then
-            lag = math.max(lag, group[i + 1])
-        end
-    end
+    group = as_map(group)
+    -- From Redis 8 on the server's own `lag` leaves out what was dropped unread.
+    local read = group['entries-read']
+    local behind = read and stream['entries-added'] - read or group['lag'] or 0
+    lag = math.max(lag, behind)
 end
 add('audit_length', length)
 add('audit_lag', lag)
 add('audit_headroom', math.max(audit_maxlen - lag, 0))
 add('audit_lost', math.max(lag - length, 0))
 
-local keys = redis.call('SESSION.KEYS')
-local key_ring = {}
-for i = 1, #keys, 2 do
-    key_ring[keys[i]] = keys[i + 1]
-end
+local key_ring = as_map(redis.call('SESSION.KEYS'))
 add('keys_from_file', key_ring.file and 1 or 0)
 add('keys_file_changed', key_ring.file_changed)
 add('keys_can_sign', key_ring.active_kid and 1 or 0)

@@ -283,7 +283,10 @@ fn a_new_node_gets_slots_and_their_sessions_as_the_page_says() {
         assert_eq!(verdict(&mut app, &format!("sessions:{user}"), token), expected, "{user}");
     }
     for node in &nodes {
-        assert_nothing_was_refused(node);
+        // valkey-cli 9 asks how many databases there are, and takes no answer for one. CONFIG GET shows passwords as well.
+        let log = list(cmd(&mut node.connection(), "ACL LOG").unwrap());
+        let refused: Vec<_> = log.iter().filter(|entry| !format!("{entry:?}").contains("\"config|get\"")).collect();
+        assert!(refused.is_empty(), "{refused:?}");
     }
 }
 
