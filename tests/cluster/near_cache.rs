@@ -73,7 +73,7 @@ async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// Asks until all answers come from memory: what is remembered is dropped whenever a node is connected to.
+/// Asks until all answers come from memory. Each new connection to a node drops them.
 async fn remember(store: &Store, logins: &[Created]) {
     until("answers are remembered", async || {
         let mut remembered = 0;

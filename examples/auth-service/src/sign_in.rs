@@ -135,8 +135,8 @@ async fn check_password(
     }
 }
 
-/// Changes the password, ends the user's other sessions, and says how many. This session gets new tokens, because the old
-/// ones may be in the hands of whoever knew the old password.
+/// Changes the password, ends the user's other sessions, and says how many. This session gets new tokens, because somebody
+/// else who knew the old password may have the old ones.
 pub(crate) async fn change_password(
     app: &App,
     session: &Session,

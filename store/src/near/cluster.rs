@@ -1,8 +1,8 @@
 //! The nodes of a cluster, each with a connection that tracks what it reads.
 //!
-//! redis-rs does not say over which of its connections to a cluster a reply came, so that nobody could tell which node's pushes
-//! concern it. Broadcasts (`CLIENT TRACKING ON BCAST`) would tell of the changes of all users, whoever reads here, so each
-//! process would get all writes of the cluster. So a near cache sends its reads itself, over a connection of its own to the
+//! redis-rs does not say over which of its connections to a cluster a reply came, so a cache could not tell which node's
+//! pushes concern it. Broadcasts (`CLIENT TRACKING ON BCAST`) tell of the changes of all users, not only of those that
+//! this process has asked about: each process would get all writes of the cluster. So a near cache sends its reads itself, over a connection of its own to the
 //! node that has the key, as it does to a single server. What the nodes answer otherwise than with a check (a slot has
 //! moved, or is being moved) goes to the application's connection, as any error does.
 //!

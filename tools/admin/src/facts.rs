@@ -2,11 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use redis_session::{KeyRing, SessionCommands as _};
+
 use crate::Failure;
 use crate::connect::Address;
 use crate::deployment::{Kind, Node};
 use crate::info::{self, Map};
-use crate::keys::Ring;
 
 /// Something that is wrong, and the command that mends it.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub(crate) struct Facts {
     pub(crate) settings: Map,
     /// The module's version; none without the module.
     pub(crate) module: Option<u64>,
-    pub(crate) keys: Option<Ring>,
+    pub(crate) keys: Option<KeyRing>,
     /// One line for each, sorted.
     pub(crate) users: Vec<String>,
     /// Milliseconds that its clock is ahead of this machine's.
@@ -68,7 +69,7 @@ pub(crate) fn of(node: &mut Node) -> Result<Facts, Failure> {
     let module = modules.iter().find(|module| info::text(module, "name") == "session");
     let module = module.map(|module| info::number(module, "ver"));
     let keys = match module {
-        Some(_) => Some(Ring::read(&info::json(con, &["SESSION.KEYS"])?)),
+        Some(_) => Some(con.session_keys()?),
         None => None,
     };
     let users: Vec<String> = redis::cmd("ACL").arg("LIST").query(con)?;

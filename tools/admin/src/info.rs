@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 
 use redis::{Connection, RedisResult};
-use serde_json::Value;
-
-use crate::Failure;
 
 /// Names and values.
 pub(crate) type Map = BTreeMap<String, String>;
@@ -25,16 +22,6 @@ pub(crate) fn fields(text: &str) -> Map {
 /// CONFIG GET.
 pub(crate) fn settings(con: &mut Connection, pattern: &str) -> RedisResult<Map> {
     redis::cmd("CONFIG").arg("GET").arg(pattern).query(con)
-}
-
-/// A command of the module that replies with one JSON text.
-pub(crate) fn json(con: &mut Connection, command: &[&str]) -> Result<Value, Failure> {
-    let mut cmd = redis::Cmd::new();
-    command.iter().chain(&["JSON"]).for_each(|arg| {
-        cmd.arg(*arg);
-    });
-    let text: String = cmd.query(con)?;
-    Ok(serde_json::from_str(&text)?)
 }
 
 /// A field's text; empty if there is none.

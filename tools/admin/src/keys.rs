@@ -2,70 +2,38 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use redis::{Connection, RedisResult};
+use redis_session::{Key, KeyRing, SessionCommands as _};
 
-use crate::deployment::{Deployment, Node};
-use crate::info;
-use crate::{Failure, Outcome};
+use crate::Outcome;
+use crate::deployment::Deployment;
 
-/// What makes two servers take each other's tokens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Ring {
-    pub(crate) file: Option<String>,
-    pub(crate) has_changed: bool,
-    pub(crate) active: Option<String>,
-    pub(crate) keys: Vec<RingKey>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RingKey {
-    pub(crate) issuer: Option<String>,
-    pub(crate) kid: String,
-    pub(crate) status: String,
-    alg: String,
-    fingerprint: String,
-}
-
-impl Ring {
-    pub(crate) fn read(reply: &Value) -> Self {
-        let string = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
-        let keys = reply.get("keys").and_then(Value::as_array).into_iter().flatten().map(|key| RingKey {
-            issuer: string(key, "issuer"),
-            kid: string(key, "kid").unwrap_or_else(|| "-".to_owned()),
-            status: string(key, "status").unwrap_or_default(),
-            alg: string(key, "alg").unwrap_or_else(|| "-".to_owned()),
-            fingerprint: string(key, "fingerprint").unwrap_or_else(|| "-".to_owned()),
-        });
-        Self {
-            file: string(reply, "file"),
-            has_changed: reply.get("file_changed").and_then(Value::as_bool).unwrap_or(false),
-            active: string(reply, "active_kid"),
-            keys: keys.collect(),
-        }
-    }
-
-    /// What must be the same everywhere, in no order.
-    pub(crate) fn identity(&self) -> (Option<String>, Vec<String>) {
-        let mut keys: Vec<String> = self.keys.iter().map(|key| format!("{key:?}")).collect();
-        keys.sort();
-        (self.active.clone(), keys)
-    }
+/// What two servers have in common that take each other's tokens: the key that signs, and all keys, in no order.
+pub(crate) fn identity(ring: &KeyRing) -> (Option<&str>, Vec<impl Ord>) {
+    let of = |key: &Key| {
+        let Key { issuer, kid, status, alg, fingerprint, .. } = key.clone();
+        (issuer, kid, status, alg, fingerprint)
+    };
+    let mut keys: Vec<_> = ring.keys.iter().map(of).collect();
+    keys.sort();
+    (ring.active_kid.as_deref(), keys)
 }
 
 pub(crate) fn show(servers: &mut Deployment) -> Outcome {
-    report(servers, "SESSION.KEYS").0
+    report(servers, Connection::session_keys).0
 }
 
 pub(crate) fn reload(servers: &mut Deployment) -> Outcome {
-    report(servers, "SESSION.RELOADKEYS").0
+    report(servers, Connection::session_reload_keys).0
 }
 
 pub(crate) fn revoke(servers: &mut Deployment, kid: &str) -> Outcome {
-    let (mut outcome, rings) = report(servers, "SESSION.RELOADKEYS");
+    let (mut outcome, rings) = report(servers, Connection::session_reload_keys);
     let mut left = 0;
     for (node, ring) in servers.nodes.iter().zip(&rings) {
-        let has_it =
-            ring.as_ref().is_none_or(|ring| ring.keys.iter().any(|key| key.kid == kid && key.issuer.is_none()));
+        let has_it = ring
+            .as_ref()
+            .is_none_or(|ring| ring.keys.iter().any(|key| key.kid.as_deref() == Some(kid) && key.issuer.is_none()));
         if has_it {
             left += 1;
             let file = ring.as_ref().and_then(|ring| ring.file.as_deref()).unwrap_or("its key file");
@@ -83,40 +51,40 @@ pub(crate) fn revoke(servers: &mut Deployment, kid: &str) -> Outcome {
     outcome
 }
 
-/// What a server has after this command.
-fn ring(node: &mut Node, command: &str) -> Result<Ring, Failure> {
-    redis::cmd(command).exec(&mut node.connection)?;
-    Ok(Ring::read(&info::json(&mut node.connection, &["SESSION.KEYS"])?))
-}
-
 /// Replicas first: so no primary signs with a key that others do not know yet.
-fn report(servers: &mut Deployment, command: &str) -> (Outcome, Vec<Option<Ring>>) {
+fn report(
+    servers: &mut Deployment,
+    ask: impl Fn(&mut Connection) -> RedisResult<KeyRing>,
+) -> (Outcome, Vec<Option<KeyRing>>) {
     let mut outcome = Outcome { text: servers.absent(), is_well: servers.away.is_empty() };
-    let mut read = |node: &mut Node| match ring(node, command) {
-        Ok(ring) => Some(ring),
-        Err(why) => {
+    let mut rings = Vec::new();
+    for node in servers.nodes.iter_mut().rev() {
+        let ring = ask(&mut node.connection);
+        if let Err(why) = &ring {
             outcome.is_well = false;
-            let _ = writeln!(outcome.text, "{}: {command}: {why}", node.address);
-            None
+            let _ = writeln!(outcome.text, "{}: {why}", node.address);
         }
-    };
-    let mut rings: Vec<Option<Ring>> = servers.nodes.iter_mut().rev().map(&mut read).collect();
+        rings.push(ring.ok());
+    }
     rings.reverse();
     for (node, ring) in servers.nodes.iter().zip(&rings) {
         let Some(ring) = ring else { continue };
         let file = ring.file.as_deref().unwrap_or("no file: a random key");
-        let changed = if ring.has_changed { ", which has changed since it was read: keys reload" } else { "" };
+        let changed = if ring.file_changed { ", which has changed since it was read: keys reload" } else { "" };
         let _ = writeln!(outcome.text, "{} {}: {file}{changed}", node.address, node.role());
         for key in &ring.keys {
             let of = key.issuer.as_ref().map(|issuer| format!(" of {issuer}")).unwrap_or_default();
-            let RingKey { kid, status, alg, fingerprint, .. } = key;
-            let _ = writeln!(outcome.text, "    {status:<9} {alg:<6} {kid} {fingerprint}{of}");
+            let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+            let [alg, kid, fingerprint] = [&key.alg, &key.kid, &key.fingerprint].map(or_dash);
+            let _ = writeln!(outcome.text, "    {:<9} {alg:<6} {kid} {fingerprint}{of}", key.status);
         }
     }
-    let mut identities: Vec<_> = rings.iter().flatten().map(Ring::identity).collect();
+    let mut identities: Vec<_> = rings.iter().flatten().map(identity).collect();
     identities.sort();
     identities.dedup();
-    match identities.len() {
+    let different = identities.len();
+    drop(identities);
+    match different {
         0 => {}
         1 => outcome.text.push_str("All servers that answered have the same keys.\n"),
         n => {

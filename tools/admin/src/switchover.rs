@@ -232,7 +232,7 @@ impl Change<'_> {
         wait_until("the Sentinel names the new primary", TAKE_OVER, || {
             let mut ask = redis::cmd("SENTINEL");
             let named: (String, u16) = ask.arg("GET-MASTER-ADDR-BY-NAME").arg(name).query(sentinel)?;
-            Ok(named.1 == self.replica.address.port)
+            Ok(Address::new(named.0, named.1) == self.replica.address)
         })
     }
 }

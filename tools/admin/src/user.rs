@@ -3,31 +3,25 @@
 use std::fmt::Write as _;
 
 use redis::{Cmd, FromRedisValue, RedisError, ServerErrorKind};
-use serde_json::Value;
+use redis_session::Session;
+use redis_session::commands::session_list;
 
 use crate::deployment::{Deployment, Node};
 use crate::{Failure, Outcome};
 
 pub(crate) fn show(servers: &mut Deployment, key: &str) -> Result<Outcome, Failure> {
-    let (_, reply): (_, String) = on_its_node(servers, redis::cmd("SESSION.LIST").arg(key).arg("JSON"))?;
-    let sessions: Value = serde_json::from_str(&reply)?;
-    let sessions = sessions.as_array().ok_or("SESSION.LIST replied with something else than a list")?;
+    let (_, sessions): (_, Vec<Session>) = on_its_node(servers, &session_list(key))?;
     let mut text = format!("{key}: {} sessions\n", sessions.len());
     for session in sessions {
-        let field = |name: &str| match session.get(name) {
-            Some(Value::String(text)) => text.clone(),
-            None | Some(Value::Null) => "-".to_owned(),
-            Some(value) => value.to_string(),
-        };
         // Nothing that a user has sent moves the cursor of who reads it.
         let line = format!(
             "    {}  began {}  used {}  ends {}  from {}  with {}",
-            field("id"),
-            field("created_at"),
-            field("last_seen_at"),
-            field("expires_at"),
-            field("ip"),
-            field("agent"),
+            session.id,
+            session.created_at.unix_millis(),
+            session.last_seen_at.unix_millis(),
+            session.expires_at.unix_millis(),
+            session.ip.map_or_else(|| "-".to_owned(), |ip| ip.to_string()),
+            session.agent.as_deref().unwrap_or("-"),
         );
         let _ = writeln!(text, "{}", line.chars().map(|c| if c.is_control() { '?' } else { c }).collect::<String>());
     }

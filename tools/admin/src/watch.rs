@@ -31,7 +31,7 @@ pub(crate) fn run(place: &Place, every: Duration, rounds: Option<u64>) -> Result
         if before.is_some() {
             thread::sleep(every);
         }
-        // Anew each time: roles change, and servers come and go.
+        // Found again each time: roles change, and servers come and go.
         let mut servers = Deployment::find(place)?;
         let sample = sample(&mut servers)?;
         if let Some(before) = &before {

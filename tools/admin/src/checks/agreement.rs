@@ -2,6 +2,7 @@
 
 use crate::facts::{Facts, Finding, Seen};
 use crate::info::{number, text};
+use crate::keys::identity;
 
 /// What each server may have as it likes: where its files are, and how much of itself it spends.
 const OWN: [&str; 5] = [
@@ -83,7 +84,7 @@ fn keys(first: &Facts, server: &Facts, findings: &mut Vec<Finding>) {
                 server.set("session.keys-file", "FILE")
             ),
         ));
-    } else if here.has_changed {
+    } else if here.file_changed {
         findings.push(
             server.finding(
                 "its files of keys or issuers have changed since it read them",
@@ -91,21 +92,21 @@ fn keys(first: &Facts, server: &Facts, findings: &mut Vec<Finding>) {
             ),
         );
     }
-    if here.active.is_none() {
+    if here.active_kid.is_none() {
         findings.push(server.finding(
             "no key can sign: logins fail with NOSIGNINGKEY",
             "redis-session-keys rotate FILE, then redis-session-admin keys reload",
         ));
     }
-    if here.file.is_some() && there.file.is_some() && here.identity() != there.identity() {
+    if here.file.is_some() && there.file.is_some() && identity(here) != identity(there) {
         let of = &first.address;
-        let what = if here.active == there.active {
+        let what = if here.active_kid == there.active_kid {
             format!(
                 "has other keys than {of}, or other issuers: users are logged out when they come from one to the other"
             )
         } else {
             let name = |kid: &Option<String>| kid.clone().unwrap_or_else(|| "none".to_owned());
-            format!("signs with {}, {of} with {}", name(&here.active), name(&there.active))
+            format!("signs with {}, {of} with {}", name(&here.active_kid), name(&there.active_kid))
         };
         findings.push(server.finding(
             what,
