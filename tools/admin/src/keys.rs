@@ -20,15 +20,15 @@ pub(crate) fn identity(ring: &KeyRing) -> (Option<&str>, Vec<impl Ord>) {
 }
 
 pub(crate) fn show(servers: &mut Deployment) -> Outcome {
-    report(servers, Connection::session_keys).0
+    report(servers, "SESSION.KEYS", Connection::session_keys).0
 }
 
 pub(crate) fn reload(servers: &mut Deployment) -> Outcome {
-    report(servers, Connection::session_reload_keys).0
+    report(servers, "SESSION.RELOADKEYS", Connection::session_reload_keys).0
 }
 
 pub(crate) fn revoke(servers: &mut Deployment, kid: &str) -> Outcome {
-    let (mut outcome, rings) = report(servers, Connection::session_reload_keys);
+    let (mut outcome, rings) = report(servers, "SESSION.RELOADKEYS", Connection::session_reload_keys);
     let mut left = 0;
     for (node, ring) in servers.nodes.iter().zip(&rings) {
         let has_it = ring
@@ -54,6 +54,7 @@ pub(crate) fn revoke(servers: &mut Deployment, kid: &str) -> Outcome {
 /// Replicas first: so no primary signs with a key that others do not know yet.
 fn report(
     servers: &mut Deployment,
+    command: &str,
     ask: impl Fn(&mut Connection) -> RedisResult<KeyRing>,
 ) -> (Outcome, Vec<Option<KeyRing>>) {
     let mut outcome = Outcome { text: servers.absent(), is_well: servers.away.is_empty() };
@@ -62,7 +63,7 @@ fn report(
         let ring = ask(&mut node.connection);
         if let Err(why) = &ring {
             outcome.is_well = false;
-            let _ = writeln!(outcome.text, "{}: {why}", node.address);
+            let _ = writeln!(outcome.text, "{}: {command}: {why}", node.address);
         }
         rings.push(ring.ok());
     }
