@@ -4,6 +4,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::token::{Issuers, Key, KeyRing};
 
+/// The settings that may differ between servers, without the `session.` before them. All others must be alike.
+///
+/// The first three name files and the key that signs: [`number_of_keys`] compares what they lead to. The other two say how
+/// much of a machine is used. `audit-maxlen` is none of them: a server that takes over with less would drop entries that
+/// nobody has read.
+pub const EACH_ITS_OWN: [&str; 5] = ["keys-file", "issuers-file", "active-kid", "sweep-time", "token-cache"];
+
 /// A number that is the same where the parts are, and almost surely another where they are not: 48 bits of their hash,
 /// which a monitoring system that has floating-point numbers alone keeps exactly.
 ///

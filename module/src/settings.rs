@@ -131,10 +131,6 @@ pub(crate) static SETTINGS: [Setting; 26] = [
     number("max-token-bytes", 8192, 256, 1024 * 1024, |s| &mut s.max_token_bytes),
 ];
 
-/// Settings that may differ between servers: where files are, of which the keys are compared by themselves, and how much
-/// of a machine is used.
-const EACH_ITS_OWN: [&str; 5] = ["keys-file", "issuers-file", "sweep-time", "token-cache", "audit-maxlen"];
-
 fn any_text(text: &str) -> Result<(), String> {
     if text.len() > 4096 || text.chars().any(char::is_control) {
         return Err("must be at most 4096 bytes without control characters".into());
@@ -200,7 +196,7 @@ impl Settings {
 
     /// A number that servers share which are set alike, in all that users would notice.
     pub(crate) fn number(&mut self) -> u64 {
-        let alike = SETTINGS.iter().filter(|setting| !EACH_ITS_OWN.contains(&setting.name));
+        let alike = SETTINGS.iter().filter(|setting| !agreement::EACH_ITS_OWN.contains(&setting.name));
         agreement::number_of(alike.flat_map(|setting| [setting.name.to_owned(), setting.value(self)]))
     }
 

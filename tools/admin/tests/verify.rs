@@ -3,7 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use redis_session_tests::{Cluster, Sentinels, Server, ServerBuilder, cmd, jwk_set, skipped, users_acl};
+use redis::Connection;
+use redis_session_tests::{Cluster, Sentinels, Server, ServerBuilder, cmd, fields, jwk_set, skipped, users_acl};
 
 use crate::program::{at, findings, run, run_as, well};
 
@@ -65,6 +66,53 @@ fn each_fault_is_found_and_its_command_mends_it() {
             run(&format!("verify {}", at(&primary))).printed == "2 servers, 0 findings\n"
         });
     }
+}
+
+#[test]
+fn the_settings_that_must_be_alike_are_those_of_the_fingerprint() {
+    let (primary, replica) = pair();
+    replica.write("other.json", jwk_set(&["one"]));
+    replica.write("issuers.json", r#"{"issuers":[]}"#);
+    let mut con = replica.connection();
+    let fingerprint = |con: &mut Connection| fields(cmd(con, "SESSION.STATS").unwrap()).int("settings_fingerprint");
+    let alike = fingerprint(&mut con);
+    let settings: Vec<String> = redis::cmd("CONFIG").arg(&["GET", "session.*"]).query(&mut con).unwrap();
+    let mut own = Vec::new();
+    for setting in settings.chunks_exact(2) {
+        let (name, value) = (&setting[0], &setting[1]);
+        let changed = match (name.as_str(), value.parse::<u64>()) {
+            ("session.keys-file", _) => "other.json".to_owned(),
+            ("session.issuers-file", _) => "issuers.json".to_owned(),
+            ("session.active-kid", _) => "one".to_owned(),
+            ("session.limit-policy", _) => "reject".to_owned(),
+            ("session.key-form", _) => "any".to_owned(),
+            (_, Ok(number)) => (number + 1).to_string(),
+            (_, Err(_)) => format!("{value}x"),
+        };
+        redis::cmd("CONFIG").arg(&["SET", name, &changed]).exec(&mut con).unwrap_or_else(|why| panic!("{name}: {why}"));
+        let differs = fingerprint(&mut con) != alike;
+        let ran = run(&format!("verify {}", at(&primary)));
+        assert_eq!(
+            ran.printed.contains(&format!("127.0.0.1:{}: {name} is", replica.port())),
+            differs,
+            "{name}: {ran:?}"
+        );
+        assert_eq!(ran.code, i32::from(differs), "{name}: {ran:?}");
+        if !differs {
+            own.push(name.trim_start_matches("session."));
+        }
+        redis::cmd("CONFIG").arg(&["SET", name, value]).exec(&mut con).unwrap();
+        assert_eq!(fingerprint(&mut con), alike, "{name}");
+    }
+    own.sort_unstable();
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/settings.md")).unwrap();
+    let said =
+        page.split_once("of a deployment, or they change").and_then(|(_, rest)| rest.split_once("The first three"));
+    let mut said: Vec<_> = said.unwrap().0.split('`').filter_map(|word| word.strip_prefix("session.")).collect();
+    said.sort_unstable();
+    assert_eq!(own, said);
+    assert_eq!(own, ["active-kid", "issuers-file", "keys-file", "sweep-time", "token-cache"]);
+    assert!(settings.len() > 50, "{settings:?}");
 }
 
 #[test]

@@ -1,18 +1,10 @@
 //! What must be the same on all servers: the module, settings, keys, clocks.
 
+use redis_session_core::agreement::EACH_ITS_OWN;
+
 use crate::facts::{Facts, Finding, Seen};
 use crate::info::{number, text};
 use crate::keys::identity;
-
-/// What each server may have as it likes: where its files are, and how much of itself it spends.
-const OWN: [&str; 5] = [
-    "session.keys-file",
-    "session.issuers-file",
-    "session.sweep-time",
-    "session.token-cache",
-    // The file's first key, on servers of which none names one; SESSION.KEYS tells which it is.
-    "session.active-kid",
-];
 
 /// A difference of the clocks by which a deadline is another.
 const CLOCK_MS: i64 = 1000;
@@ -35,9 +27,10 @@ pub(crate) fn check(seen: &Seen) -> Vec<Finding> {
                 "install the same package there, and restart it: replicas first (docs/runbooks/upgrade.md)",
             ));
         }
-        for (name, value) in server.settings.iter().filter(|(name, _)| name.starts_with("session.")) {
+        let own = |name: &str| name.strip_prefix("session.").is_none_or(|name| EACH_ITS_OWN.contains(&name));
+        for (name, value) in server.settings.iter().filter(|(name, _)| !own(name)) {
             let expected = text(&first.settings, name);
-            if !OWN.contains(&name.as_str()) && value != expected && first.settings.contains_key(name) {
+            if value != expected && first.settings.contains_key(name) {
                 findings.push(
                     server.finding(format!("{name} is {value:?}, on {of} {expected:?}"), server.set(name, expected)),
                 );
