@@ -1,6 +1,6 @@
 //! The commands: each as a function that returns the [`Cmd`], and as a method of every connection.
 //!
-//! The functions are for pipelines, for transactions, and for anything else that `redis` does with a command:
+//! The functions are for pipelines, for transactions, and for everything else that `redis` can do with a command:
 //!
 //! ```no_run
 //! use redis_session::commands::{session_count, session_touch};
@@ -29,7 +29,7 @@ use crate::replies::{self, EndedSession, Session, Validation};
 use crate::time::{Timestamp, unix_millis};
 use crate::tokens::{self, Created, Grant};
 
-/// One definition of each command: its documentation, arguments, reply, how to write the one and read the other.
+/// Defines each command once: its documentation, arguments and reply, how to write it and how to read its reply.
 macro_rules! session_commands {
     ($(
         $(#[doc = $doc:literal])+
@@ -48,10 +48,10 @@ macro_rules! session_commands {
         /// of keys see [`KeyPrefix`](crate::KeyPrefix).
         ///
         /// # Errors
-        /// Every method fails if the connection does, if the server refuses the command (see
-        /// [`SessionErrorCode`](crate::SessionErrorCode)), and if its reply is none of this command. No error shows an
-        /// argument of the command. A command whose connection broke may have been done: a login that must not be done
-        /// twice brings its own [`CreateOptions::id`].
+        /// Every method fails if the connection fails, if the server refuses the command (see
+        /// [`SessionErrorCode`](crate::SessionErrorCode)), or if the reply does not fit the command. No error shows an
+        /// argument of the command. A command whose connection broke may have been carried out: if a login must not
+        /// happen twice, set its [`CreateOptions::id`].
         pub trait SessionCommands: ConnectionLike + Sized {
             $(
                 $(#[doc = $doc])+
@@ -77,7 +77,7 @@ macro_rules! session_commands {
         /// }
         /// ```
         ///
-        /// All else is as in [`SessionCommands`], also the errors.
+        /// Everything else, errors included, is as in [`SessionCommands`].
         #[cfg(feature = "aio")]
         #[cfg_attr(docsrs, doc(cfg(feature = "aio")))]
         pub trait AsyncSessionCommands: redis::aio::ConnectionLike + Send + Sized {
@@ -108,17 +108,17 @@ session_commands! {
         cmd("SESSION.CREATE").arg(key).arg(options).arg("JSON").take()
     }
 
-    /// `SESSION.CREATE` with `FROM`: begins a session with a JWT of another issuer that the user has already, so that it
-    /// can be listed, touched and revoked as any other. The token names the session, and both end together. A JWT that
-    /// was made here is of the session that it was made for, and begins no other.
+    /// `SESSION.CREATE` with `FROM`: begins a session with a JWT of another issuer that the user already has. You can
+    /// then list, touch and revoke it like any other. The token names the session, and both end together. A JWT that
+    /// was made here belongs to its own session, and begins no other.
     ///
-    /// The token must be one of this key's user and signed by a key of the server's key ring; if it is not good, the
-    /// answer is [`Grant::Refused`]. No further token is made unless [`CreateOptions::token`] or
-    /// [`CreateOptions::refresh`] asks for one. [`CreateOptions::id`] and [`CreateOptions::ttl`] do not go with it: the
-    /// error is [`Invalid`](crate::SessionErrorCode::Invalid).
+    /// The token must name this key's user and be signed by a key of the server's key ring. If it is not good, the
+    /// answer is [`Grant::Refused`]. The server makes no further token unless [`CreateOptions::token`] or
+    /// [`CreateOptions::refresh`] asks for one. You cannot combine it with [`CreateOptions::id`] or
+    /// [`CreateOptions::ttl`]: the error is [`Invalid`](crate::SessionErrorCode::Invalid).
     ///
     /// The other errors are those of [`session_create`], and [`SessionExists`](crate::SessionErrorCode::SessionExists)
-    /// if the session is there already, as it is the second time with one token.
+    /// if the session exists already, as at the second call with one token.
     ///
     /// ```no_run
     /// use redis_session::{CreateOptions, Grant, KeyPrefix, SessionCommands};
@@ -143,16 +143,16 @@ session_commands! {
     /// `SESSION.VALIDATE`: checks a token and its session, and changes nothing. A bad token is an answer,
     /// [`Validation::Inactive`], not an error.
     ///
-    /// The token must be one of this key's user, and
-    /// [`KeyPrefix::key_of_token`](crate::KeyPrefix::key_of_token) tells the key from it.
+    /// The token must name this key's user. [`KeyPrefix::key_of_token`](crate::KeyPrefix::key_of_token) gets the key
+    /// from the token.
     fn session_validate(key: impl ToSingleRedisArg, token: impl ToSingleRedisArg, options: &ValidateOptions)
         -> Validation, by replies::validation
     {
         cmd("SESSION.VALIDATE").arg(key).arg(token).arg(options).take()
     }
 
-    /// `SESSION.TOUCH`: checks a token as `SESSION.VALIDATE` does and, if it is good, notes that the session is in
-    /// use, so that its idle timeout starts again. This is the one for each request that a user makes.
+    /// `SESSION.TOUCH`: checks a token as `SESSION.VALIDATE` does and, if it is good, records the use of the session,
+    /// which restarts its idle timeout. Send it for each request of a user.
     fn session_touch(key: impl ToSingleRedisArg, token: impl ToSingleRedisArg, options: &ValidateOptions)
         -> Validation, by replies::validation
     {
@@ -162,42 +162,42 @@ session_commands! {
     /// `SESSION.VALIDATE` with `ID`: whether the session with this id is alive, for frameworks that hold ids and not tokens.
     /// It changes nothing.
     ///
-    /// Ids are shown in lists of devices and in logs. So the id must not be the secret in a cookie: take its SHA-256, and
-    /// begin the session with [`CreateOptions::id`] of that. [`ValidateOptions::audience`] and
-    /// [`ValidateOptions::stateless`] do not go with it: the error is
-    /// [`Invalid`](crate::SessionErrorCode::Invalid).
+    /// Lists of devices and logs show ids. So the id must not be the secret in a cookie: use the SHA-256 of the secret
+    /// as [`CreateOptions::id`]. You cannot combine it with [`ValidateOptions::audience`] or
+    /// [`ValidateOptions::stateless`]: the error is [`Invalid`](crate::SessionErrorCode::Invalid).
     fn session_validate_id(key: impl ToSingleRedisArg, id: impl ToSingleRedisArg, options: &ValidateOptions)
         -> Validation, by replies::validation
     {
         cmd("SESSION.VALIDATE").arg(key).arg("ID").arg(id).arg(options).take()
     }
 
-    /// `SESSION.TOUCH` with `ID`: as [`session_validate_id`], and notes that the session is in use, so that its idle
-    /// timeout starts again.
+    /// `SESSION.TOUCH` with `ID`: as [`session_validate_id`], and records the use of the session, which restarts its
+    /// idle timeout.
     fn session_touch_id(key: impl ToSingleRedisArg, id: impl ToSingleRedisArg, options: &ValidateOptions)
         -> Validation, by replies::validation
     {
         cmd("SESSION.TOUCH").arg(key).arg("ID").arg(id).arg(options).take()
     }
 
-    /// `SESSION.REFRESH`: exchanges a refresh token for new tokens of the same session, the next refresh token among
-    /// them. It counts as a use of the session. An old access token is good until it ends.
+    /// `SESSION.REFRESH`: exchanges a refresh token for new tokens of the same session, with the next refresh token. It
+    /// counts as a use of the session. An old access token is good until it expires.
     ///
-    /// A refresh token can be used once. Right after, for `session.refresh-grace`, it gets the same new tokens again, so
-    /// that a client that asks twice at once, or missed the reply, need not log in again. Later, or once its
-    /// successor was used, it is taken for stolen: its session ends, and the answer is [`Grant::Refused`] for
+    /// Use a refresh token once. For `session.refresh-grace` after that, the same token returns the same new tokens, so
+    /// a client that asks twice at once, or misses the reply, need not log in again. After the grace, or after its
+    /// successor was used, the server takes it for stolen: the session ends, and the answer is [`Grant::Refused`] for
     /// [`Reason::Reused`](crate::Reason::Reused) (RFC 9700 section 4.14.2).
     ///
-    /// [`KeyPrefix::key_of_token`](crate::KeyPrefix::key_of_token) tells the key from a refresh token too.
+    /// [`KeyPrefix::key_of_token`](crate::KeyPrefix::key_of_token) gets the key from a refresh token too.
     fn session_refresh(key: impl ToSingleRedisArg, refresh_token: impl ToSingleRedisArg, options: &RefreshOptions)
         -> Grant, by tokens::grant
     {
         cmd("SESSION.REFRESH").arg(key).arg(refresh_token).arg(options).arg("JSON").take()
     }
 
-    /// `SESSION.REGENERATE`: the user has signed in again. Gives the session with this id or access token a new id and new
-    /// tokens, and what the options say; the old ones are dead at once. This is for another factor, a password that was
-    /// asked for once more, and changes of the user's rights: nothing known from before has the new ones.
+    /// `SESSION.REGENERATE`: gives the session with this id or access token a new id and new tokens, because the user
+    /// has signed in again, and the values of the options. The old id and tokens are dead at once. Use it for another
+    /// factor, after you asked for the password again, and when the user's rights change: an attacker who knows the old
+    /// token gets nothing.
     ///
     /// ```no_run
     /// use redis_session::{RegenerateOptions, SessionCommands};
@@ -218,7 +218,7 @@ session_commands! {
         cmd("SESSION.REGENERATE").arg(key).arg(id_or_token).arg(options).arg("JSON").take()
     }
 
-    /// `SESSION.GET`: the live session with this id, if there is one.
+    /// `SESSION.GET`: the live session with this id, if it exists.
     fn session_get(key: impl ToSingleRedisArg, id: impl ToSingleRedisArg)
         -> Option<Session>, by replies::session_if_any
     {
@@ -230,14 +230,14 @@ session_commands! {
         cmd("SESSION.LIST").arg(key).arg("JSON").take()
     }
 
-    /// `SESSION.LIST` with `LIMIT`: a page of the user's live sessions, `count` of them, 1 to 1000, after the newest
-    /// `offset`.
+    /// `SESSION.LIST` with `LIMIT`: a page of the user's live sessions, newest first: `count` of them, 1 to 1000, after
+    /// the first `offset`.
     fn session_list_page(key: impl ToSingleRedisArg, offset: u64, count: u64) -> Vec<Session>, by redis::from_redis_value {
         cmd("SESSION.LIST").arg(key).arg("LIMIT").arg(offset).arg(count).arg("JSON").take()
     }
 
-    /// `SESSION.LIST` with `ENDED`: the user's sessions that have ended, and why, as long as that is remembered; the latest
-    /// end first, up to a thousand.
+    /// `SESSION.LIST` with `ENDED`: the user's ended sessions with their reasons, as long as the server remembers them;
+    /// the latest end first, up to a thousand.
     fn session_list_ended(key: impl ToSingleRedisArg) -> Vec<EndedSession>, by redis::from_redis_value {
         cmd("SESSION.LIST").arg(key).arg("ENDED").arg("JSON").take()
     }
@@ -247,7 +247,7 @@ session_commands! {
         cmd("SESSION.COUNT").arg(key).take()
     }
 
-    /// `SESSION.TTL`: how long the session with this id has left, to the millisecond. `None` if there is no such
+    /// `SESSION.TTL`: the remaining time of the session with this id, to the millisecond. `None` if there is no such
     /// live session.
     fn session_ttl(key: impl ToSingleRedisArg, id: impl ToSingleRedisArg)
         -> Option<Duration>, by replies::time_left
@@ -255,12 +255,13 @@ session_commands! {
         cmd("SESSION.TTL").arg(key).arg(id).take()
     }
 
-    /// `SESSION.SET`: sets fields of the session with this id, pairs of a name and a value, and keeps its others.
-    /// Replies how many it set.
+    /// `SESSION.SET`: sets fields of the session with this id, given as pairs of name and value, and keeps its others.
+    /// Returns how many it set.
     ///
     /// The error is [`NoSession`](crate::SessionErrorCode::NoSession) if there is no such live session: a late write
-    /// never makes one. It is [`Invalid`](crate::SessionErrorCode::Invalid) if there are no pairs, a field comes twice,
-    /// or the session would have more data than `session.max-data-bytes` or more fields than `session.max-fields`.
+    /// never creates one. It is [`Invalid`](crate::SessionErrorCode::Invalid) if there are no pairs, a field comes
+    /// twice, or the session would have more data than `session.max-data-bytes` or more fields than
+    /// `session.max-fields`.
     ///
     /// ```no_run
     /// use std::collections::HashMap;
@@ -284,12 +285,12 @@ session_commands! {
         set(cmd("SESSION.SET").arg(key).arg(id).take(), None, fields)
     }
 
-    /// `SESSION.SET` with `VERSION`: as [`session_set`], if the session's data has not been changed since it had this
-    /// version. [`Session::version`](crate::Session::version) is what it has. So of several that read, change and write the
-    /// same fields, none undoes what another one did.
+    /// `SESSION.SET` with `VERSION`: as [`session_set`], if the session's data still has this version, which
+    /// [`Session::version`](crate::Session::version) contains. So clients that read, change and write the same fields
+    /// do not undo each other's changes.
     ///
-    /// The error is [`Conflict`](crate::SessionErrorCode::Conflict) if the data has been changed; then nothing is set, and
-    /// the caller reads again. The others are those of [`session_set`].
+    /// The error is [`Conflict`](crate::SessionErrorCode::Conflict) if the data has changed; then nothing is set, and
+    /// you read again. The other errors are those of [`session_set`].
     ///
     /// ```no_run
     /// use redis_session::{SessionCommands, SessionErrorCode};
@@ -316,11 +317,11 @@ session_commands! {
         set(cmd("SESSION.SET").arg(key).arg(id).take(), Some(version), fields)
     }
 
-    /// `SESSION.INCRBY`: adds to a field of the session with this id that is a decimal number of 64 bits, or is not there,
-    /// which counts as 0. Replies the sum.
+    /// `SESSION.INCRBY`: adds to a field of the session with this id, and returns the sum. The field must be a decimal
+    /// number of 64 bits. A missing field counts as 0.
     ///
     /// The error is [`NoSession`](crate::SessionErrorCode::NoSession) if there is no such live session, and
-    /// [`Invalid`](crate::SessionErrorCode::Invalid) if the field is no such number, or the sum would be none.
+    /// [`Invalid`](crate::SessionErrorCode::Invalid) if the field is not such a number, or the sum is too large.
     fn session_incrby(
         key: impl ToSingleRedisArg,
         id: impl ToSingleRedisArg,
@@ -331,9 +332,9 @@ session_commands! {
     }
 
     /// `SESSION.UNSET`: removes the fields with these names, one or a slice of them, from the session with this id.
-    /// Replies how many there were.
+    /// Returns how many existed.
     ///
-    /// The error is [`NoSession`](crate::SessionErrorCode::NoSession) if there is no such live session,
+    /// The error is [`NoSession`](crate::SessionErrorCode::NoSession) if there is no such live session, and
     /// [`Invalid`](crate::SessionErrorCode::Invalid) if there are no names or one comes twice.
     fn session_unset(key: impl ToSingleRedisArg, id: impl ToSingleRedisArg, fields: impl ToRedisArgs)
         -> u64, by replies::count
@@ -341,8 +342,8 @@ session_commands! {
         cmd("SESSION.UNSET").arg(key).arg(id).arg(fields).take()
     }
 
-    /// `SESSION.REVOKE`: logs out the sessions with these ids or tokens, one or a slice of them. Replies how many
-    /// it revoked that were good until now; none is a success too (RFC 7009 section 2.2).
+    /// `SESSION.REVOKE`: logs out the sessions with these ids or tokens, one or a slice of them. Returns how many were
+    /// alive until now. 0 is success too (RFC 7009 section 2.2).
     ///
     /// The server refuses an empty slice and one of more than 1,000, with the error
     /// [`Invalid`](crate::SessionErrorCode::Invalid).
@@ -350,16 +351,16 @@ session_commands! {
         cmd("SESSION.REVOKE").arg(key).arg(ids_or_tokens).take()
     }
 
-    /// `SESSION.REVOKEUSER`: logs the user out everywhere. No token that was made before is good any more; the user
-    /// can log in again at once. Replies how many sessions were alive.
+    /// `SESSION.REVOKEUSER`: logs the user out everywhere. All earlier tokens are dead. The user can log in again at
+    /// once. Returns how many sessions were alive.
     fn session_revoke_user(key: impl ToSingleRedisArg) -> u64, by replies::count {
         cmd("SESSION.REVOKEUSER").arg(key).take()
     }
 
-    /// `SESSION.DENY`: denies the JWTs of this user that name this id as their `sid` or `jti`, for as long as any of them
-    /// lives: `until` is the latest `exp`. A live session with this id ends. Replies whether anything was to do.
+    /// `SESSION.DENY`: denies the JWTs of this user with this id as their `sid` or `jti`, until the last of them
+    /// expires: `until` is the latest `exp`. A live session with this id ends. Returns whether this changed anything.
     ///
-    /// It is for an application that has an id and no token. [`SessionCommands::session_revoke`] takes the token itself.
+    /// Use it if you have an id and no token. [`SessionCommands::session_revoke`] takes the token itself.
     ///
     /// ```no_run
     /// use std::time::{Duration, SystemTime};
@@ -379,9 +380,9 @@ session_commands! {
         cmd("SESSION.DENY").arg(key).arg(id).arg("UNTIL").arg(unix_millis(until)).take()
     }
 
-    /// `SESSION.DENY` with `ISS`: as [`session_deny`], for the tokens that another issuer made. `issuer` is their `iss`,
-    /// and `id` the `sid` (or else the `jti`) as that issuer writes it. This is for the issuer's
-    /// [back-channel logout](https://openid.net/specs/openid-connect-backchannel-1_0.html).
+    /// `SESSION.DENY` with `ISS`: as [`session_deny`], for the tokens of another issuer. `issuer` is their `iss`, and
+    /// `id` the `sid` (or else the `jti`) as that issuer writes it. Use it for the issuer's [back-channel
+    /// logout](https://openid.net/specs/openid-connect-backchannel-1_0.html).
     ///
     /// ```no_run
     /// use std::time::{Duration, SystemTime};
@@ -405,30 +406,30 @@ session_commands! {
         cmd("SESSION.DENY").arg(key).arg(id).arg("UNTIL").arg(unix_millis(until)).arg("ISS").arg(issuer).take()
     }
 
-    /// `SESSION.REVOKEALL`: logs out all users of this server and its replicas. No session and no token from before is
-    /// good any more, JWTs of other issuers included. Everybody can log in again at once. Replies the moment before which
-    /// everything is dead.
+    /// `SESSION.REVOKEALL`: logs out all users of this server and its replicas. All earlier sessions and tokens are
+    /// dead, JWTs of other issuers included. Users can log in again at once. Returns the cutoff: everything from before
+    /// is dead.
     ///
-    /// On a cluster it is for the users of one primary: send it to each, with
+    /// On a cluster it concerns the users of one primary. Send it to each, with
     /// [`route_command`](https://docs.rs/redis/latest/redis/cluster/struct.ClusterConnection.html#method.route_command).
     fn session_revoke_all() -> Timestamp, by replies::time {
         cmd("SESSION.REVOKEALL")
     }
 
-    /// `SESSION.REVOKEALL` with `BEFORE`: the same for what began before this moment. If it lies ahead, all logins until
-    /// then are dead, too. The moment of an earlier call stays if it is later.
+    /// `SESSION.REVOKEALL` with `BEFORE`: revokes what began before this moment. If the moment is in the future, logins
+    /// until then are dead too. If an earlier call set a later moment, that one stays.
     fn session_revoke_all_before(before: SystemTime) -> Timestamp, by replies::time {
         cmd("SESSION.REVOKEALL").arg("BEFORE").arg(unix_millis(before)).take()
     }
 
-    /// `SESSION.REVOKEALL` with `CLEAR`: takes back what lies ahead of the moment that
-    /// [`SessionCommands::session_revoke_all_before`] was given. All else stays dead.
+    /// `SESSION.REVOKEALL` with `CLEAR`: takes back a moment in the future that
+    /// [`SessionCommands::session_revoke_all_before`] has set. Everything revoked until now stays dead.
     fn session_revoke_all_clear() -> Timestamp, by replies::time {
         cmd("SESSION.REVOKEALL").arg("CLEAR").take()
     }
 
-    /// `SESSION.STATS`: what is stored on this server, and what has happened since it started, by name. A newer server
-    /// may have more names. On a cluster it is the answer of one node.
+    /// `SESSION.STATS`: what this server stores, and what has happened since it started, by name. A newer server may
+    /// have more names. On a cluster it is the answer of one node.
     fn session_stats() -> BTreeMap<String, u64>, by redis::from_redis_value {
         cmd("SESSION.STATS")
     }
@@ -439,29 +440,31 @@ session_commands! {
         cmd("SESSION.KEYS").arg("JSON").take()
     }
 
-    /// `SESSION.JWKS`: the public keys that check the JWTs made on this server, as a JWK Set (RFC 7517 section 5) to serve
-    /// at `/.well-known/jwks.json`. There are none of secrets. On a cluster it is the answer of one node.
+    /// `SESSION.JWKS`: the public keys that check the JWTs made on this server, as a JWK Set (RFC 7517 section 5) to
+    /// serve at `/.well-known/jwks.json`. Secret keys are left out. On a cluster it is the answer of one node.
     fn session_jwks() -> String, by replies::text {
         cmd("SESSION.JWKS")
     }
 
-    /// `SESSION.JWKS` with `ALL`: every public key that this server checks JWTs with, those of other issuers too. What none
-    /// of them has signed, it refuses; so junk can be refused before it costs the server anything.
+    /// `SESSION.JWKS` with `ALL`: every public key that this server checks JWTs with, including those of other issuers.
+    /// The server refuses tokens that none of them has signed, so you can refuse those before they cost the server
+    /// anything.
     fn session_jwks_all() -> String, by replies::text {
         cmd("SESSION.JWKS").arg("ALL").take()
     }
 
-    /// `SESSION.RELOADKEYS`: reads `session.keys-file` and `session.issuers-file` again. Replies what is in use then.
+    /// `SESSION.RELOADKEYS`: reads `session.keys-file` and `session.issuers-file` again. Returns the keys in use after
+    /// that.
     ///
-    /// The error is [`Invalid`](crate::SessionErrorCode::Invalid) if a file cannot be used; then all keys stay as they
-    /// were. It is for one server: send it to each replica and each node of a cluster, with
+    /// The error is [`Invalid`](crate::SessionErrorCode::Invalid) if a file cannot be used; then all keys stay the
+    /// same. It concerns one server: send it to each replica and each node of a cluster, with
     /// [`route_command`](https://docs.rs/redis/latest/redis/cluster/struct.ClusterConnection.html#method.route_command).
     fn session_reload_keys() -> KeyRing, by keys::key_ring {
         cmd("SESSION.RELOADKEYS").arg("JSON").take()
     }
 
-    /// `SESSION.REVOKEUSER` with `EXCEPT`: logs the user out everywhere but in the session with this id or token, as
-    /// after a change of password. Replies how many sessions were alive besides it.
+    /// `SESSION.REVOKEUSER` with `EXCEPT`: logs the user out everywhere except in the session with this id or token, as
+    /// after a change of password. Returns how many other sessions were alive.
     fn session_revoke_others(key: impl ToSingleRedisArg, id_or_token: impl ToSingleRedisArg)
         -> u64, by replies::count
     {
@@ -479,7 +482,7 @@ fn set(
     let is_version = |field: &_| ToRedisArgs::to_redis_args(field)[..].concat().eq_ignore_ascii_case(b"version");
     match version {
         Some(version) => drop(command.arg("VERSION").arg(version)),
-        // The server takes a first field of this name for the option. After the option it is a field.
+        // Before the option, the server would take a first field of this name for the option. After it, it is a field.
         None if fields.peek().is_some_and(|(field, _)| is_version(field)) => drop(command.arg("VERSION").arg("*")),
         None => {}
     }
@@ -496,7 +499,7 @@ mod tests {
     use super::*;
     use crate::testing::{Scripted, array, json, text};
 
-    /// Runs one command through a connection of each kind; replies with what it sent and what it made of the reply.
+    /// Runs one command through a connection of each kind. Returns the command as sent, and the reply as read.
     macro_rules! run {
         ($reply:expr, $method:ident($($arg:expr),*)) => {{
             let reply = $reply;
@@ -513,7 +516,7 @@ mod tests {
         }};
     }
 
-    /// The result of a future that waits for nothing, and that can move between threads.
+    /// The result of a future that never waits and that can move between threads.
     #[cfg(feature = "aio")]
     fn at_once<T>(future: impl Future<Output = T> + Send) -> T {
         use std::task::{Context, Poll, Waker};

@@ -1,4 +1,4 @@
-//! What an application keeps with a session.
+//! The application's data of a session.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// What an application keeps with a session: fields and their values, both any bytes, in the server's order.
+/// The application's data of a session: fields and their values, both any bytes, in the server's order.
 ///
 /// ```
 /// # fn show(session: &redis_session::Session) {
@@ -52,7 +52,7 @@ impl SessionData {
     }
 }
 
-/// Shows how many fields there are, and none of them: what is kept with a session is not for logs.
+/// Shows the number of fields and no field: session data does not belong in logs.
 impl fmt::Debug for SessionData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionData").field("fields", &self.len()).finish_non_exhaustive()
@@ -68,7 +68,7 @@ impl IntoIterator for SessionData {
     }
 }
 
-/// A JSON object; or, where a name is no text, an array with an array of name and value for each field.
+/// A JSON object. If a name is not UTF-8, an array with an array of name and value for each field.
 impl<'de> Deserialize<'de> for SessionData {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
@@ -101,7 +101,7 @@ impl<'de> Deserialize<'de> for SessionData {
     }
 }
 
-/// A JSON string; or, of what is no text, an object with the member `base64` (RFC 4648 section 4).
+/// A JSON string. Bytes that are not UTF-8 are an object with the member `base64` (RFC 4648 section 4).
 struct Bytes(Vec<u8>);
 
 impl<'de> Deserialize<'de> for Bytes {

@@ -7,8 +7,8 @@ use redis::{Arg, Cmd, ErrorKind, RedisError, make_extension_error};
 
 /// The error codes of the module: the first word of an error reply.
 ///
-/// A bad credential is no error: it is [`Validation::Inactive`](crate::Validation::Inactive). Errors are for
-/// misuse, and their codes are stable; their texts, in [`RedisError::detail`], are for people.
+/// A bad credential is not an error: it is [`Validation::Inactive`](crate::Validation::Inactive). Errors mean misuse.
+/// Their codes are stable; their texts, in [`RedisError::detail`], are for people.
 ///
 /// ```no_run
 /// use redis_session::{CreateOptions, LimitPolicy, SessionCommands, SessionErrorCode};
@@ -29,25 +29,25 @@ use redis::{Arg, Cmd, ErrorKind, RedisError, make_extension_error};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SessionErrorCode {
-    /// `ERR`: an argument that the server does not take, named in the error's text.
+    /// `ERR`: the server does not accept an argument. The error's text names it.
     Invalid,
     /// `WRONGTYPE`: the key holds something other than sessions.
     WrongType,
     /// `SESSIONLIMIT`: the user has as many live sessions as [`LimitPolicy::Reject`](crate::LimitPolicy::Reject)
     /// allows.
     SessionLimit,
-    /// `SESSIONEXISTS`: the id that [`CreateOptions::id`](crate::CreateOptions::id) brought is that of a live session.
+    /// `SESSIONEXISTS`: a live session has the id that [`CreateOptions::id`](crate::CreateOptions::id) gave.
     SessionExists,
-    /// `NOSESSION`: the session to be changed is not alive.
+    /// `NOSESSION`: the session to change is not alive.
     NoSession,
     /// `CONFLICT`: the session's data has another version than
     /// [`session_set_version`](crate::SessionCommands::session_set_version) expects. Nothing was changed.
     Conflict,
     /// `NOSIGNINGKEY`: the key ring has no key that can sign, so no token can be made.
     NoSigningKey,
-    /// The server does not know the command: it is an ordinary Redis, because a restart or a failover has left the module
-    /// behind. Nothing was done, and no session can be checked until the module is loaded. The server's own text repeats
-    /// the arguments, tokens among them; [`redact`] takes it away.
+    /// The server does not know the command: it is a Redis without the module, as after a restart or a failover.
+    /// Nothing was done, and no session can be checked until the module is loaded. The server's own text repeats the
+    /// arguments, including tokens; [`redact`] removes it.
     ModuleMissing,
 }
 
@@ -63,8 +63,8 @@ impl SessionErrorCode {
         Self::ModuleMissing,
     ];
 
-    /// The code of `error`, or `None` if it is none of these: a lost connection, a redirect of a cluster, a
-    /// reply that could not be read. For a pipeline's error, the first of these among its failed commands.
+    /// The code of `error`. `None` if it has none of these: for example a lost connection, a redirect of a cluster, or
+    /// a reply that could not be read. For a pipeline's error, the first of these codes among its failed commands.
     #[must_use]
     pub fn of(error: &RedisError) -> Option<Self> {
         error.code().and_then(|code| Self::from_reply(code, error.detail())).or_else(|| {
@@ -73,7 +73,7 @@ impl SessionErrorCode {
         })
     }
 
-    /// The code as the server writes it; `MODULEMISSING` is written here.
+    /// The code as the server writes it. `MODULEMISSING` is this crate's own.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -101,15 +101,15 @@ fn is_of_unknown_command(text: &str) -> bool {
     text.get(..15).is_some_and(|start| start.eq_ignore_ascii_case("unknown command"))
 }
 
-/// What to do about a server that does not know the commands.
+/// What to do if the server does not know the commands.
 const MODULE_MISSING: &str = "the server does not have the redis-session module: load it (`loadmodule` in redis.conf), \
                               on every server that can become the primary";
 
-/// The error without what a server repeats of a command's arguments, so that it can be logged.
+/// Removes the arguments of a command that the server repeats, so that you can log the error.
 ///
-/// The methods of [`SessionCommands`](crate::SessionCommands) do this by themselves. It is for pipelines and for commands
-/// that you send by hand: a server without the module answers with the arguments, and a token among them is good again as
-/// soon as the module is back. Of a pipeline, the first of the server's errors is left.
+/// The methods of [`SessionCommands`](crate::SessionCommands) do this by themselves. Call it for pipelines and for
+/// commands that you send by hand: a server without the module answers with the arguments, and a token among them is
+/// good again as soon as the module is loaded. Of a pipeline's errors, the first of the server's stays.
 ///
 /// ```no_run
 /// use redis_session::commands::session_count;
@@ -134,10 +134,10 @@ pub fn redact(error: RedisError) -> RedisError {
     }
 }
 
-/// The same for an error of this very command: no text is left that has one of its arguments in it.
+/// The same for an error of this command: removes every text that contains one of its arguments.
 pub(crate) fn redact_of(command: &Cmd, error: RedisError) -> RedisError {
     if error.kind() == ErrorKind::Parse {
-        // As when the connection ends within a reply: nobody knows what was done.
+        // As when the connection ends within a reply: the command may have been carried out.
         return io::Error::new(io::ErrorKind::InvalidData, "what the server sent is no reply").into();
     }
     let error = redact(error);
@@ -157,8 +157,8 @@ pub(crate) fn redact_of(command: &Cmd, error: RedisError) -> RedisError {
     }
 }
 
-/// Whether the text has the argument in it, or its first part where servers cut. What is shorter than eight bytes, such as
-/// the names of options, is nobody's secret.
+/// Whether the text contains the argument, or its first part where servers cut. Texts of less than eight bytes, such as
+/// the names of options, are not secret.
 fn is_repeated(argument: &[u8], text: &[u8]) -> bool {
     let start = argument.get(..16).unwrap_or(argument);
     start.len() >= 8 && text.windows(start.len()).any(|part| part == start)

@@ -1,29 +1,29 @@
-//! Replies that are one JSON text, as every command gives them that says more than a number or a word: one element to
-//! read, alike on RESP2 and RESP3.
+//! Replies that are one JSON text. Every command that replies with more than a number or a word can give one: it is one
+//! element to read, the same in RESP2 and RESP3.
 //!
-//! Members that nobody asks for are skipped, so a newer server does not break an older client; a member that is missing
-//! or of another type is an error. Such an error names the member and never shows its value, which may be a token.
+//! Unknown members are skipped, so a newer server does not break an older client. A missing member, or one of another
+//! type, is an error. The error names the member and never shows its value, which may be a token.
 
 use redis::{ParsingError, Value};
 use serde::de::DeserializeOwned;
 
-/// Reads the reply that should be this.
+/// Reads the reply as a `T`.
 pub(crate) fn read<T: DeserializeOwned>(of: &str, reply: &Value) -> Result<T, ParsingError> {
     let Value::BulkString(text) = bare(reply) else { return Err(format!("the reply is no JSON text of {of}").into()) };
     parse(of, text)
 }
 
-/// Reads the text that should be this.
+/// Reads the text as a `T`.
 pub(crate) fn parse<T: DeserializeOwned>(of: &str, text: &[u8]) -> Result<T, ParsingError> {
     serde_json::from_slice(text).map_err(|error| {
-        // Ours begin with a name. Others can show what they were given.
+        // This crate's errors begin with a name. Others can show the text.
         let error = error.to_string();
         let shown = if error.starts_with('`') { &error } else { "it is not as expected" };
         format!("the reply is no JSON text of {of}: {shown}").into()
     })
 }
 
-/// Without what RESP3 can say about it.
+/// The value without RESP3 attributes.
 pub(crate) fn bare(value: &Value) -> &Value {
     match value {
         Value::Attribute { data, .. } => bare(data),
@@ -31,8 +31,8 @@ pub(crate) fn bare(value: &Value) -> &Value {
     }
 }
 
-/// Implements `Deserialize` for a structure: each member by its name, `required`, or `optional` if null or nothing at all
-/// is as its type's default.
+/// Implements `Deserialize` for a structure: each member by its name, `required`, or `optional`, whose missing or null
+/// value is the default of its type.
 macro_rules! from_object {
     ($type:ident { $($field:ident: $presence:ident,)* }) => {
         impl<'de> serde::Deserialize<'de> for $type {
@@ -103,7 +103,7 @@ macro_rules! optional {
 }
 pub(crate) use optional;
 
-/// How a type reads a whole reply, also that of a command in a pipeline; and, with a name, how a `Vec` of it does.
+/// Reads a whole reply as this type, in pipelines too; and, with a name, as a `Vec` of it.
 macro_rules! from_redis_value {
     ($($reply:ty = $read:expr $(, list $of:literal)?;)*) => {$(
         impl redis::FromRedisValue for $reply {

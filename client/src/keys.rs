@@ -9,17 +9,17 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyRing {
-    /// The key file; `None` if the key is a random one, which the next start replaces.
+    /// The key file; `None` if the key is random: the next start makes another.
     pub file: Option<String>,
     /// The file of other issuers; `None` if there is none.
     pub issuers_file: Option<String>,
-    /// Whether one of these files is another than the one that was read.
+    /// Whether one of these files has changed since the server read it.
     pub file_changed: bool,
-    /// When they were read, or the random key made.
+    /// When the server read them, or made the random key.
     pub loaded_at: Timestamp,
     /// The id of the key that signs; `None` if none can.
     pub active_kid: Option<String>,
-    /// The keys of `file`, in its order, then those of it that are left out; then those of each issuer.
+    /// The keys of `file`, in its order; then its keys that were left out; then those of each issuer.
     pub keys: Vec<Key>,
 }
 
@@ -29,24 +29,24 @@ pub struct KeyRing {
 pub struct Key {
     /// The issuer whose tokens it checks; empty for tokens without an issuer, `None` for a key of [`KeyRing::file`].
     pub issuer: Option<String>,
-    /// Its id, which tokens name (`kid`); `None` if it has none.
+    /// Its id (`kid`), which tokens name; `None` if it has none.
     pub kid: Option<String>,
     /// `active` if it signs, and verifies; `verifies`; or `ignored`. A newer server may have others.
     pub status: String,
-    /// The one algorithm that it is for.
+    /// Its only algorithm.
     pub alg: Option<String>,
-    /// Its type: `oct` is a secret; `EC`, `RSA` and `OKP` are public keys, or private ones if it can sign.
+    /// Its type: `oct` is a secret; `EC`, `RSA` and `OKP` are public keys, or private ones if the key can sign.
     pub kty: Option<String>,
-    /// How long the secret or the modulus is, or the curve's field, in bits.
+    /// The length of the secret, of the modulus or of the curve's field, in bits.
     pub bits: Option<u64>,
     /// Whether it can sign, so that `session.active-kid` may name it.
     pub can_sign: bool,
-    /// Of a public or private key: its SHA-256 thumbprint (RFC 7638), to compare with the issuer's.
+    /// For a public or private key: its SHA-256 thumbprint (RFC 7638), to compare with the issuer's.
     pub thumbprint: Option<String>,
-    /// The same on each server that has this key: the thumbprint, or of a secret 80 bits of an HMAC under a key that is
-    /// derived from it. `None` if it is left out.
+    /// The same on each server with this key: the thumbprint, or for a secret 80 bits of an HMAC under a key that is
+    /// derived from it. `None` if the key was left out.
     pub fingerprint: Option<String>,
-    /// Why it is left out, if it is.
+    /// Why it was left out, if it was.
     pub ignored: Option<String>,
 }
 

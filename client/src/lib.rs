@@ -34,8 +34,8 @@
 //!
 //! # Staying logged in
 //!
-//! With a refresh token, access tokens can be short-lived and sessions long. You exchange it for two new tokens. A
-//! stolen one is noticed when it is used a second time:
+//! With a refresh token, access tokens can be short-lived and sessions long. You exchange it for two new tokens. The
+//! server detects a stolen one at its second use:
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -58,8 +58,8 @@
 //! # Connections
 //!
 //! [`SessionCommands`] is for synchronous connections, [`AsyncSessionCommands`] (feature `aio`) for asynchronous ones,
-//! with the same methods. Both work with every connection of the [`redis`] crate: a plain one, one of a pool, one of
-//! a cluster, where each command goes straight to the node that has the user's key. What else a connection needs
+//! with the same methods. Both work with every connection of the [`redis`] crate: a plain one, one of a pool, one to a
+//! cluster, where each command goes straight to the node that has the user's key. Other requirements of a connection
 //! (reconnecting, a cluster, Sentinel, TLS, another runtime than Tokio) are features of `redis`:
 //!
 //! ```toml
@@ -89,8 +89,8 @@
 //! # }
 //! ```
 //!
-//! A logout stands after a crash of the primary if all replicas have it. `WAIT` tells how many do; it must go over the
-//! same connection, so it goes in one pipeline with the command:
+//! A logout survives a crash of the primary if all replicas have it. `WAIT` returns how many have it. Send it over the
+//! same connection, in one pipeline with the command:
 //!
 //! ```no_run
 //! # fn main() -> redis::RedisResult<()> {
@@ -128,21 +128,21 @@
 //! # }
 //! ```
 //!
-//! A cluster connection sends a command again whose connection broke, and so may do it twice. What each of them does
-//! then, and which errors a failover shows, is in `docs/operations.md`. After an I/O error get a new synchronous
-//! connection from the `ClusterClient`: the old one goes on asking the node that is gone.
+//! A cluster connection sends a command again after its connection broke, so the command may run twice.
+//! `docs/operations.md` says what each command does then, and which errors a failover shows. After an I/O error get a
+//! new synchronous connection from the `ClusterClient`: the old one keeps asking the lost node.
 //!
 //! # Packages on top of it
 //!
-//! `redis-session-store` is the comfortable layer for asynchronous applications: a policy in one place, the user taken
-//! from the token, typed data, a connection that comes back by itself, errors that say 401 or 503. On that,
-//! `redis-session-web` is a layer for web applications.
+//! `redis-session-store` is the high-level layer for asynchronous applications: one policy, the user taken from the
+//! token, typed data, a connection that reconnects by itself, and errors that say 401 or 503. `redis-session-web` adds
+//! a layer for web applications.
 //!
 //! # Errors
 //!
-//! A bad token is an answer and not an error. Errors are [`redis::RedisError`]s as for any command;
-//! [`SessionErrorCode::of`] tells those of the sessions apart. None shows an argument of a command: a server without the
-//! module repeats them, and its text is replaced. For pipelines there is [`redact`].
+//! A bad token is an answer, not an error. Errors are [`redis::RedisError`]s as for any command;
+//! [`SessionErrorCode::of`] returns the code of the session errors. No error shows an argument of a command: a server
+//! without the module repeats them, and this crate replaces its text. For pipelines there is [`redact`].
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -41,19 +41,19 @@ pub struct CreateOptions {
     level: Option<u8>,
     token: Option<TokenFormat>,
     token_ttl: Option<Duration>,
-    /// Zero is `session.refresh-ttl`.
+    /// Zero means `session.refresh-ttl`.
     refresh: Option<Duration>,
 }
 
 impl CreateOptions {
-    /// The server's settings in everything.
+    /// The server's settings for everything.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// `ID`: an id of the application's own, 1 to 128 bytes of text without control characters. It must be as hard
-    /// to guess as a random 128-bit id. An id that is taken is the error
+    /// `ID`: an id of the application's own, 1 to 128 bytes of text without control characters. It must be as hard to
+    /// guess as 128 random bits. If a live session has it, the error is
     /// [`SessionExists`](crate::SessionErrorCode::SessionExists). Default: the server makes one.
     #[must_use]
     pub fn id(mut self, id: impl Into<String>) -> Self {
@@ -107,48 +107,48 @@ impl CreateOptions {
         self
     }
 
-    /// `DEVICE`: the device to bind the session to, as 1 to 4096 bytes that only this device is known by: a long-lived
-    /// cookie of its own, the thumbprint of its key. The server keeps a digest of them. A check or a
-    /// refresh that names [another device](ValidateOptions::device) is refused then; one that names none is not.
-    /// Default: bound to none.
+    /// `DEVICE`: the device to bind the session to, as 1 to 4096 bytes that identify only this device: a long-lived
+    /// cookie of its own, the thumbprint of its key. The server keeps a digest of them. It then refuses checks and
+    /// refreshes that name [another device](ValidateOptions::device), and not those that name none. Default: the
+    /// session is not bound.
     #[must_use]
     pub fn device(mut self, fingerprint: impl Into<Vec<u8>>) -> Self {
         self.device = Some(fingerprint.into());
         self
     }
 
-    /// `DATA`: a field and a value to be kept with the session, both any bytes. Call it once for each field.
+    /// `DATA`: a field and its value to keep with the session, both any bytes. Call it once for each field.
     #[must_use]
     pub fn data(mut self, field: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
         self.data.push((field.into(), value.into()));
         self
     }
 
-    /// `CLAIMS`: a JSON object of what the application says of the user for as long as the session lasts, such as roles, as
-    /// text or as a `serde_json::Value`. Each JWT of the session carries it, so that anyone who holds the token can read
-    /// it. [`Details::claims`](crate::Details::claims) has it for tokens of all kinds.
+    /// `CLAIMS`: a JSON object with claims about the user, such as roles, for as long as the session lasts; as text or
+    /// as a `serde_json::Value`. Each JWT of the session carries them, so anyone who holds the token can read them.
+    /// [`Details::claims`](crate::Details::claims) has them for tokens of all kinds.
     #[must_use]
     pub fn claims(mut self, json: impl fmt::Display) -> Self {
         self.claims = Some(json.to_string());
         self
     }
 
-    /// `LEVEL`: how strongly the user has signed in, an Authenticator Assurance Level of NIST SP 800-63B: 1 to 3. A check
-    /// can [ask for one](ValidateOptions::level). Default: it is not said.
+    /// `LEVEL`: how strongly the user has signed in, an Authenticator Assurance Level of NIST SP 800-63B: 1 to 3. A
+    /// check can [demand one](ValidateOptions::level). Default: unknown.
     #[must_use]
     pub fn level(mut self, level: u8) -> Self {
         self.level = Some(level);
         self
     }
 
-    /// `TOKEN`: which credential to make. Default: the server's.
+    /// `TOKEN`: the kind of credential to make. Default: the server's.
     #[must_use]
     pub fn token(mut self, kind: TokenFormat) -> Self {
         self.token = Some(kind);
         self
     }
 
-    /// `TOKEN`, unless [`CreateOptions::token`] has chosen one.
+    /// `TOKEN`, unless [`CreateOptions::token`] was called.
     #[must_use]
     pub fn or_token(mut self, kind: TokenFormat) -> Self {
         self.token = self.token.or(Some(kind));
@@ -163,9 +163,9 @@ impl CreateOptions {
         self
     }
 
-    /// `REFRESH`: make a refresh token too, for [`session_refresh`](crate::SessionCommands::session_refresh), which
-    /// can be used for this long, at most as long as the session. Each refresh makes a new one that lasts as long
-    /// again. Sent in whole seconds, rounded up, at least one. Default: no refresh token.
+    /// `REFRESH`: also makes a refresh token for [`session_refresh`](crate::SessionCommands::session_refresh), and how
+    /// long it lasts, at most as long as the session. Each refresh makes a new one with the same lifetime. Sent in
+    /// whole seconds, rounded up, at least one. Default: no refresh token.
     ///
     /// ```
     /// use std::time::Duration;
@@ -182,7 +182,7 @@ impl CreateOptions {
         self
     }
 
-    /// `REFRESH 0`: make a refresh token too, with the lifetime that the server's `session.refresh-ttl` says.
+    /// `REFRESH 0`: also makes a refresh token, with the lifetime of the server's `session.refresh-ttl`.
     #[must_use]
     pub fn refreshable(mut self) -> Self {
         self.refresh = Some(Duration::ZERO);
@@ -241,15 +241,15 @@ impl LimitPolicy {
     }
 }
 
-/// Which credential `SESSION.CREATE` makes for a session.
+/// The kind of credential that `SESSION.CREATE` makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TokenFormat {
-    /// A signed JWT (RFC 7519), which other services can check and read too.
+    /// A signed JWT (RFC 7519), which other services can check and read.
     Jwt,
-    /// A token that tells nothing but whose session it is, for use with this server alone.
+    /// A token that contains nothing but its user and session, for this server alone.
     Opaque,
-    /// None: the application has a token of its own, which names the session.
+    /// None: the application has a token of its own that names the session.
     None,
 }
 
@@ -263,7 +263,7 @@ impl TokenFormat {
     }
 }
 
-/// The options of `SESSION.VALIDATE` and `SESSION.TOUCH`. Without any, the check is the cheapest.
+/// The options of `SESSION.VALIDATE` and `SESSION.TOUCH`. Without options, the check is cheapest.
 ///
 /// ```
 /// use std::net::Ipv4Addr;
@@ -284,7 +284,7 @@ pub struct ValidateOptions {
     extent: Extent,
 }
 
-/// How much the server replies.
+/// How much the server returns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Extent {
     #[default]
@@ -300,16 +300,16 @@ impl ValidateOptions {
         Self::default()
     }
 
-    /// `IP`: the address that the request came from.
+    /// `IP`: the address of the request.
     #[must_use]
     pub fn ip(mut self, ip: impl Into<IpAddr>) -> Self {
         self.ip = Some(ip.into());
         self
     }
 
-    /// `DEVICE`: the device that the request came from, by the bytes that
-    /// [`CreateOptions::device`] bound the session to. If they are other bytes, the token is not active, for
-    /// [`Reason::Device`](crate::Reason::Device). A session that is bound to no device takes any.
+    /// `DEVICE`: the device of the request, as the bytes that [`CreateOptions::device`] bound the session to. With
+    /// other bytes the token is not active, for [`Reason::Device`](crate::Reason::Device). A session that is not bound
+    /// accepts any device.
     #[must_use]
     pub fn device(mut self, fingerprint: impl Into<Vec<u8>>) -> Self {
         self.device = Some(fingerprint.into());
@@ -323,18 +323,17 @@ impl ValidateOptions {
         self
     }
 
-    /// `LEVEL`: how strongly the user must have signed in, 1 to 3. If it was less, or
-    /// [`CreateOptions::level`] did not say it, the token is not active, for [`Reason::Level`](crate::Reason::Level): have
-    /// the user sign in with another factor, and call
-    /// [`session_regenerate`](crate::SessionCommands::session_regenerate).
+    /// `LEVEL`: how strongly the user must have signed in, 1 to 3. If the level is lower, or [`CreateOptions::level`]
+    /// did not set one, the token is not active, for [`Reason::Level`](crate::Reason::Level). Let the user sign in with
+    /// another factor, and call [`session_regenerate`](crate::SessionCommands::session_regenerate).
     #[must_use]
     pub fn level(mut self, level: u8) -> Self {
         self.level = Some(level);
         self
     }
 
-    /// `MAXAGE`: for how long a sign-in is recent enough. If it was longer ago, the token is not active, for
-    /// [`Reason::Stale`](crate::Reason::Stale): have the user sign in again, and call
+    /// `MAXAGE`: the greatest age of the sign-in. If it is older, the token is not active, for
+    /// [`Reason::Stale`](crate::Reason::Stale). Let the user sign in again, and call
     /// [`session_regenerate`](crate::SessionCommands::session_regenerate). Sent in whole seconds, rounded up.
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {
@@ -342,17 +341,17 @@ impl ValidateOptions {
         self
     }
 
-    /// `STATELESS`: take a JWT whose session is not here, such as one that another issuer has made, for good, unless
-    /// it, or its user since it was made, has been revoked. Its
-    /// [`expires_at`](crate::ActiveSession::expires_at) is that of the token alone. To revoke such a JWT, give
-    /// [`session_revoke`](crate::SessionCommands::session_revoke) the JWT itself: its id is not enough.
+    /// `STATELESS`: accepts a JWT without a session here, such as one of another issuer, unless it has been revoked, or
+    /// its user has since it was made. Its [`expires_at`](crate::ActiveSession::expires_at) is that of the token alone.
+    /// To revoke such a JWT, pass the JWT itself to [`session_revoke`](crate::SessionCommands::session_revoke): its id
+    /// is not enough.
     #[must_use]
     pub fn stateless(mut self) -> Self {
         self.stateless = true;
         self
     }
 
-    /// Reply with the session's id too, [`ActiveSession::id`](crate::ActiveSession::id). Without this or
+    /// Also returns the session's id, [`ActiveSession::id`](crate::ActiveSession::id). Without this or
     /// [`full`](Self::full) the command has `BRIEF`.
     #[must_use]
     pub fn with_id(mut self) -> Self {
@@ -362,7 +361,7 @@ impl ValidateOptions {
         self
     }
 
-    /// `FULL`: reply with everything that is known of the session, its id and
+    /// `FULL`: returns everything known of the session: its id and
     /// [`ActiveSession::details`](crate::ActiveSession::details).
     #[must_use]
     pub fn full(mut self) -> Self {
@@ -396,7 +395,7 @@ impl ToRedisArgs for ValidateOptions {
     }
 }
 
-/// The options of `SESSION.REFRESH`: who offers the refresh token.
+/// The options of `SESSION.REFRESH`: where the refresh token came from.
 ///
 /// ```
 /// use std::net::Ipv4Addr;
@@ -414,30 +413,29 @@ pub struct RefreshOptions {
 }
 
 impl RefreshOptions {
-    /// From nowhere in particular: the session keeps its address and agent.
+    /// No options: the session keeps its address and agent.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// `IP`: the address that the refresh token came from, which becomes the session's.
+    /// `IP`: the address of the request, which becomes the session's.
     #[must_use]
     pub fn ip(mut self, ip: impl Into<IpAddr>) -> Self {
         self.ip = Some(ip.into());
         self
     }
 
-    /// `AGENT`: what the refresh token came with, a `User-Agent` header or a device's name, which becomes the
-    /// session's.
+    /// `AGENT`: the `User-Agent` header or the device's name of the request, which becomes the session's.
     #[must_use]
     pub fn agent(mut self, agent: impl Into<Vec<u8>>) -> Self {
         self.agent = Some(agent.into());
         self
     }
 
-    /// `DEVICE`: the device that the refresh token came from, by the bytes that [`CreateOptions::device`] bound the
-    /// session to. If they are other bytes, the refresh is refused, for [`Reason::Device`](crate::Reason::Device). A
-    /// session that is bound to no device takes any.
+    /// `DEVICE`: the device of the request, as the bytes that [`CreateOptions::device`] bound the session to. With
+    /// other bytes the refresh is refused, for [`Reason::Device`](crate::Reason::Device). A session that is not bound
+    /// accepts any device.
     #[must_use]
     pub fn device(mut self, fingerprint: impl Into<Vec<u8>>) -> Self {
         self.device = Some(fingerprint.into());
@@ -457,12 +455,12 @@ impl ToRedisArgs for RefreshOptions {
     }
 }
 
-/// A value that is there, and is not shown.
+/// A value that exists and is not shown.
 fn hidden<T>(value: Option<&T>) -> Option<fmt::Arguments<'static>> {
     value.map(|_| format_args!("(secret)"))
 }
 
-/// An agent is bytes, and for show.
+/// Any bytes: an agent is only shown to people.
 fn shown(agent: Option<&Vec<u8>>) -> Option<Cow<'_, str>> {
     agent.map(|agent| String::from_utf8_lossy(agent))
 }

@@ -10,14 +10,13 @@ use serde::de::{Deserialize, Deserializer};
 pub enum Reason {
     /// Not a token: wrong parts, encoding, JSON, claim types or size (RFC 7519 section 7.2).
     Malformed,
-    /// The header's `alg` is none of ours or is not that of the key (RFC 8725 section 3.1).
+    /// The header's `alg` is not supported, or is not that of the key (RFC 8725 section 3.1).
     Algorithm,
-    /// No key with the token's `kid` (RFC 7515 section 4.1.4).
+    /// No key has the token's `kid` (RFC 7515 section 4.1.4).
     UnknownKey,
     /// The signature or MAC does not match (RFC 7515 section 5.2).
     Signature,
-    /// Another kind of token than this command takes, or a JWT of another `typ` than the policy's (RFC 8725 section
-    /// 3.11).
+    /// The wrong kind of token for this command, or a JWT with another `typ` than configured (RFC 8725 section 3.11).
     Type,
     /// `exp` is now or earlier (RFC 7519 section 4.1.4).
     TokenExpired,
@@ -25,31 +24,31 @@ pub enum Reason {
     NotYetValid,
     /// `iss` is not the configured issuer (RFC 7519 section 4.1.1).
     Issuer,
-    /// `aud` does not hold the audience asked for (RFC 7519 section 4.1.3).
+    /// `aud` does not contain the requested audience (RFC 7519 section 4.1.3).
     Audience,
-    /// `sub` is not the user that the key is for (RFC 7519 section 4.1.2).
+    /// `sub` is not the key's user (RFC 7519 section 4.1.2).
     Subject,
-    /// No such session, and no trace of one.
+    /// No such session, and no record of one.
     Unknown,
     /// Past the session's absolute deadline.
     Expired,
     /// Not used for longer than the session's idle timeout.
     Idle,
-    /// Revoked by name.
+    /// Revoked by its id or a token.
     Revoked,
-    /// Revoked with all of the user's sessions, or older than `session.not-before`.
+    /// Revoked with all sessions of the user, or older than `session.not-before`.
     UserRevoked,
     /// Ended to make room for a newer session of the same user.
     Evicted,
-    /// A refresh token was used twice: the session was ended as stolen (RFC 9700 section 4.14.2).
+    /// A refresh token was used twice, so the session was ended as stolen (RFC 9700 section 4.14.2).
     Reused,
-    /// Offered by another device than the one the session is bound to.
+    /// Sent by another device than the one that the session is bound to.
     Device,
-    /// The user has not signed in as strongly as [`ValidateOptions::level`](crate::ValidateOptions::level) asks: have them
-    /// sign in again, with another factor.
+    /// The user has not signed in as strongly as [`ValidateOptions::level`](crate::ValidateOptions::level) demands: let
+    /// them sign in again, with another factor.
     Level,
-    /// The user signed in longer ago than [`ValidateOptions::max_age`](crate::ValidateOptions::max_age) asks: have them
-    /// sign in again.
+    /// The user signed in longer ago than [`ValidateOptions::max_age`](crate::ValidateOptions::max_age) allows: let
+    /// them sign in again.
     Stale,
 }
 
@@ -118,7 +117,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A token that is not good, and why. It is an error to return where a session is needed.
+/// A token that is not good, and why. Return it as an error where a session is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inactive {
@@ -162,7 +161,7 @@ pub enum InactiveReason {
 }
 
 impl InactiveReason {
-    /// The reason with this name, as `token_expired`.
+    /// The reason with this name, such as `token_expired`.
     #[must_use]
     pub fn from_name(name: &str) -> Self {
         Reason::from_name(name).map_or_else(|| Self::Other(name.to_owned()), Self::Known)
@@ -177,7 +176,7 @@ impl InactiveReason {
         }
     }
 
-    /// The name that the server has for it, as `token_expired`.
+    /// The server's name for it, such as `token_expired`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -186,8 +185,8 @@ impl InactiveReason {
         }
     }
 
-    /// Whether the token is genuine, for all that it is not good: signed with a key of the server, so that its user is
-    /// the one that it names.
+    /// Whether the token is genuine although it is not good: a key of the server has signed it, so you can trust its
+    /// user's name.
     #[must_use]
     pub fn is_of_genuine_token(&self) -> bool {
         use Reason::{Algorithm, Malformed, Signature, UnknownKey};

@@ -27,7 +27,7 @@ use crate::time::Timestamp;
 pub enum Validation {
     /// The token is genuine and its session is alive.
     Active(ActiveSession),
-    /// It is not; let nobody in.
+    /// The token is not good. Let nobody in.
     Inactive(Inactive),
 }
 
@@ -53,7 +53,7 @@ impl Validation {
         }
     }
 
-    /// The session, or why there is none as an error, for `?`.
+    /// The session; or, as an error for `?`, the reason why there is none.
     ///
     /// # Errors
     /// If the token is not good.
@@ -70,10 +70,10 @@ impl Validation {
 #[non_exhaustive]
 pub struct ActiveSession {
     /// The session's id, if [`ValidateOptions::with_id`](crate::ValidateOptions::with_id) or
-    /// [`full`](crate::ValidateOptions::full) asked for it. Of a token that is good
-    /// [without a session](crate::ValidateOptions::stateless), it is the id that the token has for it.
+    /// [`full`](crate::ValidateOptions::full) asked for it. For a token [without a
+    /// session](crate::ValidateOptions::stateless), the id in the token.
     pub id: Option<String>,
-    /// When the first of its deadlines is, those of the session and that of the token.
+    /// The earliest of the deadlines of the session and of the token.
     pub expires_at: Timestamp,
     /// The rest, if [`ValidateOptions::full`](crate::ValidateOptions::full) asked for it.
     pub details: Option<Box<Details>>,
@@ -81,57 +81,58 @@ pub struct ActiveSession {
 
 /// What [`ValidateOptions::full`](crate::ValidateOptions::full) adds.
 ///
-/// Of a token that is good [without a session](crate::ValidateOptions::stateless) only the user and the token's end
-/// are known.
+/// For a token [without a session](crate::ValidateOptions::stateless), only the user and the token's end are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Details {
-    /// The user whose session it is, verified.
+    /// The user of the session, verified.
     pub user: String,
-    /// When the check was made, by the server's clock: so other times can be held by a clock of your own.
+    /// When the server made the check, by its own clock: compare its other times with this one.
     pub checked_at: Timestamp,
     /// When the session began; `None` without a session.
     pub created_at: Option<Timestamp>,
     /// When it was last used; `None` without a session.
     pub last_seen_at: Option<Timestamp>,
-    /// When it ends unless it is used before; `None` without an idle timeout.
+    /// When it ends if it is not used; `None` without an idle timeout.
     pub idle_expires_at: Option<Timestamp>,
-    /// When the token ends; `None` if it does not before its session.
+    /// When the token ends; `None` if it lasts as long as its session.
     pub token_expires_at: Option<Timestamp>,
     /// The address that the user logged in from.
     pub ip: Option<IpAddr>,
-    /// What the user logged in with.
+    /// The user agent of the login.
     pub agent: Option<String>,
-    /// Whether [`ValidateOptions::ip`](crate::ValidateOptions::ip) is another address than the session's.
+    /// Whether [`ValidateOptions::ip`](crate::ValidateOptions::ip) differs from the session's address.
     pub new_ip: bool,
     /// The application's fields.
     pub data: SessionData,
-    /// How often that has been changed since the session began; `None` without a session.
+    /// How often the data has changed since the session began; `None` without a session.
     pub version: Option<u64>,
-    /// The JSON object that [`CreateOptions::claims`](crate::CreateOptions::claims) gave it, such as the user's roles.
+    /// The claims that [`CreateOptions::claims`](crate::CreateOptions::claims) set, such as the user's roles: a JSON
+    /// object.
     pub claims: Option<String>,
-    /// When the user signed in last; `None` without a session.
+    /// When the user last signed in; `None` without a session.
     pub auth_time: Option<Timestamp>,
-    /// How strongly, 1 to 3; `None` if [`CreateOptions::level`](crate::CreateOptions::level) did not say it.
+    /// The level of the sign-in, 1 to 3; `None` if [`CreateOptions::level`](crate::CreateOptions::level) did not set
+    /// it.
     pub level: Option<u8>,
 }
 
 impl Details {
-    /// Whether the token has a session here. If not, it is good for
-    /// [`ValidateOptions::stateless`](crate::ValidateOptions::stateless) alone.
+    /// Whether the token has a session here. If not, it is good only because of
+    /// [`ValidateOptions::stateless`](crate::ValidateOptions::stateless).
     #[must_use]
     pub const fn has_session(&self) -> bool {
         self.created_at.is_some()
     }
 }
 
-/// What each check says, unless it is brief.
+/// The part of a reply that every check has, unless it is brief.
 struct Verdict {
     active: bool,
     reason: Option<InactiveReason>,
     id: Option<String>,
     expires_at: Option<Timestamp>,
-    /// There only if all else is.
+    /// Present only if all other details are.
     user: Option<String>,
 }
 
@@ -189,13 +190,13 @@ pub(crate) fn validation(reply: Value) -> Result<Validation, ParsingError> {
     }))
 }
 
-/// A live session: the reply of `SESSION.GET`, and each item of that of `SESSION.LIST`.
+/// A live session: the reply of `SESSION.GET`, and an item of the reply of `SESSION.LIST`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Session {
-    /// Its id. It is not a credential, so it can be shown in a list of devices.
+    /// Its id. It is not a credential, so you can show it in a list of devices.
     pub id: String,
-    /// The user whose session it is.
+    /// The user of the session.
     pub user: String,
     /// When it began.
     pub created_at: Timestamp,
@@ -203,23 +204,25 @@ pub struct Session {
     pub last_seen_at: Timestamp,
     /// When it ends at the latest.
     pub expires_at: Timestamp,
-    /// When it ends unless it is used before; `None` without an idle timeout.
+    /// When it ends if it is not used; `None` without an idle timeout.
     pub idle_expires_at: Option<Timestamp>,
     /// The address that the user logged in from.
     pub ip: Option<IpAddr>,
-    /// What the user logged in with.
+    /// The user agent of the login.
     pub agent: Option<String>,
     /// The application's fields.
     pub data: SessionData,
-    /// How often that has been changed since the session began, for
+    /// How often the data has changed since the session began, for
     /// [`session_set_version`](crate::SessionCommands::session_set_version).
     pub version: u64,
-    /// The JSON object that [`CreateOptions::claims`](crate::CreateOptions::claims) gave it, such as the user's roles.
+    /// The claims that [`CreateOptions::claims`](crate::CreateOptions::claims) set, such as the user's roles: a JSON
+    /// object.
     pub claims: Option<String>,
-    /// When the user signed in last: as the session began, or by
+    /// When the user last signed in: at the start of the session, or by
     /// [`session_regenerate`](crate::SessionCommands::session_regenerate).
     pub auth_time: Timestamp,
-    /// How strongly, 1 to 3; `None` if [`CreateOptions::level`](crate::CreateOptions::level) did not say it.
+    /// The level of the sign-in, 1 to 3; `None` if [`CreateOptions::level`](crate::CreateOptions::level) did not set
+    /// it.
     pub level: Option<u8>,
 }
 
@@ -258,11 +261,11 @@ pub(crate) fn session_if_any(reply: Value) -> Result<Option<Session>, ParsingErr
 pub struct EndedSession {
     /// Its id.
     pub id: String,
-    /// Why it has ended.
+    /// Why it ended.
     pub reason: InactiveReason,
-    /// When.
+    /// When it ended.
     pub ended_at: Timestamp,
-    /// Until when that is remembered, unless very many end.
+    /// Until when the server remembers it, unless very many sessions of the user end.
     pub remembered_until: Timestamp,
 }
 
@@ -513,7 +516,7 @@ mod tests {
         for reply in odd.clone() {
             assert!(validation(reply).is_err());
         }
-        // Of a check, these are whole replies.
+        // For a check, these are whole replies.
         for reply in odd.into_iter().chain([Value::Int(1), text("x")]) {
             assert!(session(reply.clone()).is_err());
         }

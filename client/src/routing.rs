@@ -1,8 +1,8 @@
-//! From a user, or a token, to the key that holds the user's sessions.
+//! Finds the key of a user, or of a token's user.
 
 use crate::subject::unverified_user;
 
-/// How a user's key is called: the server's `session.key-prefix` and then the user, in the server's `session.key-form`.
+/// How keys are named: the server's `session.key-prefix` and then the user, in the server's `session.key-form`.
 ///
 /// ```
 /// use redis_session::KeyPrefix;
@@ -19,7 +19,7 @@ pub struct KeyPrefix {
 }
 
 impl Default for KeyPrefix {
-    /// `sessions:`, as the server's.
+    /// `sessions:`, the server's default.
     fn default() -> Self {
         Self::new("sessions:")
     }
@@ -32,8 +32,8 @@ impl KeyPrefix {
         Self { prefix: prefix.into(), hash_tag: false }
     }
 
-    /// Write the user as a hash tag, so that on a cluster `sessions:{42}` is in one slot with `cart:{42}`. The server's
-    /// `session.key-form` must be `braces`: by default it refuses such keys.
+    /// Writes the user as a hash tag, so that on a cluster `sessions:{42}` is in one slot with `cart:{42}`. The
+    /// server's `session.key-form` must be `braces`: the default refuses such keys.
     ///
     /// ```
     /// use redis_session::KeyPrefix;
@@ -46,11 +46,11 @@ impl KeyPrefix {
         self
     }
 
-    /// The key of this user's sessions. Different users have different keys, whatever characters their names have.
+    /// The key of this user's sessions. Different users have different keys, whatever characters their names contain.
     ///
-    /// A name that is empty, longer than 255 bytes, has control characters or begins with `{` is no user's. Its key is
-    /// one that the server refuses with an error that says why, whatever its `session.key-form`: so refuse such a name
-    /// where accounts are made.
+    /// A name must not be empty, longer than 255 bytes, contain control characters or begin with `{`. The server
+    /// refuses the key of such a name with an error that says why, whatever its `session.key-form`. So refuse such
+    /// names when you create accounts.
     ///
     /// ```
     /// use redis_session::KeyPrefix;
@@ -64,11 +64,11 @@ impl KeyPrefix {
         if self.hash_tag || user.starts_with('{') { format!("{prefix}{{{user}}}") } else { format!("{prefix}{user}") }
     }
 
-    /// The key that the session of this token is in, if it is a session there at all. `None` if the text is no token
-    /// that names a user: answer as to any bad credential.
+    /// The key of this token's session, if it has one. `None` if the text is not a token that names a user: answer as
+    /// for any bad credential.
     ///
-    /// This is for routing only. It verifies nothing; [`session_validate`](crate::SessionCommands::session_validate)
-    /// does, also that the token's user is the key's.
+    /// Use it for routing only. It verifies nothing; [`session_validate`](crate::SessionCommands::session_validate)
+    /// does, and also checks that the token's user is the key's.
     #[must_use]
     pub fn key_of_token(&self, token: impl AsRef<[u8]>) -> Option<String> {
         unverified_user(token).map(|user| self.key(&user))

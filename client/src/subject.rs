@@ -1,4 +1,4 @@
-//! The user that a token names, for finding the key to ask.
+//! The user that a token names, which determines the key.
 
 use std::fmt;
 
@@ -6,20 +6,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-/// The longest token that is looked at, in bytes: the most that `session.max-token-bytes` can be.
+/// The longest token to read, in bytes: the greatest `session.max-token-bytes`.
 const MAX_TOKEN_BYTES: usize = 65_536;
 /// The longest user, in bytes (OpenID Connect Core 1.0 section 2).
 const MAX_USER_BYTES: usize = 255;
-/// How opaque session tokens and refresh tokens begin.
+/// The beginnings of opaque session tokens and refresh tokens.
 const PREFIXES: [&[u8]; 2] = [b"rst1.", b"rsr1."];
 
-/// The user that a token claims to be of: a JWT's `sub`, a whole number as its digits, or the user part of a token that
-/// starts with `rst1.` or `rsr1.`. `None` if the text is no such token, if it is longer than 64 KiB, or if no user can
-/// be called that: a user has 1 to 255 bytes of UTF-8 without control characters, the first of them no `{`.
+/// The user that a token names: a JWT's `sub`, with a whole number as its digits, or the user part of a token that
+/// starts with `rst1.` or `rsr1.`. `None` if the text is not such a token, if it is longer than 64 KiB, or if the name
+/// is invalid: a user has 1 to 255 bytes of UTF-8 without control characters, and does not begin with `{`.
 ///
-/// **Nothing is verified.** Anyone can write a token with any user in it. Trust the name once
-/// [`session_validate`](crate::SessionCommands::session_validate) with that user's key has answered that the token
-/// is active.
+/// **Nothing is verified.** Anyone can write a token with any user in it. Trust the name after
+/// [`session_validate`](crate::SessionCommands::session_validate) with that user's key has answered that the token is
+/// active.
 ///
 /// ```
 /// // {"alg":"HS256"} . {"sub":"42"} . a signature that nobody looks at
@@ -54,7 +54,7 @@ fn subject_of_jwt(token: &[u8]) -> Option<String> {
     subject
 }
 
-/// Whether this is the base64url of what begins a JSON object. `eyJ` is that of `{"`, as issuers write it.
+/// Whether this is the base64url of the beginning of a JSON object. `eyJ` is that of `{"`, as issuers write it.
 fn opens_object(header: &[u8]) -> bool {
     let is_object = |json: Vec<u8>| json.into_iter().find(|byte| !b" \t\n\r".contains(byte)) == Some(b'{');
     header.starts_with(b"eyJ") || decode(header).is_some_and(is_object)
@@ -64,7 +64,8 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// Takes `sub` from an object. Two of them are an error: a reader of the first and a reader of the last see two users.
+/// Reads `sub` from an object. Two of them are an error: readers of the first and of the last would see different
+/// users.
 struct Subject;
 
 impl<'de> Visitor<'de> for Subject {
@@ -87,7 +88,7 @@ impl<'de> Visitor<'de> for Subject {
     }
 }
 
-/// A string, or a whole number of 64 bits as its digits: applications write the numbers of their users too.
+/// A string, or a whole number of 64 bits as its digits: some applications write the numbers of their users.
 struct Name(String);
 
 impl<'de> Deserialize<'de> for Name {
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_token_names_its_user() {
-        // It is for the server to refuse, and takes no stack here.
+        // The server must refuse it, and here it uses no stack.
         let deep = jwt(&format!(r#"{{"sub":"42","x":{}1{}}}"#, "[".repeat(20_000), "]".repeat(20_000)));
         for (token, user) in [
             (jwt(r#"{"sid":"x","sub":"42","roles":["a",{"b":1}]}"#).as_str(), "42"),

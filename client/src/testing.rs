@@ -1,10 +1,10 @@
-//! A connection with one reply up its sleeve, and replies for it.
+//! A connection with one prepared reply, and replies for it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::{ConnectionLike, RedisResult, Value, parse_redis_value};
 
-/// A connection that answers everything with one reply and keeps what it was asked.
+/// A connection that answers every request with one reply and keeps the requests.
 pub(crate) struct Scripted {
     reply: Value,
     pub(crate) asked: Vec<u8>,
@@ -15,7 +15,7 @@ impl Scripted {
         Self { reply, asked: Vec::new() }
     }
 
-    /// The reply as it comes over the network.
+    /// The reply as bytes from the network.
     pub(crate) fn wire(reply: &str) -> Self {
         Self::new(parse_redis_value(reply.as_bytes()).unwrap())
     }
@@ -67,7 +67,7 @@ impl redis::aio::ConnectionLike for Scripted {
     }
 }
 
-/// A JWT with this payload and no good signature.
+/// A JWT with this payload and a bad signature.
 pub(crate) fn jwt(payload: &str) -> String {
     format!("eyJhbGciOiJIUzI1NiJ9.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
 }

@@ -1,10 +1,10 @@
-//! Points in time, as the server's replies and its commands have them.
+//! Points in time in replies and commands.
 
 use std::time::{Duration, SystemTime};
 
 use serde::de::{Deserialize, Deserializer, Error};
 
-/// A point in time of the server's clock, exact to the millisecond.
+/// A point in time by the server's clock, in milliseconds.
 ///
 /// ```
 /// # fn show(session: &redis_session::Session) {
@@ -37,7 +37,7 @@ impl Timestamp {
         self.0 / 1000
     }
 
-    /// The same moment as the standard library has it.
+    /// The same moment as the standard library's type.
     #[must_use]
     pub fn to_system_time(self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_millis(self.unix_millis())
@@ -50,14 +50,14 @@ impl From<Timestamp> for SystemTime {
     }
 }
 
-/// From Unix milliseconds, as the server's JSON has them.
+/// From Unix milliseconds, as in the server's JSON.
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::from_unix_millis(u64::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("out of range"))
     }
 }
 
-/// A moment as arguments have it. One that lies between two milliseconds is the later.
+/// A moment as an argument. Fractions of a millisecond are rounded up.
 pub(crate) fn unix_millis(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).min(Timestamp::MAX)

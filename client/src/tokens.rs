@@ -1,4 +1,4 @@
-//! New tokens: the replies that hand them out, or say why there are none.
+//! New tokens: the replies that contain them, or say why there are none.
 
 use std::fmt;
 
@@ -8,9 +8,9 @@ use crate::json::{self, from_object, from_redis_value};
 use crate::reason::{Inactive, InactiveReason};
 use crate::time::Timestamp;
 
-/// A session's new tokens: the reply of `SESSION.CREATE`, and what a [`Grant`] brings.
+/// A session's new tokens: the reply of `SESSION.CREATE`, and the content of a [`Grant`].
 ///
-/// Its `Debug` form leaves the tokens out, so that it can be logged.
+/// Its `Debug` form leaves the tokens out, so you can log it.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Created {
@@ -18,23 +18,22 @@ pub struct Created {
     pub id: String,
     /// When the session ends at the latest.
     pub expires_at: Timestamp,
-    /// The credential to hand to the user; it is stored nowhere. `None` after
+    /// The credential for the user; the server does not store it. `None` after
     /// [`TokenFormat::None`](crate::TokenFormat::None).
     pub token: Option<String>,
     /// When the token ends.
     pub token_expires_at: Option<Timestamp>,
-    /// What [`session_refresh`](crate::SessionCommands::session_refresh) takes, once. `None` unless
+    /// The token for [`session_refresh`](crate::SessionCommands::session_refresh), to use once. `None` unless
     /// [`CreateOptions::refresh`](crate::CreateOptions::refresh) asked for it when the session began.
     pub refresh_token: Option<String>,
     /// When the refresh token ends.
     pub refresh_expires_at: Option<Timestamp>,
-    /// The ids of the sessions that were ended to make room for this one.
+    /// The ids of the sessions that ended to make room for this one.
     pub evicted: Vec<String>,
-    /// Whether the address given is one that none of the user's live sessions has; for a refresh, another than that
-    /// of the session until now. False if none was given.
+    /// Whether no live session of the user has the given address; for a refresh, whether it differs from the session's.
+    /// False if no address was given.
     pub new_ip: bool,
-    /// Whether none of the user's live sessions is bound to the device that this one begins on. False if none was
-    /// given.
+    /// Whether no live session of the user is bound to the given device. False if no device was given.
     pub new_device: bool,
 }
 
@@ -73,8 +72,8 @@ pub(crate) fn created(reply: Value) -> Result<Created, ParsingError> {
     json::read("a new session", &reply)
 }
 
-/// What came of asking for tokens with a credential in hand: the reply of `SESSION.REFRESH`, of
-/// `SESSION.REGENERATE`, and of `SESSION.CREATE` with `FROM`. A bad credential is an answer and not an error.
+/// The result of a request for tokens with a credential: the reply of `SESSION.REFRESH`, of `SESSION.REGENERATE`, and
+/// of `SESSION.CREATE` with `FROM`. A bad credential is an answer, not an error.
 ///
 /// ```no_run
 /// use redis_session::{Grant, KeyPrefix, RefreshOptions, SessionCommands};
@@ -106,13 +105,13 @@ impl Grant {
         matches!(self, Self::Granted(_))
     }
 
-    /// The tokens, if they were granted.
+    /// The tokens, if there are any.
     #[must_use]
     pub fn granted(self) -> Option<Created> {
         self.into_result().ok()
     }
 
-    /// Why nothing was granted, if so.
+    /// Why there are none, if so.
     #[must_use]
     pub const fn reason(&self) -> Option<&InactiveReason> {
         match self {
@@ -121,7 +120,7 @@ impl Grant {
         }
     }
 
-    /// The tokens, or why there are none as an error, for `?`.
+    /// The tokens; or, as an error for `?`, the reason why there are none.
     ///
     /// # Errors
     /// If the credential is not good.
@@ -147,7 +146,7 @@ from_object! {
 }
 
 pub(crate) fn grant(reply: Value) -> Result<Grant, ParsingError> {
-    // A refusal is no session, and a session is no refusal: each lacks what the other must have.
+    // A refusal is not a session, and a session is not a refusal: each lacks a required member of the other.
     match json::read("a refusal", &reply) {
         Ok(Refused { active: false, reason }) => Ok(Grant::Refused(Inactive { reason })),
         _ => json::read("a grant", &reply).map(Grant::Granted),

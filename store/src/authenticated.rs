@@ -8,9 +8,9 @@ use redis_session::{Details, Timestamp};
 pub enum Assurance {
     /// Redis said that the session is alive.
     Session,
-    /// Redis could not be asked: the token is genuine and has not expired, but whether the user has logged out since
-    /// it was issued is not known, nor anything else that only the session tells: its idle timeout, its device. (The
-    /// verifier's documentation has all of it.) Let nobody do anything now that a thief must not do.
+    /// Redis could not be asked. The token is genuine and has not expired. Unknown are a logout since it was issued,
+    /// the idle timeout, the device, and everything else that only the session tells: the verifier's documentation
+    /// lists all of it. So refuse requests that must not succeed for a thief.
     TokenOnly,
 }
 
@@ -22,7 +22,7 @@ pub struct Authenticated {
     pub user: String,
     /// The session's id.
     pub id: String,
-    /// When the first of its deadlines is, those of the session and that of the token.
+    /// The earliest of the deadlines of the session and of the token.
     pub expires_at: Timestamp,
     /// How far this can be relied on.
     pub assurance: Assurance,
@@ -32,7 +32,7 @@ pub struct Authenticated {
 
 #[cfg(feature = "near-cache")]
 impl Authenticated {
-    /// What its texts take, in bytes.
+    /// The size of its texts, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let of_details = |details: &Details| {
             let texts = [&details.agent, &details.claims].map(|text| text.as_ref().map_or(0, String::len));

@@ -1,4 +1,4 @@
-//! A connection that comes back by itself, with every wait bounded.
+//! A connection that reconnects by itself and bounds every wait.
 
 use std::io;
 use std::pin::Pin;
@@ -17,25 +17,25 @@ use tokio::time::timeout;
 use crate::error::is_read_only;
 use crate::outage::Outage;
 
-/// How long an answer is waited for, and a connection.
+/// How long to wait for an answer, and for a new connection.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long a connection is waited for that is made by asking several servers in turn, some of which may be away.
+/// How long to wait for a connection that is made by asking several servers in turn, some of which may be away.
 const LONG_PATIENCE: Duration = Duration::from_secs(5);
-/// So many times in a row that an answer did not come in time are taken for an outage. One is a slow moment.
+/// After this many timeouts in a row, the server counts as away. One alone is a slow moment.
 const SLOW_ANSWERS: u32 = 3;
-/// How long a connection may be silent before the system asks whether the other side is still there.
+/// How long a connection may be silent before the operating system asks whether the other side is still there.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// A connection that all its clones share. It reconnects when it has broken.
+/// A connection that all its clones share, and that reconnects after a failure.
 ///
-/// While Redis is away, calls fail at once, but for one now and then that tries again: 50 ms after the first failure,
-/// and then after twice as long each time, up to five seconds, each pause up to half as long again, so that not all
-/// clients come at once. Every wait is bounded: a second for a connection, a second for an answer.
+/// While Redis is away, calls fail at once. Now and then one call tries to reconnect: 50 ms after the first failure,
+/// then after pauses that double up to five seconds. Each pause is up to half as long again, at random, so that clients
+/// do not all come at once. Every wait is bounded: a second for a connection, a second for an answer.
 ///
-/// A connection is replaced (the name is resolved again, too) when it broke, when three times in a row an answer did not
-/// come in time, as from a host that has vanished, and when the server says that it has become a replica (`READONLY`):
-/// another may be the primary by now. The call that found this out fails. `READONLY` stops no other calls, for a
-/// replica can check tokens; as often as with the pauses above, the connection is replaced until a primary is found.
+/// The connection is replaced, and the name resolved once more, in three cases: it broke; three answers in a row timed
+/// out, as from a host that has vanished; or the server says that it has become a replica (`READONLY`), because another
+/// may be the primary now. The call that finds this out fails. After `READONLY` other calls go on, because a replica
+/// can check tokens, and the connection is replaced at the pauses above until it leads to a primary.
 #[derive(Clone)]
 pub struct ReconnectingConnection {
     shared: Arc<Shared>,
@@ -45,12 +45,12 @@ type Connecting = Pin<Box<dyn Future<Output = RedisResult<MultiplexedConnection>
 
 /// How connections are made.
 struct Connector {
-    /// Makes one for this use of it.
+    /// Makes a connection for this purpose.
     connect: Box<dyn Fn(Use, AsyncConnectionConfig) -> Connecting + Send + Sync>,
     /// How long that may take.
     patience: Duration,
-    /// Whether it speaks RESP3 for any use. Then redis-rs tells of the connection's end, so that no call has to fail to
-    /// find out.
+    /// Whether it speaks RESP3 for every purpose. Then redis-rs reports the end of the connection, and no call has to
+    /// fail to find out.
     is_resp3: bool,
     db: i64,
 }
@@ -60,22 +60,22 @@ struct Connector {
 enum Use {
     /// Commands and replies.
     Asking,
-    /// What the server pushes, too: needs RESP3.
+    /// Pushes of the server as well: needs RESP3.
     Listening,
 }
 
-/// Who is told of each connection that there is in turn. Connections have numbers, from 1.
+/// Observes each connection in turn. Connections have numbers, from 1.
 pub(crate) trait Listener: Send + Sync + 'static {
     /// Prepares a connection before anything else is asked over it.
     fn prepare(self: Arc<Self>, number: u64, connection: MultiplexedConnection) -> Preparing;
 
-    /// Learns why a connection could not be made or prepared.
+    /// Learns why no connection could be made or prepared.
     fn failed(&self, error: &RedisError);
 
-    /// Takes what the server pushes. It must not wait.
+    /// Takes what the server pushes. Must not block.
     fn push(&self, push: PushInfo);
 
-    /// Learns that this connection is no longer the one that is used.
+    /// Learns that this connection is no longer in use.
     fn lost(&self, number: u64);
 }
 
@@ -83,7 +83,7 @@ pub(crate) type Preparing = Pin<Box<dyn Future<Output = RedisResult<()>> + Send>
 
 struct Shared {
     connector: Arc<Connector>,
-    /// Held by the one call that connects.
+    /// Held by the call that connects.
     connecting: tokio::sync::Mutex<()>,
     state: Arc<Mutex<State>>,
     db: AtomicI64,
@@ -92,7 +92,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     listener: Option<Arc<dyn Listener>>,
-    /// How many connections have been begun.
+    /// How many connections have been started.
     number: u64,
     link: Option<Link>,
     /// Redis is away.
@@ -107,26 +107,26 @@ struct Link {
     connection: MultiplexedConnection,
 }
 
-/// What an answer says of the connection.
+/// What an answer says about the connection.
 #[derive(Debug, PartialEq, Eq)]
 enum Finding {
-    /// It is well, whatever was answered.
+    /// The connection works, whatever the answer is.
     Well,
     /// The answer did not come in time.
     Slow,
-    /// It has broken, or the server cannot answer anybody.
+    /// The connection is broken, or the server cannot answer anyone.
     Away,
-    /// It leads to a replica.
+    /// The server is a replica.
     Replica,
 }
 
 impl ReconnectingConnection {
-    /// A connection to the server at this URL, which need not be there yet.
+    /// A connection to the server at this URL. The server need not run yet.
     ///
-    /// TCP keepalive is on, after ten seconds of silence, unless the connection information has one of its own.
+    /// TCP keepalive starts after ten seconds of silence, unless the connection information sets its own.
     ///
     /// # Errors
-    /// If the URL is none.
+    /// If this is no URL.
     pub fn new(url: impl IntoConnectionInfo) -> RedisResult<Self> {
         let info = with_keepalive(url.into_connection_info()?);
         let redis = info.redis_settings().clone();
@@ -143,11 +143,12 @@ impl ReconnectingConnection {
         Ok(Self::with(Arc::new(Connector { connect: Box::new(connect), patience: PATIENCE, is_resp3, db }), None))
     }
 
-    /// A connection that `connect` makes with this configuration, as often as one is needed: to the primary that Sentinel
-    /// names, as in [the example](crate#connections).
+    /// A connection that `connect` makes, with this configuration, whenever a new one is needed: for example to the
+    /// primary that Sentinel names, as in [the example](crate#connections).
     ///
-    /// `connect` may take five seconds, because each Sentinel that has vanished costs one; answers may take a second,
-    /// whatever the connection was made with. An error of `connect`, of whatever kind, is tried again as any failure.
+    /// `connect` may take five seconds, because each Sentinel that has vanished costs one. Answers may take a second,
+    /// whatever the settings of the connection. After any error of `connect`, the next try follows as after any
+    /// failure.
     pub fn from_fn<F, Connecting>(connect: F) -> Self
     where
         F: Fn(AsyncConnectionConfig) -> Connecting + Send + Sync + 'static,
@@ -163,13 +164,13 @@ impl ReconnectingConnection {
         Self { shared: Arc::new(Shared { connector, connecting, state, db }) }
     }
 
-    /// Another connection to the same server, whose pushes and whose end are told.
+    /// Another connection to the same server, with an observer of its pushes and its end.
     #[cfg(feature = "near-cache")]
     pub(crate) fn listening(&self, listener: Arc<dyn Listener>) -> Self {
         Self::with(Arc::clone(&self.shared.connector), Some(listener))
     }
 
-    /// Asks over the connection that there is, which has this number.
+    /// Sends the request over the current connection, which has this number.
     #[cfg(feature = "near-cache")]
     pub(crate) async fn ask<Asked, T>(&self, send: impl FnOnce(u64, MultiplexedConnection) -> Asked) -> RedisResult<T>
     where
@@ -185,7 +186,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl State {
-    /// Whether to try; the pause until the next try begins with this one. The number of failures so far, and the
+    /// Whether to try; if so, the pause until the next try begins now. Also the number of failures so far, and the
     /// connection if there is one.
     fn admit(&mut self, now: Instant) -> RedisResult<(u32, Option<Link>)> {
         if !self.outage.admits(now) {
@@ -197,10 +198,10 @@ impl State {
         Ok((self.outage.failures, self.link.clone()))
     }
 
-    /// What a call that was admitted after so many failures found out about this connection.
+    /// Records the result of a call on this connection. `failures` is their number when the call was admitted.
     fn learn(&mut self, failures: u32, number: u64, finding: &Finding, now: Instant) {
         if self.number != number {
-            // It has been replaced since: what becomes of the calls that were still under way says nothing new.
+            // The connection was replaced in the meantime, so this result says nothing new.
             return;
         }
         match finding {
@@ -255,11 +256,11 @@ impl Shared {
         answer
     }
 
-    /// Makes a connection, or waits for the one that another call makes.
+    /// Makes a connection, or waits for the call that is making one.
     async fn connect(&self, failures: u32) -> RedisResult<Link> {
         let _turn = match self.connecting.try_lock() {
             Ok(turn) => turn,
-            // While Redis is away, one call tries and no other waits.
+            // While Redis is away, one call tries to connect and the others fail at once.
             Err(_) if failures > 0 => return Err(away_a_moment_ago()),
             Err(_) => timeout(self.connector.patience, self.connecting.lock()).await.map_err(|_| timed_out())?,
         };
@@ -294,7 +295,7 @@ impl Shared {
         let what = if listener.is_some() { Use::Listening } else { Use::Asking };
         let mut config = AsyncConnectionConfig::new();
         if what == Use::Listening || self.connector.is_resp3 {
-            // The connection, which is in there, holds what is told of its end.
+            // Weak, because the state holds the connection, and the connection holds this closure.
             let (state, listener) = (Arc::downgrade(&self.state), listener.as_ref().map(Arc::downgrade));
             config = config.set_push_sender(move |push: PushInfo| {
                 match (push.kind == PushKind::Disconnection, listener.as_ref().and_then(Weak::upgrade)) {
@@ -333,8 +334,8 @@ fn away_a_moment_ago() -> RedisError {
     (ErrorKind::Io, "Redis was away a moment ago, and will be tried again soon").into()
 }
 
-/// Keepalive finds out about a host that vanished while nothing was asked, the user timeout about one that vanished
-/// with a question: without, Linux tries again for some 15 minutes.
+/// Keepalive detects a host that vanished while the connection was idle. The user timeout detects one that vanished
+/// with a question; without it Linux retries for about 15 minutes.
 fn with_keepalive(info: ConnectionInfo) -> ConnectionInfo {
     if info.tcp_settings().keepalive().is_some() {
         return info;
@@ -348,7 +349,7 @@ fn with_keepalive(info: ConnectionInfo) -> ConnectionInfo {
     info.set_tcp_settings(settings)
 }
 
-/// The errors among what was answered: redis-rs gives those of the server as values.
+/// Finds errors inside an answer: redis-rs returns the server's errors as values.
 pub(crate) trait Answer {
     fn errors(&self) -> impl Iterator<Item = RedisError>;
 }
@@ -388,7 +389,7 @@ fn complaint(error: &RedisError) -> Option<Finding> {
         | ErrorKind::Server(
             ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown | ServerErrorKind::ClusterDown,
         ) => Some(Finding::Away),
-        // What was read makes no sense, so neither will what follows.
+        // The reply could not be parsed, so later bytes cannot be trusted either.
         _ if error.is_unrecoverable_error() => Some(Finding::Away),
         _ => None,
     }

@@ -1,4 +1,4 @@
-//! What an application keeps with a session: a value with named fields, each a field of the session, as JSON.
+//! The application's data of a session: a value with named fields. Each is a field of the session, stored as JSON.
 
 use redis_session::SessionData;
 use serde::Serialize;
@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 
 use crate::error::DataError;
 
-/// A session's fields, before they are sealed or after they were opened.
+/// A session's fields, before sealing or after opening.
 pub(crate) type Fields = Vec<(String, Vec<u8>)>;
 
-/// What a JSON error says of the type that was asked for, and nothing of the value that is none.
+/// The JSON error, in terms of the expected type. It shows nothing of the value.
 fn unreadable(error: &serde_json::Error) -> DataError {
     let text = error.to_string();
     DataError::Json(match text.rsplit_once(", expected ") {
@@ -42,7 +42,7 @@ pub(crate) fn read<T: DeserializeOwned>(fields: Fields) -> Result<T, DataError> 
     serde_json::from_value(Value::Object(fields)).map_err(|error| unreadable(&error))
 }
 
-/// The fields as they are.
+/// The fields, unchanged.
 pub(crate) fn plain(data: &SessionData) -> Result<Fields, DataError> {
     data.iter().map(|(name, value)| Ok((name_of(name)?, value.to_vec()))).collect()
 }

@@ -24,34 +24,35 @@ use redis_session::{Inactive, SessionErrorCode, redact};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The credential is not good: 401. The reason is for the log, not for strangers.
+    /// The credential is not good: 401. Log the reason, and do not show it to strangers.
     Refused(Inactive),
     /// The user is at the policy's limit of sessions, and the policy refuses more.
     Limit,
     /// The session whose data you change is not alive.
     NoSession,
-    /// Redis does not answer, or takes no changes (it is a replica, or lacks replicas, disk or memory): 503. Nobody was let
-    /// in. A change may or may not have been made.
+    /// Redis does not answer, or accepts no writes (it is a replica, or lacks replicas, disk or memory): 503. Let
+    /// nobody in. A write may or may not have been carried out.
     Unavailable(RedisError),
-    /// The server is a Redis without the module, after a restart or a failover: 503. Load the module on every server
-    /// that can become the primary. Nobody was let in, and nothing was changed.
+    /// The server is a Redis without the module, as after a restart or a failover: 503. Load the module on every server
+    /// that can become the primary. Let nobody in; nothing was changed.
     ModuleMissing,
     /// Redis refused the command. The text names the mistake in the application or its configuration.
     Redis(RedisError),
     /// The data of the session cannot be read or written.
     Data(DataError),
-    /// The session has a new id and new tokens, which are in here, but some of its data are still sealed for the old id.
+    /// The session has a new id and new tokens, which this error contains, but some of its data are still sealed for
+    /// the old id.
     #[cfg(feature = "encryption")]
     #[cfg_attr(docsrs, doc(cfg(feature = "encryption")))]
     Resealing(Box<Resealing>),
 }
 
-/// A session that was [regenerated](crate::SessionStore::regenerate), and whose data could not all be sealed for its new
-/// id.
+/// A session that was [regenerated](crate::SessionStore::regenerate), with data that could not all be sealed for its
+/// new id.
 ///
-/// Nothing is lost: hand out the new tokens, for the old ones are dead, and call
-/// [`SessionStore::reseal`](crate::SessionStore::reseal) until it succeeds. Its `Debug` form and its text have the cause
-/// alone.
+/// Nothing is lost. Hand out the new tokens, because the old ones are dead, and call
+/// [`SessionStore::reseal`](crate::SessionStore::reseal) until it succeeds. The `Debug` form and the text contain only
+/// the cause.
 ///
 /// ```no_run
 /// use redis_session::{Created, RegenerateOptions};
@@ -65,7 +66,7 @@ pub enum StoreError {
 ///     Err(StoreError::Resealing(left)) => {
 ///         eprintln!("{left}"); // for the log
 ///         let Resealing { created, user, old_id, .. } = *left;
-///         // Somebody calls `sessions.reseal(&user, &old_id, &new_id)`, with pauses, until it succeeds.
+/// Another task calls `sessions.reseal(&user, &old_id, &new_id)`, with pauses, until it succeeds.
 ///         let _ = later.send((user, old_id, created.id.clone()));
 ///         Ok(created)
 ///     }
@@ -101,19 +102,17 @@ impl fmt::Display for Resealing {
     }
 }
 
-/// Why what is kept with a session cannot be read or written. It shows none of it, not even the names of fields that are
-/// stored.
+/// Why session data cannot be read or written. The text shows no data, not even the names of stored fields.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum DataError {
-    /// The value has no named fields, so that it is no data of a session.
+    /// The value has no named fields, so it cannot be session data.
     NoFields,
-    /// The field's name is no UTF-8.
+    /// The field's name is not UTF-8.
     Name,
-    /// The value cannot be written as JSON, or the fields cannot be read as the type that was asked for: the text says
-    /// why.
+    /// The value cannot be written as JSON, or the fields cannot be read as the requested type. The text says why.
     Json(String),
-    /// The field was not sealed, or with a key that is not known, or for another session, or it was changed.
+    /// The field is not sealed, is sealed with an unknown key or for another session, or was changed.
     #[cfg(feature = "encryption")]
     Sealed,
     /// The operating system gave no randomness, for a session's id or to seal with.
@@ -128,7 +127,7 @@ impl StoreError {
     }
 }
 
-/// What a server repeats of a command's arguments is [left out](redact) of the text.
+/// The text [leaves out](redact) arguments of a command that the server repeats.
 impl From<RedisError> for StoreError {
     fn from(error: RedisError) -> Self {
         let error = redact(error);
@@ -153,13 +152,13 @@ pub(crate) fn is_read_only(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }
 
-/// Whether the server makes no changes at the moment but may answer questions: it is a replica, it has fewer replicas
-/// than `min-replicas-to-write`, it cannot save (the disk is full, say), or no memory is left.
+/// Whether the server accepts no writes at the moment but may answer questions: it is a replica, it has fewer replicas
+/// than `min-replicas-to-write`, it cannot save (for example, the disk is full), or its memory is full.
 pub(crate) fn takes_no_changes(error: &RedisError) -> bool {
     is_read_only(error) || matches!(error.code(), Some("NOREPLICAS" | "MISCONF" | "OOM"))
 }
 
-/// Whether nothing can be asked: asking later, or another server, may help.
+/// Whether the server can answer nothing. A later request, or another server, may succeed.
 fn is_away(error: &RedisError) -> bool {
     let kind = error.kind();
     let cannot_answer = [

@@ -10,8 +10,8 @@ use crate::login::{Login, Visitor};
 use crate::store::{SessionStore, is_taken};
 
 impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
-    /// Logs a guest in as a user: the user's new session takes along what is kept with the guest's session, which ends. What
-    /// `login` brings itself counts, where both have a field. Where the guest's session has ended, this is a
+    /// Logs a guest in as a user. The user's new session takes over the data of the guest's session, which ends. Where
+    /// both have a field, the one of `login` counts. If the guest's session has already ended, this is a
     /// [`login`](Self::login) without its data.
     ///
     /// ```no_run
@@ -30,26 +30,28 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// # }
     /// ```
     ///
-    /// A guest's session is one of a user of its own, so it counts for nobody's limit, and nobody else's tokens reach it.
-    /// The new session has a new id and new tokens: one that somebody planted before the login is worth nothing after it.
+    /// Each guest has a user of its own. So the guest's session counts towards nobody's limit, and no one else's tokens
+    /// reach it. The new session has a new id and new tokens, so a token that an attacker planted before the login is
+    /// worthless after it.
     ///
     /// # What a crash leaves
     ///
-    /// The two sessions are under two keys, which no one command can change. So this is done in order:
+    /// The two sessions are under two keys, and no single command can change both. So the store takes three steps:
     ///
-    /// 1. The guest's session is read.
-    /// 2. The user's session begins, with the data, under an id that follows from the guest's session and the user.
-    /// 3. The guest's session is revoked.
+    /// Read the guest's session.
+    /// Begin the user's session with the data, under an id derived from the guest's session and the user.
+    /// Revoke the guest's session.
     ///
-    /// A crash before the second step leaves the guest's session as it was. One between the second and the third leaves both,
-    /// and the tokens of the user's session are lost. The browser still has the guest's token, so the user logs in once more:
-    /// that finds the id taken and the guest's session alive, and begins the session again in the place of the lost one. In the
-    /// end there is one session with the data, and none of the guest's. What begins after the third step takes no data along
-    /// any more. A change that another request makes to the guest's data between the first and the third step may be lost.
+    /// A crash before the second step leaves the guest's session unchanged. A crash between the second and the third
+    /// leaves both, and loses the tokens of the user's session. The browser still has the guest's token, so the user
+    /// logs in once more. That login finds the id taken and the guest's session alive, and replaces the lost session.
+    /// So in the end there is one session with the data, and the guest's has ended. A login after the third step takes
+    /// over no data. If another request changes the guest's data between the first and the third step, the change may
+    /// be lost.
     ///
     /// # Errors
-    /// As [`SessionStore::login`]: call this again with the same arguments. [`StoreError::Data`] if the guest's data were
-    /// sealed with a key that is not known.
+    /// As [`SessionStore::login`]: call this again with the same arguments. [`StoreError::Data`] if the guest's data
+    /// were sealed with an unknown key.
     pub async fn promote(&self, guest_token: &str, login: &Login) -> Result<Created, StoreError> {
         let guest = match self.without_demands().ask(guest_token, &Visitor::new(), false).await {
             Ok(guest) if guest.assurance == Assurance::Session => guest,
@@ -61,7 +63,8 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         let taking = login.taking_over(id::promoted(&guest.user, &guest.id, &login.user), fields);
         let created = match self.create(&taking).await {
             Err(StoreError::Redis(error)) if is_taken(&error) => {
-                // An earlier try crashed, or another one is under way; or that one is done by now, and its session in use.
+                // An earlier try crashed, or another one is in progress. If that one has finished by now, its session
+                // is in use.
                 if self.session(&guest.user, &guest.id).await?.is_none() {
                     return self.login(login).await;
                 }

@@ -1,22 +1,22 @@
-//! Session ids that this side makes.
+//! Session ids that this crate makes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-/// An id of 128 random bits from the operating system's CSPRNG, written as the server writes those that it makes.
+/// An id of 128 random bits from the operating system's CSPRNG, in the server's own format.
 pub(crate) fn random() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// The id of the session that takes over what a guest's session holds: the same one however often that is tried. It says
-/// nothing of the guest's id, and is as hard to guess.
+/// The id of the session that takes over a guest's data. Every try gets the same id. It reveals nothing of the guest's
+/// id, and is as hard to guess.
 pub(crate) fn promoted(guest: &str, guest_id: &str, user: &str) -> String {
     let mut hash = Sha256::new();
     for part in ["redis-session promotion", guest, guest_id, user] {
-        // With its length, so that no part can be told as another with a longer one before it.
+        // The length prefix keeps two different pairs from having the same bytes.
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }

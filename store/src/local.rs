@@ -1,4 +1,4 @@
-//! Tokens without Redis: what can be said of a JWT by itself.
+//! Checks of JWTs without Redis.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,23 +10,22 @@ use redis_session_core::{Reason, Subject, UnixMillis};
 use crate::authenticated::{Assurance, Authenticated};
 use crate::error::KeySetError;
 
-/// Checks JWTs as the server does, with the same keys, for the time that Redis is away.
+/// Checks JWTs as the server does, with the same keys, while Redis is away.
 ///
-/// It sees the token and nothing else, as [`Assurance::TokenOnly`] says. So it does not know of
+/// It sees only the token, as [`Assurance::TokenOnly`] says. So it does not know of
 ///
 /// - logouts, here or everywhere, evictions, `SESSION.REGENERATE`, and denied tokens;
-/// - the idle timeout, and an end of the session that is before the token's;
+/// - the idle timeout, and an end of the session before that of the token;
 /// - the device that a session is bound to: [`Visitor::device`](crate::Visitor::device) is not compared;
-/// - the server's settings and keys. They are those that the application gave, as they were then: make a new verifier
-///   when a key is added or removed, and with a new `session.not-before`, for which there is
-///   [`not_before`](Self::not_before).
+/// - the server's current settings and keys. It has those that the application gave it. Make a new verifier when a key
+///   is added or removed, and when `session.not-before` changes, for which there is [`not_before`](Self::not_before).
 ///
-/// And a check slides no idle timeout. Keep access tokens short-lived, for until the last one expires is how long a
-/// session can outlive its logout. Of an opaque token it can say nothing, for it is nothing without its session, nor of a
-/// JWT without `exp` or of a key that it does not have: then the answer is that Redis is away.
+/// And a check restarts no idle timeout. Keep access tokens short-lived: after a logout, a token can stay good here
+/// until it expires. The verifier cannot check opaque tokens, which mean nothing without their session, JWTs without
+/// `exp`, or JWTs of a key that it does not have. For those the answer is that Redis is away.
 ///
-/// With public keys (RS256, PS256, ES256 and their longer kin, EdDSA) the application holds no secret. With the server's
-/// own key file it holds what signs tokens: guard it as the server's.
+/// With public keys (RS256, PS256, ES256 and their longer variants, EdDSA) the application holds no secret. The
+/// server's own key file can sign tokens: guard it as you do on the server.
 pub struct LocalVerifier {
     verifier: Verifier,
     not_before: UnixMillis,
@@ -54,7 +53,7 @@ impl LocalVerifier {
     /// ```
     ///
     /// # Errors
-    /// If it is none, or has a key that is not good.
+    /// If the text is no JWK Set, or has a key that cannot be used.
     pub fn from_jwk_set(json: impl AsRef<[u8]>) -> Result<Self, KeySetError> {
         let ring = KeyRing::from_jwk_set(json.as_ref(), None).map_err(KeySetError::new)?;
         Ok(Self { verifier: Verifier::new(ring, TokenPolicy::default()), not_before: UnixMillis::ZERO })
@@ -91,7 +90,7 @@ impl LocalVerifier {
         self.with(|policy| policy.leeway_secs = secs)
     }
 
-    /// The moment before which all that was issued is dead: the server's `session.not-before`, 0 unless it is given.
+    /// The cutoff: everything issued before it is dead. The server's `session.not-before`; default 0.
     ///
     /// ```
     /// use std::time::{Duration, UNIX_EPOCH};
@@ -103,35 +102,35 @@ impl LocalVerifier {
     /// # }
     /// ```
     ///
-    /// The server looks at when the session began, and its own tokens tell that. Of a token of another issuer, here
-    /// counts when it was issued, in whole seconds, rounded down: those of the moment's own second are refused, and so
-    /// are those that do not say it (without `iat`). Such a token that an older session got later is good here and not
-    /// there.
+    /// The server compares the cutoff with the start of the session, which its own tokens contain. For a token of
+    /// another issuer, this verifier compares the time of issue, in whole seconds, rounded down. It refuses tokens from
+    /// the cutoff's own second and tokens without `iat`. A token that an older session got later is good here, and
+    /// refused by the server.
     #[must_use]
     pub fn not_before(mut self, moment: impl Into<SystemTime>) -> Self {
         self.not_before = unix_millis(moment.into());
         self
     }
 
-    /// What the token by itself is worth, now; `None` if that cannot be said.
+    /// What the token alone proves, now; `None` if that is nothing.
     pub(crate) fn verify(&self, user: &str, token: &str) -> Result<Option<Authenticated>, Inactive> {
         self.verify_at(user, token, unix_millis(SystemTime::now()))
     }
 
     fn verify_at(&self, user: &str, token: &str, now: UnixMillis) -> Result<Option<Authenticated>, Inactive> {
-        // Good or not, it names a session that nobody knows of here.
+        // Good or bad, it names a session that is unknown here.
         if token.starts_with("rst1.") {
             return Ok(None);
         }
         let refused = |reason: Reason| Inactive::from(InactiveReason::from_name(reason.as_str()));
         let subject = Subject::new(user.as_bytes()).map_err(|_| refused(Reason::Malformed))?;
-        // With room of its own, so that checks need not wait for each other.
+        // A buffer for each call, so that checks need not wait for each other.
         let verified = self.verifier.clone().verify_alone(subject, token.as_bytes(), None, now);
         let verified = match verified.map_err(Cause::reason) {
             Err(Reason::UnknownKey) => return Ok(None),
             verified => verified.map_err(refused)?,
         };
-        // Without an end of its own, a token is worth what its session is, and that is not known.
+        // A token without `exp` lasts as long as its session, which is unknown here.
         let (TokenKind::Jwt, Some(expires_at)) = (verified.kind, verified.expires_at) else {
             return Ok(None);
         };
@@ -152,7 +151,7 @@ impl LocalVerifier {
     }
 }
 
-/// The epoch for what was before it.
+/// The epoch, for times before it.
 fn unix_millis(time: SystemTime) -> UnixMillis {
     let millis = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     UnixMillis::saturating_from(i64::try_from(millis).unwrap_or(i64::MAX))

@@ -12,14 +12,14 @@ use crate::error::{DataError, StoreError};
 use crate::id;
 use crate::policy::Policy;
 
-/// What a store asks of a user's sign-in.
+/// How strong and how recent a sign-in a store demands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Demand {
     pub(crate) level: Option<u8>,
     pub(crate) max_age: Option<Duration>,
 }
 
-/// The origin of a request: address, user agent, device. An application gives as much of it as it likes.
+/// The origin of a request: address, user agent, device. Give as much of it as you know.
 ///
 /// ```
 /// use redis_session_store::Visitor;
@@ -48,7 +48,7 @@ impl Visitor {
         Self::default()
     }
 
-    /// The address. The session keeps it. A check from another address is not refused, but reports it.
+    /// The address. The session keeps it. A check from another address succeeds, and reports the change.
     #[must_use]
     pub fn ip(mut self, ip: impl Into<IpAddr>) -> Self {
         self.ip = Some(ip.into());
@@ -64,8 +64,8 @@ impl Visitor {
         self
     }
 
-    /// The bytes by which the application recognizes the device. A session that began on a device is bound to it: a
-    /// check or a refresh from another device is refused. One without a device is not compared.
+    /// The bytes by which the application recognizes the device. A session that began on a device is bound to it:
+    /// checks and refreshes from another device are refused. A visitor without a device is not compared.
     #[must_use]
     pub fn device(mut self, fingerprint: impl Into<Vec<u8>>) -> Self {
         self.device = Some(fingerprint.into());
@@ -121,7 +121,7 @@ impl Visitor {
     }
 }
 
-/// One login of a user who has proved their identity. Each value has a random id for its session, so make a new one for
+/// One login of a user who has proved their identity. Each value has a random id for its session. Make a new one for
 /// each login, and use it a second time only to [try again](crate::SessionStore::login).
 ///
 /// ```
@@ -176,7 +176,7 @@ impl Login {
         Ok(Self::new(format!("guest-{name}")))
     }
 
-    /// This login, under another id and with these fields too, unless it has them itself.
+    /// This login, with another id, and with these fields where it has none of that name.
     pub(crate) fn taking_over(&self, id: String, fields: data::Fields) -> Self {
         let own = |name: &String| self.fields.iter().any(|(known, _)| known == name);
         let taken = fields.into_iter().filter(|(name, _)| !own(name));
@@ -215,7 +215,7 @@ impl Login {
         self
     }
 
-    /// The session's first data: see [`SessionStore::data`](crate::SessionStore::data).
+    /// The initial data of the session: see [`SessionStore::data`](crate::SessionStore::data).
     ///
     /// # Errors
     /// [`StoreError::Data`] if `data` has no named fields.

@@ -1,13 +1,13 @@
-//! When to try again what has failed.
+//! When to try again after a failure.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
-/// How long after a first failure the next try is; twice as long after each further one.
+/// The pause after a first failure. It doubles after each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// What has gone wrong since it last went well.
+/// The failures since the last success.
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
     pub(crate) failures: u32,
@@ -15,22 +15,22 @@ pub(crate) struct Outage {
 }
 
 impl Outage {
-    /// Whether the time for a try has come.
+    /// Whether it is time for a try.
     pub(crate) fn admits(&self, now: Instant) -> bool {
         self.next_try.is_none_or(|next_try| next_try <= now)
     }
 
-    /// Whether there is a pause, or was one since the last success.
+    /// Whether a pause is running, or has run since the last success.
     pub(crate) fn has_paused(&self) -> bool {
         self.next_try.is_some()
     }
 
-    /// Whether the last pause has been over for so long that what failed then says nothing of now.
+    /// Whether the last pause ended so long ago that the failure says nothing about now.
     pub(crate) fn is_forgotten(&self, now: Instant) -> bool {
         self.next_try.is_some_and(|next_try| now.saturating_duration_since(next_try) > LONGEST_PAUSE)
     }
 
-    /// Counts a failure of a call that was admitted after so many: calls that fail together have found out one thing.
+    /// Counts a failure of a call that was admitted after this many. Concurrent failures of one outage count once.
     pub(crate) fn fail(&mut self, admitted_after: u32) {
         if self.failures == admitted_after {
             self.failures = self.failures.saturating_add(1);
@@ -39,7 +39,7 @@ impl Outage {
 
     pub(crate) fn pause(&mut self, now: Instant) {
         let doubled = FIRST_PAUSE.saturating_mul(1 << self.failures.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
-        // Any number will do, as long as it is another in each process and each time.
+        // Any number will do that differs between processes and calls.
         let chance = u32::try_from(RandomState::new().hash_one(()) & 0xff).unwrap_or(0);
         self.next_try = Some(now + doubled + doubled / 2 * chance / 256);
     }

@@ -1,4 +1,4 @@
-//! Pauses between tries of what others try, too.
+//! Pauses between tries when several writers compete.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ const FIRST: Duration = Duration::from_millis(1);
 /// No pause is longer.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Pauses of random length. Writers that met once would meet again if they all waited for the same time, and those that
-/// wait for none keep each other from getting through.
+/// Pauses of random length. Writers that collided would collide again after pauses of equal length, and writers that do
+/// not pause block each other.
 #[derive(Default)]
 pub(crate) struct Pause {
     tries: u32,
@@ -23,7 +23,7 @@ impl Pause {
     fn next(&mut self) -> Duration {
         let most = FIRST.saturating_mul(1_u32.checked_shl(self.tries).unwrap_or(u32::MAX)).min(LONGEST);
         self.tries = self.tries.saturating_add(1);
-        // Without randomness, half of it: the pause protects nothing but the others' time.
+        // Without randomness, half of it: the pause protects only the time of the others.
         let chance = getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX));
         most.mul_f64(chance)
     }

@@ -20,9 +20,9 @@ use redis_session::{CreateOptions, TokenFormat};
 /// ```
 ///
 /// The token is opaque unless the options choose another kind: it is short enough for a cookie and lasts as long as its
-/// session. A [JWT](redis_session::TokenFormat::Jwt), which other services can read and check, lasts for the server's
-/// `session.token-ttl`, an hour, unless the options have a [`token_ttl`](CreateOptions::token_ttl); so choose it with a
-/// [`refresh`](CreateOptions::refresh) token.
+/// session. Other services can read and check a [JWT](redis_session::TokenFormat::Jwt). It lasts for the server's
+/// `session.token-ttl`, an hour by default, unless the options have a [`token_ttl`](CreateOptions::token_ttl). So
+/// combine it with a [`refresh`](CreateOptions::refresh) token.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub(crate) ordinary: CreateOptions,

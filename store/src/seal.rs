@@ -1,4 +1,4 @@
-//! Data that Redis cannot read: each field sealed by the client, in the format that docs/sealed-data.md specifies for all
+//! Encrypted session data: the client seals each field, in the format that docs/sealed-data.md specifies for all
 //! languages.
 //!
 //! ```text
@@ -6,9 +6,10 @@
 //! associated     "redis-session data" | all up to the nonce | user | id | field, each with its length u32 in front
 //! ```
 //!
-//! Nonces are random: with 192 bits, as many fields can be sealed with one key as anybody ever will. The
-//! associated data bind a value to its place, so nobody who can write to Redis can move it to another session. Names of
-//! fields are not sealed, for the server must tell them apart. The length of a sealed value grows with that of the key's id.
+//! Nonces are random. With 192 bits there is no practical limit on the number of fields that one key can seal. The
+//! associated data bind a value to its place, so an attacker who can write to Redis cannot move it to another session.
+//! Field names are not sealed, because the server must tell fields apart. The length of a sealed value depends on the
+//! length of the key's id.
 
 use std::fmt;
 
@@ -32,12 +33,12 @@ const NONCE: usize = 24;
 /// # Ok::<(), redis_session_store::DataKeysError>(())
 /// ```
 ///
-/// What was sealed with an older key is sealed with the first one when it is set the next time. A key can go when the
-/// last session that was written with it has ended.
+/// A field that an older key sealed is sealed with the first key when it is next set. Remove a key when the last
+/// session that was written with it has ended.
 #[derive(Clone)]
 pub struct DataKeys(Vec<(String, XChaCha20Poly1305)>);
 
-/// A key's id that cannot be one: it has 1 to 255 bytes, and each is given once.
+/// An invalid id of a key: an id has 1 to 255 bytes, and each id may be given once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataKeysError(());
 
@@ -57,7 +58,7 @@ impl fmt::Debug for DataKeys {
 }
 
 impl DataKeys {
-    /// The key to seal with: 32 bytes from a CSPRNG, and what it is called.
+    /// The key to seal with, 32 bytes from a CSPRNG, and its id.
     ///
     /// # Errors
     /// If the id is empty or longer than 255 bytes.
@@ -65,7 +66,7 @@ impl DataKeys {
         Self(Vec::new()).older(kid, key)
     }
 
-    /// One more key, that opens what was sealed with it.
+    /// Adds an older key, which only opens.
     ///
     /// # Errors
     /// If the id is empty, longer than 255 bytes, or given already.
@@ -115,8 +116,8 @@ impl DataKeys {
             .collect()
     }
 
-    /// What is sealed for the old id of a session and not for its new one; and an error for the first field that opens
-    /// for neither.
+    /// Finds the fields that are sealed for the old id of a session and not for the new one; and an error for the first
+    /// field that opens for neither.
     pub(crate) fn reopen(
         &self,
         user: &str,
@@ -175,8 +176,8 @@ mod tests {
         }
     }
 
-    /// The vectors that all languages share, and that docs/sealed-data.md explains. The file is a link, so that the crate's
-    /// archive has it, too.
+    /// The test vectors that all languages share, explained in docs/sealed-data.md. The file is a symbolic link, so
+    /// that the crate's archive contains it.
     #[test]
     fn the_test_vectors_open() {
         let file = include_bytes!("../sealed-data.json");

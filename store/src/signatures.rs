@@ -1,13 +1,13 @@
-//! Forged JWTs, refused before Redis is asked.
+//! Refuses forged JWTs before Redis is asked.
 //!
-//! The check of a signature by a public key takes 50 to 150 microseconds, and the server has one thread. So a flood of
-//! tokens with bad signatures is stopped here, with the public keys that the server has (`SESSION.JWKS ALL`).
+//! The check of a public-key signature takes 50 to 150 microseconds, and the server has one thread. So the store stops
+//! a flood of tokens with bad signatures itself, with the server's public keys (`SESSION.JWKS ALL`).
 //!
-//! A good token is never refused for keys that are old. A token is refused here only if the server said, after the token
-//! came, that its keys are still these. Those that come while it is being asked wait for the next answer, which is for
-//! all of them: so the server is asked once in [`PAUSE`] at most, however many there are.
+//! Outdated keys never refuse a good token. The store refuses a token only if the server has confirmed its keys after
+//! the token came. Tokens that come during that question wait for the next answer, which is for all of them. So the
+//! store asks at most once in [`PAUSE`], for any number of tokens.
 //!
-//! None of that happens before the server has refused a signature for the first time.
+//! All this starts only after the server has refused a signature for the first time.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,23 +19,23 @@ use redis_session::{AsyncSessionCommands as _, Inactive, Reason};
 use redis_session_core::token::{IssuerKeys, KeyRing, Signature};
 use tokio::sync::Mutex;
 
-/// The server is not asked for its keys more often.
+/// The shortest time between two questions for the server's keys.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Nor, after it did not answer, or may not tell this user.
+/// The same after the server did not answer, or does not permit the question.
 const LONG_PAUSE: Duration = Duration::from_secs(10);
 
-/// How many tokens with a right signature are remembered.
+/// How many tokens with a valid signature are remembered.
 const REMEMBERED: usize = 4096;
 
-/// What is known of the server's public keys. All clones of a store share it.
+/// The server's public keys, as far as they are known. All clones of a store share this.
 pub(crate) struct Signatures {
     known: RwLock<Option<Arc<Known>>>,
-    /// Held by the one call that asks the server.
+    /// Held by the call that asks the server.
     asked: Mutex<Option<Asked>>,
 }
 
-/// The last time that the server was asked.
+/// The last question to the server.
 #[derive(Clone, Copy)]
 struct Asked {
     /// Before the question was sent.
@@ -47,13 +47,15 @@ struct Asked {
 struct Known {
     set: String,
     ring: KeyRing,
-    /// Hashes of tokens whose signature is right, each in the place that it names. A wrong one costs a question.
+    /// Hashes of tokens with a valid signature, each in the place that its hash names. A collision costs one more
+    /// check.
     right: Box<[AtomicU64]>,
     hasher: RandomState,
 }
 
 impl Known {
-    /// `None` if the set has keys that cannot be used here: then nothing can be said of tokens that name none of the others.
+    /// `None` if the set has keys that cannot be used here. Then nothing is known about tokens that name none of the
+    /// others.
     fn new(set: String) -> Option<Self> {
         let ring = KeyRing::of_issuer(set.as_bytes(), IssuerKeys::default()).ok()?;
         if ring.ignored().len() > 0 {
@@ -99,7 +101,8 @@ impl Signatures {
         }
     }
 
-    /// Learns the server's keys, if it has refused the signature of this token, and that could have been told here.
+    /// Learns the server's keys, if the server has refused the signature of this token and this crate could have done
+    /// so.
     pub(crate) async fn learn<C>(&self, connection: &mut C, token: &str, inactive: &Inactive)
     where
         C: ConnectionLike + Send,
@@ -112,7 +115,7 @@ impl Signatures {
             None => KeyRing::of_issuer(br#"{"keys":[]}"#, IssuerKeys::default())
                 .map_or(Signature::Other, |none| Signature::of(token.as_bytes(), &none)),
         };
-        // Nobody waits for that.
+        // In the background: no caller waits for it.
         let Ok(mut asked) = self.asked.try_lock() else { return };
         let is_soon = asked.is_some_and(|asked| asked.at.elapsed() < asked.pause());
         if tells == Signature::Unknown && !is_soon {
@@ -124,7 +127,7 @@ impl Signatures {
         self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What the server says of its keys after this moment, if it does.
+    /// The server's answer about its keys, asked after this moment, if it answers.
     async fn ask<C>(&self, connection: &mut C, moment: Instant) -> Option<Arc<Known>>
     where
         C: ConnectionLike + Send,
@@ -148,7 +151,7 @@ impl Signatures {
         C: ConnectionLike + Send,
     {
         let at = Instant::now();
-        // Unless the answer comes: the caller may not wait for it.
+        // Unless the answer comes: the caller may have stopped waiting.
         *asked = Some(Asked { at, has_answered: false });
         let set = connection.session_jwks_all().await.ok()?;
         *asked = Some(Asked { at, has_answered: true });

@@ -65,27 +65,27 @@ use crate::signatures::Signatures;
 /// # }
 /// ```
 ///
-/// It is cheap to clone, and every method takes `&self`: keep one in the application's state. The connection is any
-/// asynchronous one of the [`redis`] crate that can be cloned, of a cluster too;
-/// [`SessionStore::connect`] makes one that comes back by itself, as
-/// [`ReconnectingConnection::from_fn`](crate::ReconnectingConnection::from_fn) does by Sentinel.
+/// It is cheap to clone, and every method takes `&self`: keep one in the application's state. It works with every
+/// asynchronous connection of the [`redis`] crate that can be cloned, including those to a cluster.
+/// [`SessionStore::connect`] makes one that reconnects by itself, and so does
+/// [`ReconnectingConnection::from_fn`](crate::ReconnectingConnection::from_fn) with Sentinel.
 ///
 /// # When Redis is away
 ///
-/// Nobody is let in: every method fails with [`StoreError::Unavailable`]. With the feature `offline`, a store that was
-/// given a [`LocalVerifier`] checks JWTs by itself meanwhile, and says so: see [`Assurance`].
+/// Nobody is let in: every method fails with [`StoreError::Unavailable`]. With the feature `offline`, a store with a
+/// [`LocalVerifier`] checks JWTs itself meanwhile, and says so: see [`Assurance`].
 ///
 /// # Forged tokens
 ///
-/// The check of a signature by a public key is the most that a stranger's token can cost the server. With the feature
-/// `signatures`, which is one of the defaults, the store takes that over once the server has refused a signature for the
-/// first time: it gets the server's public keys (`SESSION.JWKS ALL`, which the Redis user must be allowed to send) and
-/// refuses by itself what none of them has signed. From then on each JWT that is signed with a private key costs this
-/// process the check of its signature, 50 to 150 microseconds, the first time it comes.
+/// A stranger's token costs the server most when it has to check a public-key signature. With the feature `signatures`,
+/// a default, the store takes over this check once the server has refused a signature for the first time. It gets the
+/// server's public keys (`SESSION.JWKS ALL`, which the Redis user must be allowed to send) and refuses tokens that none
+/// of them has signed. From then on each JWT with such a signature costs this process the check, 50 to 150
+/// microseconds, the first time it comes.
 ///
-/// Before it refuses, the store asks the server whether its keys are still the same, ten times a second at most for all
-/// that wait. So keys can change without a word to the store, and no good token is refused for old ones. Redis decides
-/// about all tokens that are not known to be forged.
+/// Before it refuses, the store asks the server whether its keys are still the same, at most ten times a second for all
+/// waiting tokens. So you can change keys without telling the store, and outdated keys never refuse a good token. Redis
+/// decides about all tokens that are not known to be forged.
 #[derive(Clone)]
 pub struct SessionStore<C> {
     connection: C,
@@ -145,7 +145,7 @@ impl<C> SessionStore<C> {
         self.keys = keys;
         #[cfg(feature = "near-cache")]
         {
-            // The same tokens are of other keys now.
+            // The remembered tokens belong to other keys now.
             self.near = self.near.map(|near| near.afresh());
         }
         self
@@ -288,8 +288,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         Ok(self.connection().session_create(&key, &options).await?)
     }
 
-    /// Begins it in the place of one of an earlier try, whose tokens are lost: no two sessions are to be in the list of
-    /// devices.
+    /// Replaces the session of an earlier try, whose tokens are lost. The list of devices must not show both.
     pub(crate) async fn create_again(&self, login: &Login) -> Result<Created, StoreError> {
         let id = login.id.as_deref().ok_or(DataError::Randomness)?;
         self.logout_session(&login.user, id).await?;
@@ -340,7 +339,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         if let Some(near) = self.near() {
             let details = self.policy.details;
             let question = Question { key: &key, token, visitor, user: &user, details, touches };
-            // Whatever is wrong with its connection, the other one may do.
+            // Whatever is wrong with the near cache's connection, the other one may work.
             if let Ok(validation) = near.ask(question).await {
                 return self.answer(user, token, validation).await;
             }
@@ -352,7 +351,8 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         };
         #[cfg(feature = "offline")]
         let answer = match answer {
-            // That the session is in use cannot be noted; whether it is alive, Redis still knows better than the token.
+            // The use of the session cannot be recorded, but Redis still knows better than the token whether it is
+            // alive.
             Err(error) if touches && self.local.is_some() && takes_no_changes(&error) => {
                 connection.session_validate(&key, token, &options).await
             }
@@ -360,7 +360,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         };
         match answer.map_err(StoreError::from) {
             Ok(validation) => self.answer(user, token, validation).await,
-            // A token alone does not tell how its user has signed in since.
+            // A token alone does not tell how strongly or recently its user has signed in.
             #[cfg(feature = "offline")]
             Err(error) if self.demand != Demand::default() => Err(error),
             #[cfg(feature = "offline")]
@@ -374,7 +374,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         }
     }
 
-    /// What the server says of a token of this user.
+    /// The server's answer about a token of this user.
     #[cfg_attr(not(feature = "signatures"), allow(clippy::unused_async))]
     async fn answer(
         &self,
@@ -427,11 +427,11 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         grant.into_result().map_err(StoreError::Refused)
     }
 
-    /// The user has signed in again, with another factor or the same, or has other rights: gives the session of this access
-    /// token a new id and new tokens, and what `options` say, such as a level and roles. Its data stay. The new tokens must
-    /// reach the user: the old ones are dead.
+    /// Gives the session of this access token a new id and new tokens, after the user has signed in again, with the
+    /// same or another factor, or has got other rights. `options` can set a level and claims. The session's data stay.
+    /// The new tokens must reach the user: the old ones are dead.
     ///
-    /// Call it once the credentials were right, and never to keep a session going: it makes the sign-in recent.
+    /// Call it after the credentials were right, and never to keep a session going: it makes the sign-in recent.
     ///
     /// # Errors
     /// [`StoreError::Refused`] if the token is not good. With the feature `encryption`, a store that seals data fails with
@@ -445,7 +445,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
             let old = self.without_demands().check(token, &Visitor::new(), false).await?;
             let created = self.exchange(&user, token, options).await?;
             return match self.reseal_twice(&user, &old.id, &created.id).await {
-                // It has ended already, as a check of the new token will say.
+                // It has ended in the meantime, as a check of the new token will say.
                 Ok(()) | Err(StoreError::NoSession) => Ok(created),
                 Err(cause) => {
                     Err(StoreError::Resealing(Box::new(Resealing { created, user, old_id: old.id.clone(), cause })))
@@ -491,7 +491,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         }
     }
 
-    /// Once more if Redis was away: a connection that broke may be another by now.
+    /// Tries once more if Redis was away: the next connection may work.
     #[cfg(feature = "encryption")]
     async fn reseal_twice(&self, user: &str, old_id: &str, new_id: &str) -> Result<(), StoreError> {
         match self.reseal(user, old_id, new_id).await {
@@ -737,7 +737,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         }
     }
 
-    /// The fields as Redis is to see them.
+    /// The fields as Redis stores them.
     #[cfg_attr(not(feature = "encryption"), allow(clippy::unused_self, clippy::unnecessary_wraps))]
     fn sealed(&self, _user: &str, _id: &str, fields: data::Fields) -> Result<data::Fields, DataError> {
         #[cfg(feature = "encryption")]
@@ -749,7 +749,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         Ok(fields)
     }
 
-    /// The same store for what is a sign-in itself.
+    /// The same store, for a check that is itself part of a sign-in.
     pub(crate) fn without_demands(&self) -> Self {
         Self { demand: Demand::default(), ..self.clone() }
     }
@@ -758,13 +758,13 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
         self.connection.clone()
     }
 
-    /// What may answer instead of Redis. How the user has signed in is asked of Redis each time.
+    /// A local answer in place of Redis. The sign-in of the user is always asked of Redis.
     #[cfg(feature = "near-cache")]
     fn near(&self) -> Option<&Arc<Near>> {
         self.near.as_ref().filter(|_| self.demand == Demand::default())
     }
 
-    /// To be held while this key is changed.
+    /// Hold it while this key changes.
     #[cfg(feature = "near-cache")]
     fn change<'a>(&'a self, key: &'a str) -> Change<'a> {
         Change { near: self.near.as_deref(), key }
@@ -816,8 +816,9 @@ impl SessionStore<ReconnectingConnection> {
 #[cfg(feature = "cluster")]
 #[cfg_attr(docsrs, doc(cfg(feature = "cluster")))]
 impl<C> SessionStore<C> {
-    /// As [`near_cache`](SessionStore::near_cache), for a store on a connection to a cluster. `nodes` are some of the cluster's, from
-    /// which the near cache learns of the others, with the user, the password and the certificates for all of them.
+    /// As [`near_cache`](SessionStore::near_cache), for a store on a connection to a cluster. `nodes` are some of the
+    /// cluster's nodes; the near cache learns of the others from them. Their user, password and certificates are for
+    /// all nodes.
     ///
     /// It has a connection of its own to each primary, with RESP3.
     ///
@@ -834,7 +835,7 @@ impl<C> SessionStore<C> {
     /// ```
     ///
     /// # Errors
-    /// If a URL is none, or there are no nodes.
+    /// If a text is no URL, or there are no nodes.
     pub fn near_cache_of_cluster<N: IntoConnectionInfo>(
         mut self,
         settings: NearCache,
@@ -849,8 +850,8 @@ impl<C> SessionStore<C> {
     }
 }
 
-/// While a key is changed. At its end, however it ends, nothing is remembered of the key from before: whether a change
-/// was made whose answer did not come is not known.
+/// Guards the change of a key. When it ends, however it ends, everything remembered of the key is dropped: if the
+/// answer was lost, nobody knows whether the change was made.
 #[cfg(feature = "near-cache")]
 struct Change<'a> {
     near: Option<&'a Near>,
@@ -871,7 +872,7 @@ pub(crate) fn is_taken(error: &redis::RedisError) -> bool {
     SessionErrorCode::of(error) == Some(SessionErrorCode::SessionExists)
 }
 
-/// The user that a token names; what names none is no token.
+/// The user that a token names. A text without one is not a token.
 fn user_of(token: &str) -> Result<String, StoreError> {
     unverified_user(token).ok_or_else(|| StoreError::Refused(Reason::Malformed.into()))
 }

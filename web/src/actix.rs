@@ -1,7 +1,7 @@
-//! The layer as a middleware of actix-web, and what its handlers take.
+//! The layer as a middleware of actix-web, and its extractors.
 //!
-//! actix-web has requests and headers of its own, of an earlier version of the crate `http`; so a request's head is copied
-//! for the layer, without its body.
+//! actix-web has its own requests and headers, of an earlier version of the crate `http`. So the layer gets a copy of
+//! the request's head, without the body.
 
 use std::future::{Ready, ready};
 use std::pin::Pin;
@@ -19,7 +19,7 @@ use crate::layer::SessionLayer;
 use crate::rejection::Rejection;
 use crate::session::Session;
 
-/// What a [`SessionLayer`] makes of a service of actix-web.
+/// A service of actix-web with a [`SessionLayer`] around it.
 pub struct SessionMiddleware<S, C> {
     inner: Rc<S>,
     layer: SessionLayer<C>,
@@ -73,7 +73,7 @@ where
             };
             {
                 let mut extensions = request.extensions_mut();
-                // As `Session::put` does it.
+                // As in `Session::put`.
                 extensions.remove::<Session>();
                 extensions.remove::<Rejection>();
                 found.remove::<Session>().map(|session| extensions.insert(session));
@@ -128,8 +128,8 @@ impl ResponseError for Rejection {
     }
 }
 
-/// A handler that takes one is not run without. Where a request may do without, take a `Result<Session, Rejection>`: an
-/// `Option<Session>` does not tell a stranger from an outage.
+/// A handler with this argument does not run without a session. If a route accepts requests without one, take a
+/// `Result<Session, Rejection>`: an `Option<Session>` cannot tell a stranger from an outage.
 impl FromRequest for Session {
     type Error = Rejection;
     type Future = Ready<Result<Self, Rejection>>;

@@ -1,4 +1,4 @@
-//! What handlers of axum take.
+//! The extractors of axum.
 
 use axum_core::body::Body;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};

@@ -1,4 +1,4 @@
-//! The cookie that brings a session's token.
+//! The cookie with a session's token.
 
 use std::time::SystemTime;
 
@@ -7,33 +7,33 @@ use cookie::{Cookie, CookieBuilder};
 use http::{HeaderMap, HeaderValue, header};
 use redis_session_store::redis_session::Created;
 
-/// What browsers keep of a cookie's name and value, in bytes (draft-ietf-httpbis-rfc6265bis section 5.6).
+/// The longest name and value of a cookie that browsers keep, in bytes (draft-ietf-httpbis-rfc6265bis section 5.6).
 const MOST_BYTES: usize = 4096;
 
 /// Which requests from other sites carry the cookie.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SameSite {
-    /// None, not even a link to this site: a user who follows one looks logged out.
+    /// None, not even a link to this site: a user who follows a link looks logged out.
     Strict,
-    /// Links to this site, but no request that changes something.
+    /// Links to this site, but no request that changes anything.
     #[default]
     Lax,
-    /// All, as pages need that are embedded in other sites.
+    /// All of them, for pages that are embedded in other sites.
     None,
 }
 
 /// A cookie for the session's token: `__Host-`, `Secure`, `HttpOnly`, `SameSite`, for this host alone.
 ///
-/// Browsers refuse a cookie whose name starts with `__Host-` unless it is secure, for all paths, and for the very host
-/// that sets it, so that no other host of the domain can plant one (draft-ietf-httpbis-rfc6265bis section 4.1.3.2). With
-/// a [`domain`](Self::domain) or a [`path`](Self::path) the name starts with `__Secure-`.
+/// Browsers refuse a cookie whose name starts with `__Host-` unless it is secure, for all paths, and for exactly the
+/// host that sets it. So no other host of the domain can plant one (draft-ietf-httpbis-rfc6265bis section 4.1.3.2).
+/// With a [`domain`](Self::domain) or a [`path`](Self::path) the name starts with `__Secure-`.
 ///
 /// A [`SessionLayer`](crate::SessionLayer) that [knows the cookie](crate::SessionLayer::cookie) adds `Cache-Control:
-/// no-store` to an answer that sets it or takes it back, unless the handler says what caches may do. Elsewhere, and for
-/// pages that show what is the user's alone, the application must.
+/// no-store` to an answer that sets or deletes it, unless the handler sets `Cache-Control` itself. Without the layer,
+/// and for pages that show a user's private data, set the header yourself.
 ///
-/// A browser drops a cookie of more than 4,096 bytes, and then a warning is logged. The opaque tokens that a store makes
-/// unless it is told otherwise have less than 500; a JWT with large claims may not fit.
+/// A browser drops a cookie of more than 4,096 bytes; then the log has a warning. The opaque tokens that a store makes
+/// by default have less than 500 bytes; a JWT with large claims may not fit.
 ///
 /// ```
 /// use redis_session_web::{SameSite, SessionCookie};
@@ -46,7 +46,7 @@ pub enum SameSite {
 pub struct SessionCookie {
     /// Its name without prefix.
     base: String,
-    /// Its name with it.
+    /// Its name with the prefix.
     name: String,
     same_site: SameSite,
     domain: Option<String>,
@@ -64,7 +64,7 @@ impl SessionCookie {
         Self { base, name: String::new(), same_site, domain: None, path: "/".to_owned(), is_secure: true }.named()
     }
 
-    /// Finds the strictest prefix that goes with the attributes.
+    /// Chooses the strictest prefix that the attributes allow.
     fn named(mut self) -> Self {
         let prefix = match (self.is_secure, &self.domain, self.path.as_str()) {
             (false, ..) => "",
@@ -89,8 +89,8 @@ impl SessionCookie {
         self.named()
     }
 
-    /// `Path`: the cookie is for the paths below this one. Default: `/`. This protects the cookie from no page of the
-    /// same host.
+    /// `Path`: the cookie is for the paths below this one. Default: `/`. It does not protect the cookie from other
+    /// pages of the same host.
     #[must_use]
     pub fn path(mut self, path: &str) -> Self {
         self.path = attribute(path);
@@ -100,15 +100,15 @@ impl SessionCookie {
     /// For development over plain HTTP, with a browser that does not treat `http://localhost` as secure: without
     /// `Secure`, and without a prefix.
     ///
-    /// A [`SessionLayer`](crate::SessionLayer) with such a cookie serves loopback alone: a request to another host than
-    /// `localhost`, `127.0.0.1` and their like is answered 500, and the log says why.
+    /// A [`SessionLayer`](crate::SessionLayer) with such a cookie serves only loopback: it answers 500 to requests for
+    /// other hosts than `localhost`, `127.0.0.1` and similar ones, and the log says why.
     #[must_use]
     pub fn insecure_on_loopback(mut self) -> Self {
         self.is_secure = false;
         self.named()
     }
 
-    /// Its whole name.
+    /// Its name with the prefix.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -151,25 +151,25 @@ impl SessionCookie {
         if let Some(max_age) = max_age {
             cookie = cookie.max_age(max_age);
         }
-        // Tokens are base64url and dots, which a header takes.
+        // Tokens are base64url and dots, which are valid in a header.
         let mut value = HeaderValue::try_from(cookie.build().to_string()).unwrap_or(HeaderValue::from_static(""));
         value.set_sensitive(true);
         value
     }
 
-    /// Whether it is for requests to loopback alone.
+    /// Whether it works only for requests to loopback.
     pub(crate) fn is_for_loopback(&self) -> bool {
         !self.is_secure
     }
 
-    /// Whether this value of `Set-Cookie` hands it out or takes it back.
+    /// Whether this value of `Set-Cookie` sets or deletes the cookie.
     pub(crate) fn is_set_by(&self, value: &HeaderValue) -> bool {
         let rest = value.as_bytes().strip_prefix(self.name.as_bytes());
         rest.is_some_and(|rest| rest.starts_with(b"="))
     }
 
-    /// The token that a request brings in it; an error if it brings several, or bytes that are no token's. Other cookies
-    /// are not looked at: what they hold is for others.
+    /// The token in a request's cookie. An error if there are several, or if the bytes cannot be a token. Other cookies
+    /// are ignored, valid or not.
     pub(crate) fn token(&self, headers: &HeaderMap) -> Result<Option<String>, ()> {
         let pairs = headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
         let mut values = pairs.filter_map(|pair| self.value_of(pair)).filter(|value| !value.is_empty());
@@ -180,7 +180,7 @@ impl SessionCookie {
         value.map(|value| std::str::from_utf8(value).map(str::to_owned).map_err(|_| ())).transpose()
     }
 
-    /// The value of this cookie, if that is what the pair is (RFC 6265 section 4.2.1).
+    /// The value, if the pair is this cookie (RFC 6265 section 4.2.1).
     fn value_of<'p>(&self, pair: &'p [u8]) -> Option<&'p [u8]> {
         let at = pair.iter().position(|byte| *byte == b'=')?;
         let (name, value) = pair.split_at_checked(at)?;
@@ -192,7 +192,7 @@ impl SessionCookie {
     }
 }
 
-/// What an attribute's value can be (RFC 6265 section 4.1.1).
+/// Whether this can be the value of an attribute (RFC 6265 section 4.1.1).
 fn attribute(value: &str) -> String {
     value.chars().filter(|c| !c.is_control() && c.is_ascii() && *c != ';').collect()
 }

@@ -1,4 +1,4 @@
-//! The layer: takes the token from a request and asks about it, once.
+//! The layer: takes the token from a request and checks it once.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -55,9 +55,9 @@ type ReasonText = dyn Fn(&InactiveReason) -> Option<Cow<'static, str>> + Send + 
 pub struct Refused {
     /// Why.
     pub reason: InactiveReason,
-    /// Whose token it is; `None` if its signature is not good, for then anybody may have written the name.
+    /// The user of the token; `None` if its signature is bad, because anyone may have written the name.
     pub user: Option<String>,
-    /// Who brought it.
+    /// The visitor who sent it.
     pub visitor: Visitor,
 }
 
@@ -86,7 +86,7 @@ impl<C> fmt::Debug for SessionLayer<C> {
 }
 
 impl<C> SessionLayer<C> {
-    /// A layer that takes tokens from `Authorization: Bearer` and slides the idle timers of their sessions.
+    /// A layer that takes tokens from `Authorization: Bearer` and restarts the idle timeouts of their sessions.
     #[must_use]
     pub fn new(store: SessionStore<C>) -> Self {
         Self { store, options: Arc::default() }
@@ -97,32 +97,32 @@ impl<C> SessionLayer<C> {
         self
     }
 
-    /// Take the token from this cookie if there is no `Authorization: Bearer`.
+    /// Takes the token from this cookie if there is no `Authorization: Bearer`.
     ///
-    /// A browser sends cookies with what other sites make it send, too. So a request that may change something (any but
-    /// `GET`, `HEAD` and `OPTIONS`) gets 403 if the browser says that another site made it, unless it brings a Bearer
-    /// token, which no browser adds by itself. This holds without a cookie too, because another site can make a browser
-    /// log in. Let no `GET` change anything.
+    /// Browsers also send cookies with requests that other sites cause. So a request that may change something (any but
+    /// `GET`, `HEAD` and `OPTIONS`) gets 403 if the browser says that another site caused it, unless it has a Bearer
+    /// token, which no browser adds by itself. The rule applies without a cookie too, because another site can make a
+    /// browser log in. Never change anything in a `GET`.
     #[must_use]
     pub fn cookie(self, cookie: SessionCookie) -> Self {
         self.with(|options| options.cookie = Some(cookie))
     }
 
-    /// Treat requests of pages of these origins as your own: `https://app.example`.
+    /// Treats requests from pages of these origins as your own: `https://app.example`.
     #[must_use]
     pub fn trusted_origins(self, origins: impl IntoIterator<Item = HeaderValue>) -> Self {
         self.with(|options| options.trusted_origins = origins.into_iter().collect())
     }
 
-    /// Tell devices apart by the values of these headers, and bind sessions to them: see [`Visitor::device`]. Choose
-    /// headers that a browser does not change: a version in one logs everybody out with each update.
+    /// Identifies devices by the values of these headers, and binds sessions to them: see [`Visitor::device`]. Choose
+    /// headers that stay the same: a version in one logs everyone out with each update.
     #[must_use]
     pub fn device_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
         self.with(|options| options.device_headers = headers.into_iter().collect())
     }
 
-    /// How to find a client's address. If a proxy stands in front, read a header that the proxy sets and no client can:
-    /// never trust a value that a client may send.
+    /// Sets how to find a client's address. With a proxy, read a header that the proxy sets and that clients cannot
+    /// set: never trust a value from the client.
     #[must_use]
     pub fn client_ip(self, ip: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
         self.with(|options| options.client_ip = Some(Arc::new(ip)))
@@ -134,8 +134,8 @@ impl<C> SessionLayer<C> {
         self.with(|options| options.on_refused = Some(Arc::new(hook)))
     }
 
-    /// The text for a user whose genuine token was refused, instead of the reason's name. It becomes the answer's
-    /// `error_description`. The answer to a token that was never good has no text.
+    /// Sets the text for a user whose genuine token was refused, which replaces the reason's name. It becomes the
+    /// answer's `error_description`. If the token is not genuine, the answer has no text.
     ///
     /// ```
     /// use redis_session_store::redis_session::Reason;
@@ -157,8 +157,8 @@ impl<C> SessionLayer<C> {
         self.with(|options| options.reason_text = Some(Arc::new(move |reason| text(reason).map(Into::into))))
     }
 
-    /// Let only requests through whose session has this claim with this value, or with an array that contains it:
-    /// others get 403. See [`Session::claim`] for the sessions whose claims are known.
+    /// Accepts only sessions with this claim and this value, or with an array that contains the value. Others get 403.
+    /// [`Session::claim`] says for which sessions claims are known.
     ///
     /// ```
     /// # use redis_session_web::SessionLayer;
@@ -172,8 +172,8 @@ impl<C> SessionLayer<C> {
         self.with(|options| options.claims.push(claim)).required()
     }
 
-    /// Let only requests through whose user has signed in with at least this level: see
-    /// [`SessionStore::require_level`]. A weaker sign-in gets 401 with the error `insufficient_user_authentication`
+    /// Accepts only users who have signed in with at least this level: see [`SessionStore::require_level`]. A weaker
+    /// sign-in gets 401 with the error `insufficient_user_authentication`
     /// (RFC 9470 section 3), and [`login_redirect`](Self::login_redirect) sends people to a page that asks for another
     /// factor.
     ///
@@ -191,32 +191,32 @@ impl<C> SessionLayer<C> {
         self.required()
     }
 
-    /// Let only requests through whose user has signed in within `age`: see [`SessionStore::require_sign_in_within`].
-    /// An earlier sign-in gets the same answer as for [`require_level`](Self::require_level).
+    /// Accepts only users who have signed in within `age`: see [`SessionStore::require_sign_in_within`]. An earlier
+    /// sign-in gets the same answer as for [`require_level`](Self::require_level).
     #[must_use]
     pub fn require_sign_in_within(mut self, age: Duration) -> Self {
         self.store = self.store.require_sign_in_within(age);
         self.required()
     }
 
-    /// Send people without a sufficient session to this page of the application. This makes a session
-    /// [required](Self::required). A `GET` that accepts HTML and has no sufficient session gets 303.
+    /// Redirects browsers without a sufficient session to this page of the application: a `GET` that accepts HTML gets
+    /// 303. This makes a session [required](Self::required).
     ///
     /// # Errors
-    /// If the page's address cannot be in a header.
+    /// If the page's address is not valid in a header.
     pub fn login_redirect(self, page: &str) -> Result<Self, http::header::InvalidHeaderValue> {
         let page = HeaderValue::try_from(page)?;
         Ok(self.with(|options| options.login_page = Some(page)).required())
     }
 
-    /// Let no request through without a session, even if its handler takes none.
+    /// Accepts no request without a session, even if its handler takes none.
     #[must_use]
     pub fn required(self) -> Self {
         self.with(|options| options.required = true)
     }
 
-    /// Leave idle timers alone. Use this for requests that a user does not make, such as those of a page that refreshes
-    /// itself.
+    /// Leaves idle timeouts alone. Use it for requests that a user does not cause, such as those of a page that
+    /// refreshes itself.
     #[must_use]
     pub fn without_touching(self) -> Self {
         self.with(|options| options.only_validates = true)
@@ -224,8 +224,7 @@ impl<C> SessionLayer<C> {
 }
 
 impl<C: ConnectionLike + Clone + Send + Sync> SessionLayer<C> {
-    /// Checks a request, and puts what came of it into its extensions. An error is the answer, and then the request goes no
-    /// further.
+    /// Checks a request, and puts the result into its extensions. An error is the answer, and the request ends here.
     pub(crate) async fn admit(&self, parts: &mut Parts) -> Result<(), Rejection> {
         let options = &self.options;
         if !options.cookie_may_serve(parts) {
@@ -249,7 +248,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionLayer<C> {
         Ok(())
     }
 
-    /// Adds to an answer what keeps it out of caches.
+    /// Adds headers that keep an answer out of caches.
     pub(crate) fn finish(&self, headers: &mut HeaderMap) {
         self.options.keep_out_of_caches(headers);
     }
@@ -288,8 +287,8 @@ impl Options {
         (is_person && may_log_in).then(|| Rejection::Redirect(page.clone()))
     }
 
-    /// No cache may keep a token, or hand it to somebody else (OWASP session management, "Web Content Caching"). What the
-    /// handler says of caches itself stays.
+    /// No cache may keep a token, or give it to another user (OWASP session management, "Web Content Caching"). A
+    /// `Cache-Control` of the handler stays.
     fn keep_out_of_caches(&self, headers: &mut HeaderMap) {
         let is_ours = |value: &HeaderValue| self.cookie.as_ref().is_some_and(|cookie| cookie.is_set_by(value));
         if !headers.contains_key(header::CACHE_CONTROL) && headers.get_all(header::SET_COOKIE).iter().any(is_ours) {
@@ -297,7 +296,7 @@ impl Options {
         }
     }
 
-    /// Whose request it is.
+    /// The session of the request, or why it has none.
     async fn check<C: ConnectionLike + Clone + Send + Sync>(
         &self,
         store: &SessionStore<C>,
@@ -339,7 +338,7 @@ impl Options {
         }
     }
 
-    /// The token that a request brings; an error if it brings several, or what cannot be one.
+    /// The token of a request. An error if there are several, or if the bytes cannot be a token.
     fn token(&self, headers: &HeaderMap) -> Result<Option<String>, ()> {
         let mut given = bearer_tokens(headers);
         match (given.next(), given.next()) {
@@ -350,7 +349,7 @@ impl Options {
     }
 }
 
-/// The well-formed tokens of `Authorization: Bearer`. Other schemes are for others, such as a proxy's `Basic`.
+/// The well-formed tokens of `Authorization: Bearer`. Other schemes, such as a proxy's `Basic`, are ignored.
 fn bearer_tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| bearer(value.as_bytes()))
 }
@@ -366,7 +365,7 @@ fn bearer(value: &[u8]) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("Bearer") && is_b64token).then_some(token)
 }
 
-/// Names and values, one to a line: neither has line breaks.
+/// Names and values, one to a line: neither contains line breaks.
 fn fingerprint(names: &[HeaderName], headers: &HeaderMap) -> Vec<u8> {
     let mut fingerprint = Vec::new();
     for name in names {
@@ -377,7 +376,7 @@ fn fingerprint(names: &[HeaderName], headers: &HeaderMap) -> Vec<u8> {
         }
         fingerprint.push(b'\n');
     }
-    // More than the server takes of a fingerprint cannot be told apart.
+    // The longest fingerprint that the server accepts.
     fingerprint.truncate(4096);
     fingerprint
 }

@@ -89,16 +89,17 @@
 //! # }
 //! ```
 //!
-//! The layer also puts a [`Visitor`](redis_session_store::Visitor) there, the origin of the request, for a login. A
-//! request without a good token gets a [`Rejection`]: 401 with `WWW-Authenticate` (RFC 6750 section 3) and a JSON
-//! object. If the token is genuine, they have the reason, by its name or by a [text](SessionLayer::reason_text) of
-//! yours. Every reason goes to [`SessionLayer::on_refused`]. While Redis is away the answer is 503.
+//! The layer also adds a [`Visitor`](redis_session_store::Visitor), the origin of the request, for a login. A request
+//! without a good token gets a [`Rejection`]: 401 with `WWW-Authenticate` (RFC 6750 section 3) and a JSON object. If
+//! the token is genuine, both contain the reason, by its name or by your own [text](SessionLayer::reason_text). Every
+//! reason goes to [`SessionLayer::on_refused`]. While Redis is away the answer is 503.
 //!
-//! A cookie holds an opaque token unless the store's policy asks for JWTs. Such a token lasts as long as its session.
+//! A cookie holds an opaque token unless the store's policy asks for JWTs. An opaque token lasts as long as its
+//! session.
 //!
-//! A cookie comes with requests that other sites make, too. `SameSite=Lax`, the default, keeps it out of those that
-//! change something, as long as no `GET` does; and the layer refuses those by what the browser says of them: see
-//! [`SessionLayer::cookie`].
+//! Browsers also send the cookie with requests that other sites cause. `SameSite=Lax`, the default, leaves it out of
+//! those that change something, as long as no `GET` does. The layer also refuses them by what the browser says of them:
+//! see [`SessionLayer::cookie`].
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -1,18 +1,18 @@
-//! Requests that another site made a browser send.
+//! Requests that another site causes.
 
 use std::net::IpAddr;
 
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, header};
 
-/// Fetch Metadata (W3C), section 2.4: what a browser says of itself, and no script can.
+/// Fetch Metadata (W3C), section 2.4: the browser sets it, and scripts cannot.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Whether another site made a browser send this request, and it may change something.
+/// Whether another site made a browser send this request, and the request may change something.
 ///
-/// Browsers tell: in `Sec-Fetch-Site`, and before there was such a thing in the `Origin` of whatever is not `GET`.
-/// What tells neither is no browser, and has no cookies but its own. Another host of the same domain is another site
-/// here.
+/// Browsers say so in `Sec-Fetch-Site`; older ones in the `Origin` of every request but `GET`. A client that sends
+/// neither is not a browser, and sends no cookies of other people. Another host of the same domain counts as another
+/// site.
 pub(crate) fn is_foreign(parts: &Parts, trusted: &[HeaderValue]) -> bool {
     if parts.method.is_safe() {
         return false;
@@ -28,14 +28,14 @@ pub(crate) fn is_foreign(parts: &Parts, trusted: &[HeaderValue]) -> bool {
     }
 }
 
-/// Without the scheme, which a server behind a proxy does not know.
+/// Without the scheme, which a server with a proxy in front does not know.
 fn is_of_this_host(origin: &HeaderValue, parts: &Parts) -> bool {
     let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
     host(parts).zip(origin).is_some_and(|(host, (_, origin))| origin.eq_ignore_ascii_case(host))
 }
 
-/// Whether the request is to this machine itself, by the host that it names: `localhost`, a name below it (RFC 6761
-/// section 6.3) or a loopback address.
+/// Whether the request is to this machine itself, by the host in it: `localhost`, a name below it (RFC 6761 section
+/// 6.3) or a loopback address.
 pub(crate) fn is_loopback(parts: &Parts) -> bool {
     let Some(host) = host(parts) else { return false };
     let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));

@@ -29,9 +29,10 @@ pub enum Rejection {
     Foreign,
     /// The user is at the policy's limit of sessions, and the policy refuses more: 409.
     Limit,
-    /// Sessions cannot be checked at the moment: 503.
+    /// Redis is away, so no session can be checked: 503.
     Unavailable,
-    /// Log in there first: 303. See [`SessionLayer::login_redirect`](crate::SessionLayer::login_redirect).
+    /// The user must log in there first: 303. See
+    /// [`SessionLayer::login_redirect`](crate::SessionLayer::login_redirect).
     Redirect(HeaderValue),
     /// A mistake in the application, which the log names: 500. A route has no [`SessionLayer`](crate::SessionLayer), or
     /// Redis refused a command.
@@ -48,15 +49,15 @@ pub struct Refusal {
     pub text: Option<Cow<'static, str>>,
 }
 
-/// The sign-in that a request needs, if that of its session is not enough.
+/// The sign-in that a request needs, if the session's own is not enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StepUp {
     /// Why the token was refused: `level` or `stale`.
     pub refusal: Refusal,
-    /// The level that it must have, an Authenticator Assurance Level of NIST SP 800-63B, if known.
+    /// The required level, an Authenticator Assurance Level of NIST SP 800-63B, if known.
     pub level: Option<u8>,
-    /// The greatest age that it may have, if known.
+    /// The greatest allowed age, if known.
     pub max_age: Option<Duration>,
 }
 
@@ -71,7 +72,7 @@ impl StepUp {
     }
 }
 
-/// What RFC 6750 and RFC 9470 call it.
+/// The error codes of RFC 6750 and RFC 9470.
 const INVALID: &str = "invalid_token";
 const STEP_UP: &str = "insufficient_user_authentication";
 
@@ -82,12 +83,12 @@ impl<R: Into<InactiveReason>> From<R> for Refusal {
 }
 
 impl Refusal {
-    /// The reason, if it can be told.
+    /// The reason, if the answer may contain it.
     fn told(&self) -> Option<&str> {
         self.reason.is_of_genuine_token().then(|| self.reason.as_str())
     }
 
-    /// What people are told: the application's text, or the reason's name.
+    /// The text for people: the application's, or the reason's name.
     pub(crate) fn description(&self) -> Option<&str> {
         self.told().map(|reason| self.text.as_deref().unwrap_or(reason))
     }
@@ -104,7 +105,7 @@ impl Refusal {
 }
 
 impl Rejection {
-    /// A token that was refused, by a check that demanded so strong and so recent a sign-in.
+    /// A token that was refused by a check with these demands on the sign-in.
     pub(crate) fn of(refusal: Refusal, level: Option<u8>, max_age: Option<Duration>) -> Self {
         match refusal.reason.known() {
             Some(Reason::Level | Reason::Stale) => Self::StepUp(StepUp { refusal, level, max_age }),
@@ -125,7 +126,7 @@ impl Rejection {
         }
     }
 
-    /// What it is called in the answer.
+    /// The error code in the answer.
     const fn error(&self) -> &'static str {
         match self {
             Self::Missing | Self::Redirect(_) => "login_required",
@@ -184,7 +185,7 @@ impl fmt::Display for Rejection {
 
 impl std::error::Error for Rejection {}
 
-/// What is the matter goes to the log.
+/// The log has the cause.
 impl From<StoreError> for Rejection {
     fn from(error: StoreError) -> Self {
         match error {

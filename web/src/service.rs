@@ -1,4 +1,4 @@
-//! The layer as `tower` has it, around a service of any framework.
+//! The layer as a `tower` layer, around a service of any framework.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -24,7 +24,7 @@ impl<S, C: Clone> Layer<S> for SessionLayer<C> {
     }
 }
 
-/// What a [`SessionLayer`] makes of a service. An answer is the service's, or the layer's own.
+/// A service with a [`SessionLayer`] around it. The answer is the service's, or the layer's own.
 #[derive(Clone, Debug)]
 pub struct SessionService<S, C> {
     inner: S,
@@ -47,7 +47,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The one that is ready is this one, and not its clone.
+        // The service that reported to be ready is this one, not its clone.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let layer = self.layer.clone();
@@ -63,7 +63,7 @@ where
     }
 }
 
-/// What this request is answered.
+/// The answer to this request.
 #[cfg_attr(not(feature = "tonic"), allow(clippy::needless_pass_by_value))]
 fn answer(rejection: Rejection, _request: &Parts) -> Response<Full<Bytes>> {
     #[cfg(feature = "tonic")]

@@ -15,8 +15,9 @@ use crate::rejection::Rejection;
 /// The session of the request, which a [`SessionLayer`](crate::SessionLayer) has checked and put into the request's
 /// extensions. It has the fields of [`Authenticated`]: `user`, `id` and so on.
 ///
-/// With axum it is an argument of a handler (feature `axum`). A handler that takes one is not run without. One that takes
-/// an `Option<Session>` is, unless Redis is away. Elsewhere, [`Session::of`] gets it from the extensions.
+/// With axum it is an argument of a handler (feature `axum`). A handler with this argument does not run without a
+/// session. One with an `Option<Session>` does, unless Redis is away. In other frameworks, [`Session::of`] gets it from
+/// the extensions.
 #[derive(Clone)]
 pub struct Session {
     found: Arc<Authenticated>,
@@ -28,7 +29,7 @@ impl Session {
         Self { found, token: token.into() }
     }
 
-    /// Puts the result of a layer into a request's extensions, and replaces that of an outer layer.
+    /// Puts the result of a layer into a request's extensions. It replaces that of an outer layer.
     pub(crate) fn put(checked: Result<Self, Rejection>, extensions: &mut Extensions) {
         extensions.remove::<Self>();
         extensions.remove::<Rejection>();
@@ -75,8 +76,8 @@ impl Session {
         &self.token
     }
 
-    /// A claim of the session, as [`Login::claims`](redis_session_store::Login::claims) gave it, or of its JWT, which was
-    /// verified. An opaque token has no claims: those of its session are known if the store's policy asks for
+    /// A claim of the session, from [`Login::claims`](redis_session_store::Login::claims), or of its verified JWT. An
+    /// opaque token contains no claims: the session's are known if the store's policy asks for
     /// [details](redis_session_store::Policy::details).
     #[must_use]
     pub fn claim(&self, name: &str) -> Option<Value> {
@@ -95,7 +96,7 @@ impl Session {
         self.details.as_ref()?.level
     }
 
-    /// Whether a claim has this value, or is an array that contains it.
+    /// Whether a claim has this value, or is an array with it.
     #[must_use]
     pub fn has_claim(&self, name: &str, value: &Value) -> bool {
         match self.claim(name) {
@@ -105,8 +106,8 @@ impl Session {
     }
 }
 
-/// The second of a JWT's three parts (RFC 7515 section 7.1). An opaque token has four, and its second is the user, whose
-/// name may be any text.
+/// The second of a JWT's three parts (RFC 7515 section 7.1). An opaque token has four, and its second part is the user,
+/// whose name may be any text.
 fn payload_of_jwt(token: &str) -> Option<&str> {
     let mut parts = token.split('.');
     let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);

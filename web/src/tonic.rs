@@ -1,4 +1,4 @@
-//! What calls of gRPC are answered, by handlers of tonic and by the layer itself.
+//! gRPC answers: of handlers of tonic, and of the layer itself.
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 
 use crate::rejection::Rejection;
 
-/// Of a genuine token that is not good any more, the message says why, as [`SessionLayer::reason_text`] has it.
+/// If the token is genuine, the message says why it is not good, with the text of [`SessionLayer::reason_text`].
 ///
 /// [`SessionLayer::reason_text`]: crate::SessionLayer::reason_text
 impl From<Rejection> for Status {
@@ -29,12 +29,12 @@ impl From<Rejection> for Status {
     }
 }
 
-/// Whether a request is a call of gRPC: "PROTOCOL-HTTP2.md" has its content type.
+/// Whether a request is a gRPC call, by its content type (gRPC, "PROTOCOL-HTTP2.md").
 pub(crate) fn is_call(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// The layer's own answer to a call: a status, because a client of gRPC reads nothing else.
+/// The layer's own answer to a call: a status, because gRPC clients read nothing else.
 pub(crate) fn answer(rejection: Rejection) -> Response<Full<Bytes>> {
     Status::from(rejection).into_http()
 }

@@ -1,4 +1,4 @@
-//! The answers, and what the server pushes about them.
+//! The remembered answers, and the server's pushes about them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,15 +18,15 @@ use crate::authenticated::{Assurance, Authenticated};
 use crate::connect::{Listener, Preparing};
 use crate::login::Visitor;
 
-/// Where the module announces changes that concern everyone.
+/// The channel on which the module announces changes that concern everyone.
 const CHANNEL: &str = "__redis_session__";
-/// For how long a connection that has proved alive is believed to be.
+/// How long a connection counts as alive after it has proved it.
 const TRUST: Duration = Duration::from_secs(3);
-/// For how long the uses of a session may stay unsent at most.
+/// How long uses of a session may wait to be sent.
 const LONGEST_UNSENT: Duration = Duration::from_secs(60);
-/// When a use that could not be sent is tried again.
+/// The pause before a use that could not be sent is tried again.
 const NEXT_TRY: Duration = Duration::from_secs(1);
-/// How many uses may wait to be sent. Others are late by one interval.
+/// How many uses may wait to be sent. Further ones are sent an interval later.
 const MOST_WAITING: usize = 100_000;
 
 /// What is asked of a token.
@@ -40,7 +40,7 @@ pub(crate) struct Question<'a> {
     pub(crate) touches: bool,
 }
 
-/// A use to be sent. The token is held no longer than that takes.
+/// A use to be sent. It holds the token until it is sent.
 pub(super) struct Use {
     entry: Arc<Entry>,
     pub(super) token: Box<str>,
@@ -52,11 +52,11 @@ impl Use {
     }
 }
 
-/// What a read notes before it is sent.
+/// What a read records before it is sent.
 pub(super) struct Ticket {
     node: u16,
     generation: u64,
-    /// Whether it is sent over the connection of this generation.
+    /// Whether it goes over the connection of this generation.
     is_tracked: bool,
     changes: u64,
     sent: Moment,
@@ -65,24 +65,24 @@ pub(super) struct Ticket {
 /// The connection to a node.
 #[derive(Default)]
 struct Node {
-    /// The number of the one that tracks; 0 if there is none.
+    /// The number of the connection that tracks; 0 if there is none.
     tracking: AtomicU64,
-    /// Until when it is believed to be alive.
+    /// Until when it counts as alive.
     alive_until: AtomicU64,
 }
 
-/// Who listens to what a node pushes.
+/// The listener to the pushes of one node.
 pub(super) struct Ear {
     cache: Arc<Cache>,
     node: u16,
 }
 
-/// What is remembered, and what the connections that track it say.
+/// The remembered answers, and what the tracking connections have reported.
 pub(super) struct Cache {
     max_age: Duration,
     clock: Clock,
     table: Table,
-    /// Goes up with each connection that comes or goes, and whenever all is dropped.
+    /// Increases when a connection starts or ends, and when everything is dropped.
     generation: AtomicU64,
     /// The connections that track: one to a server, or to each node of a cluster.
     nodes: Box<[Node]>,
@@ -96,7 +96,7 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// One that so many connections track.
+    /// A cache that this many connections track.
     pub(super) fn new(settings: NearCache, nodes: u16) -> Self {
         Self {
             max_age: settings.max_age,
@@ -144,28 +144,28 @@ impl Cache {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Whether the connection to this node is believed to be alive.
+    /// Whether the connection to this node counts as alive.
     fn is_believed(&self, node: u16, now: Moment) -> bool {
         let node = self.nodes.get(usize::from(node));
         node.is_some_and(|node| now.nanos() < node.alive_until.load(Ordering::Acquire))
     }
 
-    /// Who is to listen to this node.
+    /// The listener for this node.
     pub(super) fn ear(self: &Arc<Self>, node: u16) -> Arc<Ear> {
         Arc::new(Ear { cache: Arc::clone(self), node })
     }
 
-    /// What a read over the connection with this number to this node is to note before it is sent.
+    /// What a read over this connection to this node records before it is sent.
     pub(super) fn ticket(&self, link: &Link, number: u64, key: &str) -> Ticket {
-        // In this order: if the connection is replaced in between, the generation is one that has ended.
+        // The order matters: if the connection is replaced in between, the ticket has a generation that has ended.
         let generation = link.since.unwrap_or_else(|| self.generation());
         let tracking = self.nodes.get(usize::from(link.node)).map(|node| node.tracking.load(Ordering::Acquire));
         let is_tracked = tracking == Some(number);
         Ticket { node: link.node, generation, is_tracked, changes: self.table.changes(key), sent: self.clock.now() }
     }
 
-    /// Notes that what was asked with this ticket was answered: the connection was alive when it was sent, and all that
-    /// was pushed before is known.
+    /// Records that the request of this ticket was answered: the connection was alive when it was sent, and all earlier
+    /// pushes have been seen.
     pub(super) fn heard(&self, ticket: &Ticket) {
         if ticket.is_tracked
             && ticket.generation == self.generation.load(Ordering::Acquire)
@@ -178,8 +178,8 @@ impl Cache {
     /// Remembers a good answer.
     pub(super) fn learn(&self, ticket: &Ticket, question: &Question<'_>, session: &ActiveSession) {
         let (Some(id), Some(details)) = (&session.id, &session.details) else { return };
-        // The server's clock at the check, which was after this one's when the question was sent: so what counts from
-        // there ends here earlier, by as long as the question took, and never later.
+        // The server made the check after the question was sent by this clock. Counted from then, deadlines end early
+        // here, by the duration of the question, and never late.
         let left = |time: Timestamp| span(details.checked_at, time);
         let until = ticket.sent.after(self.max_age.min(left(session.expires_at)));
         let interval = match (details.last_seen_at, details.idle_expires_at) {
@@ -207,7 +207,7 @@ impl Cache {
         }
     }
 
-    /// Whether anything can be remembered, uses included.
+    /// Whether there is anything to keep, uses included.
     pub(super) fn works(&self) -> bool {
         self.table.works()
     }
@@ -229,14 +229,14 @@ impl Cache {
         self.use_came.notified().await;
     }
 
-    /// Some of the uses to send, at most so many.
+    /// Takes uses to send, at most this many.
     pub(super) fn take_uses(&self, most: usize) -> Vec<Use> {
         let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
         let count = uses.len().min(most);
         uses.drain(..count).collect()
     }
 
-    /// Notes what became of the uses that were sent.
+    /// Records the results of the uses that were sent.
     pub(super) fn sent(&self, uses: &[Use], answers: &[RedisResult<Validation>]) {
         for (used, answer) in uses.iter().zip(answers.iter().map(Some).chain(std::iter::repeat(None))) {
             match answer {
@@ -253,26 +253,26 @@ impl Cache {
         self.table.is_empty()
     }
 
-    /// Whether the connection to this node has not proved alive for so long.
+    /// Whether the connection to this node has not proved alive for this long.
     pub(super) fn wants_beat(&self, node: u16, beat: Duration) -> bool {
         let node = self.nodes.get(usize::from(node));
         node.and_then(|node| self.silence(node)).is_none_or(|silence| silence >= beat)
     }
 
-    /// For how long the connection has not proved alive; `None` if it is not believed to be.
+    /// How long ago the connection last proved alive; `None` if it does not count as alive.
     fn silence(&self, node: &Node) -> Option<Duration> {
         let left = Moment::from_nanos(node.alive_until.load(Ordering::Acquire)).since(self.clock.now());
         (!left.is_zero()).then(|| TRUST.saturating_sub(left))
     }
 
-    /// The same of that of these nodes which has not for longest.
+    /// The longest silence of these nodes; `None` if one of them does not count as alive.
     fn longest_silence(&self, nodes: &[u16]) -> Option<Duration> {
         let silence_of = |node: &u16| self.silence(self.nodes.get(usize::from(*node))?);
         let silences: Option<Vec<_>> = nodes.iter().map(silence_of).collect();
         silences?.into_iter().max()
     }
 
-    /// Looks at once at what is to be done.
+    /// Wakes the task that does the pending work.
     #[cfg(feature = "cluster")]
     pub(super) fn wake(&self) {
         self.use_came.notify_one();
@@ -282,14 +282,14 @@ impl Cache {
         self.table.forget(key);
     }
 
-    /// Drops all.
+    /// Drops everything.
     pub(super) fn clear(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.clearances.fetch_add(1, Ordering::Relaxed);
         self.table.clear();
     }
 
-    /// What it has done, while these nodes are those that are asked.
+    /// The figures, while these nodes are in use.
     pub(super) fn figures(&self, nodes: &[u16]) -> NearCacheFigures {
         let (entries, bytes) = self.table.size();
         NearCacheFigures {
@@ -311,12 +311,12 @@ impl Cache {
     }
 }
 
-/// From one moment of the server's clock to another; nothing if that is earlier.
+/// The span between two moments of the server's clock; zero if the second is earlier.
 fn span(from: Timestamp, to: Timestamp) -> Duration {
     Duration::from_millis(to.unix_millis().saturating_sub(from.unix_millis()))
 }
 
-/// Whether the address is a new one is the one thing that an answer says of who asks.
+/// A new address is the only part of an answer that depends on the visitor.
 fn for_visitor(mut answer: Arc<Authenticated>, visitor: &Visitor) -> Arc<Authenticated> {
     let is_new = |details: &Details| visitor.known_ip().is_some_and(|ip| details.ip != Some(ip));
     if answer.details.as_ref().is_some_and(|details| details.new_ip != is_new(details))

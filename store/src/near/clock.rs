@@ -1,4 +1,4 @@
-//! Time that nobody can set.
+//! A clock that nobody can set.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub(super) struct Moment(u64);
 
 impl Moment {
-    /// Before all others.
+    /// Earlier than all others.
     pub(super) const NEVER: Self = Self(0);
 
     pub(super) const fn from_nanos(nanos: u64) -> Self {
@@ -27,7 +27,7 @@ impl Moment {
     }
 }
 
-/// A clock that runs on whatever the machine's time is set to.
+/// A clock that is independent of the machine's time.
 #[derive(Debug)]
 pub(super) struct Clock(Instant);
 
@@ -42,7 +42,7 @@ impl Clock {
     }
 }
 
-/// Tells whether the machine has slept: its time has gone on and the clock above has not.
+/// Detects that the machine has slept: its time moved on and the clock above did not.
 #[derive(Debug)]
 pub(super) struct Sleep {
     clock: Instant,
@@ -54,7 +54,7 @@ impl Sleep {
         Self { clock: Instant::now(), time: SystemTime::now() }
     }
 
-    /// By how much the machine's time has gone further than the clock since the last call. None if it was set back.
+    /// How much further the machine's time moved than the clock since the last call. `None` if the time was set back.
     pub(super) fn slept(&mut self) -> Duration {
         let now = Self::new();
         let by_time = now.time.duration_since(self.time).unwrap_or_default();

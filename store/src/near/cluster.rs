@@ -1,14 +1,15 @@
 //! The nodes of a cluster, each with a connection that tracks what it reads.
 //!
-//! redis-rs does not say over which of its connections to a cluster a reply came, so a cache could not tell which node's
-//! pushes concern it. Broadcasts (`CLIENT TRACKING ON BCAST`) tell of the changes of all users, not only of those that
-//! this process has asked about: each process would get all writes of the cluster. So a near cache sends its reads itself, over a connection of its own to the
-//! node that has the key, as it does to a single server. What the nodes answer otherwise than with a check (a slot has
-//! moved, or is being moved) goes to the application's connection, as any error does.
+//! redis-rs does not say over which connection of a cluster a reply came, so a cache could not tell which node's pushes
+//! concern it. Broadcasts (`CLIENT TRACKING ON BCAST`) would bring each process all writes of the cluster, not only
+//! those of users that it has asked about. So a near cache sends its reads itself, over its own connection to the node
+//! that has the key, as it does to a single server. If a node answers anything but a check (a slot has moved, or is
+//! moving), the application's connection takes the request, as after any error.
 //!
-//! Who has which slots is asked of each primary once a second, which is also how its connection proves alive. If one of them
-//! says something new, all is dropped: the node that tracked a key may not be told of its changes any more. For the same
-//! reason a read counts only if that is so since before it looked for its node.
+//! Once a second the near cache asks each primary which node has which slots, which also proves that the connection is
+//! alive. When an answer is new, everything is dropped: a node that has lost a slot no longer reports changes of its
+//! keys. For the same reason a read counts only if the slots have not changed since before the read looked for its
+//! node.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,34 +24,34 @@ use super::cache::Cache;
 use super::{BEAT, Link};
 use crate::connect::ReconnectingConnection;
 
-/// How many nodes there may be, replicas too: as many as Redis recommends at most.
+/// How many nodes there may be, replicas included: the most that Redis recommends.
 pub(super) const MOST_NODES: u16 = 1000;
-/// How soon who has which slots is asked once more at the earliest.
+/// The shortest time between two questions about the slots.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A host and a port.
 type Address = (String, u16);
 
-/// Slots, from one to another, and the primary that has them.
+/// A range of slots, and the primary that has them.
 type View = Vec<(u16, u16, Address)>;
 
-/// The nodes of a cluster, and who has which slots.
+/// The nodes of a cluster, and the owner of each slot.
 pub(super) struct Cluster {
     seeds: Vec<ConnectionInfo>,
     cache: Arc<Cache>,
     state: Mutex<State>,
-    /// Held by the one call that asks while nothing is known.
+    /// Held by the call that asks while nothing is known.
     asking: tokio::sync::Mutex<()>,
-    /// Whether a node has said something that does not fit.
+    /// Whether a node has said something that contradicts the table.
     is_doubted: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
     view: View,
-    /// The numbers of the nodes that have the slots.
+    /// The numbers of the nodes that have slots.
     owners: HashMap<Slot, u16>,
-    /// Every node there was a connection to, by its number.
+    /// Every node that has had a connection, by its number.
     nodes: Vec<(Address, ReconnectingConnection)>,
     asked: Option<Instant>,
 }
@@ -69,7 +70,7 @@ impl Cluster {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The way to the node that has this key.
+    /// The connection to the node that has this key.
     pub(super) async fn link(&self, key: &str) -> RedisResult<Link> {
         if let Some(link) = self.known(key) {
             return Ok(link);
@@ -88,7 +89,7 @@ impl Cluster {
     }
 
     fn known(&self, key: &str) -> Option<Link> {
-        // Before the node is looked for: if the slots change hands meanwhile, the generation is one that has ended.
+        // Before looking for the node: if slots move in between, the ticket has a generation that has ended.
         let since = Some(self.cache.generation());
         let state = self.state();
         let node = *state.owners.get(&Slot::for_key(key))?;
@@ -96,13 +97,13 @@ impl Cluster {
         Some(Link { node, connection: connection.clone(), since })
     }
 
-    /// Notes that who has which slots is to be asked soon.
+    /// Requests a question about the slots soon.
     pub(super) fn doubt(&self) {
         self.is_doubted.store(true, Ordering::Relaxed);
         self.cache.wake();
     }
 
-    /// Asks all primaries who has which slots, if it is time to.
+    /// Asks all primaries about the slots, if it is time.
     pub(super) async fn beat(self: &Arc<Self>) {
         let primaries = {
             let mut state = self.state();
@@ -118,7 +119,7 @@ impl Cluster {
         let mut asking = JoinSet::new();
         for (link, address) in primaries {
             let cluster = Arc::clone(self);
-            // All at once: one that does not answer must not keep the others from proving alive.
+            // In parallel: a node that does not answer must not keep the others from proving alive.
             asking.spawn(async move { cluster.ask(&link, &address).await.is_ok() });
         }
         let answers = asking.join_all().await;
@@ -127,7 +128,7 @@ impl Cluster {
         }
     }
 
-    /// Asks one node after the other who has which slots, until one says so.
+    /// Asks one node after the other about the slots, until one answers.
     async fn ask_any(&self) -> RedisResult<()> {
         let mut nodes = self.state().primaries();
         for seed in &self.seeds {
@@ -146,7 +147,7 @@ impl Cluster {
         Err(failure)
     }
 
-    /// Asks this node who has which slots.
+    /// Asks this node about the slots.
     async fn ask(&self, link: &Link, (host, _): &Address) -> RedisResult<()> {
         let mut slots = cmd("CLUSTER");
         slots.arg("SLOTS");
@@ -157,7 +158,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Takes over who has which slots, and drops all that is remembered if that is news.
+    /// Stores the owners of the slots, and drops everything if they are new.
     fn adopt(&self, view: View) {
         let mut state = self.state();
         if state.view == view {
@@ -170,11 +171,11 @@ impl Cluster {
             }
         }
         (state.owners, state.view) = (owners, view);
-        // While the state is locked: who finds a node in it from now on knows the generation that begins here.
+        // Under the lock: a read that finds its node after this point sees the new generation.
         self.cache.clear();
     }
 
-    /// The way to the node at this address; `None` if there are too many nodes, or it is no address.
+    /// The connection to the node at this address; `None` if there are too many nodes, or this is no address.
     fn reach(&self, state: &mut State, address: &Address) -> Option<Link> {
         if let Some(at) = state.nodes.iter().position(|(known, _)| known == address) {
             return state.link(at);
@@ -208,7 +209,7 @@ impl State {
     }
 }
 
-/// The reply of `CLUSTER SLOTS`, of a node at this host.
+/// Reads the reply of `CLUSTER SLOTS` from a node at this host.
 fn view(reply: Value, host: &str) -> RedisResult<View> {
     let mut view = Vec::new();
     for range in Vec::<Vec<Value>>::from_redis_value(reply)? {
@@ -218,7 +219,7 @@ fn view(reply: Value, host: &str) -> RedisResult<View> {
         };
         let mut primary = Vec::<Value>::from_redis_value(primary)?.into_iter();
         let (Some(name), Some(port)) = (primary.next(), primary.next()) else { return Err(unexpected()) };
-        // A node that does not know how it is called is where it was asked.
+        // A node that does not know its own address is at the one that was asked.
         let name = Option::<String>::from_redis_value(name)?.filter(|name| !name.is_empty() && name != "?");
         let address = (name.unwrap_or_else(|| host.to_owned()), u16::from_redis_value(port)?);
         view.push((u16::from_redis_value(first)?, u16::from_redis_value(last)?, address));

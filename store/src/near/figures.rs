@@ -1,8 +1,8 @@
-//! What a near cache has done.
+//! Figures of a near cache.
 
 use std::time::Duration;
 
-/// What a near cache has done since it was made, and what it holds: for metrics.
+/// What a near cache has done since it was made, and what it holds now: for metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NearCacheFigures {
@@ -10,21 +10,22 @@ pub struct NearCacheFigures {
     pub hits: u64,
     /// Checks that asked Redis.
     pub misses: u64,
-    /// Keys that the server said were changed.
+    /// Keys that the server reported as changed.
     pub invalidations: u64,
-    /// How often all was dropped: a connection that ended, a `FLUSHALL`, a change that concerns everyone.
+    /// How often everything was dropped: after the end of a connection, a `FLUSHALL`, or a change that concerns
+    /// everyone.
     pub clearances: u64,
-    /// Answers that made room for others before their time.
+    /// Answers that were removed early to make room for others.
     pub evictions: u64,
     /// Uses that were sent to Redis as `SESSION.TOUCH`.
     pub touches: u64,
-    /// Answers that are held.
+    /// Answers that it holds.
     pub entries: usize,
     /// The memory that they take, in bytes, as [`NearCache::bytes`](crate::NearCache::bytes) counts it.
     pub bytes: usize,
-    /// How long ago the tracking connection was last known to be alive; `None` if there is none. In a cluster, that of the one
-    /// that was not for longest.
+    /// How long ago the tracking connection last proved alive; `None` if there is none. In a cluster, the connection
+    /// that has been silent longest.
     pub age: Option<Duration>,
-    /// Why there is no tracking connection, if it could not be made.
+    /// Why no tracking connection could be made.
     pub trouble: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Answers of checks that are given again without asking Redis.
+//! Remembered answers of checks, given again without asking Redis.
 //!
 //! ```text
 //! settings.rs   what applications choose, and the promise
@@ -10,15 +10,16 @@
 //! clock.rs      time that nobody can set
 //! ```
 //!
-//! A connection of its own reads, so that the server tracks the keys for it (`CLIENT TRACKING`, RESP3) and pushes the name
-//! of each that is changed. Pushes and replies come in one order, but the task that asked gets its reply later than
-//! the connection's own task sees the push that follows. So a read notes, before it is sent, how many changes are known of,
-//! and its answer is kept only if there was no further one (the race that Redis' page on client-side caching describes).
+//! The near cache reads over a connection of its own. So the server tracks the keys for this connection (`CLIENT
+//! TRACKING`, RESP3) and pushes the name of each key that changes. Pushes and replies arrive in one order, but the task
+//! that asked gets its reply later than the connection's own task sees the next push. So each read records the number
+//! of changes before it is sent, and its answer is kept only if that number is still the same (the race that Redis'
+//! page on client-side caching describes).
 //!
-//! Tokens are not kept: name.rs says why what is kept instead is as good.
+//! The cache keeps no tokens: name.rs describes what it keeps in their place.
 //!
-//! A generation ends with each connection, and with all that drops everything. An answer counts in its own generation
-//! alone, so that none survives which was read over an earlier connection.
+//! A generation ends with each connection, and with each event that drops everything. An answer counts only in its own
+//! generation, so an answer from an earlier connection is never used.
 
 mod cache;
 mod clock;
@@ -53,11 +54,11 @@ use crate::authenticated::Authenticated;
 use crate::connect::ReconnectingConnection;
 use crate::login::{Demand, Visitor};
 
-/// How often a connection that was not asked anything must prove that it is alive.
+/// How often an idle connection must prove that it is alive.
 const BEAT: Duration = Duration::from_secs(1);
-/// By how much the machine's time may run ahead of the clock before it is said to have slept.
+/// By how much the machine's time may run ahead of the clock before it counts as sleep.
 const ASLEEP: Duration = Duration::from_secs(1);
-/// How many uses are sent at once.
+/// How many uses one batch has.
 const BATCH: usize = 256;
 
 /// A near cache and its connections.
@@ -65,28 +66,28 @@ pub(crate) struct Near {
     settings: NearCache,
     servers: Servers,
     cache: Arc<Cache>,
-    /// The task that sends uses and keeps the connections alive. It ends with its runtime.
+    /// The task that sends uses and checks the connections. It ends with its runtime.
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What is asked.
+/// Where reads go.
 enum Servers {
-    /// One, or that which is the primary: the application's connection to it, and the one that tracks.
+    /// One server, or the current primary: the application's connection to it, and the one that tracks.
     One { of: ReconnectingConnection, tracking: ReconnectingConnection },
     #[cfg(feature = "cluster")]
     Cluster(Arc<Cluster>),
 }
 
-/// The way to a server.
+/// The connection for one key.
 struct Link {
     node: u16,
     connection: ReconnectingConnection,
-    /// The generation in which it was found out that this is the server for a key, if there are others.
+    /// The generation in which this server was found, if there are several servers.
     since: Option<u64>,
 }
 
 impl Link {
-    /// The server's answer, and what was noted before it was asked.
+    /// The server's answer, and the ticket from before the question.
     async fn ask(&self, cache: &Cache, key: &str, command: &Cmd) -> RedisResult<(Value, Ticket)> {
         let mut ticket = None;
         let reply = self.connection.ask(|number, mut connection| {
@@ -94,7 +95,7 @@ impl Link {
             async move { connection.send_packed_command(command).await }
         });
         let reply = reply.await?.extract_error()?;
-        // It was made before the command was sent.
+        // The ticket was made before the command was sent.
         let ticket = ticket.ok_or((redis::ErrorKind::Client, "nothing was sent"))?;
         Ok((reply, ticket))
     }
@@ -107,7 +108,7 @@ impl Near {
         Arc::new(Self { settings, servers: Servers::One { of, tracking }, cache, task: Mutex::default() })
     }
 
-    /// One for a cluster, of which these nodes are known.
+    /// One for a cluster. These are some of its nodes.
     #[cfg(feature = "cluster")]
     pub(crate) fn of_cluster(settings: NearCache, seeds: Vec<ConnectionInfo>) -> Arc<Self> {
         let cache = Arc::new(Cache::new(settings, cluster::MOST_NODES));
@@ -115,7 +116,7 @@ impl Near {
         Arc::new(Self { settings, servers, cache, task: Mutex::default() })
     }
 
-    /// An empty one like this.
+    /// An empty one with the same settings.
     pub(crate) fn afresh(&self) -> Arc<Self> {
         match &self.servers {
             Servers::One { of, .. } => Self::new(self.settings, of.clone()),
@@ -124,7 +125,7 @@ impl Near {
         }
     }
 
-    /// The way to the server that has this key.
+    /// The connection to the server that has this key.
     #[cfg_attr(not(feature = "cluster"), allow(clippy::unused_async))]
     async fn link(&self, _key: &str) -> RedisResult<Link> {
         match &self.servers {
@@ -134,7 +135,7 @@ impl Near {
         }
     }
 
-    /// Notes that a server did not answer as expected.
+    /// Records that a server did not answer as expected.
     #[allow(clippy::unused_self)]
     fn doubt(&self) {
         #[cfg(feature = "cluster")]
@@ -143,7 +144,7 @@ impl Near {
         }
     }
 
-    /// What is known of a token, if anything is.
+    /// The remembered answer for a token, if there is one.
     pub(crate) fn recall(
         &self,
         token: &str,
@@ -154,10 +155,10 @@ impl Near {
         self.cache.recall(token, visitor, details, touches)
     }
 
-    /// Asks the server, and remembers what it says.
+    /// Asks the server, and remembers its answer.
     pub(crate) async fn ask(self: &Arc<Self>, question: Question<'_>) -> RedisResult<Validation> {
         if !self.cache.works() {
-            // Else a use could be neither noted nor sent.
+            // Otherwise a use could be neither recorded nor sent.
             return Err((redis::ErrorKind::Client, "there was no randomness for a near cache").into());
         }
         self.see_to_task();
@@ -189,7 +190,7 @@ impl Near {
         }
     }
 
-    /// Starts the task, unless it runs.
+    /// Starts the task, unless it runs already.
     fn see_to_task(self: &Arc<Self>) {
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         if task.as_ref().is_none_or(JoinHandle::is_finished) {
@@ -228,7 +229,7 @@ impl Near {
             async move { connection.send_packed_commands(pipeline, 0, uses.len()).await }
         });
         let replies = replies.await;
-        // Many uses can take longer than the connection is believed to be alive.
+        // Sending many uses can take longer than a connection counts as alive.
         if let (Ok(_), Some(ticket)) = (&replies, ticket) {
             self.cache.heard(&ticket);
         }
@@ -241,7 +242,7 @@ impl Near {
         self.cache.sent(uses, &answers);
     }
 
-    /// Finds out whether the connections are alive, if nothing else has done so lately.
+    /// Finds out whether the connections are alive, unless a recent answer has proved it.
     async fn beat(&self) {
         match &self.servers {
             Servers::One { tracking, .. } => {

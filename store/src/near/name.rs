@@ -1,20 +1,20 @@
-//! What tokens and devices are known by in memory.
+//! Names of tokens and devices in memory.
 
 use std::fmt;
 
 use siphasher::sip128::SipHasher13;
 
-/// Stands for a text in comparisons: its SipHash-1-3 of 128 bits under a secret of this cache, so that the text itself need
-/// not be kept.
+/// Stands for a text in comparisons: its SipHash-1-3 of 128 bits under a secret of this cache. So the text itself is
+/// not kept.
 ///
-/// Two texts have the same name with a chance of 2^-128, however they were chosen by those who know neither the secret nor
-/// any name; the best known way to two texts of one name, by a difference that the rounds cancel, succeeds with 2^-167
-/// (Dobraunig, Mendel and Schläffer, "Differential Cryptanalysis of SipHash", 2014). Names leave the cache nowhere: all
-/// that shows of them is whether a text has that of one that is remembered.
+/// Two texts have the same name with a chance of 2^-128, if nobody chose them with knowledge of the secret or of a
+/// name. The best known attack finds two texts with one name with a chance of 2^-167, by a difference that the rounds
+/// cancel (Dobraunig, Mendel and Schläffer, "Differential Cryptanalysis of SipHash", 2014). Names never leave the
+/// cache: an observer learns only whether the name of a text is remembered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Name([u64; 2]);
 
-/// Leaves it out: by names and the secret, texts can be guessed.
+/// Leaves the name out: with names and the secret, texts can be guessed.
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Name").finish_non_exhaustive()
@@ -27,7 +27,7 @@ impl Name {
         self.0[0]
     }
 
-    /// Which of so many parts it is in, whatever its hash. At least 1.
+    /// The number of its part, from 0, of `parts`, which is at least 1. Independent of its hash.
     #[allow(clippy::cast_possible_truncation)] // only some bits count
     pub(super) fn part(self, parts: usize) -> usize {
         self.0[1] as usize % parts.max(1)

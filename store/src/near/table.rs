@@ -1,10 +1,10 @@
-//! What is remembered: answers by token, and which of them belong to which key.
+//! The remembered answers by token, and the tokens of each key.
 //!
-//! Tokens are spread over shards, each with a lock of its own, so that checks hardly wait for each other. Keys are spread
-//! likewise. Who needs both locks takes the key's first.
+//! Tokens are spread over shards, each with its own lock, so that checks rarely wait for each other. So are keys. Code
+//! that needs both locks takes the key's first.
 //!
-//! A check of many tokens waits for memory more than for anything else, so all that it reads is in two places: a slot of one
-//! cache line, and the answer that it gives away. The rest of an entry is elsewhere.
+//! A check of many tokens waits mostly for memory. So a check reads only two places: a slot of one cache line, and the
+//! answer that it returns. The rest of an entry is elsewhere.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
@@ -20,17 +20,17 @@ use crate::authenticated::Authenticated;
 
 /// A power of two.
 const SHARDS: usize = 256;
-/// How many tokens of one user are remembered at most: he may have many of each session.
+/// The most tokens of one user to remember: a user may have many for each session.
 const TOKENS_OF_A_KEY: usize = 256;
-/// An estimate of what an entry takes beside its texts, in bytes.
+/// An estimate of an entry's size besides its texts, in bytes.
 const OVERHEAD: usize = 380;
 
-/// An answer of the server, and what a check needs to know to give it again. One cache line of the usual size.
+/// An answer of the server, with all that a check needs to give it again. One cache line of the usual size.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct Slot {
     name: Name,
-    /// The generation of the cache that it was asked in.
+    /// The generation of the cache in which the server was asked.
     pub(super) generation: u64,
     /// Until when it may be given.
     pub(super) until: Moment,
@@ -48,14 +48,14 @@ pub(super) struct Slot {
     pub(super) entry: Arc<Entry>,
 }
 
-/// What no check needs to know, unless it names a device.
+/// The part that a check needs only if it names a device.
 #[derive(Debug)]
 pub(super) struct Entry {
     name: Name,
-    /// What the check said of the device.
+    /// What the check said about the device.
     device: Option<Name>,
     pub(super) key: Arc<str>,
-    /// How long a use counts that was sent.
+    /// How long a use counts after it was sent.
     interval: Duration,
     bytes: usize,
 }
@@ -68,7 +68,7 @@ pub(super) struct Uses {
 }
 
 impl Slot {
-    /// Whether the check said this of the device, and details were asked for or not.
+    /// Whether the check named this device, with or without details as asked.
     pub(super) fn is_for(&self, device: Option<Name>, details: bool) -> bool {
         self.has_details == details && self.is_for_device(device)
     }
@@ -80,7 +80,7 @@ impl Slot {
         }
     }
 
-    /// Whether this use is one to be sent. It is then not due again for a while.
+    /// Whether to send this use. If so, the next one is due only after a while.
     pub(super) fn take_use(&mut self, now: Moment) -> bool {
         let is_due = now >= self.due;
         if is_due {
@@ -90,10 +90,10 @@ impl Slot {
     }
 }
 
-/// What is remembered.
+/// The remembered answers.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// None if there was no randomness for its secret. Nothing is kept then.
+    /// `None` if there was no randomness for the secret. Then nothing is kept.
     namer: Option<Namer>,
     shards: Box<[Shard]>,
     hasher: RandomState,
@@ -105,7 +105,7 @@ pub(super) struct Table {
     most_bytes: usize,
 }
 
-/// A part of the tokens. On cache lines of its own, so that a processor that takes it disturbs no other.
+/// A part of the tokens, on cache lines of its own, so that a processor that takes it disturbs no other.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard(Mutex<Tokens>);
@@ -114,14 +114,14 @@ struct Shard(Mutex<Tokens>);
 struct Tokens {
     hits: u64,
     table: HashTable<Slot>,
-    /// In the order of eviction. Those that are no longer in the table may still be in here.
+    /// In the order of eviction. May contain tokens that have left the table.
     queue: VecDeque<Arc<Entry>>,
 }
 
 /// A part of the keys.
 #[derive(Debug, Default)]
 struct Keys {
-    /// How many changes of these keys are known of. A read that was begun before the last one is not kept.
+    /// The number of changes of these keys. An answer is dropped if its read began before the last one.
     changes: u64,
     entries: HashMap<Arc<str>, Vec<Arc<Entry>>>,
 }
@@ -161,7 +161,7 @@ impl Table {
         Some(keys.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What `take` makes of the slot of this token, if there is one; counted as a hit if it is something.
+    /// Calls `take` with the slot of this token, if there is one. A result counts as a hit.
     pub(super) fn get<T>(&self, token: &str, take: impl FnOnce(&mut Slot) -> Option<T>) -> Option<T> {
         let name = self.namer.as_ref()?.name(token.as_bytes());
         let mut tokens = self.tokens(name)?;
@@ -175,7 +175,7 @@ impl Table {
         Some(taken)
     }
 
-    /// How many changes of keys like this one are known of.
+    /// The number of changes of keys in this key's part.
     pub(super) fn changes(&self, key: &str) -> u64 {
         self.keys(key).map_or(0, |keys| keys.changes)
     }
@@ -207,7 +207,7 @@ impl Table {
         })
     }
 
-    /// Keeps an answer, unless its key was changed since there were so many changes.
+    /// Keeps an answer, unless its key has changed since `changes` was read.
     pub(super) fn keep(&self, slot: Slot, changes: u64) {
         let entry = Arc::clone(&slot.entry);
         if entry.bytes > self.most_bytes || self.most_entries == 0 {
@@ -236,7 +236,7 @@ impl Table {
         }
     }
 
-    /// Puts an answer in the place of that of the same token.
+    /// Replaces the answer of the same token.
     fn insert(&self, slot: Slot) -> Option<Arc<Entry>> {
         let mut tokens = self.tokens(slot.name)?;
         let Tokens { table, queue, .. } = &mut *tokens;
@@ -277,7 +277,7 @@ impl Table {
         tokens.tidy();
     }
 
-    /// Takes out the entry that was unused for longest in the shard of this name, or in another if that one is empty.
+    /// Removes the entry that was unused longest in the shard of this name, or in another if that one is empty.
     fn evict(&self, name: Name) -> Option<Arc<Entry>> {
         let shards = self.shards.iter().cycle().skip(name.part(SHARDS)).take(SHARDS);
         let evicted =
@@ -286,7 +286,7 @@ impl Table {
         Some(evicted)
     }
 
-    /// Takes an evicted entry out of the list of its key.
+    /// Removes an evicted entry from the list of its key.
     fn unlist(&self, entry: &Arc<Entry>) {
         let Some(mut keys) = self.keys(&entry.key) else { return };
         if let Some(siblings) = keys.entries.get_mut(&entry.key) {
@@ -305,7 +305,7 @@ impl Table {
         }
     }
 
-    /// Drops what is remembered of a key, and what is being read of it.
+    /// Drops what is remembered of a key, and the answers of reads in progress.
     pub(super) fn forget(&self, key: &str) {
         let Some(mut keys) = self.keys(key) else { return };
         keys.changes = keys.changes.wrapping_add(1);
@@ -313,7 +313,7 @@ impl Table {
         entries.iter().for_each(|entry| self.remove(entry));
     }
 
-    /// Drops all.
+    /// Drops everything.
     pub(super) fn clear(&self) {
         for keys in &self.keys {
             let mut keys = keys.lock().unwrap_or_else(PoisonError::into_inner);
@@ -335,22 +335,22 @@ impl Table {
         self.evictions.load(Ordering::Relaxed)
     }
 
-    /// How many entries there are, and what they take.
+    /// The number of entries, and their size.
     pub(super) fn size(&self) -> (usize, usize) {
         (self.entries.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
     }
 }
 
 impl Tokens {
-    /// Takes this entry's slot out of the table; whether it was there.
+    /// Removes this entry's slot from the table. Returns whether it was there.
     fn take(&mut self, entry: &Arc<Entry>) -> bool {
         let found = self.table.find_entry(entry.name.hash(), |slot| Arc::ptr_eq(&slot.entry, entry));
         found.map(|found| drop(found.remove())).is_ok()
     }
 
-    /// Takes the first entry that was not used since its last turn.
+    /// Removes the first entry that was not used since its last turn.
     fn evict(&mut self) -> Option<Arc<Entry>> {
-        // Each may have a second turn, after which the first is not used.
+        // Each entry may get a second turn. After that, the first one counts as unused.
         for _ in 0..=2 * self.queue.len() {
             let entry = self.queue.pop_front()?;
             let slot = self.table.find_mut(entry.name.hash(), |slot| Arc::ptr_eq(&slot.entry, &entry));
@@ -366,7 +366,7 @@ impl Tokens {
         None
     }
 
-    /// Takes those out of the queue that are no longer in the table, once they are more than the others.
+    /// Removes stale tokens from the queue, once they are the majority.
     fn tidy(&mut self) {
         let Self { table, queue, .. } = self;
         if queue.len() > 2 * table.len() + 16 {

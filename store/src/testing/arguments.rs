@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-/// What is wrong with a command, as the server would say it.
+/// A mistake in a command, in the server's words.
 pub(super) type Failure = String;
 
 /// Names and values.
@@ -19,7 +19,8 @@ impl<'a> Arguments<'a> {
         Self(arguments)
     }
 
-    /// Whether a reply as JSON is asked for: the client says it last, of commands whose last argument says nothing else.
+    /// Whether the client asks for a reply as JSON: the client writes this last, in commands whose last argument cannot
+    /// be anything else.
     pub(super) fn take_json(&mut self) -> bool {
         let is_data = matches!(self.0.last(), Some(&(b"SESSION.SET" | b"SESSION.UNSET" | b"SESSION.REVOKE")));
         let is_json = !is_data && self.0.first() == Some(&&b"JSON"[..]);
@@ -29,7 +30,7 @@ impl<'a> Arguments<'a> {
         is_json
     }
 
-    /// The next one, which may be missing.
+    /// The next argument, which may be missing.
     pub(super) fn next(&mut self) -> Option<&'a [u8]> {
         self.0.pop()
     }
@@ -56,7 +57,7 @@ impl<'a> Arguments<'a> {
         std::mem::take(&mut self.0).into_iter().rev()
     }
 
-    /// Names and values, as many of both as are left, or as a count says that comes first.
+    /// Names and values: as many as are left, or as many as a leading count says.
     pub(super) fn pairs(&mut self, count: Option<usize>) -> Result<Pairs<'a>, Failure> {
         let count = count.unwrap_or(self.0.len() / 2);
         (0..count).map(|_| Ok((self.bytes()?, self.bytes()?))).collect()

@@ -1,4 +1,4 @@
-//! The commands that a store sends, carried out on values of core as the module carries them out.
+//! The commands that a store sends, carried out on core's types as the module does.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -23,7 +23,7 @@ const REFRESH_TTL: u32 = 2_592_000;
 /// The most sessions in one reply.
 const MOST_LISTED: usize = 1000;
 
-/// All users' sessions, and what decisions are measured by.
+/// The sessions of all users, and the limits that decisions depend on.
 pub(super) struct Memory {
     pub(super) is_away: bool,
     users: HashMap<String, UserSessions>,
@@ -33,7 +33,7 @@ pub(super) struct Memory {
     ahead: Duration,
 }
 
-/// Who a command is about.
+/// The user of a command.
 #[derive(Clone, Copy)]
 struct User<'a> {
     key: &'a str,
@@ -44,7 +44,7 @@ impl Memory {
     pub(super) fn new() -> Self {
         let verifier = match KeyRing::ephemeral() {
             Ok(ring) => Verifier::new(ring, TokenPolicy::default()),
-            // No key: nothing can be signed, as every login says then.
+            // There is no key, so every login fails because nothing can be signed.
             Err(_) => Verifier::default(),
         };
         Self::with(verifier)
@@ -185,7 +185,7 @@ impl Memory {
         }
         new.refresh_secs = new.refresh_secs.map(|secs| if secs == 0 { REFRESH_TTL } else { secs });
         new.expires_at = end(now, ttl.unwrap_or(TTL))?;
-        // A session that begins with a token from elsewhere needs none of these.
+        // A session that begins with a token of another issuer needs none of these.
         new.tokens = tokens.unwrap_or(if from.is_some() { TokenFormat::None } else { TokenFormat::Jwt });
         if new.token_ttl.is_some() && new.tokens != TokenFormat::Jwt {
             return Err("ERR TOKENTTL goes with TOKEN JWT only".to_owned());
@@ -345,7 +345,7 @@ impl Memory {
         Ok(replies::granted(&grant, &access, &refresh))
     }
 
-    /// What an id or a token stands for, though the token has expired; nothing if it is none of this user's.
+    /// The session of an id or a token, expired tokens included; none if it is not this user's.
     fn named(&mut self, user: User<'_>, named: &[u8]) -> Result<Presented, Failure> {
         match is_token(named) {
             false => Ok(Presented::id(application_id(named)?)),

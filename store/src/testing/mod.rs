@@ -1,7 +1,7 @@
 //! A store without a server, for an application's own tests.
 //!
-//! [`MemoryStore`] is a [`SessionStore`] in this process. It decides as the server does, by the same code, and has a clock
-//! to move. It is no server: what it holds is gone with it, it has the default settings, and one lock.
+//! [`MemoryStore`] is a [`SessionStore`] in this process. It decides with the server's own code, and you can move its
+//! clock. It is no server: its sessions end with the process, it has the default settings, and one lock.
 //!
 //! ```
 //! use std::time::Duration;
@@ -45,8 +45,8 @@ use crate::store::SessionStore;
 /// A [`SessionStore`] in this process: see [the module](self).
 pub type MemoryStore = SessionStore<MemoryConnection>;
 
-/// What a [`MemoryStore`] asks: sessions in this process, which all clones share. The commands of [`redis_session`] can be
-/// sent to it, too.
+/// The connection of a [`MemoryStore`]: sessions in this process, which all clones share. You can also send it the
+/// commands of [`redis_session`].
 #[derive(Clone)]
 pub struct MemoryConnection(Arc<Mutex<Memory>>);
 
@@ -63,8 +63,8 @@ impl Default for MemoryConnection {
 }
 
 impl MemoryConnection {
-    /// One that trusts the keys of this JWK Set and signs with the first that can sign, as a server does with its key file:
-    /// for tokens of another issuer. One that is made by default has a key of its own.
+    /// One that trusts the keys of this JWK Set, as a server trusts its key file: for tokens of another issuer. The
+    /// first key that can sign makes the tokens. By default it has a random key.
     ///
     /// ```
     /// use redis_session_store::SessionStore;
@@ -77,7 +77,7 @@ impl MemoryConnection {
     /// ```
     ///
     /// # Errors
-    /// If it is none, or has a key that is not good.
+    /// If the text is no JWK Set, or has a key that cannot be used.
     pub fn with_keys(jwk_set: impl AsRef<[u8]>) -> Result<Self, KeySetError> {
         let memory = Memory::with_keys(jwk_set.as_ref()).map_err(KeySetError::new)?;
         Ok(Self(Arc::new(Mutex::new(memory))))
@@ -123,12 +123,12 @@ impl SessionStore<MemoryConnection> {
         Self::new(MemoryConnection::default())
     }
 
-    /// Moves its clock on, which else goes with this machine's.
+    /// Moves its clock forward. The clock otherwise follows this machine's.
     pub fn advance(&self, by: Duration) {
         self.connection_itself().with(|memory| memory.advance(by));
     }
 
-    /// From now on, or no longer, every call fails as if Redis could not be reached.
+    /// Makes every call fail as if Redis could not be reached, or ends that.
     pub fn set_away(&self, is_away: bool) {
         self.connection_itself().with(|memory| memory.is_away = is_away);
     }

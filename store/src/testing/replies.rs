@@ -76,7 +76,7 @@ pub(super) fn inactive(reason: redis_session_core::Reason) -> Value {
     Value::Map(map([("active", Value::Boolean(false)), ("reason", text(reason.as_str()))]))
 }
 
-/// A whole session, but for its id and its end.
+/// A whole session, except its id and its end.
 pub(super) fn described(subject: Subject<'_>, session: Option<&Session<'_, &str>>) -> Vec<(Value, Value)> {
     let data = session.into_iter().flat_map(|session| session.data.iter());
     map([
