@@ -51,8 +51,11 @@ db.execute(
 )
 
 
+COST = {"n": 2**14, "r": 8, "p": 5}  # as OWASP advises
+
+
 def hashed(password, salt):
-    return salt + hashlib.scrypt(password.encode(), salt=salt, n=2**14, r=8, p=5)
+    return salt + hashlib.scrypt(password.encode(), salt=salt, **COST)
 
 
 NOBODY = hashed("", secrets.token_bytes(16))

@@ -27,13 +27,19 @@ PASSWORD = "correct horse battery"
 DAY = 86_400
 
 
+# The application with passwords that cost little to hash: the tests hash dozens.
+CHEAP = ["-c", "import app, sys, uvicorn; app.COST['n'] = 2; sys.exit(uvicorn.main())"]
+# As it runs in production.
+DEAR = ["-m", "uvicorn"]
+
+
 class Service:
-    def __init__(self, folder, redis_url):
+    def __init__(self, folder, redis_url, program):
         # The socket listens before the program starts, so that no request comes too early.
         listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = listener.getsockname()[1]
         self.environment = {**os.environ, "REDIS_URL": redis_url, "DATABASE": os.path.join(folder, "accounts.sqlite")}
-        command = [sys.executable, "-m", "uvicorn", "app:app", "--fd", str(listener.fileno()), "--log-level", "warning"]
+        command = [sys.executable, *program, "app:app", "--fd", str(listener.fileno()), "--log-level", "warning"]
         self.process = subprocess.Popen(command, cwd=FOLDER, pass_fds=[listener.fileno()], env=self.environment)
         listener.close()
 
@@ -61,7 +67,7 @@ class Application(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
-        cls.service = Service(cls.folder.name, REDIS_URL)
+        cls.service = Service(cls.folder.name, REDIS_URL, CHEAP)
         cls.redis = connect(REDIS_URL)
         # Users whom the server has not seen, whichever it is.
         cls.service.send("GET", "/openapi.json")
@@ -209,7 +215,7 @@ class Application(unittest.TestCase):
 
     def test_while_redis_is_away_nobody_is_let_in_and_the_answer_says_so(self):
         token = self.signed_in()["access_token"]
-        away = Service(self.folder.name, "redis://127.0.0.1:1")
+        away = Service(self.folder.name, "redis://127.0.0.1:1", DEAR)
         try:
             for path in ["/me", "/sessions"]:
                 self.assertEqual(away.send("GET", path, token)[0], 503)
