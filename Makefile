@@ -55,7 +55,7 @@ test-package: setup ## build the packages and try them: lintian, a fresh Debian 
 	@scripts/setup --package
 	@scripts/test-package
 
-test-browser: setup ## run the tests that open the example's pages in Chromium
+test-browser: setup ## run the tests that open the examples' pages in Chromium
 	@scripts/test-browser
 
 test-servers: setup ## run what can depend on the server on Redis 8 and Valkey 8 and 9 (SERVERS="redis-8 valkey-9", or --all)

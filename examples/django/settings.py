@@ -14,6 +14,7 @@ ROOT_URLCONF = "urls"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ.get("DATABASE", "db.sqlite3")}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
+PAGE = os.environ.get("PAGE", BASE_DIR / "hooks" / "dist")  # what `npm run build` in hooks/ has made
 
 INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "rest_framework", "history"]
 MIDDLEWARE = [

@@ -1,4 +1,6 @@
+from django.conf import settings
 from django.urls import path
+from django.views.static import serve
 
 import views
 
@@ -12,4 +14,6 @@ urlpatterns = [
     path("cart", views.cart),
     path("login", views.login_page),
     path("logout", views.logout_page),
+    # In production your web server serves these files.
+    path("page/<path:path>", serve, {"document_root": settings.PAGE}),
 ]

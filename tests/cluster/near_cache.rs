@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use redis_session::redis::cluster::ClusterClient;
 use redis_session::redis::cluster_async::ClusterConnection;
 use redis_session::{Created, Reason};
-use redis_session_store::{Login, NearCache, NearCacheFigures, SessionStore, StoreError, Visitor};
+use redis_session_store::{Login, NearCache, NearCacheFigures, SessionStore, Visitor};
+use redis_session_tests::near::{is_remembered, verdict};
 use redis_session_tests::{Cluster, cmd};
 
 use crate::links::runtime;
@@ -47,22 +48,6 @@ async fn logins(store: &Store) -> Vec<Created> {
         logins.push(store.login(&Login::new(user.to_string())).await.unwrap());
     }
     logins
-}
-
-/// What a check says: `active`, or why not.
-async fn verdict(store: &Store, token: &str) -> String {
-    match store.authenticate(token, &Visitor::new()).await {
-        Ok(_) => "active".to_owned(),
-        Err(StoreError::Refused(inactive)) => inactive.reason.to_string(),
-        Err(error) => error.to_string(),
-    }
-}
-
-/// Whether the next check is answered from memory.
-async fn is_remembered(store: &Store, token: &str) -> bool {
-    let before = figures(store).hits;
-    let _ = store.authenticate(token, &Visitor::new()).await;
-    figures(store).hits > before
 }
 
 async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {

@@ -19,7 +19,7 @@ enum Language {
     Node,
 }
 
-struct Application {
+pub(crate) struct Application {
     name: &'static str,
     language: Language,
     /// The arguments of its language's program that run its tests.
@@ -32,11 +32,11 @@ const FASTAPI: Application =
 const EXPRESS: Application =
     Application { name: "express", language: Language::Node, tests: &["--test", "--test-reporter=spec"] };
 
-const DJANGO: Application =
+pub(crate) const DJANGO: Application =
     Application { name: "django", language: Language::Python, tests: &["manage.py", "test", "-v", "2"] };
 
 impl Application {
-    fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         path("examples").join(self.name)
     }
 
@@ -44,7 +44,7 @@ impl Application {
         path(".cache/clients").join(self.name)
     }
 
-    fn program(&self) -> Command {
+    pub(crate) fn program(&self) -> Command {
         match self.language {
             Language::Python => {
                 let mut python = Command::new("python3");
@@ -57,7 +57,7 @@ impl Application {
     }
 
     /// Whether the libraries are here, in the versions that the application's list names, and the language itself.
-    fn is_here(&self) -> bool {
+    pub(crate) fn is_here(&self) -> bool {
         let list = match self.language {
             Language::Python => "requirements.txt",
             Language::Node => "package-lock.json",

@@ -2,6 +2,7 @@
 
 mod applications;
 mod as_app;
+mod browser;
 mod charts;
 mod console;
 mod described;

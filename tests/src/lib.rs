@@ -22,6 +22,8 @@
 //! - [`wait_until`]: await a condition, where one would otherwise sleep.
 //! - [`amount`]: how much a random test does.
 //! - [`skipped`]: what a test cannot test here.
+//! - [`near`]: what a store with a near cache says.
+//! - [`Browser`]: Chromium, for tests of pages.
 //! - [`pyjwt`]: another library that checks tokens, in Python.
 //!
 //! Everything here panics when something is not as expected: a panic is how a test reports.
@@ -43,12 +45,14 @@ mod fields;
 mod format;
 pub mod issuer;
 mod keys;
+pub mod near;
 mod port;
 mod pyjwt;
 mod sentinel;
 mod server;
 mod skip;
 mod wait;
+mod webdriver;
 
 pub use amount::amount;
 pub use ask::{
@@ -67,6 +71,7 @@ pub use sentinel::Sentinels;
 pub use server::{Frozen, Output, Server};
 pub use skip::skipped;
 pub use wait::wait_until;
+pub use webdriver::Browser;
 
 #[cfg(test)]
 mod circles;

@@ -8,14 +8,16 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use redis_session_tests::wait_until;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use ureq::Agent;
 use ureq::http::Request;
 
-/// A browser with nothing in it, which ends with its test.
-pub(crate) struct Browser {
+use crate::wait::wait_until;
+
+/// A browser with nothing in it, which ends with its test. `make test-browser` runs the tests that have one.
+#[derive(Debug)]
+pub struct Browser {
     driver: Child,
     /// Kept open for as long as the driver may write to it.
     _output: BufReader<ChildStdout>,
@@ -32,10 +34,11 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 impl Browser {
     /// At this site, whose URL is one of `127.0.0.1`. Browsers take `localhost` for secure, and so keep its cookies.
-    pub(crate) fn at(url: &str) -> Self {
+    #[track_caller]
+    pub fn at(url: &str) -> Self {
         let (driver, output, port) = start_driver();
         let config = Agent::config_builder().http_status_as_error(false);
-        let profile = TempDir::with_prefix("auth-service-browser-").unwrap();
+        let profile = TempDir::with_prefix("redis-session-browser-").expect("a temporary folder");
         let mut browser = Self {
             driver,
             _output: output,
@@ -49,72 +52,83 @@ impl Browser {
         browser
     }
 
-    pub(crate) fn go(&self, path: &str) {
+    /// Opens a page: of the site, by its path, or any by its URL.
+    #[track_caller]
+    pub fn go(&self, path: &str) {
         let url = if path.starts_with('/') { format!("{}{path}", self.site) } else { path.to_owned() };
         self.post("/url", &json!({ "url": url }));
     }
 
-    pub(crate) fn site(&self) -> &str {
+    /// The site's URL.
+    pub fn site(&self) -> &str {
         &self.site
     }
 
     /// What a script returns.
-    pub(crate) fn run(&self, script: &str) -> Value {
+    #[track_caller]
+    pub fn run(&self, script: &str) -> Value {
         self.post("/execute/sync", &json!({ "script": script, "args": [] }))
     }
 
-    pub(crate) fn click(&self, css: &str) {
+    /// Clicks the first element that this selector finds.
+    #[track_caller]
+    pub fn click(&self, css: &str) {
         let element = self.element(css);
         self.post(&format!("/element/{element}/click"), &json!({}));
     }
 
-    pub(crate) fn type_into(&self, css: &str, text: &str) {
+    /// Types into the first element that this selector finds.
+    #[track_caller]
+    pub fn type_into(&self, css: &str, text: &str) {
         let element = self.element(css);
         self.post(&format!("/element/{element}/value"), &json!({ "text": text }));
     }
 
     /// What a person reads on the page. Between two pages there is nothing to read.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let body = self.try_post("/element", &json!({ "using": "css selector", "value": "body" }));
         let text = body.and_then(|body| self.get(&format!("/element/{}/text", body[ELEMENT].as_str().unwrap_or(""))));
         text.ok().and_then(|text| Some(text.as_str()?.to_owned())).unwrap_or_default()
     }
 
-    pub(crate) fn wait_for(&self, text: &str) {
+    /// Waits until a person reads this text on the page.
+    #[track_caller]
+    pub fn wait_for(&self, text: &str) {
         wait_until(&format!("the page says: {text}"), || self.text().contains(text));
     }
 
     /// A command of the Chrome DevTools protocol.
-    pub(crate) fn devtools(&self, command: &str, parameters: &Value) -> Value {
+    #[track_caller]
+    pub fn devtools(&self, command: &str, parameters: &Value) -> Value {
         self.post("/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
     }
 
     /// Of this width, as on a phone if it is narrow.
-    pub(crate) fn resize(&self, width: u32, height: u32) {
+    #[track_caller]
+    pub fn resize(&self, width: u32, height: u32) {
         let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.devtools("Emulation.setDeviceMetricsOverride", &screen);
     }
 
     /// As somebody has it whose system is `light` or `dark`.
-    pub(crate) fn prefer(&self, scheme: &str) {
+    #[track_caller]
+    pub fn prefer(&self, scheme: &str) {
         let feature = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         self.devtools("Emulation.setEmulatedMedia", &feature);
     }
 
     /// What the browser has complained of: errors of scripts, and what the content security policy has stopped.
-    pub(crate) fn complaints(&self) -> Vec<String> {
+    pub fn complaints(&self) -> Vec<String> {
         let entries = self.post("/se/log", &json!({ "type": "browser" }));
         let severe = entries.as_array().unwrap().iter().filter(|entry| entry["level"] == "SEVERE");
         severe.map(|entry| entry["message"].to_string()).collect()
     }
 
-    /// The whole page as a picture, in `target/tmp/`.
-    pub(crate) fn screenshot(&self, name: &str) {
+    /// Writes the whole page as a picture, in PNG.
+    pub fn screenshot(&self, file: &Path) {
         let shot = self.devtools("Page.captureScreenshot", &json!({ "captureBeyondViewport": true }));
         let picture = decode_base64(shot["data"].as_str().unwrap());
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("auth-service");
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join(name).with_extension("png"), picture).unwrap();
+        fs::write(file, picture).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     }
 
     fn element(&self, css: &str) -> String {

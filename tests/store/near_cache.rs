@@ -9,6 +9,7 @@ use redis_session::{CreateOptions, Created, Reason, RegenerateOptions, TokenForm
 use redis_session_store::{
     Login, NearCache, NearCacheFigures, Policy, ReconnectingConnection, SessionStore, StoreError, Visitor,
 };
+use redis_session_tests::near::{is_remembered, verdict};
 use redis_session_tests::{Sentinels, Server, ServerBuilder, amount, ask, cmd, create, jwk_set, now_ms};
 use tokio::sync::RwLock;
 
@@ -36,22 +37,6 @@ fn figures(store: &Store) -> NearCacheFigures {
 
 async fn login(store: &Store, user: &str) -> Created {
     store.login(&Login::new(user)).await.unwrap()
-}
-
-/// What a check says: `active`, or why not.
-async fn verdict(store: &Store, token: &str) -> String {
-    match store.authenticate(token, &Visitor::new()).await {
-        Ok(_) => "active".to_owned(),
-        Err(StoreError::Refused(inactive)) => inactive.reason.to_string(),
-        Err(error) => error.to_string(),
-    }
-}
-
-/// Whether the next check is answered from memory.
-async fn is_remembered(store: &Store, token: &str) -> bool {
-    let before = figures(store).hits;
-    let _ = store.authenticate(token, &Visitor::new()).await;
-    figures(store).hits > before
 }
 
 /// Asks until the answer comes from memory.

@@ -57,21 +57,19 @@ export class SessionClient {
     if (response.ok) this.#end('signed-out', null);
   }
 
-  // Sends a request with the access token. An answer of 401 ends the session on this page too.
+  // Sends a request with the access token. An answer of 401 ends the session on this page too, unless it is for tokens
+  // that another request has replaced meanwhile.
   async fetch(path, options = {}) {
-    const attempt = () => this.#send(path, {
-      ...options, headers: { ...options.headers, Authorization: `Bearer ${this.#tokens?.token}` },
-    });
-    let response = await attempt();
-    if (response.status !== 401 || !this.#tokens) return response;
-    let { reason } = await response.clone().json();
-    if (reason === 'token_expired' && await this.refresh()) {
-      response = await attempt();
-      if (response.status !== 401) return response;
-      ({ reason } = await response.clone().json());
+    for (const isFirst of [true, false]) {
+      const used = this.#tokens;
+      const headers = { ...options.headers, Authorization: `Bearer ${used?.token}` };
+      const response = await this.#send(path, { ...options, headers });
+      if (response.status !== 401 || !used) return response;
+      const { reason } = await response.clone().json();
+      const isExpired = isFirst && reason === 'token_expired';
+      if (this.#tokens === used && !isExpired) this.#end('ended', reason);
+      if (!isExpired || !this.#tokens || (this.#tokens === used && !await this.refresh())) return response;
     }
-    this.#end('ended', reason);
-    return response;
   }
 
   // Exchanges the refresh token. True if there are new tokens.

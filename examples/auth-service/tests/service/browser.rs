@@ -1,10 +1,12 @@
 //! The page in a real browser. Not among the ordinary tests, because not everybody has one: `make test-browser`.
 
-use redis_session_tests::{Server, ServerBuilder, wait_until};
+use std::fs;
+use std::path::Path;
+
+use redis_session_tests::{Browser, Server, ServerBuilder, wait_until};
 use serde_json::json;
 
 use crate::client::Client;
-use crate::webdriver::Browser;
 use crate::{PASSWORD, Service, started};
 
 const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
@@ -280,6 +282,8 @@ fn the_pages_can_be_read_in_light_and_dark_and_on_a_narrow_screen() {
         browser.text().contains("Too many devices")
     });
     let stranger = Browser::at(&service.url);
+    let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("auth-service");
+    fs::create_dir_all(&pictures).unwrap();
     let mut faults = Vec::new();
     for (scheme, size, width) in
         [("light", "wide", 1200), ("dark", "wide", 1200), ("light", "narrow", 360), ("dark", "narrow", 360)]
@@ -297,7 +301,7 @@ fn the_pages_can_be_read_in_light_and_dark_and_on_a_narrow_screen() {
             who.prefer(scheme);
             who.resize(width, 800);
             who.go(path);
-            who.screenshot(&format!("{name}-{scheme}-{size}"));
+            who.screenshot(&pictures.join(format!("{name}-{scheme}-{size}.png")));
             for fault in who.run(FAULTS).as_array().unwrap() {
                 faults.push(format!("{name} {scheme} {width}: {fault}"));
             }

@@ -21,7 +21,6 @@ mod requests;
 mod revocations;
 mod secrets;
 mod tokens;
-mod webdriver;
 
 use redis_session_tests::{Fields, Server, cmd, fields};
 use serde_json::Value;
