@@ -66,7 +66,7 @@ pub enum StoreError {
 ///     Err(StoreError::Resealing(left)) => {
 ///         eprintln!("{left}"); // for the log
 ///         let Resealing { created, user, old_id, .. } = *left;
-/// Another task calls `sessions.reseal(&user, &old_id, &new_id)`, with pauses, until it succeeds.
+///         // Another task calls `sessions.reseal(&user, &old_id, &new_id)`, with pauses, until it succeeds.
 ///         let _ = later.send((user, old_id, created.id.clone()));
 ///         Ok(created)
 ///     }
