@@ -9,6 +9,7 @@ mod introspection;
 mod key_files;
 mod loading;
 mod memory;
+mod module_file;
 mod monitoring;
 mod redis_conf;
 mod settings;
