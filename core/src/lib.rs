@@ -8,6 +8,7 @@
 //! token/       JWTs, opaque session tokens and refresh tokens, and the keys they are made with
 //! id.rs        session ids          subject.rs   users           reason.rs   why something is not active
 //! time.rs      points in time       base64url.rs strict base64url      json_text.rs writing JSON
+//! sweep.rs     how far a sweep is   readers.rs   how far readers are   agreement.rs what servers share
 //! ```
 //!
 //! ```
@@ -36,6 +37,7 @@ pub mod agreement;
 pub mod base64url;
 mod id;
 mod json_text;
+pub mod readers;
 mod reason;
 pub mod sessions;
 mod subject;

@@ -32,13 +32,25 @@ pub(crate) fn entries(key: &[u8], events: &[Event<'_>], is_cluster: impl FnOnce(
     if entries.is_empty() {
         return None;
     }
-    let mut stream = settings.audit_stream.clone().into_bytes();
-    if is_cluster() {
-        // In the slot of the user's key, so that one command can change both and both move together.
-        stream.extend(format!(":{{{}}}", slots::tag_beside(key)).into_bytes());
-    }
+    // On a cluster in the slot of the user's key, so that one command can change both and both move together.
+    let tag = is_cluster().then(|| slots::tag_beside(key));
+    let stream = stream(&settings.audit_stream, tag);
     let maxlen = u64::try_from(settings.audit_maxlen).ok().filter(|maxlen| *maxlen > 0);
     Some(Entries { stream, maxlen, entries })
+}
+
+/// The key of the stream, of the slot with this tag.
+fn stream(name: &str, tag: Option<u32>) -> Vec<u8> {
+    tag.map_or_else(|| name.to_owned(), |tag| format!("{name}:{{{tag}}}")).into_bytes()
+}
+
+/// The key of each stream that may be on a server: one, or one for each slot of a cluster. None once there are no more.
+pub(crate) fn stream_at(name: &str, is_cluster: bool, place: usize) -> Option<Vec<u8>> {
+    match (is_cluster, place) {
+        (true, slot) => slots::tag_of(slot).map(|tag| stream(name, Some(tag))),
+        (false, 0) => Some(stream(name, None)),
+        (false, _) => None,
+    }
 }
 
 /// The entry of SESSION.REVOKEALL. On a cluster there is none: no slot is that of all users.

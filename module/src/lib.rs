@@ -4,6 +4,7 @@
 //! lib.rs         wires all: loads the module, and works at every tick
 //!   commands/    a file per command: its arguments; open, ask core, commit, reply
 //!   sweep.rs     takes out what is dead
+//!   readers.rs   looks at how far readers of the audit stream are
 //!   commit.rs    carries out what core decides, replicates, audits and notifies
 //!   stored.rs    one user's sessions as a value of the server's
 //!   stats.rs     figures for INFO and SESSION.STATS
@@ -27,6 +28,7 @@ mod commit;
 #[allow(unsafe_code)]
 mod ffi;
 mod key_file;
+mod readers;
 mod refusals;
 mod settings;
 mod slots;
@@ -98,13 +100,13 @@ impl ffi::Module for Session {
         }
         // On replicas too: it changes no data.
         let more = state::release_more(RELEASING);
-        let next = sweep::tick(tick);
+        let next = sweep::tick(tick).min(readers::tick(tick));
         if more { next.min(RELEASING_PAUSE) } else { next }
     }
 
     fn panicked() {
         stats::PANICS.add(1);
-        ffi::log_warning("a bug: the sweep panicked and is off until the server is restarted");
+        ffi::log_warning("a bug: the timer panicked, and the sweep is off until the server is restarted");
     }
 
     fn figures() -> Vec<(String, u64)> {

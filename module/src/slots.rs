@@ -48,5 +48,10 @@ pub(crate) fn prepare() {
 
 /// The hash tag of keys in the slot of `key`.
 pub(crate) fn tag_beside(key: &[u8]) -> u32 {
-    TAGS.get(slot_of(key)).copied().unwrap_or(0)
+    tag_of(slot_of(key)).unwrap_or(0)
+}
+
+/// The hash tag of keys in a slot, if it is one.
+pub(crate) fn tag_of(slot: usize) -> Option<u32> {
+    TAGS.get(slot).copied()
 }

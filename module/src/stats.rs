@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use redis_session_core::Reason;
+use redis_session_core::readers::Readers;
 use redis_session_core::sessions::{EventKind, UserSessions};
 
 use crate::{refusals, state};
@@ -52,8 +53,27 @@ pub(crate) static SWEEP_BACKLOG: Gauge = Gauge::new();
 pub(crate) static SWEEP_OLDEST: Gauge = Gauge::new();
 /// Seconds that the sweep's last walk took.
 pub(crate) static SWEEP_CYCLE: Gauge = Gauge::new();
-static GAUGES: [(&str, &Gauge); 3] =
-    [("sweep_backlog", &SWEEP_BACKLOG), ("sweep_oldest_seconds", &SWEEP_OLDEST), ("sweep_cycle_seconds", &SWEEP_CYCLE)];
+static AUDIT_STREAMS: Gauge = Gauge::new();
+static AUDIT_LENGTH: Gauge = Gauge::new();
+static AUDIT_LAG: Gauge = Gauge::new();
+static AUDIT_LOST: Gauge = Gauge::new();
+static GAUGES: [(&str, &Gauge); 7] = [
+    ("sweep_backlog", &SWEEP_BACKLOG),
+    ("sweep_oldest_seconds", &SWEEP_OLDEST),
+    ("sweep_cycle_seconds", &SWEEP_CYCLE),
+    ("audit_streams", &AUDIT_STREAMS),
+    ("audit_length", &AUDIT_LENGTH),
+    ("audit_lag", &AUDIT_LAG),
+    ("audit_lost", &AUDIT_LOST),
+];
+
+/// Says how far readers of the audit stream are.
+pub(crate) fn set_readers(readers: Readers) {
+    AUDIT_STREAMS.set(readers.streams);
+    AUDIT_LENGTH.set(readers.length);
+    AUDIT_LAG.set(readers.behind);
+    AUDIT_LOST.set(readers.lost);
+}
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident $label:literal)*) => {
@@ -165,6 +185,7 @@ pub(crate) fn figures() -> Vec<(String, u64)> {
     figures.extend(refusals::figures());
     let mut state = state::lock();
     let settings_number = state.settings.number();
+    let audit_maxlen = u64::try_from(state.settings.audit_maxlen).unwrap_or(0);
     let (hits, misses) = state.cache_hits_and_misses();
     let keys = u64::try_from(state.ring().map_or(0, |ring| ring.keys().len())).unwrap_or(u64::MAX);
     let agents = u64::try_from(state.agents_as_they_are().len()).unwrap_or(u64::MAX);
@@ -178,7 +199,8 @@ pub(crate) fn figures() -> Vec<(String, u64)> {
         ("keys_age_seconds", state.keys_age() / 1000),
         ("keys_fingerprint", state.keys_number()),
         ("settings_fingerprint", settings_number),
-        ("audit_maxlen", u64::try_from(state.settings.audit_maxlen).unwrap_or(0)),
+        ("audit_maxlen", audit_maxlen),
+        ("audit_headroom", audit_maxlen.saturating_sub(AUDIT_LAG.get())),
         ("agents", agents),
     ];
     figures.extend(more.map(|(name, number)| (name.to_owned(), number)));

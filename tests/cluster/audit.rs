@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use redis::{Connection, Value};
-use redis_session_tests::{Cluster, cmd_args, list, text};
+use redis_session_tests::{Cluster, cmd_args, fields, list, text, wait_until};
 
 use crate::links::client;
 use crate::nodes::{assert_replicas_equal, start};
@@ -77,4 +77,33 @@ fn each_entry_is_in_the_slot_of_its_user_and_moves_with_it() {
     let stream = streams(&mut cluster.nodes()[to].connection()).into_iter().find(|name| cluster.slot_of(name) == slot);
     login(&moved);
     assert_eq!(users(&mut cluster.nodes()[to].connection(), &stream.unwrap()), ["7", "7"]);
+}
+
+#[test]
+fn each_primary_says_how_far_readers_of_its_streams_are() {
+    let cluster = start("session.audit-stream audit\nsession.audit-maxlen 100");
+    let mut con = client(&cluster).get_connection().unwrap();
+    for n in 0..60 {
+        cmd_args(&mut con, ["SESSION.CREATE", &format!("sessions:{}", n % 20), "TOKEN", "NONE"]).unwrap();
+    }
+    for primary in cluster.primaries() {
+        let mut con = cluster.nodes()[primary].connection();
+        let streams = streams(&mut con);
+        let length = |con: &mut Connection, stream: &str| redis::cmd("XLEN").arg(stream).query::<i64>(con).unwrap();
+        let lengths: Vec<i64> = streams.iter().map(|stream| length(&mut con, stream)).collect();
+        assert!(streams.len() > 1, "{streams:?}");
+        // The second group has read one entry of the first stream, and the stream has dropped two.
+        cmd_args(&mut con, ["XGROUP", "CREATE", &streams[0], "siem", "$"]).unwrap();
+        cmd_args(&mut con, ["XGROUP", "CREATE", &streams[0], "slow", "0"]).unwrap();
+        cmd_args(&mut con, ["XREADGROUP", "GROUP", "slow", "one", "COUNT", "1", "STREAMS", &streams[0], ">"]).unwrap();
+        let left = (lengths[0] - 2).to_string();
+        cmd_args(&mut con, ["XTRIM", &streams[0], "MAXLEN", &left]).unwrap();
+        let behind = lengths[0] - 1;
+        let wanted = [i64::try_from(streams.len()).unwrap(), lengths.iter().sum::<i64>() - 2, behind, 100 - behind, 1];
+        wait_until("the node has looked at all its streams", || {
+            let stats = fields(cmd_args(&mut con, ["SESSION.STATS"]).unwrap());
+            let names = ["audit_streams", "audit_length", "audit_lag", "audit_headroom", "audit_lost"];
+            names.map(|name| stats.int(name)) == wanted
+        });
+    }
 }

@@ -6,10 +6,12 @@ use std::ptr::null_mut;
 use std::time::Duration;
 
 use redis_module::{Context, raw};
+use redis_session_core::readers::Stream;
 
 use super::arg::Arg;
 use super::key::KeyForWriting;
-use super::server::{OK, redis};
+use super::server::{OK, is_cluster, redis};
+use super::stream;
 use super::value::{Numbers, Value, is_ours, stored};
 
 /// From the load to the first tick.
@@ -75,6 +77,25 @@ impl Tick {
             unsafe { (redis!(RedisModule_GetContextFlags(self.ctx)), redis!(RedisModule_AvoidReplicaTraffic())) };
         let loading = raw::REDISMODULE_CTX_FLAGS_LOADING | raw::REDISMODULE_CTX_FLAGS_ASYNC_LOADING;
         flags.unsigned_abs() & loading == 0 && paused == 0
+    }
+
+    /// Whether data may be looked at now: not while they are loaded.
+    pub(crate) fn may_look(&self) -> bool {
+        // SAFETY: the context is that of the running timer.
+        let flags = unsafe { redis!(RedisModule_GetContextFlags(self.ctx)) };
+        let loading = raw::REDISMODULE_CTX_FLAGS_LOADING | raw::REDISMODULE_CTX_FLAGS_ASYNC_LOADING;
+        flags.unsigned_abs() & loading == 0
+    }
+
+    pub(crate) fn is_cluster(&self) -> bool {
+        // SAFETY: the context is that of the running timer.
+        unsafe { is_cluster(self.ctx) }
+    }
+
+    /// The stream at a key of the database, if one is there.
+    pub(crate) fn stream(&self, name: &[u8]) -> Option<Stream> {
+        // SAFETY: the context is that of the running timer.
+        unsafe { stream::look(self.ctx, name) }
     }
 
     /// Writes a command into the append-only file alone. Replicas do not get it.

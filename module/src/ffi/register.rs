@@ -24,7 +24,8 @@ macro_rules! missing_of {
 /// Whether the server offers every function that this module cannot do without; else which are missing.
 pub(crate) fn require_api() -> Result<(), String> {
     let missing = missing_of!(
-        RedisModule_AvoidReplicaTraffic RedisModule_Call RedisModule_CallReplyType RedisModule_CloseKey RedisModule_CreateCommand RedisModule_CreateString
+        RedisModule_AvoidReplicaTraffic RedisModule_Call RedisModule_CallReplyArrayElement
+        RedisModule_CallReplyInteger RedisModule_CallReplyStringPtr RedisModule_CallReplyType RedisModule_CloseKey RedisModule_CreateCommand RedisModule_CreateString
         RedisModule_CreateTimer RedisModule_DefragAlloc RedisModule_DefragCursorGet RedisModule_DefragCursorSet
         RedisModule_DefragShouldStop RedisModule_DeleteKey RedisModule_FreeCallReply RedisModule_FreeString
         RedisModule_GetClientId RedisModule_GetClientNameById RedisModule_GetCurrentUserName RedisModule_InfoAddFieldULongLong

@@ -1,9 +1,10 @@
-//! Writing to a stream, as part of the running command.
+//! Writing to a stream, as part of the running command, and looking at one.
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 use std::ptr::null_mut;
 
 use redis_module::raw;
+use redis_session_core::readers::{Group, Stream};
 
 use super::arg::Arg;
 use super::server::redis;
@@ -93,4 +94,104 @@ unsafe fn xadd(ctx: *mut raw::RedisModuleCtx, args: &[Vec<u8>]) -> bool {
         unsafe { redis!(RedisModule_FreeString(null_mut(), string)) };
     }
     done
+}
+
+/// What the server says of the stream at a key; none if no stream is there.
+///
+/// # Safety
+/// The context must be that of the running timer.
+pub(super) unsafe fn look(ctx: *mut raw::RedisModuleCtx, name: &[u8]) -> Option<Stream> {
+    // SAFETY: the server copies the name; the string is freed below, after all that borrows it.
+    let string = unsafe { redis!(RedisModule_CreateString(ctx, name.as_ptr().cast(), name.len())) };
+    // SAFETY: context and string are good. XINFO is asked only where there is a stream, or its error would be counted.
+    let found = unsafe { if is_stream(ctx, string) { described(ctx, string) } else { None } };
+    // SAFETY: it was made above with the same context, and what borrowed it is gone.
+    unsafe { redis!(RedisModule_FreeString(ctx, string)) };
+    found
+}
+
+/// # Safety
+/// The context must be that of the running timer, and the string good.
+unsafe fn is_stream(ctx: *mut raw::RedisModuleCtx, name: *mut raw::RedisModuleString) -> bool {
+    // For writing, though nothing is written: the server counts reads of keys that are not there.
+    let mode = raw::REDISMODULE_READ | raw::REDISMODULE_WRITE | raw::REDISMODULE_OPEN_KEY_NOTOUCH;
+    // SAFETY: as the caller says. A key that was opened is closed once.
+    unsafe {
+        let key: *mut raw::RedisModuleKey =
+            redis!(RedisModule_OpenKey(ctx, name, c_int::try_from(mode).unwrap_or(0))).cast();
+        if key.is_null() {
+            return false;
+        }
+        let kind = redis!(RedisModule_KeyType(key));
+        redis!(RedisModule_CloseKey(key));
+        kind == number_of(raw::REDISMODULE_KEYTYPE_STREAM)
+    }
+}
+
+/// # Safety
+/// As for [`is_stream`].
+unsafe fn described(ctx: *mut raw::RedisModuleCtx, name: *mut raw::RedisModuleString) -> Option<Stream> {
+    // SAFETY: as the caller says.
+    let (stream, groups) = unsafe { (Answer::of(ctx, c"STREAM", name)?, Answer::of(ctx, c"GROUPS", name)?) };
+    let of_group = |group| Group { read: number(group, b"entries-read"), lag: number(group, b"lag") };
+    Some(Stream {
+        length: number(stream.0, b"length").unwrap_or(0),
+        added: number(stream.0, b"entries-added").unwrap_or(0),
+        groups: elements(groups.0).map(of_group).collect(),
+    })
+}
+
+/// The answer of XINFO: an array.
+struct Answer(*mut raw::RedisModuleCallReply);
+
+impl Answer {
+    /// # Safety
+    /// As for [`is_stream`].
+    unsafe fn of(ctx: *mut raw::RedisModuleCtx, what: &CStr, name: *mut raw::RedisModuleString) -> Option<Self> {
+        // SAFETY: the format says what follows: a string that ends with NUL, and one of the server's.
+        let reply = unsafe { redis!(RedisModule_Call(ctx, c"XINFO".as_ptr(), c"cs".as_ptr(), what.as_ptr(), name)) };
+        // There is none where the key is another server's: on a replica, for one. Null must not be freed.
+        if reply.is_null() { None } else { Some(Self(reply)) }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // SAFETY: it was answered once and is freed once, with all that is in it.
+        unsafe { redis!(RedisModule_FreeCallReply(self.0)) };
+    }
+}
+
+/// What is in an answer; nothing is in one that is no array.
+fn elements(reply: *mut raw::RedisModuleCallReply) -> impl Iterator<Item = *mut raw::RedisModuleCallReply> {
+    // SAFETY: all callers pass an answer that lives, or a part of one. Past the end there is null.
+    let is_array = unsafe { redis!(RedisModule_CallReplyType(reply)) } == number_of(raw::REDISMODULE_REPLY_ARRAY);
+    // SAFETY: as above.
+    let at = move |place| unsafe { redis!(RedisModule_CallReplyArrayElement(reply, place)) };
+    (0..).take_while(move |_| is_array).map(at).take_while(|element| !element.is_null())
+}
+
+/// The number with a name, in an array of names and values.
+fn number(reply: *mut raw::RedisModuleCallReply, name: &[u8]) -> Option<u64> {
+    let mut elements = elements(reply);
+    while let (Some(label), Some(value)) = (elements.next(), elements.next()) {
+        // SAFETY: both are parts of an answer that lives; the bytes of a text live as long.
+        unsafe {
+            let mut length = 0;
+            let bytes = redis!(RedisModule_CallReplyStringPtr(label, &raw mut length));
+            if bytes.is_null() || std::slice::from_raw_parts(bytes.cast::<u8>(), length) != name {
+                continue;
+            }
+            if redis!(RedisModule_CallReplyType(value)) == number_of(raw::REDISMODULE_REPLY_INTEGER) {
+                return u64::try_from(redis!(RedisModule_CallReplyInteger(value))).ok();
+            }
+        }
+        return None;
+    }
+    None
+}
+
+/// A kind of key or reply, of whatever type its constant is.
+fn number_of(kind: impl TryInto<c_int>) -> c_int {
+    kind.try_into().unwrap_or(c_int::MAX)
 }
