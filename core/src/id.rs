@@ -13,10 +13,10 @@ use crate::base64url;
 /// brings keep their exact text, 1 to [`SessionId::MAX_BYTES`] bytes of UTF-8 without control characters.
 /// The common texts (ours, a lower-case UUID, 32 lower-case hex digits) are kept as 16 bytes; each text has
 /// exactly one form, so two ids are equal just when their texts are.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(Form);
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Form {
     /// 16 bytes and how they are spelled.
     Compact(Spelling, [u8; 16]),
@@ -25,7 +25,7 @@ pub(crate) enum Form {
 }
 
 /// How 16 bytes are written as an id's text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Spelling {
     /// 22 characters of base64url: the ids made here.
     Base64Url,

@@ -5,8 +5,8 @@ use std::io::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// Writes one JSON text. What a map or an array holds follows it, as many elements as were announced: a map's names and
-/// values by turns.
+/// Writes one JSON text. The elements of a map or an array follow it, as many as were announced. Each element of a map
+/// comes after its name.
 ///
 /// ```
 /// use redis_session_core::JsonText;
@@ -33,7 +33,7 @@ pub struct JsonText {
 #[derive(Debug)]
 struct Open {
     kind: Kind,
-    /// How many elements are still to come. Names and values of a map count each.
+    /// How many elements are still to come.
     left: usize,
 }
 
@@ -53,10 +53,10 @@ impl Default for JsonText {
 }
 
 impl JsonText {
-    /// Begins an object of as many names and values.
-    pub fn map(&mut self, entries: usize) {
+    /// Begins an object of as many elements.
+    pub fn map(&mut self, elements: usize) {
         self.text.push(b'{');
-        self.begin(Kind::Map, entries.saturating_mul(2));
+        self.begin(Kind::Map, elements);
     }
 
     /// Begins an array of as many elements.
@@ -65,20 +65,48 @@ impl JsonText {
         self.begin(Kind::Array, elements);
     }
 
-    /// The name of a map's entry, which has nothing to escape: a name of ours. [`text`](Self::text) takes any other.
+    /// The name of a map's element, which has nothing to escape: a name of ours.
+    #[inline]
     pub fn name(&mut self, name: &'static str) {
         debug_assert!(!has_escaped(name.as_bytes()), "{name}");
         self.quoted(name.as_bytes());
-        self.end();
+        self.text.push(b':');
+    }
+
+    /// The name of a map's element, whatever its text.
+    pub fn any_name(&mut self, name: &str) {
+        self.string(name.as_bytes());
+        self.text.push(b':');
+    }
+
+    /// A map whose names may be any bytes, with `write` for its elements. The names of a JSON object are text. If one of
+    /// these is not UTF-8, the map is an array of arrays, each with a name and an element.
+    pub fn map_of_bytes<'a, V>(
+        &mut self,
+        entries: impl Iterator<Item = (&'a [u8], V)> + Clone,
+        write: impl Fn(&mut Self, V),
+    ) {
+        let count = entries.clone().count();
+        if entries.clone().all(|(name, _)| std::str::from_utf8(name).is_ok()) {
+            self.map(count);
+            for (name, value) in entries {
+                self.string(name);
+                self.text.push(b':');
+                write(self, value);
+            }
+        } else {
+            self.array(count);
+            for (name, value) in entries {
+                self.array(2);
+                self.bytes(name);
+                write(self, value);
+            }
+        }
     }
 
     /// A string.
     pub fn text(&mut self, text: &str) {
-        if has_escaped(text.as_bytes()) {
-            self.escaped(text.as_bytes());
-        } else {
-            self.quoted(text.as_bytes());
-        }
+        self.string(text.as_bytes());
         self.end();
     }
 
@@ -119,30 +147,44 @@ impl JsonText {
     }
 
     fn begin(&mut self, kind: Kind, left: usize) {
-        // One more, which the end of the bracket takes.
-        self.outer.push(std::mem::replace(&mut self.open, Open { kind, left: left.saturating_add(1) }));
+        self.outer.push(std::mem::replace(&mut self.open, Open { kind, left }));
         if left == 0 {
-            return self.end();
+            self.close();
         }
-        self.open.left = left;
     }
 
     /// After each element: what separates it from the next one, or closes what is complete now.
     fn end(&mut self) {
-        loop {
-            let Open { kind, left } = &mut self.open;
-            *left = left.saturating_sub(1);
-            let is_map = *kind == Kind::Map;
-            if *left > 0 {
-                self.text.push(if is_map && *left % 2 == 1 { b':' } else { b',' });
-                return;
-            }
-            let Some(outer) = self.outer.pop() else { return };
-            self.text.push(if is_map { b'}' } else { b']' });
-            self.open = outer;
+        self.open.left = self.open.left.saturating_sub(1);
+        if self.open.left > 0 {
+            self.text.push(b',');
+        } else {
+            self.close();
         }
     }
 
+    /// Closes the map or array that is complete, and what is complete with it.
+    fn close(&mut self) {
+        while self.open.left == 0 {
+            let Some(outer) = self.outer.pop() else { return };
+            self.text.push(if self.open.kind == Kind::Map { b'}' } else { b']' });
+            self.open = outer;
+            self.open.left = self.open.left.saturating_sub(1);
+            if self.open.left > 0 {
+                self.text.push(b',');
+            }
+        }
+    }
+
+    fn string(&mut self, text: &[u8]) {
+        if has_escaped(text) {
+            self.escaped(text);
+        } else {
+            self.quoted(text);
+        }
+    }
+
+    #[inline]
     fn quoted(&mut self, text: &[u8]) {
         // Room for what follows it, too.
         self.text.reserve(text.len().saturating_add(3));
@@ -235,11 +277,8 @@ mod tests {
                 elements.iter().for_each(|element| write(element, out));
             }
             Tree::Map(entries) => {
-                out.map(entries.len());
-                for (name, value) in entries {
-                    out.text(name);
-                    write(value, out);
-                }
+                let entries = entries.iter().map(|(name, value)| (name.as_bytes(), value));
+                out.map_of_bytes(entries, |out, value| write(value, out));
             }
         }
     }

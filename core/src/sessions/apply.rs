@@ -57,10 +57,9 @@ impl UserSessions {
                 }
                 Effect::End(tombstone) => {
                     self.release_agent(&tombstone.id, agents);
-                    self.store.remove(&tombstone.id);
                     bytes.clear();
                     tombstone.write(&mut bytes);
-                    self.store.put(&bytes);
+                    self.store.put_last(&bytes);
                 }
                 Effect::Forget(id) => {
                     self.release_agent(id, agents);
@@ -159,7 +158,7 @@ impl UserSessions {
     }
 
     fn encode_as(&self, agents: &AgentPool, unreplicated: impl Fn(u32) -> u32) -> Vec<u8> {
-        let mut out = effect::start();
+        let mut out = effect::start(self.store.iter().count());
         let Cutoffs { revoked_before, tombstones_dropped_before } = self.store.cutoffs();
         let revoked = revoked_before.map(|cutoff| Effect::RevokedBefore(Some(cutoff)));
         let dropped = tombstones_dropped_before.map(|cutoff| Effect::TombstonesDroppedBefore(Some(cutoff)));

@@ -1,8 +1,6 @@
 //! The commands that change something: what each is to do, decided without doing it.
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
 
 use thiserror::Error;
 
@@ -564,75 +562,81 @@ impl UserSessions {
     pub fn revoke(&self, presented: &[Presented], rules: &Rules) -> Decision<'static, usize> {
         let mut presented: Vec<_> = presented.iter().collect();
         // Of several tokens of one session, the one that is good longest.
-        presented.sort_by_key(|presented| Reverse(token_end(presented)));
-        // Each of them is ended, also if its `iat` is ahead of the clock.
-        let mut iats = HashMap::new();
-        for Presented { id, issued, .. } in presented.iter().copied() {
-            if let Issued::InSecondOf(iat) = issued {
-                iats.entry(id).and_modify(|last: &mut UnixMillis| *last = (*last).max(*iat)).or_insert(*iat);
+        presented.sort_by(|one, other| one.id.cmp(&other.id).then_with(|| token_end(other).cmp(&token_end(one))));
+        let (mut draft, mut revoked) = (Draft::default(), 0);
+        for of_one in presented.chunk_by(|one, other| one.id == other.id) {
+            let record = of_one.first().and_then(|presented| self.store.find(&presented.id));
+            // Each of them is ended, also if its `iat` is ahead of the clock.
+            let iat = of_one.iter().filter_map(|presented| presented.issued.iat()).max().unwrap_or_default();
+            let ended = of_one.iter().find_map(|presented| self.revocation(presented, record, iat, rules));
+            if let Some((tombstone, was_good)) = ended {
+                revoked += usize::from(was_good);
+                draft.end(record, tombstone);
             }
-        }
-        let (mut done, mut draft, mut revoked) = (HashSet::new(), Draft::default(), 0);
-        // A token that is refused now may be good later: under another leeway, with a clock that has stepped back, or
-        // without `session.not-before`. It is revoked, too.
-        let lasting = Rules { leeway: REMEMBERED, ahead: u64::MAX, ..rules.lasting() };
-        for presented in presented {
-            if done.contains(&presented.id) {
-                continue;
-            }
-            let record = self.store.find(&presented.id);
-            let token_end = token_end(presented).filter(|end| rules.now < *end);
-            // A token that has expired names its session still.
-            let live = record.and_then(|record| Some((record, lasting.status(record).ok()?)));
-            let standing = match live {
-                Some((record, alive)) => {
-                    rule::of_live(record, || self.store.cutoffs(), presented, &lasting).map(|()| Standing::Alive(alive))
-                }
-                // With a wider leeway, more is dead with a session that has died of time.
-                None => self.look_up(presented, rules).or_else(|_| self.look_up(presented, &lasting)),
-            };
-            let died_of = record.and_then(|record| rules.died_of(record));
-            let reason = match (standing, record) {
-                (Ok(Standing::Alive(_)), _) => EndReason::Revoked,
-                // The session that had its id may have died of time, and not be swept yet: that is told.
-                (Ok(Standing::Absent), _) if token_end.is_some() => died_of.unwrap_or(EndReason::Revoked),
-                // It has died of time, which a clock that steps back takes back.
-                (Err(_), Some(record)) if !record.is_tombstone() && !lasting.is_live(record) => {
-                    died_of.unwrap_or(EndReason::Revoked)
-                }
-                // A tombstone or a cutoff covers it, but not as long as it could be good.
-                (Err(_), _)
-                    if record.is_none_or(RecordRef::is_tombstone)
-                        && token_end.is_some_and(|end| !self.is_covered(record, presented, end, rules)) =>
-                {
-                    record.and_then(RecordRef::end_reason).unwrap_or(EndReason::Revoked)
-                }
-                // The session that is here now does not accept this JWT, but may be forgotten before it expires.
-                (Err(_), Some(record))
-                    if matches!(presented.issued, Issued::InSecondOf(_))
-                        && token_end.is_some_and(|end| {
-                            record.token_until() < end && !self.is_covered(None, presented, end, rules)
-                        }) =>
-                {
-                    EndReason::Revoked
-                }
-                // It is not of that session.
-                _ => continue,
-            };
-            let is_live = record.is_some_and(|record| rules.is_live(record));
-            let was_good = is_live || self.look_up(presented, rules).is_ok();
-            revoked += usize::from(standing.is_ok() && was_good);
-            let ended = record.map_or_else(|| Cutoff::at(rules.latest, rules.leeway), |record| rules.ends(record));
-            let ended = ended.with_iat(iats.get(&presented.id).copied().unwrap_or_default());
-            let until = record.map(|record| rules.remembered_until(record, ended)).max(token_end);
-            done.insert(&presented.id);
-            let until = until.unwrap_or(rules.now);
-            draft.end(record, Tombstone { id: presented.id.clone(), reason, ended, until });
         }
         if !draft.effects.is_empty() {
             self.tidy(&mut draft, Tidied::Dead { gone: 0 }, rules);
         }
         draft.decide(revoked)
+    }
+
+    /// The tombstone that is left if a credential is revoked, up to this `iat` at least, and whether it was good; `None` if
+    /// nothing ends by it. `record` is that of its id.
+    fn revocation(
+        &self,
+        presented: &Presented,
+        record: Option<RecordRef<'_>>,
+        iat: UnixMillis,
+        rules: &Rules,
+    ) -> Option<(Tombstone, bool)> {
+        // A token that is refused now may be good later: under another leeway, with a clock that has stepped back, or
+        // without `session.not-before`. It is revoked, too.
+        let lasting = Rules { leeway: REMEMBERED, ahead: u64::MAX, ..rules.lasting() };
+        let token_end = token_end(presented).filter(|end| rules.now < *end);
+        // A token that has expired names its session still.
+        let live = record.and_then(|record| Some((record, lasting.status(record).ok()?)));
+        let standing = match live {
+            Some((record, alive)) => {
+                rule::of_live(record, || self.store.cutoffs(), presented, &lasting).map(|()| Standing::Alive(alive))
+            }
+            // With a wider leeway, more is dead with a session that has died of time.
+            None => self.look_up(presented, rules).or_else(|_| self.look_up(presented, &lasting)),
+        };
+        let died_of = record.and_then(|record| rules.died_of(record));
+        let reason = match (standing, record) {
+            (Ok(Standing::Alive(_)), _) => EndReason::Revoked,
+            // The session that had its id may have died of time, and not be swept yet: that is told.
+            (Ok(Standing::Absent), _) if token_end.is_some() => died_of.unwrap_or(EndReason::Revoked),
+            // It has died of time, which a clock that steps back takes back.
+            (Err(_), Some(record)) if !record.is_tombstone() && !lasting.is_live(record) => {
+                died_of.unwrap_or(EndReason::Revoked)
+            }
+            // A tombstone or a cutoff covers it, but not as long as it could be good.
+            (Err(_), _)
+                if record.is_none_or(RecordRef::is_tombstone)
+                    && token_end.is_some_and(|end| !self.is_covered(record, presented, end, rules)) =>
+            {
+                record.and_then(RecordRef::end_reason).unwrap_or(EndReason::Revoked)
+            }
+            // The session that is here now does not accept this JWT, but may be forgotten before it expires.
+            (Err(_), Some(record))
+                if matches!(presented.issued, Issued::InSecondOf(_))
+                    && token_end.is_some_and(|end| {
+                        record.token_until() < end && !self.is_covered(None, presented, end, rules)
+                    }) =>
+            {
+                EndReason::Revoked
+            }
+            // It is not of that session.
+            _ => return None,
+        };
+        let is_live = record.is_some_and(|record| rules.is_live(record));
+        let was_good = is_live || self.look_up(presented, rules).is_ok();
+        let ended = record.map_or_else(|| Cutoff::at(rules.latest, rules.leeway), |record| rules.ends(record));
+        let ended = ended.with_iat(iat);
+        let until = record.map(|record| rules.remembered_until(record, ended)).max(token_end);
+        let until = until.unwrap_or(rules.now);
+        Some((Tombstone { id: presented.id.clone(), reason, ended, until }, standing.is_ok() && was_good))
     }
 
     /// Whether its tombstone, or else a cutoff, ends a credential that could be good until `end`.
@@ -725,7 +729,7 @@ impl UserSessions {
         }
         forgotten.into_iter().for_each(|(ended, until)| draft.forget(ended, until, rules));
         // A record that the draft ends once more is remembered for longer: its new tombstone stays.
-        let decided: HashSet<_> = draft
+        let mut decided: Vec<_> = draft
             .effects
             .iter()
             .filter_map(|effect| match effect {
@@ -733,7 +737,8 @@ impl UserSessions {
                 _ => None,
             })
             .collect();
-        let is_open = |record: &RecordRef<'_>| !decided.contains(&record.id_key().as_parts());
+        decided.sort_unstable();
+        let is_open = |record: &RecordRef<'_>| decided.binary_search(&record.id_key().as_parts()).is_err();
         let mut gone = if let Tidied::Dead { gone } = tidied { gone } else { 0 };
         let dead = self.store.iter().filter(|record| {
             let is_session = !record.is_tombstone();

@@ -46,6 +46,9 @@ const UNSET: u8 = 9;
 const DROPPED_BEFORE: u8 = 10;
 const OLDEST: u8 = 11;
 
+/// The bytes of a session with an agent that is usual for a browser.
+const USUAL: usize = 160;
+
 /// One change to one user's sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect<'a> {
@@ -138,14 +141,16 @@ impl Effect<'_> {
 /// Encodes `effects`.
 #[must_use]
 pub fn encode(effects: &[Effect<'_>]) -> Vec<u8> {
-    let mut out = start();
+    let mut out = start(effects.len());
     effects.iter().for_each(|effect| push(effect, &mut out));
     out
 }
 
-/// An encoding without effects, for [`push`].
-pub(crate) fn start() -> Vec<u8> {
-    vec![VERSION]
+/// An encoding without effects, with room for so many of usual size, for [`push`].
+pub(crate) fn start(effects: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(effects.saturating_mul(USUAL).saturating_add(1));
+    out.push(VERSION);
+    out
 }
 
 /// Appends one effect.

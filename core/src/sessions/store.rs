@@ -175,6 +175,24 @@ impl Store {
         self.index();
     }
 
+    /// Puts `record` at the end, in place of the record with its id, if there is one.
+    pub(crate) fn put_last(&mut self, record: &[u8]) {
+        let Some(id) = RecordRef::whole(record).map(RecordRef::id_key) else { return };
+        match self {
+            Self::Packed(packed) => match packed.span(id) {
+                Some((start, end)) => {
+                    packed.0 = packed.around(start, end, |front, back| [front, back, record].concat())
+                }
+                None => packed.put(record),
+            },
+            Self::Indexed(indexed) => {
+                indexed.remove(id);
+                indexed.push(record.into());
+            }
+        }
+        self.index();
+    }
+
     /// Whether the records are in one allocation, through which each change goes.
     pub(crate) fn is_packed(&self) -> bool {
         matches!(self, Self::Packed(_))
@@ -397,13 +415,13 @@ impl Packed {
 
     /// Replaces the bytes from `start` to `end`. The result has no spare capacity: most users have a session or two.
     fn splice(&mut self, start: usize, end: usize, with: &[u8]) {
-        let front = self.0.get(..start).unwrap_or_default();
-        let back = self.0.get(end..).unwrap_or_default();
-        let mut bytes = Vec::with_capacity(front.len() + with.len() + back.len());
-        bytes.extend_from_slice(front);
-        bytes.extend_from_slice(with);
-        bytes.extend_from_slice(back);
-        self.0 = bytes.into_boxed_slice();
+        self.0 = self.around(start, end, |front, back| [front, with, back].concat());
+    }
+
+    /// What `join` makes of the bytes before `start` and those from `end` on.
+    fn around(&self, start: usize, end: usize, join: impl FnOnce(&[u8], &[u8]) -> Vec<u8>) -> Box<[u8]> {
+        let (front, back) = (self.0.get(..start).unwrap_or_default(), self.0.get(end..).unwrap_or_default());
+        join(front, back).into_boxed_slice()
     }
 
     fn to_indexed(&self) -> Indexed {
@@ -552,6 +570,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Put(u8, u32),
+        PutLast(u8, u32),
         Replace(u8, u8),
         Remove(u8),
         Retain(u8),
@@ -561,6 +580,7 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             6 => (any::<u8>(), any::<u32>()).prop_map(|(n, until)| Step::Put(n, until)),
+            2 => (any::<u8>(), any::<u32>()).prop_map(|(n, until)| Step::PutLast(n, until)),
             1 => (any::<u8>(), any::<u8>()).prop_map(|(old, new)| Step::Replace(old, new)),
             2 => any::<u8>().prop_map(Step::Remove),
             1 => (1..8u8).prop_map(Step::Retain),
@@ -584,6 +604,12 @@ mod tests {
                             Some(known) => *known = (n, until, bytes),
                             None => list.push((n, until, bytes)),
                         }
+                    }
+                    Step::PutLast(n, until) => {
+                        let bytes = tombstone(n, size, until);
+                        store.put_last(&bytes);
+                        list.retain(|known| known.0 != n);
+                        list.push((n, until, bytes));
                     }
                     Step::Replace(old, new) => {
                         if list.iter().any(|known| known.0 == old) && list.iter().all(|known| known.0 != new) {

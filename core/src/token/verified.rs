@@ -70,6 +70,11 @@ pub enum Issued {
 }
 
 impl Issued {
+    /// The `iat` of a JWT made elsewhere, if it says one.
+    pub(crate) fn iat(self) -> Option<UnixMillis> {
+        if let Self::InSecondOf(iat) = self { Some(iat) } else { None }
+    }
+
     /// Whether it is a JWT made elsewhere that says a time of issue later than `time` (RFC 7519 section 4.1.6). Of a token
     /// that says its session, that decides, and not what the clock said at the time.
     #[must_use]

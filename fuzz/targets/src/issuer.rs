@@ -1,5 +1,6 @@
 //! Tokens as their definition has them, made and checked by other hands than the product's: what it must agree with.
 
+use std::hash::Hasher as _;
 use std::sync::{Arc, LazyLock};
 
 use hmac::{Hmac, KeyInit, Mac as _};
@@ -166,8 +167,12 @@ impl Key {
 /// The `jti` of a JWT that is made here for a session with this id, from when it began and the token's generation.
 pub(crate) fn jti(sid: &str, began: u64, generation: u32) -> String {
     let said = [&began.to_be_bytes()[2..], &generation.to_be_bytes()].concat();
-    let hash = Sha256::digest([b"redis-session jti", sid.as_bytes(), &said].concat());
-    encode(&[&said[..], &hash[..8]].concat())
+    // SipHash-2-4, as the standard library has it still.
+    #[expect(deprecated)]
+    let mut hasher =
+        std::hash::SipHasher::new_with_keys(u64::from_le_bytes(*b"redisses"), u64::from_le_bytes(*b"sion jti"));
+    hasher.write(&[sid.as_bytes(), &said].concat());
+    encode(&[&said[..], &hasher.finish().to_be_bytes()].concat())
 }
 
 /// Whether a text is to be read as a token.

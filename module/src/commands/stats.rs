@@ -29,8 +29,7 @@ impl Command for Stats {
         call.reply_as(is_json, |reply| {
             reply.map(figures.len());
             for (name, value) in &figures {
-                reply.text(name);
-                reply.integer(i64::try_from(*value).unwrap_or(i64::MAX));
+                reply.any_name(name).integer(i64::try_from(*value).unwrap_or(i64::MAX));
             }
             Ok(())
         })

@@ -54,23 +54,13 @@ impl Reply<'_> {
         }
     }
 
-    /// A map whose names may be any bytes. The names of a JSON object are text; so where one of them is not UTF-8, JSON has
-    /// an array with an array of name and value for each entry.
+    /// A map whose names may be any bytes.
     pub(crate) fn map_of_bytes<'d>(self, entries: impl Iterator<Item = (&'d [u8], &'d [u8])> + Clone) {
-        let count = entries.clone().count();
-        let is_object = match self.0 {
-            Out::Resp(_) => true,
-            Out::Json(_) => entries.clone().all(|(name, _)| std::str::from_utf8(name).is_ok()),
-        };
-        if is_object {
-            self.map(count);
-        } else {
-            self.array(count);
+        if let Out::Json(text) = self.0 {
+            return change(text, |text| text.map_of_bytes(entries, JsonText::bytes));
         }
+        self.map(entries.clone().count());
         for (name, value) in entries {
-            if !is_object {
-                self.array(2);
-            }
             self.bytes(name);
             self.bytes(value);
         }
@@ -82,6 +72,15 @@ impl Reply<'_> {
         match self.0 {
             Out::Resp(_) => self.bytes(name.as_bytes()),
             Out::Json(text) => change(text, |text| text.name(name)),
+        }
+        self
+    }
+
+    /// As [`name`](Self::name), for any text.
+    pub(crate) fn any_name(self, name: &str) -> Self {
+        match self.0 {
+            Out::Resp(_) => self.bytes(name.as_bytes()),
+            Out::Json(text) => change(text, |text| text.any_name(name)),
         }
         self
     }

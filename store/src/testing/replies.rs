@@ -41,20 +41,8 @@ pub(super) fn json(reply: &Value) -> Value {
 fn write(value: &Value, out: &mut JsonText) {
     match value {
         Value::Map(entries) => {
-            let bytes = |value: &Value| if let Value::BulkString(bytes) = value { bytes.clone() } else { Vec::new() };
-            let is_object = entries.iter().all(|(name, _)| std::str::from_utf8(&bytes(name)).is_ok());
-            if is_object {
-                out.map(entries.len())
-            } else {
-                out.array(entries.len())
-            }
-            for (name, value) in entries {
-                if !is_object {
-                    out.array(2);
-                }
-                out.bytes(&bytes(name));
-                write(value, out);
-            }
+            let entries = entries.iter().map(|(name, value)| (bytes(name), value));
+            out.map_of_bytes(entries, |out, value| write(value, out));
         }
         Value::Array(elements) => {
             out.array(elements.len());
@@ -65,6 +53,10 @@ fn write(value: &Value, out: &mut JsonText) {
         Value::Boolean(value) => out.boolean(*value),
         _ => out.null(),
     }
+}
+
+fn bytes(value: &Value) -> &[u8] {
+    if let Value::BulkString(bytes) = value { bytes } else { &[] }
 }
 
 /// An error with this text, the code first.

@@ -53,7 +53,7 @@ fn the_claims_have_their_order_and_the_callers_come_last() {
     assert_eq!(String::from_utf8_lossy(&parts[0]), HEADER);
     assert_eq!(
         String::from_utf8_lossy(&parts[1]),
-        r#"{"iss":"me\"e","sub":"42","aud":"api","exp":9,"iat":1,"jti":"AYvP5WgAAAAAACWmkDATgrIU","sid":"AAECAwQFBgcICQoLDA0ODw","auth_time":1,"acr":"http://idmanagement.gov/ns/assurance/aal/2","role": "admin"}"#
+        r#"{"iss":"me\"e","sub":"42","aud":"api","exp":9,"iat":1,"jti":"AYvP5WgAAAAAAA60f66gY8mD","sid":"AAECAwQFBgcICQoLDA0ODw","auth_time":1,"acr":"http://idmanagement.gov/ns/assurance/aal/2","role": "admin"}"#
     );
 }
 

@@ -607,7 +607,7 @@ impl History {
         let all = presented;
         // Of several tokens of one session, the one that is good longest counts.
         let mut presented: Vec<_> = presented.iter().collect();
-        presented.sort_by_key(|presented| Reverse(end(presented)));
+        presented.sort_by_key(|presented| (&presented.id, Reverse(end(presented))));
         let (mut revoked, mut ended) = (0, Ends::new());
         // What another setting or clock could make good.
         let lasting = Rules { leeway: REMEMBERED, ahead: u64::MAX, ..lasting(rules) };
