@@ -68,6 +68,7 @@ impl Reply<'_> {
 
     /// The name of a map's entry. A bulk string, as names in the server's own maps; it also costs a third of a simple
     /// string, which the server copies to look for line breaks.
+    #[inline]
     pub(crate) fn name(self, name: &'static str) -> Self {
         match self.0 {
             Out::Resp(_) => self.bytes(name.as_bytes()),
