@@ -12,8 +12,10 @@
 //! `cargo bench -p redis-session-benches --bench peers`
 
 mod contenders;
+mod growth;
 mod layouts;
 mod load;
+mod meanwhile;
 mod memory;
 mod plot;
 mod population;
@@ -23,7 +25,10 @@ mod speed;
 use std::env;
 
 use contenders::Contender;
+use growth::Growth;
+use meanwhile::Meanwhile;
 use memory::{MOST_ON_ONE, PerUser, bytes_per_session};
+use speed::Speed;
 
 pub(crate) const SESSIONS: [usize; 3] = [10_000, 100_000, 1_000_000];
 pub(crate) const ROUNDS: usize = 7;
@@ -42,8 +47,10 @@ pub(crate) struct Settings {
 /// Everything that was measured.
 pub(crate) struct Results {
     /// For each number of sessions, in ascending order.
-    pub(crate) speed: Vec<(usize, Vec<speed::Cost>)>,
+    pub(crate) speed: Vec<Speed>,
     pub(crate) memory: Vec<Bytes>,
+    pub(crate) growth: Vec<Growth>,
+    pub(crate) meanwhile: Vec<Meanwhile>,
 }
 
 /// What a session takes.
@@ -60,8 +67,9 @@ fn main() {
         eprintln!("SKIPPED: field TTLs and all else on Redis 8, which cannot be had here: see above");
     }
     let memory = memory(&settings);
-    let speed = settings.sessions.iter().map(|sessions| (*sessions, speed::measure(&settings, *sessions))).collect();
-    let results = Results { speed, memory };
+    let speed = settings.sessions.iter().map(|sessions| speed::measure(&settings, *sessions)).collect();
+    let (growth, meanwhile) = (growth::measure(&settings), meanwhile::measure(&settings));
+    let results = Results { speed, memory, growth, meanwhile };
     report::write(&settings, &results);
     println!("{}", report::tables(&results));
     eprintln!("docs/benchmarks.md is written");

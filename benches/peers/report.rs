@@ -5,12 +5,14 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use plotters::style::RGBColor;
 use redis_session_tests::ServerBuilder;
 
 use crate::contenders::Contender;
+use crate::meanwhile::Meanwhile;
 use crate::memory::PerUser;
-use crate::plot::{self, Group, Line, Row, Scale};
-use crate::speed::{Cost, Operation};
+use crate::plot::{Bars, Group, Limit, Line, Lines, Row, Scale};
+use crate::speed::{Cost, Operation, Speed};
 use crate::{Bytes, CONNECTIONS, OPERATIONS, ROUNDS, Results, SESSIONS, Settings};
 
 pub(crate) fn write(settings: &Settings, results: &Results) {
@@ -45,6 +47,8 @@ fn page(settings: &Settings, results: &Results) -> String {
         ("alone", alone(results)),
         ("logout-all", logout_all(results)),
         ("memory", memory(results)),
+        ("growth", growth(results)),
+        ("meanwhile", meanwhile(results)),
     ];
     let mut page = include_str!("page.md").to_owned();
     for (name, text) in fills {
@@ -55,8 +59,16 @@ fn page(settings: &Settings, results: &Results) -> String {
 
 /// The tables alone, for the terminal.
 pub(crate) fn tables(results: &Results) -> String {
-    [by_size(results, throughput), by_size(results, latency), alone(results), logout_all(results), memory(results)]
-        .join("\n")
+    [
+        by_size(results, throughput),
+        by_size(results, latency),
+        alone(results),
+        logout_all(results),
+        memory(results),
+        growth(results),
+        meanwhile(results),
+    ]
+    .join("\n")
 }
 
 // --- Tables
@@ -68,10 +80,10 @@ fn table(heading: &[String], rows: &[Vec<String>]) -> String {
     rows.iter().fold(line(heading) + &ruler, |table, row| table + &line(row))
 }
 
-fn by_size(results: &Results, of: fn(&[Cost]) -> String) -> String {
+fn by_size(results: &Results, of: fn(&Speed) -> String) -> String {
     let mut text = String::new();
-    for (sessions, costs) in &results.speed {
-        let _ = writeln!(text, "{} sessions:\n\n{}", number(*sessions as f64), of(costs));
+    for speed in &results.speed {
+        let _ = writeln!(text, "{} sessions:\n\n{}", number(speed.sessions as f64), of(speed));
     }
     text
 }
@@ -102,8 +114,8 @@ fn by_operation(costs: &[Cost], cell: impl Fn(&Cost) -> String) -> String {
     table(&heading, &contenders(costs).map(row).collect::<Vec<_>>())
 }
 
-fn throughput(costs: &[Cost]) -> String {
-    by_operation(costs, |cost| {
+fn throughput(speed: &Speed) -> String {
+    let table = by_operation(&speed.costs, |cost| {
         let per_second = number(cost.figures.per_second);
         match cost.ratio {
             Some(ratio) if cost.contender != cost.contender.compared_with() => {
@@ -111,22 +123,23 @@ fn throughput(costs: &[Cost]) -> String {
             }
             _ => per_second,
         }
-    })
+    });
+    format!("{table}\nPING, which no command exceeds: {}.\n", number(speed.pings))
 }
 
-fn latency(costs: &[Cost]) -> String {
-    by_operation(costs, |cost| format!("{} / {}", number(cost.figures.p50), number(cost.figures.p99)))
+fn latency(speed: &Speed) -> String {
+    by_operation(&speed.costs, |cost| format!("{} / {}", number(cost.figures.p50), number(cost.figures.p99)))
 }
 
 fn alone(results: &Results) -> String {
-    let Some((_, last)) = results.speed.last() else { return String::new() };
+    let Some(Speed { costs: last, .. }) = results.speed.last() else { return String::new() };
     let mut heading = vec![String::new()];
-    heading.extend(results.speed.iter().map(|(sessions, _)| format!("{} sessions", number(*sessions as f64))));
+    heading.extend(results.speed.iter().map(|speed| format!("{} sessions", number(speed.sessions as f64))));
     heading.push("times as long".to_owned());
     let p50 = |costs, contender| cost(costs, contender, Operation::CheckAlone).map(|cost| cost.figures.p50);
     let row = |contender: Contender| {
         let mut row = vec![contender.name().to_owned()];
-        row.extend(results.speed.iter().map(|(_, costs)| p50(costs, contender).map_or("-".to_owned(), number)));
+        row.extend(results.speed.iter().map(|speed| p50(&speed.costs, contender).map_or("-".to_owned(), number)));
         let ratio = p50(last, contender).zip(p50(last, contender.compared_with())).map(|(one, module)| one / module);
         row.push(ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}")));
         row
@@ -136,13 +149,13 @@ fn alone(results: &Results) -> String {
 
 fn logout_all(results: &Results) -> String {
     let mut heading = vec![String::new()];
-    heading.extend(results.speed.iter().map(|(sessions, _)| format!("{} sessions", number(*sessions as f64))));
+    heading.extend(results.speed.iter().map(|speed| format!("{} sessions", number(speed.sessions as f64))));
     let mut rows = Vec::new();
     for contender in Contender::ALL {
         let figures: Vec<_> = results
             .speed
             .iter()
-            .map(|(_, costs)| cost(costs, contender, Operation::LogoutAll).map(|cost| cost.figures.p50))
+            .map(|speed| cost(&speed.costs, contender, Operation::LogoutAll).map(|cost| cost.figures.p50))
             .collect();
         if figures.iter().any(Option::is_some) {
             let cells = figures.iter().map(|figure| figure.map_or("-".to_owned(), time));
@@ -174,9 +187,29 @@ fn memory(results: &Results) -> String {
     text
 }
 
+fn growth(results: &Results) -> String {
+    let mut heading = vec![String::new()];
+    heading.extend(results.growth.iter().map(|growth| format!("{} per user", number(growth.per_user as f64))));
+    let operations = results.growth.first().into_iter().flat_map(|growth| &growth.times);
+    let row = |at: usize, operation: Operation| {
+        let cells = results.growth.iter().map(|growth| growth.times.get(at).map_or("-".to_owned(), |one| time(one.1)));
+        [operation.name().to_owned()].into_iter().chain(cells).collect()
+    };
+    table(&heading, &operations.enumerate().map(|(at, (operation, _))| row(at, *operation)).collect::<Vec<_>>())
+}
+
+fn meanwhile(results: &Results) -> String {
+    let heading = ["meanwhile", "checks per second", "median", "99th percentile"].map(str::to_owned);
+    let row = |one: &Meanwhile| {
+        let figures = one.figures;
+        vec![one.what.to_owned(), number(figures.per_second), time(figures.p50), time(figures.p99)]
+    };
+    table(&heading, &results.meanwhile.iter().map(row).collect::<Vec<_>>())
+}
+
 /// What people ask first, for the most sessions.
 fn in_short(results: &Results) -> String {
-    let Some((sessions, costs)) = results.speed.last() else { return String::new() };
+    let Some(Speed { sessions, costs, .. }) = results.speed.last() else { return String::new() };
     let p50 = |contender, operation| cost(costs, contender, operation).map(|cost| cost.figures.p50);
     let mut text = String::new();
     let alone = |contender| {
@@ -216,7 +249,7 @@ fn in_short(results: &Results) -> String {
 // --- Pictures
 
 fn pictures(results: &Results) -> Vec<(&'static str, String)> {
-    let Some((sessions, costs)) = results.speed.last() else { return Vec::new() };
+    let Some(Speed { sessions, costs, pings }) = results.speed.last() else { return Vec::new() };
     let at = format!("{} sessions", number(*sessions as f64));
     let groups = |of: &dyn Fn(&Cost) -> Row| {
         let group = |operation: Operation| Group {
@@ -262,51 +295,61 @@ fn pictures(results: &Results) -> Vec<(&'static str, String)> {
         points: results
             .speed
             .iter()
-            .filter_map(|(sessions, costs)| {
+            .filter_map(|Speed { sessions, costs, .. }| {
                 Some((*sessions as f64, cost(costs, contender, Operation::LogoutAll)?.figures.p50))
             })
             .collect(),
     };
     let lines: Vec<_> = Contender::ALL.into_iter().map(line).filter(|line| !line.points.is_empty()).collect();
+    let throughput = Bars {
+        title: format!("Throughput, {at}"),
+        axis: "operations per second",
+        scale: Scale::Linear,
+        label: number,
+        limit: Some(Limit { name: "PING", value: *pings }),
+        groups: throughput,
+    };
+    let latency = Bars {
+        title: format!("Latency, {at}"),
+        axis: "time of one operation: the dot is the median, the line ends at the 99th percentile",
+        scale: Scale::Logarithmic,
+        label: time,
+        limit: None,
+        groups: latency,
+    };
+    let memory = Bars {
+        title: "Memory of a session".to_owned(),
+        axis: "bytes per session",
+        scale: Scale::Linear,
+        label: number,
+        limit: None,
+        groups: memory,
+    };
+    let logout_all = Lines {
+        title: "Logging one user out, by how many sessions there are",
+        axes: ["sessions on the server", "median time of one logout-all"],
+        labels: [number, time],
+        lines,
+    };
     vec![
-        (
-            "throughput",
-            plot::bars(&format!("Throughput, {at}"), "operations per second", Scale::Linear, number, &throughput),
-        ),
-        (
-            "latency",
-            plot::bars(
-                &format!("Latency, {at}"),
-                "time of one operation: the dot is the median, the line ends at the 99th percentile",
-                Scale::Logarithmic,
-                time,
-                &latency,
-            ),
-        ),
-        ("memory", plot::bars("Memory of a session", "bytes per session", Scale::Linear, number, &memory)),
-        (
-            "logout-all",
-            plot::lines(
-                "Logging one user out, by how many sessions there are",
-                ["sessions on the server", "median time of one logout-all"],
-                [number, time],
-                &lines,
-            ),
-        ),
+        ("throughput", throughput.svg()),
+        ("latency", latency.svg()),
+        ("memory", memory.svg()),
+        ("logout-all", logout_all.svg()),
     ]
 }
 
 /// Told apart by people who see red and green alike too (Okabe and Ito's palette).
-const fn colour(contender: Contender) -> &'static str {
+const fn colour(contender: Contender) -> RGBColor {
     match contender {
-        Contender::Module => "#0072b2",
-        Contender::ModuleOn8 => "#56b4e9",
-        Contender::Jwt => "#d55e00",
-        Contender::JwtPipelined => "#e69f00",
-        Contender::JwtOneByOne => "#8c3d00",
-        Contender::Set => "#009e73",
-        Contender::Lua => "#cc79a7",
-        Contender::Hash => "#666666",
+        Contender::Module => RGBColor(0, 114, 178),
+        Contender::ModuleOn8 => RGBColor(86, 180, 233),
+        Contender::Jwt => RGBColor(213, 94, 0),
+        Contender::JwtPipelined => RGBColor(230, 159, 0),
+        Contender::JwtOneByOne => RGBColor(140, 61, 0),
+        Contender::Set => RGBColor(0, 158, 115),
+        Contender::Lua => RGBColor(204, 121, 167),
+        Contender::Hash => RGBColor(102, 102, 102),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use redis::Connection;
 use redis_session_tests::Server;
 
 use crate::Settings;
@@ -20,7 +21,7 @@ const CHECKED: usize = 20_000;
 /// A walk through all sessions takes seconds where there are many, and one for each session more.
 const MOST_ONE_BY_ONE: usize = 100_000;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
@@ -62,6 +63,14 @@ pub(crate) struct Cost {
     pub(crate) ratio: Option<f64>,
 }
 
+/// What was measured with so many sessions.
+pub(crate) struct Speed {
+    pub(crate) sessions: usize,
+    pub(crate) costs: Vec<Cost>,
+    /// How many PINGs a second the server answers: as many as any command at the most.
+    pub(crate) pings: f64,
+}
+
 /// A contender with its server and what it knows of the sessions there.
 struct Place {
     contender: Contender,
@@ -73,7 +82,7 @@ struct Place {
 }
 
 /// Measures all contenders in turn, so that what disturbs one disturbs the others too.
-pub(crate) fn measure(settings: &Settings, sessions: usize) -> Vec<Cost> {
+pub(crate) fn measure(settings: &Settings, sessions: usize) -> Speed {
     let mut places: Vec<Place> = Vec::new();
     for contender in Contender::ALL {
         if contender == Contender::JwtOneByOne && sessions > MOST_ONE_BY_ONE {
@@ -93,7 +102,7 @@ pub(crate) fn measure(settings: &Settings, sessions: usize) -> Vec<Cost> {
         places.extend(place);
     }
 
-    let mut rounds = Vec::new();
+    let (mut rounds, mut pings) = (Vec::new(), Vec::new());
     for round in 0..settings.rounds {
         eprintln!("  {sessions} sessions, round {} of {}", round + 1, settings.rounds);
         let mut figures = Vec::new();
@@ -106,8 +115,14 @@ pub(crate) fn measure(settings: &Settings, sessions: usize) -> Vec<Cost> {
             }
         }
         rounds.push(figures);
+        pings.extend(places.first().map(|place| pings_per_second(&place.server, settings)));
     }
-    costs(&places, &rounds)
+    Speed { sessions, costs: costs(&places, &rounds), pings: median(pings).unwrap_or_default() }
+}
+
+fn pings_per_second(server: &Server, settings: &Settings) -> f64 {
+    let ping = |con: &mut Connection, (): &()| redis::cmd("PING").exec(con).expect("a PONG");
+    drive(server, settings.connections, PATIENCE, &vec![(); settings.operations], ping).0.per_second
 }
 
 fn costs(places: &[Place], rounds: &[Vec<(Contender, Operation, Figures)>]) -> Vec<Cost> {

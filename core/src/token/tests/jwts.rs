@@ -313,8 +313,10 @@ fn own_jti() -> String {
 fn a_jti_of_ours_says_which_session_of_the_sid_it_is_of() {
     let issued = |claims: &str| check(&with(&format!(r#""exp":1800000000,{claims}"#))).unwrap().issued;
     let (own, sid) = (own_jti(), format!(r#""sid":"{SESSION}""#));
-    let (rest, front) = (own.strip_prefix('A').unwrap(), &own[..own.len() - 1]);
-    let other_end = if own.ends_with('A') { "B" } else { "A" };
+    let rest = own.strip_prefix('A').unwrap();
+    let (mut front, last) = (own.clone(), own.chars().last().unwrap());
+    front.pop();
+    let other_end = if last == 'A' { 'Q' } else { 'A' };
     assert_eq!(issued(&format!(r#"{sid},"jti":"{own}""#)), Issued::ForSessionOf(at(NOW)));
     assert_eq!(issued(&format!(r#"{sid},"jti":"\u0041{rest}""#)), Issued::ForSessionOf(at(NOW)));
     // Damaged, foreign ones of any length, and of another session or none: as with any other issuer's.
