@@ -38,13 +38,13 @@
 //! | `testing` | a store in this process, with a clock to move, for an application's own tests: [`testing`] |
 //! | `near-cache` | checks that are answered from memory while Redis would say the same: [`NearCache`] |
 //! | `cluster` | the same where Redis is a cluster: [`SessionStore::near_cache_of_cluster`] |
-//! | `encryption` | session data whose values Redis, its files and its replicas cannot read; the names of the fields and the lengths of the values they can: [`DataKeys`] |
+//! | `encryption` | session data with encrypted values. Redis, its files and its replicas can read only the names of fields and the lengths of values: [`DataKeys`] |
 //!
 //! # Connections
 //!
-//! [`SessionStore::connect`] makes a [connection that comes back by itself](ReconnectingConnection), with every wait
-//! bounded. But a store takes every asynchronous connection of the [`redis`] crate that can be cloned. One to a cluster
-//! (feature `cluster-async` of `redis`) goes to the node that has the user, and follows when that changes:
+//! [`SessionStore::connect`] makes a [connection that reconnects by itself](ReconnectingConnection) and bounds every
+//! wait. But a store takes every asynchronous connection of the [`redis`] crate that can be cloned. A connection to a
+//! cluster (feature `cluster-async` of `redis`) sends each command to the node that has the user:
 //!
 //! ```no_run
 //! # async fn example() -> redis::RedisResult<()> {
@@ -57,7 +57,7 @@
 //! # }
 //! ```
 //!
-//! One that asks Sentinel for the primary whenever it reconnects (feature `sentinel` of `redis`):
+//! This one asks Sentinel for the primary whenever it reconnects (feature `sentinel` of `redis`):
 //!
 //! ```no_run
 //! # fn example() {
@@ -77,7 +77,7 @@
 //! # }
 //! ```
 //!
-//! For TLS, `rediss://` in the URL, and a feature of `redis`, without which the URL is refused:
+//! For TLS, use `rediss://` in the URL and a feature of `redis`. Without the feature, the URL is refused:
 //!
 //! ```toml
 //! [dependencies]
@@ -94,8 +94,8 @@
 //! # }
 //! ```
 //!
-//! The certificate must be one that the system trusts. With an authority of your own, give its file to
-//! [`redis::Client::build_with_tls`], and what that client's `get_connection_info` says to [`SessionStore::connect`].
+//! The system must trust the certificate. If you have your own authority, give its file to
+//! [`redis::Client::build_with_tls`], and that client's `get_connection_info` to [`SessionStore::connect`].
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

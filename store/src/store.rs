@@ -168,7 +168,7 @@ impl<C> SessionStore<C> {
     /// match payments.touch(token, &Visitor::new()).await {
     ///     Ok(session) => println!("user {} may pay", session.user),
     ///     Err(StoreError::Refused(why)) if why.reason == Reason::Level || why.reason == Reason::Stale => {
-    ///         // Ask for the second factor. Once it was right:
+    ///         // Ask for the second factor, and check it. Then:
     ///         let renewed = sessions.regenerate(token, &RegenerateOptions::new().level(2)).await?;
     ///         println!("a new cookie with {:?}", renewed.token_expires_at);
     ///     }
@@ -260,7 +260,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// After any number of tries, the user has one more device.
     ///
     /// # Errors
-    /// [`StoreError::Limit`] if the user has as many sessions as the policy allows and it says to refuse more,
+    /// [`StoreError::Limit`] if the user is at the policy's limit of sessions and the policy refuses more,
     /// [`StoreError::Unavailable`] and [`StoreError::Redis`] as always.
     pub async fn login(&self, login: &Login) -> Result<Created, StoreError> {
         match self.create(login).await {

@@ -1,9 +1,9 @@
 //! Sessions of the `redis-session` module in web applications.
 //!
 //! A [`SessionLayer`] takes the token from `Authorization: Bearer` (RFC 6750 section 2.1) or from a [`SessionCookie`],
-//! asks Redis once for each request, and puts a [`Session`] into the request's extensions. It is a layer of [`tower_layer`]
-//! for every framework whose services are `tower`'s, whatever their bodies. With axum (feature `axum`) handlers take a
-//! [`Session`], or an `Option<Session>` where none is needed:
+//! asks Redis once for each request, and puts a [`Session`] into the request's extensions. It is a [`tower_layer`] for
+//! every framework with services of `tower`, and any type of body. With axum (feature `axum`) handlers take a
+//! [`Session`], or an `Option<Session>` if they need none:
 //!
 //! ```no_run
 //! # #[cfg(feature = "axum")]
@@ -24,7 +24,7 @@
 //! async fn login(
 //!     State(sessions): State<Sessions>, Extension(visitor): Extension<Visitor>, name: String,
 //! ) -> Result<Response, Rejection> {
-//!     // ... once the password was right:
+//!     // ... after you have checked the password:
 //!     let login = sessions.login(&Login::new(name).visitor(&visitor)).await?;
 //!     Ok(([(SET_COOKIE, cookie().set(&login, false))], StatusCode::NO_CONTENT).into_response())
 //! }
@@ -73,8 +73,8 @@
 //! # }
 //! ```
 //!
-//! With tonic (feature `tonic`) it is a layer of `Server::builder`, and a handler takes the session from the call. A refusal
-//! is a `Status` of gRPC, and so is one of the layer itself, as by [`SessionLayer::require_level`]:
+//! With tonic (feature `tonic`), give the layer to `Server::builder`. A handler takes the session from the call. Refusals
+//! are gRPC statuses, including the layer's own, such as those of [`SessionLayer::require_level`]:
 //!
 //! ```no_run
 //! # #[cfg(feature = "tonic")]
