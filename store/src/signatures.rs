@@ -47,8 +47,8 @@ struct Asked {
 struct Known {
     set: String,
     ring: KeyRing,
-    /// Hashes of tokens with a valid signature, each in the place that its hash names. A collision costs one more
-    /// check.
+    /// Hashes of tokens with a valid signature, each in the place that its hash names. After a collision the store asks
+    /// Redis about a forged token, which Redis refuses.
     right: Box<[AtomicU64]>,
     hasher: RandomState,
 }
@@ -115,7 +115,7 @@ impl Signatures {
             None => KeyRing::of_issuer(br#"{"keys":[]}"#, IssuerKeys::default())
                 .map_or(Signature::Other, |none| Signature::of(token.as_bytes(), &none)),
         };
-        // In the background: no caller waits for it.
+        // If another call is asking, this one does not wait for it.
         let Ok(mut asked) = self.asked.try_lock() else { return };
         let is_soon = asked.is_some_and(|asked| asked.at.elapsed() < asked.pause());
         if tells == Signature::Unknown && !is_soon {
@@ -151,7 +151,7 @@ impl Signatures {
         C: ConnectionLike + Send,
     {
         let at = Instant::now();
-        // Unless the answer comes: the caller may have stopped waiting.
+        // No answer yet, in case this future is dropped while it waits for one.
         *asked = Some(Asked { at, has_answered: false });
         let set = connection.session_jwks_all().await.ok()?;
         *asked = Some(Asked { at, has_answered: true });

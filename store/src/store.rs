@@ -387,7 +387,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
                 let details = details.filter(|_| self.policy.details);
                 Ok(Arc::new(Authenticated { user, id, expires_at, assurance: Assurance::Session, details }))
             }
-            // It was asked for.
+            // A check always asks for the id.
             Validation::Active(_) => {
                 let what = "the reply of a check has no id";
                 Err(StoreError::Redis((redis::ErrorKind::UnexpectedReturnType, what).into()))

@@ -517,7 +517,7 @@ mod tests {
         assert_eq!(sent, [100, 150, 200, 250]);
         table.use_failed(&entry, Moment::from_nanos(270));
         assert!(!takes(269) && takes(270));
-        // Of an answer that is gone, nothing is known.
+        // The answer is gone, so this has no effect.
         table.forget("a");
         table.use_failed(&entry, Moment::from_nanos(0));
         assert!(table.is_empty());
@@ -545,7 +545,7 @@ mod tests {
     #[test]
     fn changes_and_reads_at_the_same_time_leave_nothing_stale() {
         let table = Arc::new(table(64, 1 << 20));
-        // What the server would say: the version of each key. An entry says in its id which one it saw.
+        // The version of each key, as on a server. The id of an entry is the version that it saw.
         let versions: Arc<Vec<AtomicU64>> = Arc::new((0..8).map(|_| AtomicU64::new(0)).collect());
         std::thread::scope(|scope| {
             for seed in 0..2_usize {

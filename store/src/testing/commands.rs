@@ -442,7 +442,7 @@ impl Memory {
     fn set(&mut self, user: User<'_>, mut arguments: Arguments<'_>) -> Result<Value, Failure> {
         let id = application_id(arguments.bytes()?)?;
         let mut fields: Vec<_> = arguments.rest().collect();
-        // An odd number of names and values has none of its own for `VERSION`.
+        // With an odd number of arguments, `VERSION` cannot be the option.
         let version = match fields.first().copied() {
             Some(b"VERSION") if fields.len() % 2 == 0 => {
                 let mut version = Arguments::new(fields.drain(..2).skip(1));
