@@ -14,6 +14,7 @@
 mod contenders;
 mod growth;
 mod layouts;
+mod libraries;
 mod load;
 mod meanwhile;
 mod memory;
@@ -26,6 +27,7 @@ use std::env;
 
 use contenders::Contender;
 use growth::Growth;
+use libraries::Request;
 use meanwhile::Meanwhile;
 use memory::{MOST_ON_ONE, PerUser, bytes_per_session};
 use speed::Speed;
@@ -51,6 +53,7 @@ pub(crate) struct Results {
     pub(crate) memory: Vec<Bytes>,
     pub(crate) growth: Vec<Growth>,
     pub(crate) meanwhile: Vec<Meanwhile>,
+    pub(crate) requests: Vec<Request>,
 }
 
 /// What a session takes.
@@ -69,7 +72,8 @@ fn main() {
     let memory = memory(&settings);
     let speed = settings.sessions.iter().map(|sessions| speed::measure(&settings, *sessions)).collect();
     let (growth, meanwhile) = (growth::measure(&settings), meanwhile::measure(&settings));
-    let results = Results { speed, memory, growth, meanwhile };
+    let requests = libraries::measure(&settings);
+    let results = Results { speed, memory, growth, meanwhile, requests };
     report::write(&settings, &results);
     println!("{}", report::tables(&results));
     eprintln!("docs/benchmarks.md is written");

@@ -6,9 +6,11 @@ use std::path::Path;
 use std::process::Command;
 
 use plotters::style::RGBColor;
+use redis_session_benches::LIBRARIES;
 use redis_session_tests::ServerBuilder;
 
 use crate::contenders::Contender;
+use crate::libraries::Request;
 use crate::meanwhile::Meanwhile;
 use crate::memory::PerUser;
 use crate::plot::{Bars, Group, Limit, Line, Lines, Row, Scale};
@@ -49,6 +51,8 @@ fn page(settings: &Settings, results: &Results) -> String {
         ("memory", memory(results)),
         ("growth", growth(results)),
         ("meanwhile", meanwhile(results)),
+        ("libraries", libraries(results)),
+        ("instructions", instructions()),
     ];
     let mut page = include_str!("page.md").to_owned();
     for (name, text) in fills {
@@ -205,6 +209,45 @@ fn meanwhile(results: &Results) -> String {
         vec![one.what.to_owned(), number(figures.per_second), time(figures.p50), time(figures.p99)]
     };
     table(&heading, &results.meanwhile.iter().map(row).collect::<Vec<_>>())
+}
+
+fn libraries(results: &Results) -> String {
+    let heading = ["one request", "commands", "round trips", "server instructions", "bytes", "time", "times ours"];
+    let ours = results.requests.first().map_or(1.0, |ours| ours.time);
+    let row = |request: &Request| {
+        let Request { name, commands, bytes, time } = request;
+        // The module's has the name of its command there.
+        let counted = if *name == "redis-session" { "SESSION.TOUCH BRIEF" } else { name };
+        let names: Vec<_> = commands.iter().map(|name| format!("`{name}`")).collect();
+        vec![
+            (*name).to_owned(),
+            names.join(", "),
+            commands.len().to_string(),
+            counts().find(|count| count.0 == counted).map_or("-".to_owned(), |count| number(count.1)),
+            number(*bytes),
+            format!("{time:.0} µs"),
+            format!("{:.2}", time / ours),
+        ]
+    };
+    table(&heading.map(str::to_owned), &results.requests.iter().map(row).collect::<Vec<_>>())
+}
+
+/// The server's share of the instructions as well as the module's.
+fn instructions() -> String {
+    let heading = ["one command", "instructions", "the module's", "the server's"];
+    let is_library = |name: &str| LIBRARIES.iter().any(|library| library.name == name);
+    let row =
+        |(name, all, ours): (&str, f64, f64)| vec![name.to_owned(), number(all), number(ours), number(all - ours)];
+    let rows: Vec<_> = counts().filter(|count| !is_library(count.0)).map(row).collect();
+    table(&heading.map(str::to_owned), &rows)
+}
+
+/// What `make bench-check` has counted: names, instructions, and those of them that are the module's.
+fn counts() -> impl Iterator<Item = (&'static str, f64, f64)> {
+    include_str!("../instructions.txt").lines().filter_map(|line| {
+        let mut cells = line.split('|');
+        Some((cells.next()?, cells.next()?.parse().ok()?, cells.next()?.parse().ok()?))
+    })
 }
 
 /// What people ask first, for the most sessions.
