@@ -1,14 +1,14 @@
 //! The recipes of docs/deployment.md, on real servers.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use redis::{Client, TlsCertificates};
 use redis_session_store::{Login, SessionStore};
-use redis_session_tests::{Port, Sentinels, Server, ServerBuilder, cmd, create, int, list, verdict, wait_until};
+use redis_session_tests::{
+    Port, Sentinels, Server, ServerBuilder, cmd, create, int, list, restore_backup, verdict, wait_until,
+};
 
 use crate::commands::set;
 
@@ -44,38 +44,6 @@ fn assert_nothing_was_refused(server: &Server) {
     assert!(log.is_empty(), "{log:?}");
 }
 
-/// Ends the server that a script has left behind, by the number in its file, if it runs still.
-struct LeftBehind(PathBuf);
-
-impl Drop for LeftBehind {
-    fn drop(&mut self) {
-        if let Ok(pid) = fs::read_to_string(&self.0) {
-            let _ = Command::new("kill").args(["-9", pid.trim()]).status();
-        }
-    }
-}
-
-/// Runs a script in a folder to its end. What it prints goes into a file: a server that it starts would hold a pipe
-/// open, and who waits for the pipe's end would wait for the server's.
-fn run(script: &str, folder: &Path) -> String {
-    let printed = folder.join("printed");
-    let file = fs::File::create(&printed).unwrap();
-    let mut bash = Command::new("bash");
-    bash.args(["-euc", script]).current_dir(folder).stdin(Stdio::null());
-    let mut bash = bash.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
-    let mut ended = None;
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while ended.is_none() && Instant::now() < deadline {
-        thread::sleep(Duration::from_millis(20));
-        ended = bash.try_wait().unwrap();
-    }
-    let _ = bash.kill();
-    let _ = bash.wait();
-    let printed = fs::read_to_string(printed).unwrap();
-    assert!(ended.is_some_and(|status| status.success()), "{ended:?}\n{printed}");
-    printed
-}
-
 #[test]
 fn a_backup_is_restored_as_the_page_says() {
     let mut server = ServerBuilder::new().keys(&["one"]).appendonly().config("pidfile ./pid").start();
@@ -87,33 +55,8 @@ fn a_backup_is_restored_as_the_page_says() {
     cmd(&mut con, "SESSION.REVOKEUSER sessions:42").unwrap();
     let after = create(&mut con, "sessions:43 TOKEN OPAQUE").str("token");
 
-    // The service is the test's, and there is one user and another folder.
-    let block = block("systemctl stop redis-server");
-    let script = block.strip_prefix("systemctl stop redis-server\n").unwrap();
-    let mut script = script.strip_suffix("systemctl start redis-server\n").unwrap().to_owned();
-    let conf = server.config_path().display().to_string();
-    let here = folder.display().to_string();
-    for (from, to) in [
-        ("install -o redis ", "install "),
-        ("runuser -u redis -- redis-server", "redis-server"),
-        ("/etc/redis/redis.conf", &*conf),
-        ("/var/lib/redis", &here),
-    ] {
-        assert!(script.contains(from), "{from}: {script}");
-        script = script.replace(from, to);
-    }
-    let port = server.port();
-    let programs = format!(
-        "redis-server() {{ command ${{REDIS_SERVER:-redis-server}} \"$@\"; }}\n\
-         redis-cli() {{ command ${{REDIS_CLI:-redis-cli}} -p {port} \"$@\"; }}\n"
-    );
     server.shutdown("NOSAVE");
-    let left_behind = LeftBehind(folder.join("pid"));
-    let printed = run(&(programs + &script), &folder);
-    assert!(printed.contains("PONG") && printed.contains("OK"), "{printed}");
-    // It has removed its file, in which the next one's number will be.
-    drop(left_behind);
-    server.start_again();
+    restore_backup(&mut server);
 
     let mut con = server.connection();
     assert_eq!(verdict(&mut con, "sessions:42", &before), "active", "a logout since the backup is undone");

@@ -20,6 +20,7 @@
 //! - [`Server::advance`], [`advance`], [`advance_to`], [`advance_past`], [`set_back`], [`now_ms`]: the module's clock, which tests move
 //!   instead of waiting.
 //! - [`wait_until`]: await a condition, where one would otherwise sleep.
+//! - [`restore_backup`]: what an operator does with a backup.
 //! - [`amount`]: how much a random test does.
 //! - [`skipped`]: what a test cannot test here.
 //! - [`near`]: what a store with a near cache says.
@@ -48,6 +49,7 @@ mod keys;
 pub mod near;
 mod port;
 mod pyjwt;
+mod restore;
 mod sentinel;
 mod server;
 mod skip;
@@ -67,6 +69,7 @@ pub use fields::{Fields, fields, list, text};
 pub use keys::{jwk_set, write_private};
 pub use port::Port;
 pub use pyjwt::pyjwt;
+pub use restore::restore_backup;
 pub use sentinel::Sentinels;
 pub use server::{Frozen, Output, Server};
 pub use skip::skipped;

@@ -68,6 +68,16 @@ impl Sentinels {
         self.sentinels.iter().map(Server::url).collect()
     }
 
+    /// The Sentinels, in the order of their start.
+    pub fn each(&self) -> &[Server] {
+        &self.sentinels
+    }
+
+    /// A Sentinel, to be killed and started again.
+    pub fn sentinel_mut(&mut self, n: usize) -> &mut Server {
+        &mut self.sentinels[n]
+    }
+
     /// Waits until all of them know each other and so many replicas that work, and so would agree on a failover.
     #[track_caller]
     pub fn wait_for_replicas(&self, replicas: usize) {

@@ -43,20 +43,29 @@ pub(crate) fn run(place: &Place, mut servers: Deployment, to: Option<&str>) -> R
         (Kind::Sentinel { name, .. }, Some(sentinel)) => change.sentinel(sentinel, &name)?,
         _ => change.alone()?,
     };
-    let mut report = format!(
+    let mut outcome = Outcome::well(format!(
         "{} is the primary in place of {}; writes waited for {:.1} s, all took {:.1} s\n",
         replica.address,
         primary.address,
         waited.as_secs_f64(),
         started.elapsed().as_secs_f64()
-    );
-    // As all see it now.
-    let now = Deployment::find(place)?;
-    for node in &now.nodes {
-        let follows = node.follows.as_ref().map(|of| format!(" of {of}")).unwrap_or_default();
-        let _ = writeln!(report, "    {} {}{follows}", node.address, node.role());
+    ));
+    if let Err(why) = primary.info(&servers.way, "replication") {
+        let _ = writeln!(outcome.text, "{} has ended, and its log says why: {why}", primary.address);
+        outcome.is_well = false;
     }
-    Ok(Outcome::well(report))
+    // As all see it now. The address that was given may be that of a server that has ended.
+    match Deployment::find(place) {
+        Ok(now) => {
+            for node in &now.nodes {
+                let follows = node.follows.as_ref().map(|of| format!(" of {of}")).unwrap_or_default();
+                let _ = writeln!(outcome.text, "    {} {}{follows}", node.address, node.role());
+            }
+        }
+        Err(why) if outcome.is_well => return Err(why),
+        Err(_) => {}
+    }
+    Ok(outcome)
 }
 
 /// The replica that was named, or the one that has most of the one primary.
@@ -115,6 +124,9 @@ fn wait_until(
 }
 
 /// The servers whose roles change, and the way to them.
+///
+/// Once the replica is the primary, the old one may end: if its disk is full, or the new one writes a later format, it
+/// can't be a replica. That ends no switchover.
 struct Change<'a> {
     way: &'a ConnectionInfo,
     primary: &'a mut Node,
@@ -127,8 +139,16 @@ impl Change<'_> {
         Ok(text(&self.replica.info(self.way, "replication")?, "role") == "master")
     }
 
-    fn primary_follows(&mut self) -> Result<bool, Failure> {
-        Ok(text(&self.primary.info(self.way, "replication")?, "role") == "slave")
+    fn primary_follows_or_has_ended(&mut self) -> bool {
+        self.primary.info(self.way, "replication").map_or(true, |replication| text(&replication, "role") == "slave")
+    }
+
+    /// Sends a command to the old primary, unless it has ended.
+    fn tell_old(&mut self, command: &Cmd) -> Result<(), Failure> {
+        match self.primary.ask::<redis::Value>(self.way, command) {
+            Err(why) if self.primary.info(self.way, "replication").is_ok() => Err(why),
+            _ => Ok(()),
+        }
     }
 
     /// `REPLICAOF` the new primary.
@@ -141,7 +161,7 @@ impl Change<'_> {
         let started = Instant::now();
         self.replica.ask::<()>(self.way, redis::cmd("CLUSTER").arg("FAILOVER"))?;
         wait_until("the replica takes over", TAKE_OVER, || self.replica_is_primary())?;
-        wait_until("the old primary follows it", TAKE_OVER, || self.primary_follows())?;
+        wait_until("the old primary follows it", TAKE_OVER, || Ok(self.primary_follows_or_has_ended()))?;
         Ok(started.elapsed())
     }
 
@@ -156,11 +176,17 @@ impl Change<'_> {
             done => done.map(|()| true),
         })?;
         wait_until("the replica takes over", TAKE_OVER, || {
-            let replication = self.primary.info(self.way, "replication")?;
+            // In this order: one that ends as a replica has handed over before.
+            let replication = self.primary.info(self.way, "replication");
+            let has_taken_over = self.replica_is_primary()?;
+            let replication = match replication {
+                Err(_) if has_taken_over => return Ok(true),
+                replication => replication?,
+            };
             if text(&replication, "master_failover_state") == "no-failover" && text(&replication, "role") == "master" {
                 return Err("the primary gave up, and is the primary still: the replica was too far behind".into());
             }
-            Ok(text(&replication, "role") == "slave" && self.replica_is_primary()?)
+            Ok(text(&replication, "role") == "slave" && has_taken_over)
         })?;
         let waited = started.elapsed();
         let (follow, old) = (self.follow(), self.primary.address.clone());
@@ -210,12 +236,12 @@ impl Change<'_> {
         self.primary.ask::<()>(self.way, redis::cmd("CLIENT").arg("PAUSE").arg(millis).arg("WRITE"))?;
         let done = self.take_over(sentinel, name);
         // Whatever became of it. Those who wait are told READONLY if there is a new primary.
-        self.primary.ask::<()>(self.way, redis::cmd("CLIENT").arg("UNPAUSE"))?;
+        self.tell_old(redis::cmd("CLIENT").arg("UNPAUSE"))?;
         done?;
         let waited = started.elapsed();
         // They ask a Sentinel for the primary when they connect.
         let kill = redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes").take();
-        self.primary.ask::<i64>(self.way, &kill)?;
+        self.tell_old(&kill)?;
         Ok(waited)
     }
 
@@ -228,7 +254,7 @@ impl Change<'_> {
         redis::cmd("SENTINEL").arg("FAILOVER").arg(name).exec(sentinel)?;
         wait_until("the replica takes over", PAUSE, || self.replica_is_primary())?;
         // Sentinel would do so ten seconds later, and meanwhile the old primary would take writes.
-        self.primary.ask::<()>(self.way, &self.follow())?;
+        self.tell_old(&self.follow())?;
         wait_until("the Sentinel names the new primary", TAKE_OVER, || {
             let mut ask = redis::cmd("SENTINEL");
             let named: (String, u16) = ask.arg("GET-MASTER-ADDR-BY-NAME").arg(name).query(sentinel)?;

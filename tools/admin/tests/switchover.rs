@@ -1,13 +1,9 @@
 //! A replica becomes the primary while applications work, and nothing that was answered is lost.
 
-use std::time::Duration;
-
 use redis_session_tests::{Cluster, Sentinels, Server, ServerBuilder, wait_until};
 
 use crate::load::{Load, Losses};
 use crate::program::{at, run, well};
-
-const NOTHING: Losses = Losses { lost: 0, undone: 0 };
 
 fn node() -> ServerBuilder {
     ServerBuilder::new().keys(&["one"]).config("repl-backlog-size 16mb")
@@ -36,9 +32,7 @@ fn a_pair_changes_its_roles_and_back_and_loses_nothing() {
     // Asked of any of them.
     well(&format!("switchover --to 127.0.0.1:{} {}", primary.port(), at(&third)));
     load.go_on(100);
-    let (losses, waited) = load.stop(&mut primary.connection());
-    assert_eq!(losses, NOTHING);
-    assert!(waited < Duration::from_secs(20), "{waited:?}");
+    assert_eq!(load.stop("switchover, a pair", &mut primary.connection()), Losses::NONE);
 }
 
 #[test]
@@ -52,8 +46,7 @@ fn sentinel_changes_the_primary_and_nothing_is_lost() {
     well(&format!("switchover --to 127.0.0.1:{} --sentinel {sentinel}", third.port()));
     assert_eq!(sentinels.primary_port(), third.port());
     load.go_on(100);
-    let (losses, _) = load.stop(&mut third.connection());
-    assert_eq!(losses, NOTHING);
+    assert_eq!(load.stop("switchover, Sentinel", &mut third.connection()), Losses::NONE);
     sentinels.wait_for_replicas(2);
     for server in [&primary, &replica] {
         assert_eq!(server.info("replication", "master_port"), third.port().to_string());
@@ -65,9 +58,7 @@ fn sentinel_changes_the_primary_and_nothing_is_lost() {
 #[test]
 fn a_cluster_changes_a_primary_and_nothing_is_lost() {
     let cluster = Cluster::start(ServerBuilder::new().keys(&["one"]));
-    let mut con = redis::cluster::ClusterClient::new(cluster.urls()).unwrap().get_connection().unwrap();
-    let tokens: Vec<_> =
-        (0..100).map(|user| redis_session_tests::login(&mut con, &format!("sessions:{user}"))).collect();
+    let load = Load::on_cluster(&cluster.urls());
     let nodes = cluster.nodes();
     let replica = cluster.replicas_of(0)[0];
     let unnamed = run(&format!("switchover {}", at(&nodes[1])));
@@ -76,9 +67,9 @@ fn a_cluster_changes_a_primary_and_nothing_is_lost() {
     assert_eq!(nodes[replica].info("replication", "role"), "master");
     assert_eq!(nodes[0].info("replication", "role"), "slave");
     cluster.wait_until_whole();
-    for (user, token) in tokens.iter().enumerate() {
-        assert_eq!(redis_session_tests::verdict(&mut con, &format!("sessions:{user}"), token), "active");
-    }
+    load.go_on(100);
+    let mut con = redis::cluster::ClusterClient::new(cluster.urls()).unwrap().get_connection().unwrap();
+    assert_eq!(load.stop("switchover, cluster", &mut con), Losses::NONE);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use redis_session_tests::{Cluster, Sentinels, Server, ServerBuilder, cmd, fields
 use crate::program::{at, findings, run, run_as, well};
 
 /// As redis.conf has it, with users whose passwords nobody knows.
-fn good() -> ServerBuilder {
+pub(crate) fn good() -> ServerBuilder {
     let users = users_acl().replace("change-me", "a-password-of-its-own");
     let users = users.replace("user default off", "user default on nopass ~* &* +@all");
     let lines = "aclfile users.acl\nappendonly yes\nmaxmemory 1gb\nmaxmemory-policy noeviction\ncrash-log-enabled no";
