@@ -82,7 +82,7 @@ impl Load {
         let urls = urls.to_vec();
         Self::of(0, move || {
             let client = ClusterClientBuilder::new(urls.clone()).connection_timeout(CONNECTING);
-            let client = client.response_timeout(PATIENT).retries(3).build().unwrap();
+            let client = client.response_timeout(PATIENT).min_retry_wait(10).max_retry_wait(100).build().unwrap();
             move || client.get_connection().ok()
         })
     }

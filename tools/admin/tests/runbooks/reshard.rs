@@ -84,8 +84,8 @@ impl Growing {
         });
     }
 
-    /// Compares, and reports it as the cost of `what`.
-    fn end(self, what: &str) {
+    /// Compares, and reports it as the cost of `what`. Clients have seen no errors but those that begin like this.
+    fn end(self, what: &str, errors: &str) {
         let Self { cluster, new, load, urls } = self;
         let history = load.end();
         cluster.wait_until_whole();
@@ -93,7 +93,7 @@ impl Growing {
         let losses = history.losses(&mut con);
         history.report(what, &losses);
         assert_eq!(losses, Losses::NONE);
-        assert!(history.errors.is_empty(), "clients follow by themselves: {:?}", history.errors);
+        assert!(history.errors.keys().all(|error| error.starts_with(errors)), "{:?}", history.errors);
         for node in cluster.nodes().iter().chain([&new]) {
             // valkey-cli 9 asks how many databases there are.
             let log = list(cmd(&mut node.connection(), "ACL LOG").unwrap());
@@ -111,7 +111,7 @@ fn a_new_node_gets_its_share_and_no_session_is_lost() {
     assert!(growing.step("--cluster check 10.0.0.1").contains("All 16384 slots covered"));
     assert!(growing.users_on_new() > 10);
     growing.load.go_on(100);
-    growing.end("reshard, a new node");
+    growing.end("reshard, a new node", "none");
 }
 
 #[test]
@@ -127,7 +127,9 @@ fn a_node_that_goes_leaves_its_sessions_and_none_is_lost() {
     growing.step("cluster-allow-replica-migration");
     growing.step("--cluster-weight");
     assert_eq!(growing.users_on_new(), 0);
+    // Most clients learn of the move here. Those that have not are told CLUSTERDOWN by the node that has gone.
+    growing.load.go_on(1000);
     growing.step("del-node");
     growing.load.go_on(100);
-    growing.end("reshard, a node that goes");
+    growing.end("reshard, a node that goes", "CLUSTERDOWN");
 }
