@@ -50,12 +50,13 @@ pub(crate) fn run(place: &Place, mut servers: Deployment, to: Option<&str>) -> R
         waited.as_secs_f64(),
         started.elapsed().as_secs_f64()
     ));
+    // As all see it now. The address that was given may be the old primary's, which may end at any moment.
+    let now = Deployment::find(place);
     if let Err(why) = primary.info(&servers.way, "replication") {
         let _ = writeln!(outcome.text, "{} has ended, and its log says why: {why}", primary.address);
         outcome.is_well = false;
     }
-    // As all see it now. The address that was given may be that of a server that has ended.
-    match Deployment::find(place) {
+    match now {
         Ok(now) => {
             for node in &now.nodes {
                 let follows = node.follows.as_ref().map(|of| format!(" of {of}")).unwrap_or_default();

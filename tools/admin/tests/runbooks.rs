@@ -70,6 +70,12 @@ fn to(server: &Server) -> String {
     format!("-h 127.0.0.1 -p {}", server.port())
 }
 
+/// A server that is down starts as a replica, as its file says then.
+fn starts_as_replica_of(server: &Server, primary: &Server) {
+    let conf = fs::read_to_string(server.config_path()).unwrap();
+    fs::write(server.config_path(), format!("{conf}\nreplicaof 127.0.0.1 {}\n", primary.port())).unwrap();
+}
+
 #[test]
 fn the_program_takes_each_command_that_the_pages_have() {
     let mut commands = 0;

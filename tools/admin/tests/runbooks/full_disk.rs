@@ -8,7 +8,7 @@ use std::process::Command;
 
 use redis_session_tests::{Server, ServerBuilder, error, login, skipped, verdict, wait_until};
 
-use super::{blocks, line, shell_on};
+use super::{blocks, line, shell_on, starts_as_replica_of};
 use crate::load::{Load, Losses};
 use crate::program::{at, run};
 use crate::verify::good;
@@ -145,6 +145,7 @@ fn a_replica_whose_disk_has_room_takes_over() {
     wait_until("the old primary ends", || !primary.is_running());
     wait_until("it says why", || primary.log_contains("Replica was unable to write command to disk"));
     primary.kill();
+    starts_as_replica_of(&primary, &replica);
     primary.start_again();
     replica.wait_for_sync(&primary);
     let losses = load.stop("full disk, switchover", &mut replica.connection());

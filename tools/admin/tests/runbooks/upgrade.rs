@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use redis_session_tests::{Server, ServerBuilder, module_path, wait_until};
 use tempfile::TempDir;
 
-use super::{blocks, shell, shell_on};
+use super::{blocks, shell, shell_on, starts_as_replica_of};
 use crate::load::{Load, Losses};
 use crate::program::{at, run};
 use crate::verify::good;
@@ -107,6 +107,7 @@ fn an_old_primary_that_stops_at_the_new_format_has_lost_nothing_once_it_is_upgra
     wait_until("the old version stops", || !old.is_running());
     old.kill();
     old.upgrade();
+    starts_as_replica_of(&old, &new);
     old.start_again();
     load.go_on(100);
     new.wait_for_sync(&old);
