@@ -164,6 +164,11 @@ impl ReconnectingConnection {
         Self { shared: Arc::new(Shared { connector, connecting, state, db }) }
     }
 
+    /// Another connection to the same server.
+    pub(crate) fn another(&self) -> Self {
+        Self::with(Arc::clone(&self.shared.connector), None)
+    }
+
     /// Another connection to the same server, with an observer of its pushes and its end.
     #[cfg(feature = "near-cache")]
     pub(crate) fn listening(&self, listener: Arc<dyn Listener>) -> Self {

@@ -65,7 +65,7 @@
 //! use redis::{ProtocolVersion, RedisConnectionInfo};
 //! use redis_session_store::{ReconnectingConnection, SessionStore};
 //!
-//! let sessions = SessionStore::new(ReconnectingConnection::from_fn(|config| async move {
+//! let sessions = SessionStore::reconnecting(ReconnectingConnection::from_fn(|config| async move {
 //!     let sentinels = vec!["redis://10.0.0.1:26379/", "redis://10.0.0.2:26379/", "redis://10.0.0.3:26379/"];
 //!     // RESP3, for a near cache.
 //!     let redis = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP3);
@@ -109,6 +109,7 @@ mod id;
 #[cfg(feature = "offline")]
 mod local;
 mod login;
+mod logouts;
 #[cfg(feature = "near-cache")]
 mod near;
 mod outage;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::ConnectionLike;
-use redis::{IntoConnectionInfo, RedisResult};
+use redis::{Cmd, IntoConnectionInfo, RedisResult};
+use redis_session::commands::{session_revoke, session_revoke_others, session_revoke_user};
 use redis_session::{
     ActiveSession, AsyncSessionCommands as _, Created, EndedSession, KeyPrefix, Reason, RegenerateOptions, Session,
     SessionData, SessionErrorCode, Validation, unverified_user,
@@ -25,6 +26,7 @@ use crate::error::takes_no_changes;
 #[cfg(feature = "offline")]
 use crate::local::LocalVerifier;
 use crate::login::{Demand, Login, Visitor};
+use crate::logouts::Logouts;
 #[cfg(feature = "near-cache")]
 use crate::near::{Near, NearCache, NearCacheFigures, Question};
 use crate::pause::Pause;
@@ -100,6 +102,8 @@ pub struct SessionStore<C> {
     data_keys: Option<Arc<DataKeys>>,
     #[cfg(feature = "near-cache")]
     near: Option<Arc<Near>>,
+    /// Sends logouts, if they wait for a replica.
+    logouts: Option<Arc<Logouts>>,
 }
 
 impl<C> fmt::Debug for SessionStore<C> {
@@ -114,7 +118,8 @@ impl<C> SessionStore<C> {
         &self.connection
     }
 
-    /// A store with the server's settings for everything, and its default key prefix.
+    /// A store with the server's settings for everything, and its default key prefix. Its logouts do not wait for a replica:
+    /// `WAIT` would delay the others on this connection. [`SessionStore::reconnecting`] makes a store that waits.
     pub fn new(connection: C) -> Self {
         Self {
             connection,
@@ -129,6 +134,7 @@ impl<C> SessionStore<C> {
             data_keys: None,
             #[cfg(feature = "near-cache")]
             near: None,
+            logouts: None,
         }
     }
 
@@ -521,7 +527,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     pub async fn logout_session(&self, user: &str, id: &str) -> Result<bool, StoreError> {
         let key = self.keys.key(user);
         let _change = self.change(&key);
-        Ok(self.connection().session_revoke(&key, id).await? > 0)
+        Ok(self.end(session_revoke(&key, id)).await? > 0)
     }
 
     /// Logs a user out everywhere, and returns the number of sessions that ended. No earlier token is good any more.
@@ -531,7 +537,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     pub async fn logout_everywhere(&self, user: &str) -> Result<u64, StoreError> {
         let key = self.keys.key(user);
         let _change = self.change(&key);
-        Ok(self.connection().session_revoke_user(&key).await?)
+        self.end(session_revoke_user(&key)).await
     }
 
     /// Logs a user out everywhere except in the session with this id or token, as after a change of password. Returns
@@ -556,7 +562,19 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     pub async fn logout_others(&self, user: &str, id_or_token: &str) -> Result<u64, StoreError> {
         let key = self.keys.key(user);
         let _change = self.change(&key);
-        Ok(self.connection().session_revoke_others(&key, id_or_token).await?)
+        self.end(session_revoke_others(&key, id_or_token)).await
+    }
+
+    /// Sends a command that ends sessions, and returns how many.
+    async fn end(&self, logout: Cmd) -> Result<u64, StoreError> {
+        if let Some(logouts) = &self.logouts {
+            match logouts.send(&logout).await.map_err(StoreError::from) {
+                // That connection is seldom used, and may have ended meanwhile. A logout can be sent twice.
+                Err(StoreError::Unavailable(_)) => {}
+                done => return done,
+            }
+        }
+        Ok(logout.query_async(&mut self.connection()).await?)
     }
 
     /// The user's live sessions, the newest first, up to a thousand.
@@ -789,12 +807,41 @@ impl SessionStore<ReconnectingConnection> {
     /// # }
     /// ```
     ///
-    /// Its methods must be called within a Tokio runtime. By Sentinel: [`ReconnectingConnection::from_fn`].
+    /// Its methods must be called within a Tokio runtime. By Sentinel: [`SessionStore::reconnecting`].
     ///
     /// # Errors
     /// If the text is not a URL.
     pub fn connect(url: impl IntoConnectionInfo) -> RedisResult<Self> {
-        ReconnectingConnection::new(url).map(Self::new)
+        ReconnectingConnection::new(url).map(Self::reconnecting)
+    }
+
+    /// A store over this connection, as to the primary that Sentinel names. Its logouts wait for a replica: see
+    /// [`wait_for_replica`](Self::wait_for_replica).
+    #[must_use]
+    pub fn reconnecting(connection: ReconnectingConnection) -> Self {
+        Self::new(connection).wait_for_replica(Duration::from_millis(100))
+    }
+
+    /// Sets how long a logout waits until a replica has it, if the primary has replicas. At most half a
+    /// second; zero: not at all. The default is 100 ms.
+    ///
+    /// A failover to a replica that has not received a logout undoes it. So a logout goes over a second connection, with
+    /// `ROLE`, and then with `WAIT 1`, which usually takes as long as the way to the replica and back. The Redis user needs
+    /// both commands. If no replica has it in time, the logout holds on the primary all the same, the call succeeds, and
+    /// [`unreplicated_logouts`](Self::unreplicated_logouts) counts it. For five seconds after that no logout waits.
+    ///
+    /// Where there are several replicas, another than the one that has the logout may become the primary: `docs/operations.md`
+    /// says what else there is against that.
+    #[must_use]
+    pub fn wait_for_replica(mut self, patience: Duration) -> Self {
+        self.logouts = (!patience.is_zero()).then(|| Arc::new(Logouts::new(self.connection.another(), patience)));
+        self
+    }
+
+    /// How many logouts of this store and its clones no replica had in time.
+    #[must_use]
+    pub fn unreplicated_logouts(&self) -> u64 {
+        self.logouts.as_ref().map_or(0, |logouts| logouts.unreplicated())
     }
 }
 

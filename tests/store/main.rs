@@ -10,6 +10,7 @@ mod forwarder;
 mod guests;
 mod local;
 mod log;
+mod logouts;
 mod near_cache;
 mod signatures;
 mod tonic;

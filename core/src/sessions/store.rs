@@ -188,6 +188,7 @@ impl Store {
             Self::Indexed(indexed) => {
                 indexed.remove(id);
                 indexed.push(record.into());
+                self.repack();
             }
         }
         self.index();
