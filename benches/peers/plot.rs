@@ -93,6 +93,7 @@ impl Bars<'_> {
             let mut chart = ChartBuilder::on(&area)
                 .caption(&self.title, letters(22).color(&INK))
                 .margin(12)
+                .margin_right(30)
                 .x_label_area_size(46)
                 .y_label_area_size(200)
                 .build_cartesian_2d(across, rows as f64..0.0)?;
@@ -180,7 +181,8 @@ impl Lines<'_> {
                 drawn.label(&line.name).legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], style));
             }
             let mut legend = chart.configure_series_labels();
-            legend.position(SeriesLabelPosition::UpperLeft).background_style(GROUND).border_style(GRID);
+            // Between those that walk through all sessions, which end at the top, and the others.
+            legend.position(SeriesLabelPosition::MiddleRight).background_style(GROUND).border_style(GRID);
             legend.label_font(letters(15).color(&INK)).draw()?;
             area.present()?;
         }

@@ -509,6 +509,8 @@ impl<C: ConnectionLike + Clone + Send + Sync> SessionStore<C> {
     /// Logs out the session of this token, and returns whether the session was alive. The token may be of any kind, and
     /// may have expired. A dead session is a success too (RFC 7009 section 2.2), and so is a text that is no token.
     ///
+    /// It waits until a replica has it, as [`wait_for_replica`](SessionStore::wait_for_replica) says.
+    ///
     /// # Errors
     /// If Redis is away, or refuses.
     pub async fn logout(&self, token: &str) -> Result<bool, StoreError> {
