@@ -66,7 +66,7 @@ impl JsonText {
     }
 
     /// The name of a map's element, which has nothing to escape: a name of ours.
-    // Not in line: it would keep the reply's function, of which it is half, from being so.
+    // A caller that writes RESP as well is inlined only if this is not.
     #[inline(never)]
     pub fn name(&mut self, name: &'static str) {
         debug_assert!(!has_escaped(name.as_bytes()), "{name}");

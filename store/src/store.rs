@@ -69,8 +69,8 @@ use crate::signatures::Signatures;
 ///
 /// It is cheap to clone, and every method takes `&self`: keep one in the application's state. It works with every
 /// asynchronous connection of the [`redis`] crate that can be cloned, including those to a cluster.
-/// [`SessionStore::connect`] makes one that reconnects by itself, and so does
-/// [`ReconnectingConnection::from_fn`](crate::ReconnectingConnection::from_fn) with Sentinel.
+/// [`SessionStore::connect`] makes one that reconnects by itself. With Sentinel, give
+/// [`SessionStore::reconnecting`] a [`ReconnectingConnection::from_fn`](crate::ReconnectingConnection::from_fn).
 ///
 /// # When Redis is away
 ///
@@ -824,12 +824,12 @@ impl SessionStore<ReconnectingConnection> {
         Self::new(connection).wait_for_replica(Duration::from_millis(100))
     }
 
-    /// Sets how long a logout waits until a replica has it, if the primary has replicas. At most half a
-    /// second; zero: not at all. The default is 100 ms.
+    /// Sets how long a logout waits until a replica has it, if the primary has replicas: 100 ms by default, at most half a
+    /// second. Zero: not at all.
     ///
     /// A failover to a replica that has not received a logout undoes it. So a logout goes over a second connection, with
     /// `ROLE`, and then with `WAIT 1`, which usually takes as long as the way to the replica and back. The Redis user needs
-    /// both commands. If no replica has it in time, the logout holds on the primary all the same, the call succeeds, and
+    /// both commands: without `ROLE`, nothing waits and nothing is counted. If no replica has it in time, the logout holds on the primary all the same, the call succeeds, and
     /// [`unreplicated_logouts`](Self::unreplicated_logouts) counts it. For five seconds after that no logout waits.
     ///
     /// Where there are several replicas, another than the one that has the logout may become the primary: `docs/operations.md`

@@ -345,7 +345,7 @@ async fn a_store_finds_the_primary_that_sentinel_names_after_a_crash() {
     redis_session_tests::cmd(&mut replica.connection(), &format!("REPLICAOF 127.0.0.1 {}", primary.port())).unwrap();
     primary.wait_for_sync(&replica);
     let sentinels = Sentinels::start(&primary, 1);
-    let store = SessionStore::new(sentinels_primary(sentinels.urls()));
+    let store = SessionStore::reconnecting(sentinels_primary(sentinels.urls()));
     let created = soon(store.login(&Login::new("42"))).await.unwrap();
     primary.wait_for_sync(&replica);
     primary.kill();

@@ -406,7 +406,8 @@ async fn a_failover_leaves_nothing_remembered() {
     cmd(&mut replica.connection(), &format!("REPLICAOF 127.0.0.1 {}", primary.port())).unwrap();
     primary.wait_for_sync(&replica);
     let sentinels = Sentinels::start(&primary, 1);
-    let here = SessionStore::new(sentinels_primary(sentinels.urls())).near_cache(NearCache::new().max_age(secs(3600)));
+    let here = SessionStore::reconnecting(sentinels_primary(sentinels.urls()))
+        .near_cache(NearCache::new().max_age(secs(3600)));
     let (one, other) = (login(&here, "42").await, login(&here, "43").await);
     for created in [&one, &other] {
         remember(&here, token(created)).await;

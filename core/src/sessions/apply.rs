@@ -158,7 +158,7 @@ impl UserSessions {
     }
 
     fn encode_as(&self, agents: &AgentPool, unreplicated: impl Fn(u32) -> u32) -> Vec<u8> {
-        let mut out = effect::start(self.store.iter().count());
+        let mut out = effect::start(self.store.allocated_bytes());
         let Cutoffs { revoked_before, tombstones_dropped_before } = self.store.cutoffs();
         let revoked = revoked_before.map(|cutoff| Effect::RevokedBefore(Some(cutoff)));
         let dropped = tombstones_dropped_before.map(|cutoff| Effect::TombstonesDroppedBefore(Some(cutoff)));

@@ -141,14 +141,14 @@ impl Effect<'_> {
 /// Encodes `effects`.
 #[must_use]
 pub fn encode(effects: &[Effect<'_>]) -> Vec<u8> {
-    let mut out = start(effects.len());
+    let mut out = start(effects.len().saturating_mul(USUAL));
     effects.iter().for_each(|effect| push(effect, &mut out));
     out
 }
 
-/// An encoding without effects, with room for so many of usual size, for [`push`].
-pub(crate) fn start(effects: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(effects.saturating_mul(USUAL).saturating_add(1));
+/// An encoding without effects, with room for so many bytes of them, for [`push`].
+pub(crate) fn start(bytes: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.saturating_add(1));
     out.push(VERSION);
     out
 }

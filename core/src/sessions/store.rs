@@ -181,7 +181,7 @@ impl Store {
         match self {
             Self::Packed(packed) => match packed.span(id) {
                 Some((start, end)) => {
-                    packed.0 = packed.around(start, end, |front, back| [front, back, record].concat())
+                    packed.0 = packed.around(start, end, |front, back| [front, back, record].concat());
                 }
                 None => packed.put(record),
             },
