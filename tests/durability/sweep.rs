@@ -254,6 +254,8 @@ fn many_users_and_one_with_many_sessions_are_swept_and_the_longest_turn_is_a_fig
 fn the_dead_sessions_of_one_user_go_by_one_command() {
     let primary = still().start();
     let replica = server().replica_of(&primary).start();
+    // Else the snapshot may have the sessions, and the replica applies nothing.
+    primary.wait_for_sync(&replica);
     let mut con = primary.connection();
     create(&mut con, "sessions:42 TTL 90000");
     for _ in 0..10 {
