@@ -265,9 +265,9 @@ async fn a_server_without_the_module() {
     assert_eq!(SessionErrorCode::of(&raw), Some(SessionErrorCode::ModuleMissing));
     assert_shows_none("a redacted error", &redis_session::redact(raw));
     let seen = run(&server.url(), || server.connection()).await;
-    // The server repeats a sealed value too, whose bytes are no text that redis-rs takes.
+    // The server repeats the beginning of a sealed value too, whose random bytes are hardly ever a text that redis-rs takes.
     let (sealed, seen): (Vec<_>, _) = seen.0.into_iter().partition(|(_, error)| error.contains("no reply"));
-    assert_eq!(sealed.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["set_data"], "{sealed:?}");
+    assert!(sealed.iter().all(|(name, _)| *name == "set_data"), "{sealed:?}");
     Seen(seen).assert_all(60, "load it");
     let error = SessionStore::connect(server.url()).unwrap().count(&user()).await.unwrap_err();
     assert!(matches!(error, StoreError::ModuleMissing), "{error:?}");
